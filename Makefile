@@ -1,0 +1,76 @@
+# The two commands: `make demo` and `make test`. Both do all set-up by themselves.
+# Needs python3 (3.11 to 3.13), make and git; no uv, no compiler, no configuration.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON := .venv/bin/python
+export UV_PYTHON_DOWNLOADS := never
+export PYTHON
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+bin := .venv/bin
+ready := .venv/.synced
+code := crdt protocol node cli tui tests $(wildcard bench)
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+# Up to date when newer than everything that decides what is installed.
+$(ready): pyproject.toml uv.lock scripts/setup.sh
+	@sh scripts/setup.sh
+
+.PHONY: setup
+setup: $(ready) ## make .venv with all that is locked
+
+.PHONY: demo
+demo: $(ready) ## three nodes share a real tool library on this machine
+	@$(bin)/commons-node demo
+
+.PHONY: lint
+lint: $(ready) ## style, format, types and import rules
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy $(code)
+	$(bin)/lint-imports --no-logo
+
+.PHONY: test
+test: lint ## lint, then every test that is not marked long
+	$(bin)/pytest -m "not long"
+
+.PHONY: test-long
+test-long: $(ready) ## the tests that take minutes
+	$(bin)/pytest -m long
+
+.PHONY: bench
+bench: $(ready) ## make bench NAME=sync: one figure beside its floor
+	@test -n "$(NAME)" || { echo "say which: make bench NAME=sync" >&2; exit 2; }
+	@$(bin)/python bench/run.py $(NAME)
+
+.PHONY: simulate
+simulate: $(ready) ## make simulate SEEDS=200 FIRST=1: whole neighbourhoods, each from a seed
+	@$(bin)/python -m commons_node.testing --seeds $(or $(SEEDS),10) --first $(or $(FIRST),1)
+
+.PHONY: format
+format: $(ready) ## rewrite the code in the house style
+	$(bin)/ruff check --fix-only .
+	$(bin)/ruff format .
+
+# Always from the public registry, whatever this machine's configuration says.
+.PHONY: lock
+lock: ## refresh uv.lock, requirements.lock and overrides.txt after a change
+	@sh scripts/setup.sh uv
+	$(bin)/uv lock --default-index https://pypi.org/simple
+	@{ echo "# For hosts: uv tool install --overrides overrides.txt .   (docs/decisions/0001)"; \
+	   $(bin)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["tool"]["uv"]["override-dependencies"], sep="\n")'; \
+	 } > overrides.txt
+	$(bin)/uv export --locked --quiet --no-dev --no-emit-project --no-annotate --no-header --output-file requirements.lock
+	@sh scripts/setup.sh
+
+.PHONY: clean
+clean: ## remove .venv and every cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov dist build
+	find crdt protocol node cli tui tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,59 @@
+"""`python -m bench NAME`: one figure, or all; each one JSON object a line, progress on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from bench import heal, latency, start, sync
+from bench.size import Size
+from bench.town import Town
+
+BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
+    "sync": sync.measure,
+    "heal": heal.measure,
+    "latency": latency.measure,
+    "start": start.measure,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Measure; exit code 0, or 1 when a measurement did not come to its end."""
+    parser = argparse.ArgumentParser(prog="bench/run.py")
+    parser.add_argument("name", nargs="?", choices=BENCHES)
+    parser.add_argument("--things", type=int, default=10_000)
+    parser.add_argument("--edits", type=int, default=4, help="edits of each thing")
+    parser.add_argument("--together", type=int, help="things made before they are edited: all")
+    parser.add_argument("--apart", type=int, default=500, help="heal: edits on each side")
+    parser.add_argument("--writes", type=int, default=200, help="latency: of each kind")
+    parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
+    given = parser.parse_args(arguments)
+    # an end from outside also stops the daemons
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    names = [given.name] if given.name else list(BENCHES)
+    size = Size(
+        things=given.things,
+        edits=given.edits,
+        together=given.together or given.things,
+        apart=given.apart,
+        writes=given.writes,
+        runs=given.runs,
+        timeout=given.timeout,
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="commons-bench-") as folder,
+        Town(Path(folder), size) as town,
+    ):
+        for name in names:
+            print(json.dumps({"v": 1, "name": name, **BENCHES[name](town)}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

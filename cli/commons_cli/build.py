@@ -1,0 +1,194 @@
+"""The command line, made from a description of the node's verbs.
+
+Nouns become groups, verbs become commands, and only those that are asked for are made. A new verb
+of the node needs no line here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from commons_cli.calls import Call, Verbs
+from commons_cli.options import Options, global_options
+from commons_cli.texts import _
+from commons_cli.values import show_duration, type_of
+
+_SETTINGS: dict[str, Any] = {"help_option_names": ["--help"], "max_content_width": 100}
+
+
+def build(verbs: Verbs) -> click.Group:
+    """The whole program for these verbs."""
+    return _Root(verbs)
+
+
+class _Noun(click.Group):
+    """``commons-node loan``: the verbs of one noun."""
+
+    def __init__(self, verbs: Verbs, noun: str) -> None:
+        super().__init__(
+            noun,
+            params=global_options(hidden=True),
+            help=_capital(_(verbs["nouns"].get(noun, ""))),
+            context_settings=_SETTINGS,
+        )
+        self._verbs = verbs
+        self._own = {
+            verb["name"].partition(".")[2]: verb
+            for verb in verbs["verbs"]
+            if verb["name"].startswith(f"{noun}.")
+        }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Its verbs."""
+        del ctx
+        return sorted(self._own)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One verb, made now."""
+        del ctx
+        verb = self._own.get(cmd_name)
+        return None if verb is None else _command(self._verbs, verb, cmd_name)
+
+
+class _Root(click.Group):
+    """``commons-node``: nouns, verbs without a noun, and the program's own commands."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        super().__init__(
+            "commons-node",
+            params=global_options(hidden=False),
+            help=_(
+                "Share things, spaces and decisions with your neighbours.\n\n"
+                "The options below may be given before or after any command."
+            ),
+            context_settings=_SETTINGS,
+        )
+        self._verbs = verbs
+        self._plain = {verb["name"]: verb for verb in verbs["verbs"] if "." not in verb["name"]}
+        self._nouns = {verb["name"].partition(".")[0] for verb in verbs["verbs"]}
+        self._nouns -= set(self._plain)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Everything that may come first."""
+        del ctx
+        from commons_cli.local import LOCAL
+
+        return sorted({*LOCAL, *self._plain, *self._nouns})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of them, made now."""
+        del ctx
+        if cmd_name in self._plain:
+            return _command(self._verbs, self._plain[cmd_name], cmd_name)
+        if cmd_name in self._nouns:
+            return _Noun(self._verbs, cmd_name)
+        from commons_cli.local import local_command
+
+        return local_command(cmd_name, self._verbs)
+
+
+def _command(verbs: Verbs, verb: dict[str, Any], name: str) -> click.Command:
+    positional = [one for one in verb["args"] if one.get("positional")]
+    params: list[click.Parameter] = [_argument(one) for one in positional]
+    params += [
+        _option(one)
+        for one in verb["args"]
+        if not one.get("positional")
+        and one["name"] != "timeout"
+        and one["kind"] not in {"passphrase", "new-passphrase"}
+    ]
+    text = _(verb["summary"])
+    if positional:
+        lines = [f"{_metavar(one):<12}  {_(one['help'])}" for one in positional]
+        text += "\n\n\b\n" + "\n".join(lines)
+    return click.Command(
+        name,
+        params=[*params, *global_options(hidden=True)],
+        help=text,
+        short_help=_(verb["summary"]),
+        epilog=_("Options for all commands: commons-node --help"),
+        callback=_runner(verbs, verb),
+        context_settings=_SETTINGS,
+    )
+
+
+def _runner(verbs: Verbs, verb: dict[str, Any]) -> Callable[..., None]:
+    def run(**values: Any) -> None:
+        context = click.get_current_context()
+        options = context.ensure_object(Options)
+        options.command = context.command_path
+        call = Call(verbs, verb, options)
+        call.run({name.removeprefix("value_"): value for name, value in values.items()})
+
+    return run
+
+
+def _metavar(argument: dict[str, Any]) -> str:
+    return str(argument.get("metavar") or argument["name"].upper())
+
+
+def _argument(argument: dict[str, Any]) -> click.Argument:
+    repeat = bool(argument.get("repeat"))
+    return click.Argument(
+        [f"value_{argument['name']}"],
+        type=type_of(argument),
+        required=bool(argument.get("required")),
+        nargs=-1 if repeat else 1,
+        metavar=_metavar(argument) + ("..." if repeat else ""),
+        shell_complete=_completer(argument),
+    )
+
+
+def _option(argument: dict[str, Any]) -> click.Option:
+    help_text = _(argument["help"])
+    if "default" in argument:
+        default = argument["default"]
+        shown = show_duration(default) if argument["kind"] == "duration" else default
+        help_text += f"  [{_('default')}: {shown}]"
+    flag = argument["kind"] == "flag"
+    return click.Option(
+        [f"--{argument['name'].replace('_', '-')}", f"value_{argument['name']}"],
+        type=None if flag else type_of(argument),
+        is_flag=flag or None,  # False would make the value optional
+        multiple=bool(argument.get("repeat")),
+        required=bool(argument.get("required")),
+        metavar=None if flag or argument["kind"] == "choice" else _option_metavar(argument),
+        help=help_text,
+        shell_complete=_completer(argument),
+    )
+
+
+def _option_metavar(argument: dict[str, Any]) -> str:
+    words = {
+        "integer": "N",
+        "number": "N",
+        "duration": "DURATION",
+        "time": "TIME",
+        "file-in": "FILE",
+        "file-out": "FILE",
+        "file-or-text": "FILE|CODE",
+    }
+    return str(argument.get("metavar") or words.get(argument["kind"], argument["name"].upper()))
+
+
+def _completer(argument: dict[str, Any]) -> Callable[..., Any] | None:
+    """Values from the running node, for arguments that name something there."""
+    described = argument.get("complete")
+    if described is None:
+        return None
+
+    def complete(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+        from commons_cli.completion import values
+
+        bash = os.environ.get("_COMMONS_NODE_COMPLETE", "").startswith("bash")
+        return values(context.find_object(Options) or Options(), described, begun, quoted=bash)
+
+    return complete
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text and not text.endswith(".") else text

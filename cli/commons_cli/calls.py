@@ -1,0 +1,278 @@
+"""Carrying out one verb: ask what must be asked, unlock if need be, call the node, print.
+
+Asks only people: without a terminal it never waits for an answer, it says what to give instead.
+Passphrases go from the prompt or a file into the request's body, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from commons_cli.options import Options
+from commons_cli.output import lines_of, print_qr, print_result, sentence
+from commons_cli.terminal import load_token, store_token
+from commons_cli.texts import _
+from commons_node.api.client import ApiError, Client, timed_out
+from commons_node.api.types import MAX_TIMEOUT_S, ExitCode
+
+Verbs = Mapping[str, Any]
+"""``verbs.json``: the registry as the node describes it."""
+
+_MIN_PASSPHRASE: Final = 8
+_SLACK_S: Final = 5.0
+"""How much longer than a verb that waits by itself the whole call may take."""
+
+
+class Call:
+    """One verb with its values, from the command line to the printed answer."""
+
+    def __init__(self, verbs: Verbs, verb: Mapping[str, Any], options: Options) -> None:
+        """Does nothing yet."""
+        self._verbs = verbs
+        self._verb = verb
+        self._options = options
+        self._arguments = {one["name"]: one for one in verb["args"]}
+
+    def run(self, values: Mapping[str, Any]) -> None:
+        """Carry it out. Raises ApiError, click.UsageError, click.Abort."""
+        options = self._options
+        given = {name: value for name, value in values.items() if not _absent(value)}
+        outs = self._files_out(given)
+        self._confirm(given)
+        passphrases = self._passphrases()
+        body = {**given, **{name: Path(path).name for name, path in outs.items()}, **passphrases}
+        timeout = self._timeout(body)
+        deadline = time.monotonic() + timeout
+        unlock_first = bool(
+            options.passphrase_file
+            and (self._verb.get("member") or options.acting)
+            and not passphrases
+        )
+        try:
+            if unlock_first:
+                with self._unlocked_for_call(deadline) as client:
+                    result = self._send(client, body, deadline)
+            else:
+                client = self._client(load_token(options.home_folder))
+                result = self._send_or_unlock(client, body, deadline)
+        except ApiError as error:
+            if error.report is not None and not options.json:
+                for line in lines_of(self._verb, error.report):
+                    click.echo(line)
+            raise
+        token = result.get("session")
+        if self._verb.get("opens_session") and isinstance(token, str):
+            store_token(options.home_folder, token)
+        self._write(outs, result)
+        print_result(self._verb, result, options)
+        if "qr" in self._verb and not options.json and not options.quiet:
+            text = result.get(self._verb["qr"])
+            if isinstance(text, str):
+                print_qr(text)
+
+    # -- before the call -------------------------------------------------------------------------
+
+    def _timeout(self, body: dict[str, Any]) -> float:
+        """Seconds for the whole call; a verb that waits by itself is told how long."""
+        given = self._options.timeout
+        own = self._arguments.get("timeout")
+        if own is not None:
+            if given is not None:
+                body["timeout"] = given if own["kind"] == "number" else math.ceil(given)
+            return min(float(body.get("timeout", own.get("default", 30))) + _SLACK_S, MAX_TIMEOUT_S)
+        if given is not None:
+            return given
+        wait = float(body.get("wait", 0)) if "wait" in self._arguments else 0.0
+        return min(max(float(self._verb["timeout_s"]), wait + _SLACK_S), MAX_TIMEOUT_S)
+
+    def _confirm(self, given: Mapping[str, Any]) -> None:
+        asks = self._verb.get("asks")
+        if not asks or self._options.yes:
+            return
+        question = sentence([asks], given) or asks
+        if not on_terminal():
+            raise usage(question, _("add --yes to do it without being asked"))
+        if not click.confirm(question, err=True):
+            raise ApiError("declined", _("Nothing was changed."), "", ExitCode.FAILED)
+
+    def _passphrases(self) -> dict[str, str]:
+        """The passphrase arguments of this verb, from the file or from a person."""
+        found: dict[str, str] = {}
+        for argument in self._verb["args"]:
+            if argument["kind"] in {"passphrase", "new-passphrase"}:
+                new = argument["kind"] == "new-passphrase"
+                found[argument["name"]] = self._passphrase(argument["help"], new=new)
+        return found
+
+    def _passphrase(self, about: str, *, new: bool) -> str:
+        if self._options.passphrase_file:
+            passphrase = read_passphrase(self._options.passphrase_file)
+        elif on_terminal():
+            prompt = _("Passphrase ({about})").format(about=_(about))
+            again: bool | str = _("The same again") if new else False
+            passphrase = str(
+                click.prompt(prompt, hide_input=True, confirmation_prompt=again, err=True)
+            )
+        else:
+            hint = _("give it with --passphrase-file F, or run this on a terminal")
+            raise usage(_("A passphrase is needed, and nobody can be asked here."), hint)
+        if new and len(passphrase.strip()) < _MIN_PASSPHRASE:
+            message = _("A passphrase needs at least 8 characters.")
+            hint = _("four or five random words are easy to remember and hard to guess")
+            raise ApiError("weak_passphrase", message, hint, ExitCode.USAGE)
+        return passphrase
+
+    def _files_out(self, given: dict[str, Any]) -> dict[str, str]:
+        """Files to write, checked before anything happens."""
+        outs: dict[str, str] = {}
+        for name, argument in self._arguments.items():
+            if argument["kind"] == "file-out" and name in given:
+                path = Path(given[name])
+                if not path.absolute().parent.is_dir():
+                    folder = path.absolute().parent
+                    raise usage(_("There is no folder {folder}.").format(folder=folder), "")
+                if path.exists() and not self._options.yes:
+                    there = _("{path} is there already.").format(path=path)
+                    raise usage(there, _("choose another name, or add --yes to replace it"))
+                outs[name] = str(path)
+        return outs
+
+    # -- the call --------------------------------------------------------------------------------
+
+    def _client(self, session: str | None) -> Client:
+        options = self._options
+        return Client(
+            options.socket, session=session, community=options.place, member=options.acting
+        )
+
+    def _send(self, client: Client, body: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        call = client.command if self._verb["kind"] == "command" else client.view
+        return call(self._verb["name"], body, _left(deadline))
+
+    def _send_or_unlock(
+        self, client: Client, body: Mapping[str, Any], deadline: float
+    ) -> dict[str, Any]:
+        """Call; when the member is locked and somebody can be asked, unlock and call once more."""
+        try:
+            return self._send(client, body, deadline)
+        except ApiError as error:
+            unlock = _verb(self._verbs, "member.unlock")
+            if error.code != "locked" or unlock is None or not on_terminal():
+                raise
+        click.echo(_("No member is unlocked in this terminal."), err=True)
+        asked = time.monotonic()
+        member = self._options.acting or str(click.prompt(_("Who acts"), err=True))
+        prompt = _("Passphrase of {member}").format(member=member)
+        passphrase = click.prompt(prompt, hide_input=True, err=True)
+        deadline += time.monotonic() - asked  # a person may take time
+        arguments = {"member": member, "passphrase": passphrase}
+        unlocked = client.command("member.unlock", arguments, _left(deadline))
+        token = unlocked.get("session")
+        if isinstance(token, str):
+            store_token(self._options.home_folder, token)
+            client.session = token
+        return self._send(client, body, deadline)
+
+    @contextmanager
+    def _unlocked_for_call(self, deadline: float) -> Iterator[Client]:
+        """A session of its own for this call; the terminal's stays as it is."""
+        options = self._options
+        unlock = _verb(self._verbs, "member.unlock")
+        assert options.passphrase_file is not None
+        client = self._client(None)
+        arguments: dict[str, Any] = {"passphrase": read_passphrase(options.passphrase_file)}
+        if options.acting is not None:
+            arguments["member"] = options.acting
+        if unlock is not None and any(one["name"] == "for" for one in unlock["args"]):
+            # Ends by itself soon, should this program be killed before it locks again.
+            arguments["for"] = math.ceil(_left(deadline)) + 30
+        client.session = client.command("member.unlock", arguments, _left(deadline))["session"]
+        try:
+            yield client
+        finally:
+            with suppress(ApiError):
+                client.command("member.lock", {}, 5.0)
+
+    # -- after the call --------------------------------------------------------------------------
+
+    def _write(self, outs: Mapping[str, str], result: dict[str, Any]) -> None:
+        """Store what the answer holds for files, and take it out of what is printed."""
+        for name, argument in self._arguments.items():
+            if argument["kind"] != "file-out":
+                continue
+            data = result.pop(argument["result"], None)
+            if name in outs and data is None:
+                message = _("The node sent nothing to write to {path}.").format(path=outs[name])
+                raise ApiError("internal", message, "the node's log says more", ExitCode.FAILED)
+            if name in outs:
+                write_file(Path(outs[name]), b64decode(str(data)))
+
+
+def _verb(verbs: Verbs, name: str) -> Mapping[str, Any] | None:
+    return next((verb for verb in verbs["verbs"] if verb["name"] == name), None)
+
+
+def _absent(value: object) -> bool:
+    return value is None or value is False or value == ()
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise timed_out()
+    return left
+
+
+def usage(message: str, hint: str) -> ApiError:
+    """A mistake of the caller, found before the node was asked."""
+    return ApiError("usage", message, hint, ExitCode.USAGE)
+
+
+def on_terminal() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def read_passphrase(file: str) -> str:
+    """The first line of a file, ``-`` for standard input. Raises ApiError."""
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.readline(4096)
+        else:
+            with Path(file).open("rb") as opened:
+                data = opened.readline(4096)
+        passphrase = data.decode("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else _("it is not UTF-8")
+        message = _("The passphrase file {file} cannot be read: {why}.").format(file=file, why=why)
+        raise usage(message, "") from None
+    if not passphrase:
+        raise usage(_("The passphrase file {file} is empty.").format(file=file), "")
+    return passphrase
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace ``path``, whole or not at all, readable by this user only. Raises OSError."""
+    import os
+
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise

@@ -1,0 +1,170 @@
+"""Plain text for people: aligned columns that fit the terminal, and nothing that can drive it.
+
+Pure: strings in, strings out. Control and direction characters in data are shown as a mark, so a
+name that a stranger chose cannot move the cursor or turn a line around.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from commons_cli.texts import _
+
+_ID: Final = re.compile(r"[0-9a-f]{64}")
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)")
+_UNSAFE: Final = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_GAP: Final = "  "
+_SHORTEST: Final = 6
+SHORT_ID: Final = 12
+
+Columns = Sequence[tuple[str, str, str]]
+"""``(field, title, kind)`` of each column."""
+
+
+def clean(text: str) -> str:
+    """``text`` without anything that drives a terminal."""
+    return _UNSAFE.sub("\ufffd", text)
+
+
+def shown(value: object, kind: str = "text") -> str:
+    """A value as text of one line."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return _("yes") if value else _("no")
+        case float():
+            return f"{value:g}" if kind != "number" else f"{value:.1f}"
+        case list() | tuple():
+            return ", ".join(shown(one, kind) for one in value)
+        case dict():
+            return ", ".join(f"{clean(str(key))} {shown(one)}" for key, one in value.items())
+    text = clean(str(value)).replace("\n", " ")
+    if _ID.fullmatch(text):
+        return text[:SHORT_ID]
+    if kind == "id":
+        return text[:SHORT_ID]
+    if kind == "time" or _TIME.fullmatch(text):
+        return _local(text)
+    return text
+
+
+def _local(text: str) -> str:
+    """An RFC 3339 time as a clock on the wall here shows it."""
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return text
+
+
+def width(text: str) -> int:
+    """Columns that ``text`` takes in a terminal."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import category, combining, east_asian_width
+
+    return sum(
+        0 if combining(one) or category(one) == "Cf" else 2 if east_asian_width(one) in "WF" else 1
+        for one in text
+    )
+
+
+def table(columns: Columns, rows: Sequence[Mapping[str, Any]], wide: int) -> list[str]:
+    """Lines with a title and one row each, wrapped within its column at ``wide``."""
+    kinds = [kind for _field, _title, kind in columns]
+    cells = [[_(title) for _field, title, _kind in columns]]
+    cells += [[shown(row.get(field), kind) for field, _title, kind in columns] for row in rows]
+    widths = [max(width(row[at]) for row in cells) for at in range(len(columns))]
+    _shrink(widths, wide - len(_GAP) * (len(columns) - 1))
+    lines: list[str] = []
+    for row in cells:
+        wrapped = [wrap(cell, at) for cell, at in zip(row, widths, strict=True)]
+        for number in range(max(len(parts) for parts in wrapped)):
+            padded = [
+                _pad(parts[number] if number < len(parts) else "", at, right=kind == "number")
+                for parts, at, kind in zip(wrapped, widths, kinds, strict=True)
+            ]
+            lines.append(_GAP.join(padded).rstrip())
+    return lines
+
+
+def _shrink(widths: list[int], wide: int) -> None:
+    """Take from the widest column until all fit, or none can give any more."""
+    while sum(widths) > wide and max(widths) > _SHORTEST:
+        widths[widths.index(max(widths))] -= 1
+
+
+def wrap(text: str, wide: int) -> list[str]:
+    """``text`` in lines of at most ``wide`` columns, broken at spaces where there are any."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        rest = word
+        while True:
+            joined = f"{line} {rest}" if line else rest
+            if width(joined) <= wide:
+                line = joined
+                break
+            if line:
+                lines.append(line)
+                line = ""
+                continue
+            head = _fit(rest, wide)
+            lines.append(head)
+            rest = rest[len(head) :]
+    return [*lines, line] if line or not lines else lines
+
+
+def _fit(text: str, wide: int) -> str:
+    """The longest beginning of ``text`` within ``wide`` columns; at least one character."""
+    taken = 0
+    for at, one in enumerate(text):
+        taken += width(one)
+        if taken > wide and at:
+            return text[:at]
+    return text
+
+
+def _pad(text: str, wide: int, *, right: bool) -> str:
+    space = " " * (wide - width(text))
+    return space + text if right else text + space
+
+
+def details(value: Mapping[str, Any], wide: int, indent: str = "") -> list[str]:
+    """Any JSON object: its plain fields aligned, lists of objects as tables below."""
+    plain = {key: one for key, one in value.items() if not _nested(one)}
+    longest = max((len(key) for key in plain), default=0)
+    lines: list[str] = []
+    for key, one in plain.items():
+        name = f"{indent}{clean(key).replace('_', ' '):<{longest}}{_GAP}"
+        parts = wrap(shown(one), max(wide - len(name), 20))
+        lines.append((name + parts[0]).rstrip())
+        lines += [" " * len(name) + part for part in parts[1:]]
+    for key, one in value.items():
+        if _nested(one):
+            lines.append(f"{indent}{clean(key).replace('_', ' ')}")
+            lines += _below(one, wide, indent + _GAP)
+    return lines
+
+
+def _nested(value: object) -> bool:
+    if isinstance(value, dict):
+        return bool(value)
+    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
+
+
+def _below(value: Any, wide: int, indent: str) -> list[str]:
+    if isinstance(value, dict):
+        return details(value, wide, indent)
+    rows = [one for one in value if isinstance(one, dict)]
+    fields = list(dict.fromkeys(field for row in rows for field in row))
+    if not fields:
+        return []
+    columns = [(field, field.replace("_", " "), "text") for field in fields]
+    return [indent + line for line in table(columns, rows, wide - len(indent))]

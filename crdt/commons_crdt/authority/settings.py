@@ -1,0 +1,51 @@
+"""What a constitution may set, with defaults: budgets and the community's time zone.
+
+Every number is an integer; text settings are short names. Unknown settings are ignored, so that
+a later rules version can read more of an old genesis than its own version did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from commons_crdt.budget import Rate
+from commons_crdt.roles import Role
+
+_DEFAULT_RATES: dict[Role, Rate] = {
+    Role.NEWCOMER: Rate(1_000, 200),
+    Role.MEMBER: Rate(5_000, 1_000),
+    Role.STEWARD: Rate(200_000, 10_000),
+    Role.HOST: Rate(200_000, 10_000),
+    Role.COORDINATOR: Rate(400_000, 20_000),
+}
+_NODE_RATE = Rate(5_000, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Constitution:
+    """The settings in force: rates per role and for nodes, and an IANA time zone."""
+
+    rates: dict[Role, Rate]
+    node_rate: Rate
+    timezone: str
+
+    @classmethod
+    def of(cls, settings: Iterable[tuple[str, int | str]]) -> Constitution:
+        """Read settings such as ``budget.member.capacity``; what is absent has its default."""
+        table = dict(settings)
+
+        def rate(name: str, default: Rate) -> Rate:
+            capacity = table.get(f"budget.{name}.capacity")
+            hourly = table.get(f"budget.{name}.hour")
+            return Rate(
+                capacity if isinstance(capacity, int) and capacity > 0 else default.capacity,
+                hourly if isinstance(hourly, int) and hourly > 0 else default.per_hour,
+            )
+
+        zone = table.get("timezone")
+        return cls(
+            {role: rate(role.word, default) for role, default in _DEFAULT_RATES.items()},
+            rate("node", _NODE_RATE),
+            zone if isinstance(zone, str) else "UTC",
+        )

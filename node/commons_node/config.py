@@ -1,0 +1,161 @@
+"""How a node is set up: flags over ``COMMONS_*`` over ``config.toml`` over what stands here.
+
+Only reads; no setting is ever written by the node. An unknown key or a wrong value is an error,
+because a misspelt setting that is ignored is worse than none.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal
+
+import msgspec
+from msgspec import Meta, inspect
+
+from commons_crdt.errors import CommonsError
+
+FILE: Final = "config.toml"
+PREFIX: Final = "COMMONS_"
+
+_LISTS: Final = frozenset({"LISTEN", "LAN_INTERFACES"})
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["auto", "console", "json"]
+
+# Read by the command line, before there is a configuration.
+_NOT_SETTINGS: Final = frozenset({"HOME", "COMMUNITY", "AS", "NODE_COMPLETE"})
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every setting, its type and default. Each is also ``COMMONS_<NAME>`` in the environment."""
+
+    listen: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="addresses to listen on, as multiaddrs; port 0 takes a free one at the "
+            "first start and keeps it; in the environment separated by commas"
+        ),
+    ] = ("/ip4/0.0.0.0/tcp/0",)
+    lan: Annotated[
+        bool, Meta(description="find peers on the same network, and be found by them")
+    ] = True
+    lan_interfaces: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="IPv4 addresses of this machine on the networks to use for that; none: "
+            "all but loopback; in the environment separated by commas"
+        ),
+    ] = ()
+    verifier_workers: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="processes that check signatures and documents; 0: one for each core",
+        ),
+    ] = 0
+    log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error")] = "info"
+    log_format: Annotated[
+        LogFormat, Meta(description="console, json, or auto: console on a terminal")
+    ] = "auto"
+    sync_interval_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="seconds between two comparisons with each peer, with some jitter",
+        ),
+    ] = 60.0
+
+
+class BadConfig(CommonsError):
+    """The setting {key} in {where} is wrong: {why}."""
+
+    code: ClassVar[str] = "bad_config"
+    hint: ClassVar[str] = "{fix}"
+    status = "usage"
+
+
+def names() -> tuple[str, ...]:
+    """All settings' names, in the order of declaration."""
+    return Config.__struct_fields__
+
+
+def describe() -> list[dict[str, object]]:
+    """Each setting as ``{"key", "environment", "default", "help"}``, for documentation."""
+    standard = json.loads(msgspec.json.encode(Config()))
+    return [
+        {
+            "key": key,
+            "environment": PREFIX + key.upper(),
+            "default": standard[key],
+            "help": _help(key),
+        }
+        for key in names()
+    ]
+
+
+def load(
+    home: Path, environment: Mapping[str, str], flags: Mapping[str, object] | None = None
+) -> Config:
+    """The configuration of the node in ``home``; flags that are None count as not given.
+
+    Raises BadConfig naming the key and where it stands.
+    """
+    layers = (
+        (FILE, _from_file(home / FILE), True),
+        ("the environment", _from_environment(environment), False),
+        ("the flags", {key: one for key, one in (flags or {}).items() if one is not None}, True),
+    )
+    merged: dict[str, object] = {}
+    for where, layer, strict in layers:
+        for key, raw in layer.items():
+            merged[key] = _checked(where, key, raw, strict=strict)
+    return msgspec.convert(merged, Config)
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfig(key="file", where=FILE, why=error, fix=f"correct {path}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, raw in environment.items():
+        key = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and key not in _NOT_SETTINGS:
+            parts = [part.strip() for part in raw.split(",") if part.strip()]
+            found[key.lower()] = parts if key in _LISTS else raw
+    return found
+
+
+def _checked(where: str, key: str, raw: object, *, strict: bool) -> object:
+    """``raw`` as the setting's type; without ``strict`` numbers and booleans may be text."""
+    if key not in names():
+        near = get_close_matches(key, names(), 1)
+        fix = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(names())}"
+        raise BadConfig(key=key, where=where, why="there is no such setting", fix=fix)
+    try:
+        checked = msgspec.convert({key: raw}, Config, strict=strict)
+    except msgspec.ValidationError as error:
+        why = str(error).partition(" - at ")[0].replace("`", "")
+        name = key if strict else PREFIX + key.upper()
+        fix = f"{name}: {_help(key)}"
+        raise BadConfig(key=key, where=where, why=why[:1].lower() + why[1:], fix=fix) from None
+    return getattr(checked, key)
+
+
+def _help(key: str) -> str:
+    info = inspect.type_info(Config)
+    assert isinstance(info, inspect.StructType)
+    described = next(one.type for one in info.fields if one.name == key)
+    assert isinstance(described, inspect.Metadata)
+    return str((described.extra_json_schema or {})["description"])

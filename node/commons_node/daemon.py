@@ -1,0 +1,396 @@
+"""The daemon: the one place where everything is put together, started and stopped.
+
+One asyncio process, the network's thread, verifier workers; one daemon per home. Decides nothing
+about operations: the judge does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import DeviceId, MemberId, RealmId
+from commons_crdt.operation import Operation
+from commons_node.api.events import Events
+from commons_node.api.server import ApiServer
+from commons_node.community import Actor, Community, find
+from commons_node.config import Config
+from commons_node.domains import RULES, VIEWS, registry
+from commons_node.home import Home
+from commons_node.keystore.node_key import NodeKey
+from commons_node.keystore.sessions import Sessions, pick
+from commons_node.keystore.store import Keystore
+from commons_node.membership.admissions import Admissions
+from commons_node.membership.joining import Joining
+from commons_node.peering.peering import Peering
+from commons_node.peering.types import Settings
+from commons_node.realm.realm import Change, Realm
+from commons_node.registry import Request
+from commons_node.standing import NodeStanding
+from commons_node.store.database import open_database
+from commons_node.store.node_store import NODE_SCHEMA, NodeStore
+from commons_node.store.realm_schema import REALM_SCHEMA
+from commons_node.store.realm_store import RealmStore
+from commons_node.verifier.pool import VerifierPool
+from commons_protocol.lan import LanDiscovery
+from commons_protocol.libp2p_host import Libp2pNetwork
+from commons_protocol.names import NodeId
+from commons_protocol.network import Address
+
+log = structlog.get_logger(component="daemon")
+
+_TICK_S = 30.0
+_SIGN_WAIT_S = 5.0
+"""How long a first signature after a start waits for peers to tell of our own newer operations."""
+_TELL_S = 60.0
+"""How much longer for those that go on telling; a peer must not keep us from signing for ever."""
+_ROUND_S = 10.0
+_LOOK_S = 0.2
+_TELLING = frozenset({"unknown", "behind", "syncing"})
+"""States of a connected peer that may still bring operations of ours."""
+
+
+class NoCommunity(CommonsError):
+    """This node is in no community yet."""
+
+    code = "no_community"
+    hint = "commons-node community init NAME --member YOU, or: commons-node join CODE --member YOU"
+    status = "not_found"
+
+
+class WhichCommunity(CommonsError):
+    """This node is in several communities."""
+
+    code = "which_community"
+    hint = "say which with --community ID or name"
+    status = "usage"
+
+
+class Copied(CommonsError):
+    """This home is a copy: the other one may sign with the same keys, and two would be a fork."""
+
+    code = "copied_home"
+    hint = "connect to a node of the community first: commons-node sync wait"
+    status = "locked"
+
+
+class CatchingUp(CommonsError):
+    """This node is still fetching what it has missed; its own newest acts may be among it."""
+
+    code = "catching_up"
+    hint = "commons-node sync wait"
+    status = "timeout"
+
+
+class Daemon:
+    """One running node. ``start`` and ``stop`` may be called once."""
+
+    def __init__(self, home: Home, config: Config, environment: Mapping[str, str]) -> None:
+        """``home`` is locked by this process."""
+        self.home = home
+        self.config = config
+        self.rules = RULES
+        self.started = time.monotonic()
+        self.refusals: Counter[str] = Counter()
+        self.events = Events()
+        self.sessions = Sessions()
+        self.keystore = Keystore(home.keys)
+        self.standing = NodeStanding(NodeKey(home.node_key))
+        self.pool = VerifierPool(config.verifier_workers or os.cpu_count() or 1)
+        self.communities: dict[RealmId, Community] = {}
+        self.admissions = Admissions(self)
+        self.joining = Joining(self)
+        self.ready = False
+        self._socket = home.socket(environment)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._may_sign: dict[RealmId, asyncio.Event] = {}
+        self._copied = home.moved()
+        self._undo = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self.store: NodeStore
+        self.peering: Peering
+        self._api: ApiServer
+
+    # -- life ----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open everything; when it returns, the API answers and peers are dialled.
+
+        What was opened is closed again if something fails. Raises ``NetworkError``.
+        """
+        async with AsyncExitStack() as undo:
+            await self._start(undo)
+            self._undo = undo.pop_all()
+
+    async def _start(self, undo: AsyncExitStack) -> None:
+        """``undo`` closes in the order that loses nothing: callers, peers, tasks, files."""
+        self.store = NodeStore(await open_database(self.home.path / "node.db", NODE_SCHEMA))
+        undo.push_async_callback(self.store.database.close)
+        undo.callback(self.sessions.close)
+        undo.push_async_callback(self.pool.stop)
+        undo.push_async_callback(self._close_realms)
+        (self.home.path / "realms").mkdir(mode=0o700, exist_ok=True)
+        for realm in await self.store.realms():
+            await self._open(realm)
+        listen = await self._addresses()
+        self.peering = Peering(
+            lambda handlers, on_event: Libp2pNetwork(
+                self.standing.network_seed, listen, handlers, on_event, self.refusals
+            ),
+            lambda: [community.realm for community in self.communities.values()],
+            self.store,
+            refusals=self.refusals,
+            admissions=self.admissions,
+            lan=LanDiscovery() if self.config.lan else None,
+            lan_interfaces=self.config.lan_interfaces or None,
+            settings=Settings(sync_interval=self.config.sync_interval_s),
+            on_change=self._peer_changed,
+        )
+        undo.push_async_callback(self._end_tasks)
+        undo.push_async_callback(self.peering.stop)
+        await self._keep_port(await self.peering.start())
+        undo.push_async_callback(self.joining.stop)
+        self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
+        undo.push_async_callback(self._api.stop)
+        await self._api.start()
+        if not self._copied:
+            self.home.settle()
+        self._spawn(self.pool.warm())
+        self._spawn(self._ticking())
+        self._spawn(self._allow_signing())
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Close everything that ``start`` has opened."""
+        self.ready = False
+        await self._undo.aclose()
+
+    async def _close_realms(self) -> None:
+        for community in self.communities.values():
+            await community.realm.close()
+
+    async def _end_tasks(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _addresses(self) -> list[Address]:
+        """Where to listen; a free port that was taken once is kept for as long as it is free."""
+        port = await self.store.setting("port")
+        wanted = [Address(one) for one in self.config.listen]
+        kept = [Address(one.replace("/tcp/0", f"/tcp/{port}")) for one in wanted]
+        if port is None or not all(
+            a == b or _is_free(b) for a, b in zip(wanted, kept, strict=True)
+        ):
+            return wanted
+        return kept
+
+    async def _keep_port(self, bound: Sequence[Address]) -> None:
+        for one in bound:
+            parts = one.split("/")
+            if "tcp" in parts:
+                await self.store.set("port", parts[parts.index("tcp") + 1])
+                return
+
+    async def _ticking(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.sessions.sweep()
+            for community in list(self.communities.values()):
+                try:
+                    await community.realm.tick()
+                except Exception:  # the others still want their turn, and this one its next
+                    log.exception("tick_failed", community=community.id[:8])
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run in the background; a failure is logged, and ends nothing else."""
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("task_failed", task=task.get_name(), exc_info=error)
+
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+
+    # -- realms --------------------------------------------------------------------------------
+
+    async def _open(self, realm: RealmId) -> Community:
+        database = await open_database(
+            self.home.path / "realms" / f"{realm.hex()}.db", REALM_SCHEMA
+        )
+        held = Realm(realm, RealmStore(database), self.rules, VIEWS, self.pool, self.now_ms)
+        try:
+            await held.open()
+        except BaseException:
+            await database.close()
+            raise
+        held.listeners.append(self._changed)
+        await self.standing.refresh(held)
+        community = Community(held)
+        self.communities[realm] = community
+        self._may_sign[realm] = asyncio.Event()
+        return community
+
+    async def add_realm(
+        self, realm: RealmId, operations: Sequence[Operation], member: MemberId
+    ) -> Realm:
+        """Open a realm, or one that is here already, with its log-0 operations."""
+        async with self._opening:  # a second writer on the same file would fork its chains
+            community = self.communities.get(realm)
+            if community is None:
+                community = await self._open(realm)
+                self._may_sign[realm].set()  # every key of ours in it is new
+        await community.realm.ingest(operations, "join")
+        await self.store.add_realm(realm, self.now_ms())
+        await self.store.add_member(member, realm)
+        return community.realm
+
+    async def refresh(self, realm: Realm) -> None:
+        """Log 0 grew: open new epochs, prove again, subscribe again."""
+        await self.standing.refresh(realm)
+        self.peering.refresh()
+
+    def _changed(self, change: Change) -> None:
+        community = self.communities.get(change.realm)
+        if community is None:
+            return
+        if change.log_zero:
+            self._spawn(self.refresh(community.realm))
+        if change.own:
+            self._spawn(self.peering.written(change.realm, change.operations))
+        self.events.publish(
+            "operations",
+            {
+                "community": change.realm.hex(),
+                "count": len(change.ids),
+                "operations": [ident.hex() for ident in change.ids[:16]],
+                "own": change.own,
+            },
+        )
+
+    def _peer_changed(self, kind: str, detail: str) -> None:
+        self.events.publish(kind, {"detail": detail})
+
+    # -- signing only what peers do not know better --------------------------------------------
+
+    async def _allow_signing(self) -> None:
+        """Fetch our own tips from peers before the first signature after a start.
+
+        A home that ran here before waits some seconds for peers to answer, and longer for those
+        that do; a copy waits until it has met somebody, however long that takes.
+        """
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + _SIGN_WAIT_S
+        asked: set[NodeId] = set()
+        while waiting := [r for r, event in self._may_sign.items() if not event.is_set()]:
+            known = [peer for peer in self.peering.peers() if not peer.blocked]
+            for node in {peer.node for peer in known} - asked:
+                asked.add(node)
+                self._spawn(self._first_rounds(node))
+            late = loop.time() - patience
+            telling = late < _TELL_S and any(
+                peer.connected and peer.sync.state in _TELLING for peer in known
+            )
+            if not self._copied and (not known or (late > 0 and not telling)):
+                for realm in waiting:
+                    self._may_sign[realm].set()
+                return
+            await asyncio.sleep(_LOOK_S)
+        self._copied = False
+        self.home.settle()
+
+    async def _first_rounds(self, node: NodeId) -> None:
+        """Compare with one node until every realm may sign."""
+        while not all(event.is_set() for event in self._may_sign.values()):
+            if (await self.peering.wait_converged([node], timeout=_ROUND_S)).converged:
+                for peer in self.peering.peers():
+                    for realm in peer.realms if peer.node == node else ():
+                        self._may_sign[realm].set()
+                await asyncio.sleep(_LOOK_S)
+
+    def may_sign(self, realm: RealmId) -> bool:
+        """Whether this node knows its own newest operations in a realm, as far as it can tell."""
+        return self._may_sign[realm].is_set()
+
+    # -- what verbs ask ------------------------------------------------------------------------
+
+    @property
+    def node(self) -> str:
+        """This node's id: 64 hex digits."""
+        return self.peering.node
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where others reach this node."""
+        return self.peering.addresses
+
+    @property
+    def socket(self) -> Path:
+        """The API's socket."""
+        return self._socket
+
+    def now_ms(self) -> int:
+        """This machine's clock, in milliseconds UTC."""
+        return time.time_ns() // 1_000_000
+
+    async def community(self, request: Request[Daemon]) -> Community:
+        """The community that a request means."""
+        if not self.communities:
+            raise NoCommunity
+        if request.community is None:
+            if len(self.communities) > 1:
+                raise WhichCommunity
+            return next(iter(self.communities.values()))
+        choices = [(c.realm.realm, (await c.name(),)) for c in self.communities.values()]
+        found = find("community", request.community, choices, "commons-node status")
+        return self.communities[RealmId(found)]
+
+    async def actor(self, request: Request[Daemon], community: Community) -> Actor:
+        """The unlocked member who acts, once it is safe to sign."""
+        member = None
+        if request.member is not None:
+            member = (await community.member(request.member)).hex()
+        elif request.session is not None:
+            here = community.realm.judge.authority.members()
+            fit = [m for m in request.session.members() if MemberId(bytes.fromhex(m)) in here]
+            member = fit[0] if len(fit) == 1 else None
+        await community.actor(pick(request.session, member))  # nobody waits for who is locked
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SIGN_WAIT_S if self._copied else 2 * _SIGN_WAIT_S):
+                await self._may_sign[community.realm.realm].wait()
+        if not self.may_sign(community.realm.realm):
+            raise Copied if self._copied else CatchingUp
+        return await community.actor(pick(request.session, member))  # nor acts who was meanwhile
+
+    def node_of(self, community: Community, member: bytes, device: bytes) -> str | None:
+        """The node that a member's device belongs to, where it is known."""
+        own = community.realm.own_credential
+        granted = community.realm.judge.authority.devices.get(DeviceId(device))
+        if own is None or granted is None:
+            return None
+        mine = community.realm.judge.authority.devices.get(own.device)
+        return self.node if mine is not None and mine.member == member else None
+
+
+def _is_free(address: str) -> bool:
+    """Whether a TCP address, as a multiaddr, can be listened on now."""
+    _, family, host, _, port, *_ = address.split("/")
+    with socket.socket(socket.AF_INET6 if family == "ip6" else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,26 @@
+"""The domains: each folder holds ``facts``, ``rules``, ``views`` and ``commands``.
+
+A feature is added by adding a folder and naming it here.
+"""
+
+from __future__ import annotations
+
+from commons_crdt.authority.kinds import CORE
+from commons_crdt.folds import View
+from commons_crdt.kinds import Rules
+from commons_node import verbs
+from commons_node.domains import lending, membership, resources
+from commons_node.domains.domain import Domain
+from commons_node.registry import Registry, merge
+
+DOMAINS: tuple[Domain, ...] = (membership.DOMAIN, resources.DOMAIN, lending.DOMAIN)
+
+RULES = Rules.of(1, [*CORE, *(kind for domain in DOMAINS for kind in domain.kinds)])
+"""Rules version 1: every kind that its communities know."""
+
+VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
+
+
+def registry() -> Registry:
+    """Every verb of every domain, and of the node itself."""
+    return merge([verbs.REGISTRY, *(domain.verbs for domain in DOMAINS)])

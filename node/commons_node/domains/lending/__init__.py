@@ -1,0 +1,10 @@
+"""Lending: asking, deciding, handing over by two signatures, and coming back anywhere."""
+
+from __future__ import annotations
+
+from commons_node.domains.domain import Domain
+from commons_node.domains.lending.commands import VERBS
+from commons_node.domains.lending.rules import KINDS
+from commons_node.domains.lending.views import VIEWS
+
+DOMAIN = Domain("lending", KINDS, VIEWS, VERBS)

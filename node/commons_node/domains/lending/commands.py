@@ -1,0 +1,362 @@
+"""The verbs of lending: ask, decide, hand over, accept, return, receive, list, show."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from commons_crdt.author import Draft
+from commons_crdt.roles import Role
+from commons_node.community import Community, WrongState, written
+from commons_node.domains.lending import handing
+from commons_node.domains.lending.booking import busiest
+from commons_node.domains.lending.deciding import decide, keep_free
+from commons_node.domains.lending.facts import (
+    NOTE,
+    REASON,
+    REQUEST,
+    Condition,
+    Request,
+)
+from commons_node.domains.lending.handing import Done
+from commons_node.domains.lending.loans import (
+    Loan,
+    bookings_of,
+    conflicts_of,
+    find_loan,
+    loan,
+    loans,
+    rows_of,
+)
+from commons_node.domains.lending.offering import code_of, file_of
+from commons_node.domains.lending.terms import BadTerms, between, for_days, instant, last_day
+from commons_node.domains.resources.things import find_thing, thing
+from commons_node.registry import (
+    Column,
+    Command,
+    Complete,
+    Count,
+    File,
+    Reading,
+    Registry,
+    Table,
+    View,
+    argument,
+    file_out,
+    option,
+)
+from commons_node.registry import Request as Call
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+_THINGS = Complete("resource.list", "resources", "number")
+_LOANS = Complete("loan.list", "loans", "loan")
+
+
+class Ask(msgspec.Struct):
+    """Arguments of ``loan request``."""
+
+    resource: Annotated[str, argument("the thing, by number, name or id", complete=_THINGS)]
+    days: Annotated[Count | None, option("for how many days, from now")] = None
+    begin: Annotated[datetime | None, option("from when")] = msgspec.field(
+        default=None, name="from"
+    )
+    end: Annotated[datetime | None, option("until when")] = msgspec.field(default=None, name="to")
+
+
+async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
+    """Ask to borrow a thing. A thing that is out may be asked for: a steward decides."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    item = await find_thing(community, args.resource)
+    if item.stated != "active" or item.quantity == 0:
+        why = "there is none of it" if item.quantity == 0 else f"it is {item.stated}"
+        raise WrongState(
+            why=f"{item.label} is not lent now: {why}.", next="commons-node resource list"
+        )
+    now, zone = request.node.now_ms(), community.timezone
+    if args.days is not None and (args.begin is not None or args.end is not None):
+        raise BadTerms(why="either days are given, or from and to")
+    if args.days is not None:
+        from_ms, until_ms = for_days(now, args.days, zone)
+    else:
+        from_ms, until_ms = between(now, args.begin, args.end, zone)
+    body = Request(item.id, from_ms, until_ms, zone.key)
+    (result,) = await community.write(actor, Draft.fact(REQUEST, body))
+    booked = await bookings_of(community, item.id, now)
+    usual = item.kind["loan_days"]
+    notes = []
+    if item.quantity is not None and busiest(booked, from_ms, until_ms) >= item.quantity:
+        notes.append("somebody has it or is promised it in that time")
+    if isinstance(usual, int) and usual and until_ms - from_ms > (usual + 1) * 24 * 3600 * 1000:
+        notes.append(f"it is usually lent for {usual} days")
+    return {
+        **written(result),
+        "loan": result.id.hex(),
+        "resource": item.id.hex(),
+        "name": item.label,
+        "borrower": actor.member.hex(),
+        "state": "requested",
+        "due": instant(until_ms),
+        "due_day": last_day(until_ms, zone),
+        "note": "; ".join(notes) or None,
+    }
+
+
+class OneLoan(msgspec.Struct):
+    """Arguments of verbs about one loan."""
+
+    loan: Annotated[str, argument("the loan's id, or the thing's number", complete=_LOANS)]
+
+
+async def approve(request: Call[Daemon], args: OneLoan) -> Mapping[str, object]:
+    """Let the one who asked have the thing."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    actor.needs(Role.STEWARD)
+    found = await find_loan(community, args.loan)
+    if found.state not in {"requested", "declined"}:
+        raise WrongState(
+            why=f"The loan of {found.label} is {found.state.replace('_', ' ')} already.",
+            next=f"commons-node loan show {found.id.hex()[:12]}",
+        )
+    await keep_free(community, found, request.node.now_ms())
+    return await decide(community, actor, found, None, approve=True)
+
+
+class Refusal(msgspec.Struct):
+    """Arguments of ``loan decline``."""
+
+    loan: Annotated[str, argument("the loan's id, or the thing's number", complete=_LOANS)]
+    reason: Annotated[str | None, option("why, in your own words")] = None
+
+
+async def decline(request: Call[Daemon], args: Refusal) -> Mapping[str, object]:
+    """Say no to a request, with a reason."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    actor.needs(Role.STEWARD)
+    found = await find_loan(community, args.loan)
+    if found.state not in {"requested", "approved", "offered"}:
+        raise WrongState(
+            why=f"The loan of {found.label} is {found.state.replace('_', ' ')} already.",
+            next=f"commons-node loan show {found.id.hex()[:12]}",
+        )
+    return await decide(community, actor, found, args.reason, approve=False)
+
+
+class Offer(msgspec.Struct):
+    """Arguments of ``loan handover`` and ``loan return``."""
+
+    loan: Annotated[str, argument("the loan's id, or the thing's number", complete=_LOANS)]
+    out: Annotated[
+        str | None,
+        file_out("also write the offer as a file, for a node that has not heard of it",
+                 result="file"),
+    ] = None  # fmt: skip
+
+
+async def hand_over(request: Call[Daemon], args: Offer) -> Mapping[str, object]:
+    """Offer the thing to the borrower; it is theirs once they accept."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    done = await handing.hand_over(community, actor, await find_loan(community, args.loan))
+    return await _offer(request, community, done, args.out)
+
+
+async def give_back(request: Call[Daemon], args: Offer) -> Mapping[str, object]:
+    """Offer the thing back; a steward receives it, at any node."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    done = await handing.give_back(community, actor, await find_loan(community, args.loan))
+    return await _offer(request, community, done, args.out)
+
+
+async def _offer(
+    request: Call[Daemon], community: Community, done: Done, out: str | None
+) -> Mapping[str, object]:
+    answer = await _answer(request, community, done)
+    answer["offer"] = code_of(done.written.id, done.loan, done.resource)
+    if out:
+        data = await file_of(community, done.written.id)
+        answer["file"] = base64.b64encode(data).decode("ascii")
+    return answer
+
+
+async def _answer(request: Call[Daemon], community: Community, done: Done) -> dict[str, object]:
+    found = await loan(community, done.loan)
+    until = found.row["until_ms"] if found else None
+    return {
+        **written(done.written),
+        "loan": done.loan.hex(),
+        "name": found.label if found else None,
+        "state": found.state if found else None,
+        "due": instant(until),
+        "due_day": last_day(until, community.timezone),
+        "overdue": found.overdue(request.node.now_ms()) if found else False,
+        "provisional": bool(found.row["provisional"]) if found else True,
+    }
+
+
+class Accepting(msgspec.Struct):
+    """Arguments of ``loan accept``."""
+
+    loan: Annotated[str, argument("the loan's id, or the thing's number", complete=_LOANS)]
+    offer: Annotated[File | str | None, option("the offer, as a code or a file")] = None
+
+
+async def accept(request: Call[Daemon], args: Accepting) -> Mapping[str, object]:
+    """Take what was offered to you: from now on you answer for it."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    done = await handing.accept(community, actor, args.loan, args.offer)
+    names = await community.names()
+    return {**await _answer(request, community, done), "custodian": actor.member.hex(),
+            "custodian_name": names.get(actor.member)}  # fmt: skip
+
+
+class Receiving(msgspec.Struct):
+    """Arguments of ``loan receive``."""
+
+    loan: Annotated[str, argument("the loan's id, or the thing's number", complete=_LOANS)]
+    offer: Annotated[File | str | None, option("the borrower's offer, as a code or a file")] = None
+    condition: Annotated[Condition, option("how it came back; a ticket says: to be repaired")] = (
+        "ok"
+    )
+    note: Annotated[str | None, option("what is to be said about it")] = None
+
+
+async def receive(request: Call[Daemon], args: Receiving) -> Mapping[str, object]:
+    """Take a thing back, from the borrower's offer, or alone for somebody who is gone."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    done = await handing.receive(community, actor, args.loan, args.offer, args.condition, args.note)
+    item = await thing(community, done.resource)
+    custodian = item.custodian if item is not None and item.single else actor.member
+    number = (item.number if item is not None else "") or done.resource.hex()[:12]
+    ticket = f"commons-node resource edit {number} --state maintenance"
+    return {
+        **await _answer(request, community, done),
+        "resource": done.resource.hex(),
+        "custodian": custodian.hex() if custodian else None,
+        "custodian_name": (await community.names()).get(custodian) if custodian else None,
+        "next": ticket if args.condition == "ticket" else None,
+    }
+
+
+class Listing(msgspec.Struct):
+    """Arguments of ``loan list``."""
+
+    mine: Annotated[bool, option("only those of the member who is unlocked")] = False
+    overdue: Annotated[bool, option("only those whose time is over")] = False
+    state: Annotated[
+        Literal["requested", "approved", "declined", "offered", "on_loan", "returning", "returned"]
+        | None,
+        option("only these"),
+    ] = None
+    resource: Annotated[str | None, option("only of this thing", complete=_THINGS)] = None
+
+
+async def list_loans(request: Call[Daemon], args: Listing) -> Reading:
+    """Who asked for what, and where it is."""
+    community = await request.node.community(request)
+    now = request.node.now_ms()
+    if args.resource is not None:
+        item = await find_thing(community, args.resource)
+        found = await loans(community, "l.resource = ?", (item.id,))
+    else:
+        found = await loans(community)
+    if args.mine:
+        member = (await request.node.actor(request, community)).member
+        found = [one for one in found if one.borrower == member]
+    if args.overdue:
+        found = [one for one in found if one.overdue(now)]
+    if args.state:
+        found = [one for one in found if one.state == args.state]
+    return await _reading(request, community, found, now, {})
+
+
+async def show(request: Call[Daemon], args: OneLoan) -> Reading:
+    """A loan, step by step."""
+    community = await request.node.community(request)
+    found = await find_loan(community, args.loan)
+    decision, received = found.operation("decision"), found.operation("receive")
+    more = {
+        "reason_given": await community.part(decision, REASON) if decision else None,
+        "note": await community.part(received, NOTE) if received else None,
+    }
+    return await _reading(request, community, [found], request.node.now_ms(), more)
+
+
+async def _reading(
+    request: Call[Daemon],
+    community: Community,
+    found: list[Loan],
+    now: int,
+    more: Mapping[str, object],
+) -> Reading:
+    """Rows with the other halves that are known to be missing; of one loan its fields as well."""
+
+    def node_of(member: bytes, device: bytes) -> str | None:
+        return request.node.node_of(community, member, device)
+
+    rows = await rows_of(community, found, now, node_of)
+    missing = [
+        {"loan": one.id.hex(), "missing": "the other half of a hand-over or return"}
+        for one in found
+        if one.row["provisional"]
+    ]
+    single = rows[0] if more else {}
+    return await community.reading(
+        {**single, **more, "loans": rows},
+        missing=missing,
+        conflicts=await conflicts_of(community, found, now),
+    )
+
+
+_STEPS = (
+    Column("step", "Step"),
+    Column("name", "By"),
+    Column("time", "When", "time"),
+    Column("operation", "Id", "id"),
+)
+
+VERBS = Registry(
+    commands=(
+        Command("loan.request", "Ask to borrow a thing.", Ask, ask, member=True,
+                says=("You asked for {name}; but {note}.\nThe loan is {loan:id}.",
+                      "You asked for {name}, until the end of {due_day}.\nThe loan is {loan:id}.")),
+        Command("loan.approve", "Let the one who asked have the thing.", OneLoan, approve,
+                says="The loan of {name} is {state}.", member=True),
+        Command("loan.decline", "Say no to a request.", Refusal, decline,
+                says="The loan of {name} is {state}.", member=True),
+        Command("loan.handover", "Offer the thing to the borrower.", Offer, hand_over,
+                says="{name} is offered. It changes hands when the borrower accepts:\n"
+                "commons-node loan accept {loan:id} --offer {offer}", qr="offer", member=True),
+        Command("loan.accept", "Take what was offered to you.", Accepting, accept, member=True,
+                says=("{name} is with you until the end of {due_day}.", "{name} is with you.")),
+        Command("loan.return", "Offer the thing back, to any steward.", Offer, give_back,
+                says="{name} is offered back. It is returned when a steward receives it:\n"
+                "commons-node loan receive {loan:id} --offer {offer}", qr="offer", member=True),
+        Command("loan.receive", "Take a thing back.", Receiving, receive, member=True,
+                says=("The loan is {state}; it is with {custodian_name}.\nIt needs repair: {next}",
+                      "The loan is {state}; it is with {custodian_name}.")),
+    ),
+    views=(
+        View("loan.list", "Who asked for what, and where it is.", Listing, list_loans,
+             table=Table("loans", (Column("number", "Number"), Column("name", "Thing"),
+                                   Column("borrower_name", "Who"), Column("state", "State"),
+                                   Column("due_day", "Until"), Column("overdue", "Overdue", "yes"),
+                                   Column("loan", "Id", "id")), "No loans.")),
+        View("loan.show", "A loan, step by step.", OneLoan, show,
+             says=("{name}, asked for by {borrower_name}: {state}, until the end of {due_day}",
+                   "{name}: {state}"),
+             table=Table("steps", _STEPS)),
+    ),
+    nouns={"loan": "borrowing and returning things"},
+)  # fmt: skip

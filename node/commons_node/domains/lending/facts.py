@@ -1,0 +1,96 @@
+"""What is said about a loan, each step by the one whose step it is.
+
+A loan is named by its request's id, and every fact about it has that id as its document. A
+hand-over is two facts by two devices, each in its own chain: the giver's offer and the taker's
+acceptance. They find each other by the ids in their bodies, never by refs: what a borrower writes
+builds on the borrower's own chain alone, so that this chain can be carried to a node that has
+never heard of the loan, and no missing fact of somebody else can hold up an author's chain.
+
+No text of a person stands here: reasons and notes are parts, which can be erased.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from commons_crdt.operation import Counter, Hash
+
+REQUEST: Final = "lending.request.1"
+DECISION: Final = "lending.decision.1"
+HANDOVER: Final = "lending.handover.1"
+ACCEPT: Final = "lending.accept.1"
+RETURN: Final = "lending.return.1"
+RECEIVE: Final = "lending.receive.1"
+
+REASON: Final = "reason"
+NOTE: Final = "note"
+MAX_TEXT: Final = 1000
+"""Bytes of a reason or a note."""
+MAX_LOAN_MS: Final = 366 * 24 * 3600 * 1000
+"""The longest loan that anybody may ask for."""
+
+Condition = Literal["ok", "ticket"]
+"""How a thing came back; with a ticket there is something to repair."""
+
+Zone = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+\Z")]
+
+
+class Request(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A member asks for a thing from ``from_ms`` until, not including, ``until_ms`` (UTC).
+
+    ``zone``: the IANA zone whose days were meant. The header's document is 32 zero bytes.
+    """
+
+    resource: Hash
+    from_ms: Counter
+    until_ms: Counter
+    zone: Zone
+
+
+class Decision(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A steward approves or declines; the reason stands in a part."""
+
+    approve: bool
+
+
+class Handover(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A steward offers the thing to ``taker``.
+
+    ``previous``: the thing's last custody move as the giver knows it, 32 zero bytes for none. For
+    one of several equal copies it is the loan itself: copies have no common line of custody.
+    """
+
+    resource: Hash
+    taker: Hash
+    previous: Hash
+
+
+class Accept(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The taker has the thing: with this, custody has moved."""
+
+    handover: Hash
+    resource: Hash
+
+
+class Return(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The borrower offers the thing back; ``accept`` is the borrower's own acceptance."""
+
+    resource: Hash
+    accept: Hash
+
+
+class Receive(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A steward has the thing back: with this, custody has moved and the loan is closed.
+
+    ``offer``: the return, or 32 zero bytes where the steward records it alone. ``borrower`` and
+    ``previous`` (the acceptance that ends here) are zero bytes where the receiver knows only a
+    code.
+    """
+
+    offer: Hash
+    resource: Hash
+    borrower: Hash
+    condition: Condition
+    previous: Hash

@@ -1,0 +1,327 @@
+"""Loans as verbs see them: their rows with names and times, and what contradicts what.
+
+Reads the view of loans and writes nothing. Overdue is computed here, at the moment of reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from commons_crdt.authority.judge import Standing
+from commons_crdt.errors import Refused
+from commons_crdt.ids import DeviceId, MemberId, OperationId
+from commons_crdt.kinds import decode_fact
+from commons_crdt.operation import content
+from commons_crdt.verdict import Verdict
+from commons_node.community import Ambiguous, Community, Unknown
+from commons_node.domains.lending.booking import FOREVER_MS, Booking, clashes
+from commons_node.domains.lending.terms import instant, last_day
+from commons_node.domains.lending.views import COLUMNS
+from commons_node.domains.resources.things import find_thing
+from commons_node.store.database import placeholders
+
+OUT = ("on_loan", "returning")
+CONFIRMED = ("approved", "offered", *OUT)
+OPEN = ("requested", *CONFIRMED)
+_LIST = "commons-node loan list"
+_PREFIX = 8
+_IN = 400
+_SELECT = (
+    f"SELECT l.key, {', '.join('l.' + name for name in COLUMNS)},"  # noqa: S608 - our names
+    " i.number, s.name, i.quantity, i.uncounted, ch.device, o.seq FROM v_loans l"
+    " LEFT JOIN v_items i ON i.key = l.resource"
+    " LEFT JOIN v_specifications s ON s.key = i.specification"
+    " LEFT JOIN operations o ON o.id = l.confirmation LEFT JOIN chains ch ON ch.n = o.chain"
+)
+_AUTHOR = (
+    "SELECT o.id, ch.device, o.origin, o.time_ms FROM operations o JOIN chains ch ON ch.n = o.chain"
+)
+_STEPS = (
+    ("request", "request"),
+    ("decision", "approve"),
+    ("handover", "handover"),
+    ("accept", "accept"),
+    ("return_offer", "return"),
+    ("receive", "receive"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """One loan: ``row`` holds the columns of the view, the rest is about its thing."""
+
+    id: OperationId
+    row: Mapping[str, Any]
+    number: str | None
+    name: str
+    quantity: int | None
+    device: bytes | None
+    seq: int
+
+    @property
+    def state(self) -> str:
+        """Where it stands."""
+        return str(self.row["state"])
+
+    @property
+    def resource(self) -> bytes:
+        """The thing's id."""
+        return bytes(self.row["resource"])
+
+    @property
+    def borrower(self) -> MemberId | None:
+        """Who asked, or took it; None where that is not known here."""
+        found = self.row["borrower"]
+        return None if found is None else MemberId(found)
+
+    @property
+    def label(self) -> str:
+        """The thing's name and number."""
+        return f"{self.name} {self.number or ''}".strip()
+
+    def operation(self, step: str) -> OperationId | None:
+        """The operation of a step, by its column."""
+        found = self.row[step]
+        return None if found is None else OperationId(found)
+
+    def overdue(self, now_ms: int) -> bool:
+        """True while it is out although its time is over."""
+        until = self.row["until_ms"]
+        return self.state in OUT and until is not None and until <= now_ms
+
+    def booking(self, now_ms: int) -> Booking | None:
+        """What it takes of the thing's time; None if nobody has confirmed it."""
+        row = self.row
+        out = self.state in OUT and not row["provisional"]
+        if not out and (row["confirmation"] is None or self.state not in CONFIRMED):
+            return None
+        until = FOREVER_MS if self.overdue(now_ms) else row["until_ms"] or FOREVER_MS
+        return Booking(
+            self.id, self.resource, row["from_ms"] or 0, until, out, row["confirmer_role"] or 0,
+            row["confirmer"] or b"", self.device or b"", self.seq,
+        )  # fmt: skip
+
+
+async def loans(
+    community: Community, where: str = "1", arguments: Sequence[object] = ()
+) -> list[Loan]:
+    """Loans by their end; ``where`` may use the columns of loans (l) and items (i)."""
+    rows = await community.query(f"{_SELECT} WHERE {where} ORDER BY l.until_ms, l.key", arguments)
+    return [_loan(row) for row in rows]
+
+
+def _loan(row: Sequence[Any]) -> Loan:
+    end = 1 + len(COLUMNS)
+    number, name, quantity, uncounted, device, seq = row[end:]
+    return Loan(
+        OperationId(row[0]),
+        dict(zip(COLUMNS, row[1:end], strict=True)),
+        number,
+        name or "(not known here)",
+        None if uncounted else 1 if quantity is None else quantity,
+        device,
+        seq or 0,
+    )
+
+
+async def loan(community: Community, ident: bytes) -> Loan | None:
+    """The loan with this id."""
+    found = await loans(community, "l.key = ?", (ident,))
+    return found[0] if found else None
+
+
+async def find_loan(community: Community, selector: str) -> Loan:
+    """A loan by id or 8 digits of it, or the one open loan of a thing, by its number or name.
+
+    Raises Unknown or Ambiguous.
+    """
+    wanted = selector.strip().lower()
+    found: list[Loan] = []
+    if len(wanted) >= _PREFIX and all(letter in "0123456789abcdef" for letter in wanted):
+        bounds = tuple(bytes.fromhex((wanted + fill * 64)[:64]) for fill in "0f")
+        found = await loans(community, "l.key BETWEEN ? AND ?", bounds)
+    if not found:
+        try:
+            thing = await find_thing(community, selector)
+        except Unknown:
+            raise Unknown(what="loan", name=selector, list=_LIST) from None
+        marks = placeholders(len(OPEN))
+        found = await loans(
+            community, f"l.resource = ? AND l.state IN ({marks})", (thing.id, *OPEN)
+        )
+    if not found:
+        raise Unknown(what="open loan", name=selector, list=_LIST)
+    if len(found) > 1:
+        several = "; ".join(f"{one.id.hex()[:12]} {one.state}" for one in found[:10])
+        raise Ambiguous(name=selector, found=several)
+    return found[0]
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+NodeOf = Callable[[bytes, bytes], str | None]
+"""(member, device) to the node that it belongs to, where that is known."""
+
+
+async def rows_of(
+    community: Community, found: Sequence[Loan], now_ms: int, node_of: NodeOf
+) -> list[dict[str, object]]:
+    """The rows that lists show, each with its steps."""
+    names = await community.names()
+    ids = {ident for one in found for column, _ in _STEPS if (ident := one.operation(column))}
+    wrote = await _authors(community, ids)
+    zone = community.timezone
+    rows: list[dict[str, object]] = []
+    for one in found:
+        until = one.row["until_ms"]
+        receiver = one.row["receiver"]
+        rows.append(
+            {
+                "loan": one.id.hex(),
+                "resource": one.resource.hex(),
+                "number": one.number,
+                "name": one.name,
+                "borrower": one.borrower.hex() if one.borrower else None,
+                "borrower_name": _name(one.borrower, names),
+                "state": one.state,
+                "from": instant(one.row["from_ms"]),
+                "due": instant(until),
+                "due_day": last_day(until, zone),
+                "overdue": one.overdue(now_ms),
+                "provisional": bool(one.row["provisional"]),
+                "receiver": receiver.hex() if receiver else None,
+                "steps": [
+                    _step(one, label, step, wrote[step], names, node_of)
+                    for column, label in _STEPS
+                    if (step := one.operation(column)) is not None and step in wrote
+                ],
+            }
+        )
+    return rows
+
+
+def _step(
+    one: Loan,
+    label: str,
+    ident: OperationId,
+    wrote: tuple[DeviceId, MemberId, int],
+    names: Mapping[MemberId, str],
+    node_of: NodeOf,
+) -> dict[str, object]:
+    device, member, time_ms = wrote
+    if label == "approve" and not one.row["approved"]:
+        label = "decline"
+    return {
+        "step": label,
+        "member": member.hex(),
+        "name": _name(member, names),
+        "device": device.hex(),
+        "node": node_of(member, device),
+        "time": instant(time_ms),
+        "operation": ident.hex(),
+    }
+
+
+def _name(member: MemberId | None, names: Mapping[MemberId, str]) -> str | None:
+    return None if member is None else names.get(member, member.hex()[:_PREFIX])
+
+
+async def _authors(
+    community: Community, ids: Iterable[OperationId]
+) -> dict[OperationId, tuple[DeviceId, MemberId, int]]:
+    wanted = list(ids)
+    found: dict[OperationId, tuple[DeviceId, MemberId, int]] = {}
+    grants = community.realm.judge.authority.grants
+    for at in range(0, len(wanted), _IN):
+        part = wanted[at : at + _IN]
+        query = f"{_AUTHOR} WHERE o.id IN ({placeholders(len(part))})"
+        for ident, device, origin, time_ms in await community.query(query, part):
+            member = grants[OperationId(origin)].member
+            found[OperationId(ident)] = (DeviceId(device), member, time_ms)
+    return found
+
+
+# -- what contradicts what -----------------------------------------------------------------------
+
+
+async def bookings_of(
+    community: Community, resource: bytes, now_ms: int, without: bytes = b""
+) -> list[Booking]:
+    """The confirmed loans of one thing, but one."""
+    found = (await _booked(community, [resource], now_ms))[resource]
+    return [one for one in found if one.loan != without]
+
+
+async def conflicts_of(
+    community: Community, found: Sequence[Loan], now_ms: int
+) -> list[dict[str, object]]:
+    """Promises that cannot all be kept, and steps that somebody contradicts, among these loans."""
+    told: list[dict[str, object]] = []
+    for one in found:
+        raw = bytes(one.row["conflicts"])
+        if raw:
+            others = [raw[at : at + 32].hex() for at in range(0, len(raw), 32)]
+            told.append(
+                {"conflict": "contradiction", "loan": one.id.hex(), "state": one.state,
+                 "others": others}
+            )  # fmt: skip
+    shown = {one.id for one in found}
+    counted = {one.resource: one.quantity for one in found if one.quantity is not None}
+    for resource, booked in (await _booked(community, list(counted), now_ms)).items():
+        told.extend(
+            {"conflict": "double_booking", "resource": resource.hex(), "loan": clash.loan.hex(),
+             "stands": [one.hex() for one in clash.stands]}
+            for clash in clashes(booked, counted[resource])
+            if shown.intersection((clash.loan, *clash.stands))
+        )  # fmt: skip
+    return told
+
+
+async def _booked(
+    community: Community, resources: Sequence[bytes], now_ms: int
+) -> dict[bytes, list[Booking]]:
+    """The confirmed loans of each of these things."""
+    where, arguments = f"l.state IN ({placeholders(len(CONFIRMED))})", list[object](CONFIRMED)
+    if len(resources) == 1:
+        where, arguments = f"{where} AND l.resource = ?", [*arguments, resources[0]]
+    booked: dict[bytes, list[Booking]] = {resource: [] for resource in resources}
+    for one in await loans(community, where, arguments) if resources else ():
+        booking = one.booking(now_ms)
+        if booking is not None and one.resource in booked:
+            booked[one.resource].append(booking)
+    return booked
+
+
+# -- what is here --------------------------------------------------------------------------------
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+async def here(community: Community, *ids: bytes | None) -> list[OperationId]:
+    """Those of ``ids`` that are stored and stand: what a new fact may refer to."""
+    wanted = [ident for ident in ids if ident]
+    found = await community.realm.store.standings(wanted)
+    return [
+        OperationId(ident)
+        for ident in dict.fromkeys(wanted)
+        if (known := found.get(OperationId(ident))) is not None
+        and known.judgement.verdict is Verdict.ACCEPTED
+    ]
+
+
+async def fact(
+    community: Community, ident: bytes, kind: str, body: type[T]
+) -> tuple[Standing, T] | None:
+    """A stored fact of this kind that stands, with its body."""
+    rows = await community.realm.store.everything("o.id = ? AND o.kind = ?", (ident, kind))
+    for standing, operation in rows:
+        if standing.judgement.verdict is Verdict.ACCEPTED and operation.body is not None:
+            try:
+                return standing, decode_fact(body, content(operation.body))
+            except Refused:
+                return None
+    return None

@@ -1,0 +1,110 @@
+"""Invites, and letting their holders in: what any node of a community does unattended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from commons_crdt.author import Draft
+from commons_crdt.authority.facts import Admit, Identity, Invite
+from commons_crdt.authority.kinds import ADMIT, INVITE
+from commons_crdt.ids import DocumentId, OperationId, RealmId
+from commons_crdt.operation import Operation
+from commons_node.community import Actor, Community
+from commons_node.realm.realm import Written
+from commons_node.standing import share
+from commons_protocol.codes import encode_invite, encode_invite_file, invite_key
+from commons_protocol.joining import TurnedAwayError
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+log = structlog.get_logger(component="membership")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeInvite:
+    """An invite in all its forms; ``expires`` is RFC 3339 UTC."""
+
+    written: Written
+    code: str
+    file: bytes
+    expires: str
+
+
+class Admissions:
+    """This node's part in letting people in; see ``peering.types.Admissions``."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Belongs to one daemon."""
+        self._daemon = daemon
+
+    async def invite(
+        self, community: Community, actor: Actor, uses: int, expires_s: int
+    ) -> MadeInvite:
+        """A one-time key in the inviter's log 0, and the code that carries its private half."""
+        seed = os.urandom(16)
+        expires_ms = self._daemon.now_ms() + expires_s * 1000
+        body = Invite(invite_key(seed), uses, expires_ms)
+        (result,) = await community.write(actor, Draft.fact(INVITE, body, log=0))
+        realm = community.realm
+        addresses = self._daemon.addresses
+        ((_, operation),) = await realm.store.everything("o.id = ?", (result.id,))
+        moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=expires_ms)
+        return MadeInvite(
+            result,
+            encode_invite(result.id, seed, realm.realm, addresses[0] if addresses else None),
+            encode_invite_file(operation, seed, realm.realm, addresses),
+            moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        )
+
+    def find(self, invite: OperationId) -> tuple[RealmId, bytes] | None:
+        """The realm and the public key of an invite that stands here."""
+        for community in self._daemon.communities.values():
+            known = community.realm.judge.authority.invites.get(invite)
+            if known is not None and known[1]:
+                return community.realm.realm, known[0].key
+        return None
+
+    async def admit(
+        self,
+        realm: RealmId,
+        invite: OperationId,
+        identity: Identity,
+        possession: bytes,
+        consent: bytes,
+    ) -> Sequence[Operation]:
+        """Let a newcomer in by this node's device, once; gives all of log 0."""
+        community = self._daemon.communities.get(realm)
+        if community is None:
+            raise TurnedAwayError("later")
+        held = community.realm
+        authority = held.judge.authority
+        if authority.role(identity.member, authority.whole) is None:
+            self._check(community, invite)
+            device, credential = self._daemon.standing.device(realm), held.own_credential
+            if device is None or credential is None or not self._daemon.may_sign(realm):
+                raise TurnedAwayError("later")
+            body = Admit(
+                invite, identity, possession, consent, share(held, identity.device.sealing)
+            )
+            draft = Draft.fact(ADMIT, body, log=0, document=DocumentId(identity.member))
+            (result,) = await held.write([draft], device, credential.grant)
+            log.info("admitted", member=identity.member.hex()[:8], reason=result.judgement.reason)
+            if result.judgement.reason:
+                raise TurnedAwayError("spent" if result.judgement.reason == "spent" else "later")
+        return [operation for _, operation in await held.store.everything("c.log = 0")]
+
+    def _check(self, community: Community, invite: OperationId) -> None:
+        """Turn away before anything is signed that would be rejected."""
+        authority = community.realm.judge.authority
+        terms, _ = authority.invites[invite]
+        if self._daemon.now_ms() > terms.expires_ms:
+            raise TurnedAwayError("expired")
+        if authority.admissions(invite, authority.whole) >= terms.uses:
+            raise TurnedAwayError("spent")

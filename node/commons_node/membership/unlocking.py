@@ -1,0 +1,75 @@
+"""Who may act at a terminal: unlocking and locking members whose keys this node keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import MemberId
+from commons_node.community import find
+from commons_node.membership.settling import device_of, settle
+from commons_node.registry import Request
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+
+class SeveralMembers(CommonsError):
+    """It is not clear whose passphrase this is: not just one member lives on this node."""
+
+    code: ClassVar[str] = "which_member"
+    hint: ClassVar[str] = "say who acts with --as MEMBER"
+    status = "usage"
+
+
+async def unlock(
+    request: Request[Daemon], selector: str | None, passphrase: str, idle_s: float
+) -> Mapping[str, object]:
+    """Unlock a member of this node in the caller's terminal session."""
+    daemon = request.node
+    member, name = await _own_member(daemon, selector)
+    unlocked = await daemon.keystore.unlock(member.hex(), passphrase)
+    community = daemon.communities[(await daemon.store.members())[member]]
+    if community.realm.own_credential is None:
+        await settle(daemon, community.realm, member, device_of(unlocked), None)
+    session = request.session or daemon.sessions.new()
+    seconds = session.unlock(unlocked, idle_s)
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    return {
+        "member": member.hex(),
+        "name": name,
+        "device": device_of(unlocked).keys.id.hex(),
+        "until": until.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "session": session.token,
+    }
+
+
+async def lock(request: Request[Daemon], selector: str | None) -> Mapping[str, object]:
+    """Lock a member, or everybody, in the caller's terminal session."""
+    session = request.session
+    member = (await _own_member(request.node, selector))[0].hex() if selector else None
+    gone = session.lock(member) if session else ()
+    return {
+        "member": member,
+        "device": None,
+        "until": None,
+        "session": session.token if session else None,
+        "locked": list(gone),
+    }
+
+
+async def _own_member(daemon: Daemon, selector: str | None) -> tuple[MemberId, str]:
+    """A member whose keys are kept here, with their name; the only one if nobody is named."""
+    choices: list[tuple[bytes, Sequence[str | None]]] = []
+    for member, realm in (await daemon.store.members()).items():
+        community = daemon.communities.get(realm)
+        name = (await community.names()).get(member) if community else None
+        choices.append((member, (name,)))
+    if selector is None:
+        if len(choices) != 1:
+            raise SeveralMembers
+        selector = choices[0][0].hex()
+    found = find("member on this node", selector, choices, "commons-node member list")
+    return MemberId(found), dict(choices)[found][0] or found.hex()[:8]

@@ -1,0 +1,147 @@
+"""Gossip of this node: which topics it hears, what it says, what it does with what it hears."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from commons_crdt.errors import Refused
+from commons_crdt.ids import OperationId, RealmId
+from commons_crdt.operation import Operation, operation_id
+from commons_protocol import gossip, wire
+from commons_protocol.network import NetworkError, PeerId
+from commons_protocol.replica import Replica
+
+if TYPE_CHECKING:
+    from commons_node.peering.peering import Peering
+
+_MOST_PENDING = 64
+_DELAY_S = 0.05
+
+_log = logging.getLogger(__name__)
+
+
+class Hints:
+    """One subscription for each epoch of each realm, old epochs too."""
+
+    def __init__(self, peering: Peering) -> None:
+        """``subscribe`` must follow."""
+        self._peering = peering
+        self._channels: dict[str, tuple[gossip.Channel, RealmId]] = {}
+        self._seen = gossip.Seen()
+        self._gate = gossip.Gate()
+        self._pending = 0
+        self._waiting: dict[RealmId, list[Operation]] = {}
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """What is heard now."""
+        return frozenset(self._channels)
+
+    def subscribe(self) -> None:
+        """Hear exactly the topics of the realms and epochs that are known now."""
+        network = self._peering.network
+        channels = [
+            (gossip.Channel.of(key), replica.realm)
+            for replica in self._peering.replicas()
+            for _, key in replica.epochs()
+        ]
+        wanted = {channel.topic: (channel, realm) for channel, realm in channels}
+        for topic in self._channels.keys() - wanted.keys():
+            network.unsubscribe(topic)
+        for topic in wanted.keys() - self._channels.keys():
+            network.subscribe(topic, lambda peer, data, t=topic: self._heard(t, peer, data))  # type: ignore[misc]  # binds the topic
+        self._channels = wanted
+
+    def remember(self, ids: Iterable[OperationId]) -> None:
+        """These are stored here: their hints are no news."""
+        for ident in ids:
+            self._seen.add(ident)
+
+    def written(self, realm: RealmId, operations: Sequence[Operation]) -> None:
+        """Say soon what this node has written, together with what it writes until then.
+
+        Peers in conversation have it already: gossip is for those who are further away.
+        """
+        self.remember(operation_id(o.header) for o in operations)
+        waiting = self._waiting.setdefault(realm, [])
+        if not waiting:
+            asyncio.get_running_loop().call_later(_DELAY_S, self._say, realm)
+        # Beyond a handful the digest alone is said: no need to keep them.
+        waiting.extend(operations[: gossip.MAX_AT_ONCE + 1 - len(waiting)])
+
+    def _say(self, realm: RealmId) -> None:
+        operations = self._waiting.pop(realm, [])
+        replica = self._replica(realm)
+        epochs = replica.epochs() if replica is not None else ()
+        if replica is None or not epochs:
+            return
+        channel = gossip.Channel.of(epochs[0][1])
+        for plain in gossip.hints(operations, replica.digest()):
+            sealed = channel.seal(plain, secrets.token_bytes(12))
+            self._peering.spawn(self._publish(channel.topic, sealed), "publish a hint")
+
+    async def _publish(self, topic: str, sealed: bytes) -> None:
+        try:
+            await self._peering.network.publish(topic, sealed)
+        except NetworkError as error:
+            _log.debug("a hint was not sent: %s", error)
+
+    def _replica(self, realm: RealmId) -> Replica | None:
+        return next((r for r in self._peering.replicas() if r.realm == realm), None)
+
+    def _heard(self, topic: str, peer: PeerId, data: bytes) -> None:
+        found = self._channels.get(topic)
+        if found is None or peer == self._peering.peer:
+            return
+        if peer in self._peering.network.blocked:
+            return
+        if not self._gate.admits(peer, self._peering.clock.now()):
+            self._peering.count("gossip_flood")
+            return
+        channel, realm = found
+        try:
+            hint = channel.open(data)
+        except Refused as error:
+            self._peering.count(error.why)
+            return
+        replica = self._replica(realm)
+        if replica is None:
+            return
+        if isinstance(hint, gossip.Heads):
+            if hint.digest != replica.digest():
+                self._point_at(realm)
+            return
+        fresh = [
+            operation
+            for operation in wire.unpack_operations(hint.operations)
+            if operation_id(operation.header) not in self._seen
+        ]
+        if not fresh:
+            return
+        if self._pending >= _MOST_PENDING:
+            self._peering.count("gossip_flood")
+            self._point_at(realm)
+            return
+        self._pending += 1
+        self._peering.spawn(self._ingest(replica, fresh, peer), "take a hint")
+
+    async def _ingest(self, replica: Replica, fresh: list[Operation], peer: PeerId) -> None:
+        try:
+            result = await replica.ingest(fresh, peer)
+        finally:
+            self._pending -= 1
+        self._peering.learned(replica.realm, result)
+        if result.missing or result.unlinked:
+            self._point_at(replica.realm)
+
+    def _point_at(self, realm: RealmId) -> None:
+        """Somebody holds what this node does not: whoever is connected is no longer in sync."""
+        for talk in self._peering.talks.now.values():
+            sync = talk.session.realms.get(realm)
+            if sync is not None:
+                sync.hint()
+        self._peering.talks.settle(realm)

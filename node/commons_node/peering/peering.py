@@ -1,0 +1,307 @@
+"""`Peering`: everything that one daemon does with other nodes.
+
+It keeps one conversation with each known peer, compares on connect, on a poke and every minute,
+hints at what was written, and says truthfully how things stand. It holds no truth of its own:
+replicas do. Whatever fails in one peer's task ends that conversation, never the daemon.
+"""
+
+# A deadline is part of the outside contract (`sync wait --timeout`):
+# ruff: noqa: ASYNC109
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from commons_crdt.authority.facts import Identity
+from commons_crdt.ids import RealmId
+from commons_crdt.operation import Operation
+from commons_node.peering.acquaintance import Acquaintance
+from commons_node.peering.book import Book
+from commons_node.peering.clock import Clock
+from commons_node.peering.entrance import Ask, Entrance
+from commons_node.peering.hints import Hints
+from commons_node.peering.neighbours import Neighbours
+from commons_node.peering.states import state_of
+from commons_node.peering.talks import Talks
+from commons_node.peering.types import (
+    Admissions,
+    Convergence,
+    Joined,
+    KnownPeer,
+    Lan,
+    MakeNetwork,
+    OnChange,
+    PeerBook,
+    PeerState,
+    Settings,
+    UnknownPeer,
+)
+from commons_node.peering.waiting import wait_converged
+from commons_node.peering.ways import best_first
+from commons_protocol.codes import Invitation
+from commons_protocol.joining import JOIN
+from commons_protocol.names import NodeId, node_id, peer_id
+from commons_protocol.network import (
+    Address,
+    Connected,
+    Disconnected,
+    Event,
+    Refusals,
+    StateChanged,
+    Stream,
+)
+from commons_protocol.replica import Ingested, Replica
+from commons_protocol.session import SYNC
+
+_STOP_S = 5.0
+_TICK_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Peering:
+    """Owned by the daemon; lives in its loop. All times are UTC milliseconds or seconds."""
+
+    def __init__(
+        self,
+        make_network: MakeNetwork,
+        replicas: Callable[[], Sequence[Replica]],
+        book: PeerBook,
+        *,
+        refusals: Refusals,
+        admissions: Admissions | None = None,
+        lan: Lan | None = None,
+        lan_interfaces: Sequence[str] | None = None,
+        settings: Settings | None = None,
+        on_change: OnChange | None = None,
+    ) -> None:
+        """``replicas`` gives the realms of this node now; call ``refresh`` when it would differ.
+
+        ``refusals`` counts by code, with the network's own counts; ``status`` shows it.
+        """
+        self.settings = settings or Settings()
+        self.clock = Clock()
+        self.refusals = refusals
+        self.replicas = replicas
+        self.book = Book(book)
+        self.talks = Talks(self)
+        self.on_change: OnChange = on_change or (lambda _kind, _what: None)
+        self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count)
+        self.network = make_network({SYNC: self.talks.accept, JOIN: self._welcome}, self._event)
+        self.peer = self.network.peer_id
+        self.acquaintance = Acquaintance(self)
+        self._hints = Hints(self)
+        self._neighbours = Neighbours(self, lan, lan_interfaces)
+        self._addresses: tuple[Address, ...] = ()
+        self._shown: tuple[frozenset[RealmId], frozenset[str]] = (frozenset(), frozenset())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.stopped = False
+
+    # --- life ---
+
+    @property
+    def node(self) -> NodeId:
+        """This node's id: its transport key in hex."""
+        return node_id(self.peer)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where others reach this node, each ending in its peer id; for invite codes."""
+        return self._addresses
+
+    async def start(self) -> tuple[Address, ...]:
+        """Listen, meet the known peers, show the LAN beacon. Raises ``NetworkDown``."""
+        await self.book.load()
+        for known in self.book.all():
+            if known.blocked:
+                await self.network.block(peer_id(known.node))
+        self._addresses = await self.network.start()
+        self._hints.subscribe()
+        for known in self.book.all():
+            self.talks.keep(peer_id(known.node))
+        self.spawn(self._tick(), "peering tick")
+        await self._neighbours.start()
+        return self._addresses
+
+    async def stop(self) -> None:
+        """End everything within some seconds. Never raises."""
+        self.stopped = True
+        await self._neighbours.stop()
+        talks = tuple(self.talks.now.values())
+        for talk in talks:
+            talk.end("stop")
+        tasks = set(self._tasks)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                for talk in talks:
+                    await talk.ended.wait()
+                    await talk.drained()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_S)
+        await self.network.stop()
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Run a coroutine beside everything else; its failure is logged and counted."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+        if self.stopped:
+            task.cancel()
+        return task
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.count("task")
+            _log.error("%s failed", task.get_name(), exc_info=task.exception())
+
+    def count(self, code: str, n: int = 1) -> None:
+        """Add to the refusals."""
+        self.refusals[code] = self.refusals.get(code, 0) + n
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if self.clock.jumped():
+                self.wake()
+            self.talks.tick()
+
+    def _event(self, event: Event) -> None:
+        match event:
+            case Connected(peer, _):
+                self.talks.hurry(peer)
+                self.on_change("peer", node_id(peer))
+            case Disconnected(peer):
+                if peer in self.talks.now:
+                    self.talks.now[peer].end("gone")
+                self.on_change("peer", node_id(peer))
+            case StateChanged(state, reason):
+                _log.info("network: %s", f"{state} {reason}".strip())
+                if state == "up":
+                    self.wake()
+                self.on_change("network", state)
+
+    def learned(self, realm: RealmId, result: Ingested) -> None:
+        """Operations were ingested, from wherever: others may want to compare soon.
+
+        What was refused is counted by the replica, which knows why.
+        """
+        self._hints.remember(result.new_ids)
+        if result.new or result.missing:
+            self.talks.settle(realm)
+
+    # --- what the daemon asks for ---
+
+    def refresh(self) -> None:
+        """Realms, epochs or this node's standing changed: prove again, subscribe again."""
+        self._hints.subscribe()
+        able = frozenset(r.realm for r in self.replicas() if r.credential() is not None)
+        for talk in tuple(self.talks.now.values()):
+            if not able <= talk.offered:
+                talk.end("refresh")
+        shown = (able, self._hints.topics)
+        if shown != self._shown:  # most of log 0 changes neither
+            self._shown = shown
+            self._neighbours.changed()
+            self.talks.hurry_all()
+
+    def poke(self, realm: RealmId | None = None) -> None:
+        """Compare with every connected peer now."""
+        self.talks.poke(realm)
+
+    def wake(self) -> None:
+        """The interface changed or the machine woke: dial and compare at once."""
+        self.talks.hurry_all()
+        self.talks.poke()
+
+    async def written(self, realm: RealmId, operations: Sequence[Operation]) -> None:
+        """Hint at new operations of this node, after they are durable. Never raises."""
+        for talk in tuple(self.talks.now.values()):
+            talk.perform(talk.session.push(realm, operations))
+        self.talks.settle(realm)
+        self._hints.written(realm, operations)
+
+    async def connect(self, address: Address) -> NodeId:
+        """Dial an address and remember its node. Raises ``Unreachable``, ``Blocked``."""
+        peer = await self.network.connect(address, self.settings.dial_timeout)
+        node = node_id(peer)
+        known = self.book.get(node) or KnownPeer(node)
+        full = Address(address if "/p2p/" in address else f"{address}/p2p/{peer}")
+        await self.book.save(replace(known, addresses=best_first(known.addresses, full)))
+        self.talks.keep(peer)
+        self.talks.hurry(peer)
+        return node
+
+    async def block(self, node: NodeId) -> None:
+        """Close, and refuse this node both ways from now on; survives a restart."""
+        peer = peer_id(node)
+        if peer == self.peer:
+            raise UnknownPeer(node=node)
+        known = self.book.get(node) or KnownPeer(node)
+        await self.book.save(replace(known, blocked=True))
+        await self.network.block(peer)
+        self.talks.leave(peer)
+
+    async def unblock(self, node: NodeId) -> None:
+        """Let this node in again, and dial it at once."""
+        known = self.book.get(node)
+        if known is None:
+            raise UnknownPeer(node=node)
+        await self.book.save(replace(known, blocked=False))
+        await self.network.unblock(peer_id(node))
+        self.talks.keep(peer_id(node))
+        self.talks.hurry(peer_id(node))
+
+    def find(self, prefix: str) -> NodeId:
+        """The known node whose id starts with ``prefix`` (8 or more). Raises ``UnknownPeer``."""
+        found = [known.node for known in self.book.all() if known.node.startswith(prefix)]
+        if len(prefix) < 8 or len(found) != 1:
+            raise UnknownPeer(node=prefix)
+        return found[0]
+
+    def peers(self) -> tuple[PeerState, ...]:
+        """Every known peer, as ``peer list`` shows it."""
+        return tuple(state_of(self, known) for known in self.book.all())
+
+    async def wait_converged(
+        self, nodes: Sequence[NodeId] | None = None, timeout: float = 30.0
+    ) -> Convergence:
+        """Wait for a full round with each node, begun after this call, that ends equal.
+
+        ``nodes`` None: every known peer that is not blocked.
+        """
+        return await wait_converged(self, nodes, timeout)
+
+    async def join(
+        self,
+        invitation: Invitation,
+        identity: Identity,
+        consent: Callable[[RealmId], bytes],
+        *,
+        addresses: Sequence[Address] = (),
+        timeout: float | None = None,
+    ) -> Joined:
+        """Be let in by the first node that answers at ``addresses`` or the invitation's own.
+
+        ``consent`` signs realm, invite and member with the new device's key
+        (``facts.Admit.consent``). The operations are not verified: give them to the judge.
+        Raises ``NotJoined``; the same call with the same identity may be repeated.
+        """
+        candidates = tuple(dict.fromkeys((*addresses, *invitation.addresses)))
+        limit = timeout if timeout is not None else self.settings.join_timeout
+        ask = Ask(self.network, invitation, identity, consent, self.settings.dial_timeout)
+        joined, address = await ask.anywhere(candidates, limit)
+        await self.connect(address)
+        return joined
+
+    async def _welcome(self, stream: Stream) -> None:
+        if self.stopped or stream.peer in self.network.blocked:
+            await stream.reset()
+            return
+        await self._entrance.serve(stream, self.peer)

@@ -1,0 +1,37 @@
+"""How every known peer stands, as `peer list` shows it: truthful, with a reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commons_crdt.ids import RealmId
+from commons_node.peering.types import KnownPeer, PeerState
+from commons_protocol.names import peer_id
+from commons_protocol.status import SyncStatus, worst
+
+if TYPE_CHECKING:
+    from commons_node.peering.peering import Peering
+
+
+def state_of(peering: Peering, known: KnownPeer) -> PeerState:
+    """The state of one known peer now."""
+    peer = peer_id(known.node)
+    talk = peering.talks.now.get(peer)
+    connected = peer in peering.network.peers()
+    realms: dict[RealmId, SyncStatus] = {}
+    seen = known.last_seen_ms
+    if known.blocked:
+        sync = SyncStatus("blocked", unknown_since=seen)
+    elif talk is not None and talk.session.realms:
+        realms = {realm: s.status() for realm, s in talk.session.realms.items()}
+        sync = worst(list(realms.values()))
+    else:
+        way = peering.talks.ways.get(peer)
+        reason = way.reason if way is not None else ""
+        if way is not None and way.stranger:
+            sync = SyncStatus("stranger", unknown_since=seen, reason=reason)
+        elif connected or way is None or not way.failed.is_set():
+            sync = SyncStatus("unknown", unknown_since=seen, reason=reason)
+        else:
+            sync = SyncStatus("unreachable", unknown_since=seen, reason=reason)
+    return PeerState(known.node, known.addresses, connected, known.blocked, seen, sync, realms)

@@ -1,0 +1,242 @@
+"""The conversations of this node: at most one with each peer, and a way to each known one.
+
+Keeps them going, looks at the time for them, and passes on what they report. Who is known and
+what is hinted at stands elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from typing import TYPE_CHECKING
+
+from commons_crdt.ids import RealmId
+from commons_node.peering.conversation import Conversation
+from commons_node.peering.turns import Turns
+from commons_node.peering.ways import Way
+from commons_protocol.effects import Changed, Compared, Count, Met, Proven
+from commons_protocol.names import node_id
+from commons_protocol.network import PeerId, Stream, Unreachable
+from commons_protocol.replica import Ingested, Replica
+from commons_protocol.session import SYNC, Session
+from commons_protocol.wants import Memory
+
+if TYPE_CHECKING:
+    from commons_node.peering.peering import Peering
+
+MOST_RUMOURS = 32
+"""Ways that are tried at once to nodes that others speak of."""
+_NO_REFUSALS = frozenset({"gone", "stop", "refresh", "replaced", "blocked"})
+
+_log = logging.getLogger(__name__)
+
+
+class Talks:
+    """Sessions by peer. All methods run in the daemon's loop."""
+
+    def __init__(self, peering: Peering) -> None:
+        """No conversation yet."""
+        self.now: dict[PeerId, Conversation] = {}
+        self.ways: dict[PeerId, Way] = {}
+        self._peering = peering
+        self._tasks: dict[PeerId, asyncio.Task[None]] = {}
+        self._due: dict[PeerId, float] = {}
+        self._settling: set[RealmId] = set()
+        self._memories: dict[tuple[PeerId, RealmId], Memory] = {}
+        self._turns = Turns()
+        self._moved = asyncio.Event()
+
+    # --- ways ---
+
+    def keep(self, peer: PeerId, tries: int | None = None) -> None:
+        """Keep a conversation with this peer going; ``tries`` None: for ever."""
+        peering = self._peering
+        known = peering.book.get(node_id(peer))
+        if peering.stopped or peer == peering.peer or (known is not None and known.blocked):
+            return
+        running = self._tasks.get(peer)
+        if running is not None and not running.done():
+            if tries is None:
+                self.ways[peer].tries = None
+            return
+        rumours = sum(way.tries is not None for way in self.ways.values())
+        if tries is not None and rumours >= MOST_RUMOURS:
+            return  # a member may say of anybody where they are; we do not dial the world for it
+        way = Way(peer, peering.settings, lambda: self.now.get(peer), self._dial, tries)
+        self.ways[peer] = way
+        self._tasks[peer] = peering.spawn(way.run(), "way to a peer")
+        self._tasks[peer].add_done_callback(lambda task: self._forget(peer, task))
+
+    def _forget(self, peer: PeerId, task: asyncio.Task[None]) -> None:
+        """A way that was tried in vain leaves nothing."""
+        if self._tasks.get(peer) is task:
+            del self._tasks[peer]
+            self.ways.pop(peer, None)
+
+    def leave(self, peer: PeerId) -> None:
+        """Talk with this peer no more."""
+        self.ways.pop(peer, None)
+        task = self._tasks.pop(peer, None)
+        if peer in self.now:
+            self.now[peer].end("blocked")
+        if task is not None:
+            task.cancel()
+        self.changed(peer)
+
+    def hurry(self, peer: PeerId) -> None:
+        """Dial this peer now, if there is no conversation with it."""
+        if peer not in self.now and peer in self.ways:
+            self.ways[peer].kick()
+
+    def hurry_all(self) -> None:
+        """Dial everybody who is not here."""
+        for peer in tuple(self.ways):
+            self.hurry(peer)
+
+    async def _dial(self, peer: PeerId) -> Conversation | None:
+        peering, node = self._peering, node_id(peer)
+        if peer not in peering.network.peers():
+            known = peering.book.get(node)
+            addresses = known.addresses if known is not None else peering.book.heard(node)
+            if not addresses:
+                raise Unreachable("no address of it is known")
+            await peering.network.connect_any(addresses, peering.settings.dial_timeout)
+            if peer in self.now:
+                return None  # it was faster
+        stream = await peering.network.open(peer, SYNC, peering.settings.dial_timeout)
+        return await self._talk(stream, opened_here=True)
+
+    # --- conversations ---
+
+    async def accept(self, stream: Stream) -> None:
+        """The handler of inbound sync streams."""
+        if self._peering.stopped or stream.peer in self._peering.network.blocked:
+            await stream.reset()
+            return
+        await self._talk(stream, opened_here=False)
+
+    async def _talk(self, stream: Stream, *, opened_here: bool) -> Conversation | None:
+        """Talk on a stream until its end; None if another conversation goes on instead."""
+        peer = stream.peer
+        while (present := self.now.get(peer)) is not None:
+            # Both dialled: the stream of the smaller peer id stays. Of one side the newer stays.
+            mine = self._peering.peer < peer
+            if opened_here not in {present.opened_here, mine}:
+                await stream.reset()
+                present.perform(present.session.poke())  # finds out whether it still lives
+                return None
+            present.end("replaced")
+            await present.ended.wait()
+        talk = self._conversation(stream, opened_here=opened_here)
+        self.now[peer] = talk
+        self._due[peer] = self._next_round()
+        try:
+            code = await talk.run()
+            _log.debug("a sync session with %s… ended: %s", peer[-8:], code)
+            if code not in _NO_REFUSALS:
+                self._peering.count(code)
+        finally:
+            if self.now.get(peer) is talk:
+                del self.now[peer]
+                self._due.pop(peer, None)
+            for realm in self._turns.leave(peer):
+                self.settle(realm)
+            self.changed(peer)
+        return talk
+
+    def _conversation(self, stream: Stream, *, opened_here: bool) -> Conversation:
+        peering, peer = self._peering, stream.peer
+        now = peering.clock.now
+        replicas = tuple(peering.replicas())
+        session = Session(
+            "dialler" if opened_here else "listener",
+            peering.peer,
+            peer,
+            replicas,
+            lambda realm: self._memories.setdefault((peer, realm), Memory()),
+            secrets.token_bytes,
+            now(),
+            proof_timeout=round(peering.settings.proof_timeout * 1000),
+            round_timeout=round(peering.settings.round_timeout * 1000),
+            may_pull=lambda realm, size: self._turns.take(realm, peer, size, now()),
+        )
+        return Conversation(
+            stream,
+            session,
+            replicas,
+            now,
+            opened_here=opened_here,
+            tell=self._told,
+            stored=self._stored,
+        )
+
+    def _told(self, talk: Conversation, news: Proven | Compared | Changed | Met | Count) -> None:
+        acquaintance = self._peering.acquaintance
+        match news:
+            case Count(code):
+                self._peering.count(code)
+            case Met(_, nodes):
+                acquaintance.met(talk, nodes)
+            case Proven():
+                self._peering.spawn(acquaintance.seen(talk.peer), "note a peer")
+            case Compared(realm, equal, number):
+                if self._turns.leave(talk.peer, realm):
+                    self.settle(realm)
+                if number == 1:
+                    acquaintance.introduce(realm)
+                if equal:
+                    self._peering.spawn(acquaintance.seen(talk.peer), "note a peer")
+                self.changed(talk.peer)
+            case Changed():
+                self.changed(talk.peer)
+
+    def _stored(self, talk: Conversation, replica: Replica, result: Ingested) -> None:
+        self._turns.moved(replica.realm, talk.peer, self._peering.clock.now())
+        self._peering.learned(replica.realm, result)
+
+    def changed(self, peer: PeerId) -> None:
+        """Wake whoever waits for a change, and tell the daemon."""
+        self._moved.set()
+        self._moved = asyncio.Event()
+        self._peering.on_change("sync", node_id(peer))
+
+    @property
+    def moved(self) -> asyncio.Event:
+        """Set with the next change of any sync state; ask for it before you look."""
+        return self._moved
+
+    # --- time ---
+
+    def tick(self) -> None:
+        """About once a second: deadlines, and the round that is due."""
+        now = asyncio.get_running_loop().time()
+        for peer, talk in tuple(self.now.items()):
+            talk.tick()
+            if now >= self._due.setdefault(peer, self._next_round()):
+                self._due[peer] = self._next_round()
+                talk.perform(talk.session.poke())
+
+    def _next_round(self) -> float:
+        jitter = random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        return asyncio.get_running_loop().time() + self._peering.settings.sync_interval * jitter
+
+    def poke(self, realm: RealmId | None = None) -> None:
+        """Compare with everybody now."""
+        for talk in tuple(self.now.values()):
+            talk.perform(talk.session.poke(realm))
+
+    def settle(self, realm: RealmId) -> None:
+        """Compare with everybody soon, once for all that happens until then."""
+        if realm not in self._settling and not self._peering.stopped:
+            self._settling.add(realm)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._peering.settings.settle, self._settled, realm)
+
+    def _settled(self, realm: RealmId) -> None:
+        self._settling.discard(realm)
+        for talk in tuple(self.now.values()):
+            sync = talk.session.realms.get(realm)
+            if sync is not None and sync.phase == "idle" and not sync.equal_now:
+                talk.perform(talk.session.poke(realm))

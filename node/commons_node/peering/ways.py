@@ -1,0 +1,94 @@
+"""The way to one peer: when to dial it, and what is remembered of it while the daemon runs.
+
+Back-off grows from one second to five minutes and is never in step with others; anything that
+makes success likelier (unblocking, a new address, another network) starts it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from commons_node.peering.conversation import Conversation
+from commons_node.peering.types import Settings
+from commons_protocol.network import Address, NetworkError, PeerId
+
+_SHORT_S = 0.2
+_STEADY_S = 10.0
+
+
+class Way:
+    """Keeps one conversation with one peer going for as long as its task lives."""
+
+    def __init__(
+        self,
+        peer: PeerId,
+        settings: Settings,
+        present: Callable[[], Conversation | None],
+        attempt: Callable[[PeerId], Awaitable[Conversation | None]],
+        tries: int | None = None,
+    ) -> None:
+        """``attempt`` dials and talks until the end; ``tries`` None: for ever."""
+        self.peer = peer
+        self.reason = ""
+        """Why the last attempt failed, in words; "" after a success."""
+        self._settings = settings
+        self._present = present
+        self._attempt = attempt
+        self.tries = tries
+        self.stranger = False
+        """The last conversation ended without any community in common."""
+        self._failures = 0
+        self._kicked = asyncio.Event()
+        self._kicked.set()
+        self.failed = asyncio.Event()
+        """Set while the last attempt was a failure."""
+
+    def kick(self) -> None:
+        """Try at once, and begin the back-off anew."""
+        self._failures = 0
+        self._kicked.set()
+
+    def delay(self) -> float:
+        """Seconds until the next attempt."""
+        if not self._failures:
+            return _SHORT_S * random.random()  # noqa: S311 - jitter, no secret
+        most: float = min(
+            self._settings.last_retry, self._settings.first_retry * 2 ** (self._failures - 1)
+        )
+        return most * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+
+    async def run(self) -> None:
+        """Until cancelled, or until as many attempts as allowed have failed."""
+        loop = asyncio.get_running_loop()
+        while self.tries is None or self._failures < self.tries:
+            try:
+                async with asyncio.timeout(self.delay()):
+                    await self._kicked.wait()
+            except TimeoutError:
+                pass
+            self._kicked.clear()
+            began = loop.time()
+            conversation = self._present()
+            try:
+                if conversation is not None:
+                    await conversation.ended.wait()
+                else:
+                    conversation = await self._attempt(self.peer)
+                self.reason = ""
+                self.stranger = conversation is not None and conversation.code == "stranger"
+            except NetworkError as error:
+                self.reason = str(error)
+            if conversation is not None and conversation.was_proven:
+                self.failed.clear()
+                steady = loop.time() - began > _STEADY_S or conversation.code == "refresh"
+                self._failures = 0 if steady else self._failures + 1
+            else:
+                self.failed.set()
+                self._failures += 1
+
+
+def best_first(addresses: tuple[Address, ...], newest: Address) -> tuple[Address, ...]:
+    """At most eight addresses, the newest first."""
+    return tuple(dict.fromkeys((newest, *addresses)))[:8]

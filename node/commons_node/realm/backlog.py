@@ -1,0 +1,85 @@
+"""Documents whose edits are stored and judged but not applied yet.
+
+While much arrives at once, applying waits: a document's edits cost least when they are applied
+together, and a first sync brings them far apart. What waits is marked in the store as ``HELD``,
+so that a crash forgets nothing; hashes are never computed over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+
+from commons_crdt.ids import DocumentId
+from commons_node.realm.documents import Edit
+
+MANY = 256
+"""Edits in one batch from which on applying waits; below it they are applied at once."""
+AT_ONCE = 256
+"""Documents that are applied in one transaction."""
+QUIET_S = 0.2
+"""Without a new batch for so long, what waits is applied."""
+MOST_KEPT = 50_000
+"""Documents whose edits are kept in memory while they wait."""
+PATIENCE_S = 10.0
+"""It is applied after so long at the latest, whatever still arrives."""
+
+
+class Backlog:
+    """The documents that wait, in the order in which they came."""
+
+    def __init__(self) -> None:
+        """Nobody waits."""
+        self._documents: dict[DocumentId, list[Edit] | None] = {}
+
+    def __bool__(self) -> bool:
+        """True if any document waits."""
+        return bool(self._documents)
+
+    def __contains__(self, document: DocumentId) -> bool:
+        """True if the document waits."""
+        return document in self._documents
+
+    def add(
+        self,
+        documents: Sequence[DocumentId],
+        edits: Mapping[DocumentId, Sequence[Edit]] | None = None,
+    ) -> None:
+        """Let documents wait that are marked as such in the store.
+
+        The edits of a document that is wholly new are kept, to spare reading them again.
+        """
+        for document in documents:
+            new = edits[document] if edits is not None else ()
+            if document not in self._documents:
+                whole = new and bytes(new[0].id) == bytes(document)
+                room = len(self._documents) < MOST_KEPT
+                self._documents[document] = list(new) if whole and room else None
+            elif (kept := self._documents[document]) is not None:
+                kept.extend(new)
+
+    def read_again(self) -> None:
+        """Some of what waits may stand no more: it is read from the store when its time comes."""
+        self._documents = dict.fromkeys(self._documents)
+
+    def kept(self, documents: Iterable[DocumentId]) -> dict[DocumentId, list[Edit]]:
+        """Those of ``documents`` whose edits are all here."""
+        return {d: edits for d in documents if (edits := self._documents.get(d))}
+
+    def postpone(self, edits: Mapping[DocumentId, Sequence[Edit]]) -> list[DocumentId]:
+        """Those whose new edits wait: all of a large batch, otherwise what waits already."""
+        many = sum(len(new) for new in edits.values()) >= MANY
+        return [document for document in edits if many or document in self._documents]
+
+    def among(self, documents: Iterable[DocumentId]) -> list[DocumentId]:
+        """Those of ``documents`` that wait."""
+        return [document for document in documents if document in self._documents]
+
+    def next(self) -> list[DocumentId]:
+        """The documents to apply next."""
+        return list(islice(self._documents, AT_ONCE))
+
+    def done(self, documents: Iterable[DocumentId]) -> None:
+        """They wait no more."""
+        for document in documents:
+            self._documents.pop(document, None)

@@ -1,0 +1,369 @@
+"""The intake: from the bytes of a batch to judged operations, before anything is written.
+
+Parse (bounded), verify (in workers), decide (the judge). Stores nothing itself; what it found is
+handed to the realm, which commits it in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from commons_crdt.authority.facts import Genesis
+from commons_crdt.authority.judge import GENESIS, Candidate, Judge, Missing, Standing
+from commons_crdt.device import DeviceKeys
+from commons_crdt.errors import Refused
+from commons_crdt.ids import DeviceId, DocumentId, OperationId
+from commons_crdt.kinds import Kind, Rules, decode_fact
+from commons_crdt.operation import (
+    MAX_BODY,
+    Header,
+    Operation,
+    check_contents,
+    content,
+    decode_header,
+    operation_id,
+)
+from commons_crdt.roles import Role
+from commons_crdt.verdict import Verdict
+from commons_node.realm.documents import Edit
+from commons_node.store.reading import NOT_STANDING
+from commons_node.store.realm_store import Stored
+from commons_node.store.waiting import Aside
+from commons_node.verifier.pool import VerifierPool
+from commons_node.verifier.work import Check, Checked, check
+
+CLOCK_MS = 10 * 60 * 1000
+"""How far ahead of this node's clock a claimed time may be; beyond it the operation is held."""
+RETRY_MS = 60_000
+"""When an operation whose check killed a worker is tried again."""
+_SLICE = 256
+_FEW = 8
+"""So many are checked here: the way to a worker and back costs more. No Automerge is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """An operation whose header was read."""
+
+    id: OperationId
+    header: Header
+    operation: Operation
+
+
+@dataclass(slots=True)
+class Reading:
+    """A batch whose headers were read; ``refused`` counts those that could not be.
+
+    ``checked``: what workers have said so far. It holds for ever, since a device's id is a hash
+    of its keys, so that it may be asked for before it is this batch's turn.
+    """
+
+    parsed: dict[OperationId, Parsed] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+    checked: dict[OperationId, Checked | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch amounts to."""
+
+    stored: list[Stored] = field(default_factory=list)
+    aside: list[Aside] = field(default_factory=list)
+    edits: dict[DocumentId, list[Edit]] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+    unlinked: set[tuple[DeviceId, int, int]] = field(default_factory=set)
+    missing: set[OperationId] = field(default_factory=set)
+    forks: list[tuple[DeviceId, int, int]] = field(default_factory=list)
+    known: int = 0
+    late: list[Parsed] = field(default_factory=list)
+    """Known operations of whose contents something was absent here and is present now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the intake may look at: the realm's memory, through functions.
+
+    ``find`` fetches standings by id; ``siblings`` the ids at one position of a chain; ``tip``
+    the highest stored seq of a chain (0: none); ``absent`` whether the body, and some part, of
+    stored operations is absent; ``resting`` the operations that killed a worker just now.
+    """
+
+    judge: Judge
+    rules: Rules
+    find: Callable[[Iterable[bytes]], Awaitable[dict[OperationId, Standing]]]
+    siblings: Callable[[bytes, int, int], Awaitable[list[OperationId]]]
+    tip: Callable[[bytes, int], int]
+    absent: Callable[[Sequence[bytes]], Awaitable[dict[OperationId, tuple[bool, bool]]]]
+    resting: Callable[[int], Awaitable[set[OperationId]]]
+
+
+def read(operations: Iterable[Operation], realm: bytes) -> Reading:
+    """Read the headers; what cannot be read, or belongs to another realm, is counted."""
+    reading = Reading()
+    for operation in operations:
+        try:
+            header = decode_header(operation.header)
+        except Refused as error:
+            reading.refused[error.why] += 1
+            continue
+        ident = operation_id(operation.header)
+        if realm not in {header.realm, ident}:
+            reading.refused["realm"] += 1
+        elif ident not in reading.parsed or reading.parsed[ident].operation.body is None:
+            reading.parsed[ident] = Parsed(ident, header, operation)
+    return reading
+
+
+class Intake:
+    """Turns batches of foreign or own bytes into judged operations."""
+
+    def __init__(self, sight: Sight, pool: VerifierPool) -> None:
+        """``sight`` is the realm's memory."""
+        self._sight = sight
+        self._pool = pool
+        self._judged: dict[OperationId, Standing] = {}
+        self._places: dict[tuple[bytes, int, int], OperationId] = {}
+        self._dead: set[bytes] = set()
+
+    async def check_early(self, reading: Reading, now_ms: int) -> None:
+        """Let workers verify what they can before it is this batch's turn. Judges nothing."""
+        if len(reading.parsed) <= _FEW:
+            return
+        known = await self._sight.find(reading.parsed)
+        resting = await self._sight.resting(now_ms)
+        ones = [p for p in reading.parsed.values() if p.header.log]
+        await self._check(reading, [p for p in ones if p.id not in known and p.id not in resting])
+
+    async def _check(self, reading: Reading, items: Sequence[Parsed]) -> None:
+        """Verify what was not verified yet and whose author is known here."""
+        checks: list[Check] = []
+        asked: list[OperationId] = []
+        for item in items:
+            keys = self._keys(item, None)
+            if keys is None or item.id in reading.checked:
+                continue
+            kind = self._sight.rules.kinds.get(item.header.kind)
+            edit = kind is not None and kind.schema is not None
+            checks.append(_check_of(item, keys, edit=edit))
+            asked.append(item.id)
+        if checks:
+            few = len(checks) <= _FEW
+            results = check(checks) if few else await self._pool.map(check, checks, _SLICE)
+            reading.checked.update(zip(asked, results, strict=True))
+
+    async def take(self, reading: Reading, now_ms: int) -> Batch:
+        """Verify and judge a batch; nothing is raised for bad bytes."""
+        batch = Batch(refused=reading.refused)
+        parsed = reading.parsed
+        self._judged = await self._sight.find(
+            {i for p in parsed.values() for i in (p.id, *p.header.antecedents)}
+        )
+        self._places.clear()
+        self._dead.clear()
+        resting = await self._sight.resting(now_ms)
+        fresh: list[Parsed] = []
+        known: list[Parsed] = []
+        for item in parsed.values():
+            if item.id in self._judged:
+                known.append(item)
+            elif item.id not in resting:
+                fresh.append(item)
+        batch.known = len(known)
+        await self._complete(known, batch)
+        fresh.sort(key=lambda p: (p.header.log, p.header.lamport, p.id))
+        ones = []
+        for item in fresh:
+            if item.header.log:
+                ones.append(item)
+            else:
+                await self._log_zero(item, batch, now_ms)
+        await self._log_one(ones, reading, batch, now_ms)
+        return batch
+
+    async def _complete(self, known: Sequence[Parsed], batch: Batch) -> None:
+        """Find the known operations that bring what is absent here, and was not erased."""
+        bring = [
+            item
+            for item in known
+            if any(part is not None for part in item.operation.parts)
+            or (
+                item.operation.body is not None
+                and self._judged[item.id].judgement.verdict is not Verdict.ACCEPTED
+            )
+        ]
+        if not bring:
+            return
+        absent = await self._sight.absent([item.id for item in bring])
+        for item in bring:
+            body, part = absent[item.id]
+            kept = self._kept(item, self._judged[item.id])
+            if not (body and kept.body is not None) and not (part and any(kept.parts)):
+                continue
+            try:
+                check_contents(item.header, item.operation)
+            except Refused as error:
+                batch.refused[error.why] += 1
+            else:
+                batch.late.append(Parsed(item.id, item.header, kept))
+
+    async def _log_zero(self, item: Parsed, batch: Batch, now_ms: int) -> None:
+        kind = self._sight.rules.kinds.get(item.header.kind)
+        body, fault = self._fact(kind, item)
+        keys = self._keys(item, body)
+        if keys is None:
+            self._no_grant(item, batch)
+            return
+        (result,) = check([_check_of(item, keys, edit=False)])
+        if result.refused:
+            self._refuse(item, result.refused, batch)
+        elif not self._ahead(item, batch, now_ms):
+            await self._judge(item, body, Checked(fault=fault), batch)
+
+    async def _log_one(
+        self, items: Sequence[Parsed], reading: Reading, batch: Batch, now_ms: int
+    ) -> None:
+        await self._check(reading, items)
+        for item in items:
+            if item.id not in reading.checked:
+                self._no_grant(item, batch)
+            elif (result := reading.checked[item.id]) is None:
+                aside = Aside(item.id, item.operation, "verifier", until_ms=now_ms + RETRY_MS)
+                batch.aside.append(aside)
+            elif result.refused:
+                self._refuse(item, result.refused, batch)
+            elif not self._ahead(item, batch, now_ms):
+                kind = self._sight.rules.kinds.get(item.header.kind)
+                body, fault = self._fact(kind, item)
+                await self._judge(item, body, Checked(fault=fault) if fault else result, batch)
+
+    def _ahead(self, item: Parsed, batch: Batch, now_ms: int) -> bool:
+        """Keep aside what claims a time that this clock has not reached."""
+        until = item.header.time_ms - CLOCK_MS
+        if until <= now_ms:
+            return False
+        batch.aside.append(Aside(item.id, item.operation, "clock", until_ms=until))
+        return True
+
+    def _keys(self, item: Parsed, body: msgspec.Struct | None) -> DeviceKeys | None:
+        """The keys of the author's device: granted, or in its own genesis."""
+        if item.header.kind == GENESIS and isinstance(body, Genesis):
+            return body.identity.device
+        grant = self._sight.judge.authority.devices.get(DeviceId(item.header.device))
+        return grant.keys if grant else None
+
+    def _fact(self, kind: Kind | None, item: Parsed) -> tuple[msgspec.Struct | None, str]:
+        """The parsed body of a fact, and its fault."""
+        body = item.operation.body
+        if kind is None or kind.schema is not None or body is None:
+            return None, ""
+        try:
+            return decode_fact(kind.body, content(body), kind.max_body), ""  # type: ignore[arg-type]  # a fact's body is a Struct
+        except Refused:
+            return None, "malformed"
+
+    def _refuse(self, item: Parsed, why: str, batch: Batch) -> None:
+        batch.refused[why] += 1
+        self._dead.add(item.id)
+
+    def _no_grant(self, item: Parsed, batch: Batch) -> None:
+        """Nothing can be verified without the grant: not stored, asked for again."""
+        batch.refused["stranger"] += 1
+        batch.missing.add(OperationId(item.header.prev))
+        self._dead.add(item.id)
+
+    async def _judge(
+        self, item: Parsed, body: msgspec.Struct | None, result: Checked, batch: Batch
+    ) -> None:
+        header = item.header
+        if any(ident in self._dead for ident in header.antecedents):
+            self._dead.add(item.id)  # it will be offered again with what it builds on
+            return
+        candidate = Candidate(item.id, header, body, item.operation.body is not None, result.fault)
+        place = (header.device, header.log, header.seq)
+        try:
+            standing = self._sight.judge.judge(candidate, self._judged.get)
+        except Refused as error:
+            self._refuse(item, error.why, batch)
+            return
+        if isinstance(standing, Missing):
+            self._wait(item, standing, batch)
+            return
+        twin = self._places.get(place)
+        if twin is None and header.seq <= self._sight.tip(header.device, header.log):
+            twin = next(iter(await self._sight.siblings(*place)), None)
+        if twin is not None:
+            batch.forks.append((DeviceId(header.device), header.log, header.seq))
+        self._places[place] = item.id
+        self._judged[item.id] = standing
+        self._store(item, standing, result, batch)
+
+    def _wait(self, item: Parsed, missing: Missing, batch: Batch) -> None:
+        header = item.header
+        batch.missing.update(missing.ids)
+        if (
+            header.prev in missing.ids
+            and self._sight.tip(header.device, header.log) >= header.seq - 1
+        ):
+            batch.unlinked.add((DeviceId(header.device), header.log, header.seq))
+        batch.aside.append(Aside(item.id, item.operation, "missing", missing.ids[0]))
+
+    def _store(self, item: Parsed, standing: Standing, result: Checked, batch: Batch) -> None:
+        kind = self._sight.rules.kinds.get(item.header.kind)
+        operation = self._kept(item, standing)
+        names = tuple(part.name for part in item.header.parts)
+        if kind is None or kind.schema is None:
+            batch.stored.append(Stored(standing, operation, names))
+            return
+        change = result.change if operation.body is not None else None
+        batch.stored.append(Stored(standing, operation, names, change, NOT_STANDING))
+        if (
+            standing.judgement.verdict is not Verdict.ACCEPTED
+            or change is None
+            or operation.body is None
+        ):
+            return
+        judge = self._sight.judge
+        member = judge.authority.grants[standing.grant].member
+        role = judge.authority.role(member, standing.view) or Role.NEWCOMER
+        batch.edits.setdefault(standing.document, []).append(
+            Edit(
+                item.id, standing.device, kind, role, content(operation.body), change,
+                frozenset(result.deps), item.header.refs,
+            )
+        )  # fmt: skip
+
+    def _kept(self, item: Parsed, standing: Standing) -> Operation:
+        """The operation without what is erased and without what its kind has no room for."""
+        operation, judge = item.operation, self._sight.judge
+        kind = self._sight.rules.kinds.get(item.header.kind)
+        room = kind.max_body if kind else MAX_BODY
+        body = operation.body if item.header.body_length <= room else None
+        if kind is not None and judge.is_erased(kind, standing.id, standing.document):
+            body = None
+        if is_named(judge, kind, standing):
+            parts: tuple[bytes | None, ...] = ()
+        else:
+            parts = tuple(
+                part if ref.length <= (kind.parts.get(ref.name, 0) if kind else MAX_BODY) else None
+                for ref, part in zip(item.header.parts, operation.parts, strict=False)
+            )
+        if body is operation.body and parts == operation.parts:
+            return operation
+        return Operation(operation.header, operation.signature, body, parts)
+
+
+def is_named(judge: Judge, kind: Kind | None, standing: Standing) -> bool:
+    """True if an accepted erasure names the operation, or as an edit its document."""
+    edit = kind is not None and kind.schema is not None
+    return (standing.document if edit else standing.id) in judge.erased
+
+
+def _check_of(item: Parsed, keys: DeviceKeys, *, edit: bool) -> Check:
+    operation = item.operation
+    return Check(
+        operation.header, operation.signature, operation.body, operation.parts, keys.signing, edit
+    )

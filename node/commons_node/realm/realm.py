@@ -1,0 +1,466 @@
+"""One realm of this node: the store's memory, the one way in, and what sessions may read.
+
+Implements ``commons_protocol.replica.Replica``. Everything that enters, own or foreign, goes
+through ``_absorb``: verify, judge, apply, one transaction, then tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import aiosqlite
+import structlog
+
+from commons_crdt.author import Draft
+from commons_crdt.authority.judge import ERASURE, Judge, Standing
+from commons_crdt.device import DeviceKeys, DeviceSecrets
+from commons_crdt.errors import CommonsError
+from commons_crdt.folds import View, set_hash
+from commons_crdt.ids import DeviceId, DocumentId, OperationId, RealmId
+from commons_crdt.kinds import Rules
+from commons_crdt.operation import Operation, operation_id
+from commons_crdt.verdict import Judgement, Verdict
+from commons_node.realm.authoring import write_down
+from commons_node.realm.backlog import PATIENCE_S, QUIET_S, Backlog
+from commons_node.realm.documents import Documents, Edit, Outcome, Retries
+from commons_node.realm.folding import Folding
+from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
+from commons_node.realm.memory import Memory
+from commons_node.realm.revision import Revision
+from commons_node.store.database import fetch
+from commons_node.store.reading import HELD
+from commons_node.store.realm_store import RealmStore, Stored
+from commons_node.verifier.pool import VerifierPool
+from commons_protocol.replica import ChainEnd, Credential, Ingested, Range
+
+log = structlog.get_logger(component="realm")
+
+Result = TypeVar("Result")
+
+
+class NotWritten(CommonsError):
+    """The act was not written: {why}"""
+
+    code = "not_written"
+    hint = "commons-node status"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An own operation and what became of it."""
+
+    id: OperationId
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What listeners are told after a commit: new operations, whether they are our own, and
+    whether log 0 grew.
+    """
+
+    realm: RealmId
+    ids: tuple[OperationId, ...]
+    operations: tuple[Operation, ...]
+    own: bool
+    log_zero: bool
+
+
+class Realm:
+    """See the module. ``open`` loads it; one instance per realm and process."""
+
+    def __init__(
+        self,
+        realm: RealmId,
+        store: RealmStore,
+        rules: Rules,
+        views: Sequence[View],
+        pool: VerifierPool,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """``now_ms`` is this machine's clock in milliseconds UTC."""
+        self.store = store
+        self.rules = rules
+        self.memory = Memory(realm, store, rules)
+        self.folding = Folding(store, rules, views)
+        self.documents = Documents(store, rules, pool)
+        self.pool = pool
+        self._revision = Revision(self.memory, store, rules, self.folding, self.documents)
+        self.refusals: Counter[str] = Counter()
+        self.listeners: list[Callable[[Change], None]] = []
+        self.epoch_keys: dict[OperationId, bytes] = {}
+        self.own_credential: Credential | None = None
+        self._now_ms = now_ms
+        self._lock = asyncio.Lock()
+        self._working: asyncio.Task[Any] | None = None
+        self._hashes: tuple[bytes, bytes] | None = None
+        self._unsure = False
+        self._retries = Retries()
+        self._backlog = Backlog()
+        self._arrived = 0.0
+        self._catching_up: asyncio.Task[None] | None = None
+
+    @property
+    def realm(self) -> RealmId:
+        """The realm's id."""
+        return self.memory.realm
+
+    @property
+    def judge(self) -> Judge:
+        """The judge; a new one after a fork was learned."""
+        return self.memory.judge
+
+    # -- opening -------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Load what stays in memory: authority, chain ends, forks, erasures."""
+        await self.memory.load()
+        async with self.store.database.transaction() as connection:
+            if await self.folding.create(connection):
+                await self._revision.fold_again(connection, self.judge)
+        if held := await self.store.inside.held_documents():
+            self._wait_with(held)
+
+    # -- the one way in ------------------------------------------------------------------------
+
+    async def ingest(self, operations: Sequence[Operation], source: str) -> Ingested:
+        """Verify, judge and store a batch, durable before it returns; see ``Replica``."""
+        reading = read(operations, self.realm)
+        early = asyncio.create_task(self._intake().check_early(reading, self._now_ms()))
+        try:
+            result = await self._alone(lambda: self._take_in(reading, early))
+        finally:
+            early.cancel()
+        if result.refused:
+            log.info("refused", realm=self.realm.hex()[:8], source=source, why=dict(result.refused))
+        return result
+
+    async def _take_in(self, reading: Reading, early: asyncio.Task[None]) -> Ingested:
+        await early
+        return await self._absorb(reading, own=False)
+
+    async def _alone(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Let ``work`` have the realm, to its end even if the caller gives up waiting for it.
+
+        A caller's timeout must not fall between two commits, or between the disk and the judge.
+        """
+
+        async def whole() -> Result:
+            try:
+                if self._unsure:
+                    await self._remember()
+                return await work()
+            finally:
+                self._lock.release()
+
+        await self._lock.acquire()
+        self._working = asyncio.create_task(whole(), name="realm")
+        return await asyncio.shield(self._working)
+
+    async def _remember(self) -> None:
+        """Read everything again: the judge may have learned what the disk has not."""
+        self._unsure = True
+        self._backlog.read_again()
+        await self.memory.load()
+        self._hashes = None
+        self._unsure = False
+
+    async def _absorb(
+        self, reading: Reading, released: Sequence[OperationId] = (), *, own: bool
+    ) -> Ingested:
+        """``released``: operations of the batch that were kept aside until now."""
+        total = Ingested()
+        while reading.parsed or reading.refused or released:
+            batch, ids = await self._absorb_once(reading, released, own=own)
+            self.refusals.update(batch.refused)
+            total = Ingested(
+                total.new + len(ids) + len(batch.late),
+                total.known + batch.known,
+                Counter(total.refused) + batch.refused,
+                (*total.missing, *batch.missing),
+                (*total.unlinked, *batch.unlinked),
+                (*total.new_ids, *ids),
+            )
+            own = False  # what waited for ours is somebody else's
+            waited = await self.store.waiting.released(ids)
+            reading, released = read(waited.values(), self.realm), list(waited)
+        return total
+
+    def _intake(self) -> Intake:
+        memory, store = self.memory, self.store
+        sight = Sight(
+            self.judge,
+            self.rules,
+            memory.find,
+            store.inside.at,
+            memory.top_seq,
+            store.inside.absent,
+            store.waiting.resting,
+        )
+        return Intake(sight, self.pool)
+
+    async def _absorb_once(
+        self, reading: Reading, released: Sequence[OperationId], *, own: bool
+    ) -> tuple[Batch, tuple[OperationId, ...]]:
+        try:
+            batch = await self._intake().take(reading, self._now_ms())
+            if own:  # an author sees at once what was written
+                await self._apply_backlog(self._backlog.among(batch.edits))
+            if own and len(batch.stored) < len(reading.parsed):
+                # kept aside it would come back later, beside what its author then wrote instead
+                why = {*batch.refused, *(one.why for one in batch.aside)} or {"missing"}
+                raise NotWritten(why=", ".join(sorted(why)))
+            stored = await self._commit(batch, released, own=own)
+        except BaseException:
+            await self._remember()
+            raise
+        if stored:
+            self._tell(stored, own=own)
+        return batch, tuple(item.standing.id for item in stored)
+
+    def _tell(self, stored: Sequence[Stored], *, own: bool) -> None:
+        change = Change(
+            self.realm,
+            tuple(item.standing.id for item in stored),
+            tuple(item.operation for item in stored),
+            own,
+            any(item.standing.log == 0 for item in stored),
+        )
+        for tell in self.listeners:
+            try:
+                tell(change)
+            except Exception:
+                log.exception("listener_failed", realm=self.realm.hex()[:8])
+
+    async def _commit(
+        self, batch: Batch, released: Sequence[OperationId], *, own: bool
+    ) -> Sequence[Stored]:
+        """Everything that a batch changes, in one transaction; then memory follows."""
+        forked = [fork for fork in batch.forks if self.judge.forked(*fork)]
+        deep = any(log_number == 0 for _, log_number, _ in forked)
+        later = [] if own or deep else self._backlog.postpone(batch.edits)
+        waits = set(later)
+        now = {d: new for d, new in batch.edits.items() if d not in waits}
+        outcome = Outcome() if deep else await self.documents.apply(now)
+        applied = outcome.applied
+        applied.update({edit.id: HELD for d in later for edit in batch.edits[d]})
+        stored = [
+            replace(item, applied=applied[item.standing.id])
+            if item.standing.id in applied
+            else item
+            for item in batch.stored
+        ]
+        if not (stored or batch.aside or batch.late or released):
+            return stored
+        revised: list[Standing] = []
+        erasures: list[OperationId] = []
+        async with self.store.database.transaction() as connection:
+            first = await self.store.insert(connection, stored)
+            await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
+            batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside))
+            await self._revision.fill(connection, batch.late)
+            if deep:
+                await self._revision.judge_again(connection)
+            else:
+                await self._fold(connection, first, stored, outcome)
+                await self._revision.freeze(connection, forked)
+                revised += await self._revision.complete(connection, batch.late)
+                erasures = [s.id for s in (*(i.standing for i in stored), *revised) if _erases(s)]
+                revised += await self._revision.erase(connection, erasures)
+        self._hashes = None
+        if forked:
+            await self._remember()
+        else:
+            await self.memory.advance(item.standing for item in stored)
+            await self.memory.revised(revised)
+        if forked or erasures:
+            await self.store.database.forget_erased()
+        if later:
+            self._wait_with(later, batch.edits)
+        if forked or erasures or revised:
+            self._backlog.read_again()
+        return stored
+
+    # -- applying what waits -------------------------------------------------------------------
+
+    def _wait_with(
+        self,
+        documents: Sequence[DocumentId],
+        edits: Mapping[DocumentId, Sequence[Edit]] | None = None,
+    ) -> None:
+        """Apply these when no more arrives for a moment."""
+        self._backlog.add(documents, edits)
+        self._arrived = asyncio.get_running_loop().time()
+        if self._catching_up is None or self._catching_up.done():
+            self._catching_up = asyncio.create_task(self._catch_up(), name="backlog")
+
+    async def _catch_up(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        while self._backlog:
+            quiet = clock() - self._arrived >= QUIET_S and not self._lock.locked()
+            if quiet or clock() - began >= PATIENCE_S:
+                began = clock()
+                await self._apply_in_turns()
+            else:
+                await asyncio.sleep(QUIET_S / 4)
+
+    async def settled(self, documents: Sequence[DocumentId] | None = None) -> None:
+        """Wait until the views show everything that is stored, or all of some documents."""
+        if documents is None:
+            await self._apply_in_turns()
+        elif self._backlog.among(documents):
+            await self._alone(lambda: self._apply_backlog(self._backlog.among(documents)))
+
+    async def _apply_in_turns(self) -> None:
+        """Apply all that waits; who writes meanwhile has to wait for some documents only."""
+        while self._backlog:
+            await self._alone(lambda: self._apply_backlog(self._backlog.next()))
+
+    async def _apply_all(self) -> None:
+        while self._backlog:
+            await self._apply_backlog(self._backlog.next())
+
+    async def _apply_backlog(self, documents: Sequence[DocumentId]) -> None:
+        """Apply some of what waits; it waits on if that fails."""
+        if documents:
+            self._hashes = None
+            kept = self._backlog.kept(documents)
+            outcome = await self.documents.apply(kept)
+            async with self.store.database.transaction() as connection:
+                await self._revision.settle(connection, outcome)
+                await self._revision.retry(connection, [d for d in documents if d not in kept])
+            self._backlog.done(documents)
+
+    async def _fold(
+        self,
+        connection: aiosqlite.Connection,
+        first: int,
+        stored: Sequence[Stored],
+        outcome: Outcome,
+    ) -> None:
+        facts = [
+            (n, fact)
+            for n, item in enumerate(stored, first)
+            if (fact := self.folding.fact(self.judge, item.standing, item.operation.body))
+        ]
+        dirty = await self.folding.note(connection, facts)
+        await self.folding.fold(connection, self.judge, dirty, outcome.fields)
+        if any(item.standing.log == 0 for item in stored):
+            await self.folding.members(connection, self.judge.authority)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    async def write(
+        self, drafts: Sequence[Draft], author: DeviceSecrets, grant: OperationId
+    ) -> list[Written]:
+        """Sign ``drafts`` one after the other at the end of the author's chains, and store them.
+
+        All or nothing: durable when it returns. Raises ``Budget`` or ``NotWritten``.
+        """
+        return await self._alone(lambda: self._write(drafts, author, grant))
+
+    async def _write(
+        self, drafts: Sequence[Draft], author: DeviceSecrets, grant: OperationId
+    ) -> list[Written]:
+        operations = await write_down(self.memory, drafts, author, grant, self._now_ms())
+        await self._absorb(read(operations, self.realm), own=True)
+        ids = [operation_id(operation.header) for operation in operations]
+        found = await self.memory.find(ids)
+        return [Written(ident, found[ident].judgement) for ident in ids]
+
+    # -- reading -------------------------------------------------------------------------------
+
+    async def standing(self, ident: OperationId) -> Standing | None:
+        """The standing of one stored operation."""
+        return (await self.store.standings([ident])).get(ident)
+
+    def digest(self) -> bytes:
+        """32 bytes over all chain ends; see ``Replica``."""
+        return self.memory.digest()
+
+    async def vector(self) -> Sequence[ChainEnd]:
+        """Every chain's end; see ``Replica``."""
+        return await self.memory.vector()
+
+    async def fold_again(self) -> None:
+        """Empty every view and fold the stored operations again; the rows must not change."""
+        await self._alone(self._fold_again)
+
+    async def _fold_again(self) -> None:
+        self._hashes = None
+        async with self.store.database.transaction() as connection:
+            await self._revision.fold_again(connection, self.judge)
+
+    async def read(
+        self, ranges: Sequence[Range], after: int | None, limit: int
+    ) -> tuple[Sequence[Operation], int | None]:
+        """Operations in causal order; see ``Replica``."""
+        return await self.store.operations(ranges, after, limit)
+
+    def epochs(self) -> Sequence[tuple[OperationId, bytes]]:
+        """Known epochs, newest first."""
+        order = list(self.judge.authority.epochs)
+        return [(i, self.epoch_keys[i]) for i in reversed(order) if i in self.epoch_keys]
+
+    def credential(self) -> Credential | None:
+        """This node's own standing."""
+        return self.own_credential
+
+    def node_keys(self, device: DeviceId) -> DeviceKeys | None:
+        """The keys of a node's device whose grant stands."""
+        grant = self.judge.authority.devices.get(device)
+        if grant is None or not grant.unattended or grant.verdict is not Verdict.ACCEPTED:
+            return None
+        return grant.keys
+
+    async def hashes(self) -> tuple[bytes, bytes]:
+        """(set_hash, state_hash); kept until something changes."""
+        known = self._hashes
+        return known if known is not None else await self._alone(self._hash)
+
+    async def _hash(self) -> tuple[bytes, bytes]:
+        connection = self.store.database.write
+        query = (
+            "SELECT id, verdict FROM operations WHERE verdict != 0 AND reason != 'fork' ORDER BY id"
+        )
+        await self._apply_all()
+        of_set = set_hash(await fetch(connection, query))
+        hashes = (of_set, await self.folding.state_hash(connection))
+        self._hashes = hashes
+        return hashes
+
+    async def tick(self) -> None:
+        """Try again what was held for the clock or for a worker."""
+        await self._alone(self._try_again)
+
+    async def _try_again(self) -> None:
+        await self._apply_all()
+        now = self._now_ms()
+        due = await self.store.waiting.due(now)
+        if due:
+            await self._absorb(read(due.values(), self.realm), list(due), own=False)
+        held = [
+            document
+            for document in await self.store.inside.held_documents()
+            if document not in self._backlog and self._retries.due(document, now)
+        ]
+        if held:
+            self._hashes = None
+            async with self.store.database.transaction() as connection:
+                await self._revision.retry(connection, held)
+
+    async def close(self) -> None:
+        """Finish what is being written, then close the file."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        async with self._lock:
+            await self.store.database.close()
+
+
+def _erases(standing: Standing) -> bool:
+    return standing.kind == ERASURE and standing.judgement.verdict is Verdict.ACCEPTED

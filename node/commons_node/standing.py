@@ -1,0 +1,169 @@
+"""This node's own standing in its realms: its device, its credential, the epochs it can open.
+
+The node's device is unattended: its secrets lie unsealed in ``node.key``. It writes admissions and
+nothing else, and never in a member's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from nacl.signing import SigningKey
+
+from commons_crdt.authority.facts import Admit, Epoch, NodeGrant, SealedKey
+from commons_crdt.authority.judge import Standing
+from commons_crdt.authority.kinds import ADMIT, EPOCH, NODE
+from commons_crdt.device import DeviceSecrets, seal, sign_claim, unseal
+from commons_crdt.errors import Refused
+from commons_crdt.ids import MemberId, OperationId, RealmId, digest
+from commons_crdt.kinds import decode_fact
+from commons_crdt.operation import Operation, content, decode_header, operation_id
+from commons_crdt.verdict import Verdict
+from commons_node.keystore.node_key import NodeKey
+from commons_node.realm.realm import Realm
+from commons_protocol.replica import Credential
+
+_NETWORK = "network"
+_MOST_EPOCHS = 64
+"""Sealed keys that an admission or a node's grant may carry."""
+Carrier = Epoch | Admit | NodeGrant
+_CARRIERS: dict[str, type[Carrier]] = {
+    EPOCH: Epoch,
+    ADMIT: Admit,
+    NODE: NodeGrant,
+}
+"""The kinds that carry sealed epoch keys."""
+
+
+class NodeStanding:
+    """The node's secrets, and what they make of it in each realm."""
+
+    def __init__(self, key: NodeKey) -> None:
+        """Reads ``node.key``; makes the transport key at the first start."""
+        self._key = key
+        self._secrets = key.load()
+        if _NETWORK not in self._secrets:
+            self._add({_NETWORK: os.urandom(32)})
+
+    def _add(self, secrets: dict[str, bytes]) -> None:
+        self._key.add(secrets)
+        self._secrets.update(secrets)
+
+    @property
+    def network_seed(self) -> bytes:
+        """The 32-byte seed of the transport key, by which other nodes know this one."""
+        return self._secrets[_NETWORK]
+
+    def device(self, realm: RealmId) -> DeviceSecrets | None:
+        """The node's device in a realm, if it has one."""
+        name = realm.hex()
+        if f"{name}.signing" not in self._secrets:
+            return None
+        return DeviceSecrets(self._secrets[f"{name}.signing"], self._secrets[f"{name}.sealing"])
+
+    def make_device(self, realm: RealmId) -> DeviceSecrets:
+        """The node's device in a realm; made, and on disk, before it is used."""
+        found = self.device(realm)
+        if found is None:
+            found = DeviceSecrets(os.urandom(32), os.urandom(32))
+            name = realm.hex()
+            self._add({f"{name}.signing": found.signing, f"{name}.sealing": found.sealing})
+        return found
+
+    def grant_body(self, realm: Realm, member: MemberId) -> NodeGrant:
+        """What a member signs to make this node theirs: its device, its consent, the epochs."""
+        secrets = self.make_device(realm.realm)
+        return NodeGrant(
+            secrets.keys,
+            sign_claim("consent", secrets.signing, realm.realm, member),
+            share(realm, secrets.keys.sealing),
+        )
+
+    async def refresh(self, realm: Realm) -> None:
+        """After log 0 grew: open the epochs, and find the grant that stands."""
+        secrets = self.device(realm.realm)
+        if secrets is None:
+            return
+        known = await realm.store.everything("c.log = 0")
+        realm.epoch_keys.update(open_epochs(known, secrets))
+        stored = [operation for _, operation in known]
+        keys = secrets.keys
+        grant = realm.judge.authority.devices.get(keys.id)  # of several, one that stands
+        realm.own_credential = (
+            Credential(keys.id, grant.id, signer(secrets), path_to(grant.id, stored))
+            if grant is not None and grant.verdict is Verdict.ACCEPTED
+            else None
+        )
+
+
+def signer(secrets: DeviceSecrets) -> Callable[[bytes], bytes]:
+    """Signs digests with the device's key."""
+    key = SigningKey(secrets.signing)
+    return lambda data: key.sign(data).signature
+
+
+def share(realm: Realm, sealing_key: bytes) -> tuple[SealedKey, ...]:
+    """The newest epoch keys that are known here, as many as an act may carry, sealed."""
+    epochs = sorted(realm.epochs()[:_MOST_EPOCHS])
+    return tuple(SealedKey(epoch, seal(key, sealing_key)) for epoch, key in epochs)
+
+
+def open_epochs(
+    known: Iterable[tuple[Standing, Operation]], secrets: DeviceSecrets
+) -> dict[OperationId, bytes]:
+    """The epoch keys that log-0 operations seal to this device.
+
+    Only by those that stand, and only the key that the epoch commits to: anybody may seal
+    anything to a device whose keys are known.
+    """
+    device = secrets.keys.id
+    bodies = [
+        (operation_id(operation.header), body)
+        for standing, operation in known
+        if standing.judgement.verdict is Verdict.ACCEPTED and (body := _carrier(operation))
+    ]
+    committed = {ident: body.commitment for ident, body in bodies if isinstance(body, Epoch)}
+    opened: dict[OperationId, bytes] = {}
+    for ident, body in bodies:
+        for epoch, sealed in _sealed(ident, body, device):
+            if epoch in opened or epoch not in committed:
+                continue
+            key = unseal(sealed, secrets.sealing)
+            if key is not None and digest("epoch", key) == committed[epoch]:
+                opened[epoch] = key
+    return opened
+
+
+def _carrier(operation: Operation) -> Carrier | None:
+    kind = decode_header(operation.header).kind
+    if kind not in _CARRIERS or operation.body is None:
+        return None
+    try:
+        return decode_fact(_CARRIERS[kind], content(operation.body))
+    except Refused:
+        return None
+
+
+def _sealed(ident: OperationId, body: Carrier, device: bytes) -> list[tuple[OperationId, bytes]]:
+    match body:
+        case Epoch():
+            return [(ident, s.key) for s in body.shares if s.device == device]
+        case Admit() if body.identity.device.id == device:
+            return [(OperationId(s.epoch), s.key) for s in body.epochs]
+        case NodeGrant() if body.device.id == device:
+            return [(OperationId(s.epoch), s.key) for s in body.epochs]
+    return []
+
+
+def path_to(grant: OperationId, log_zero: list[Operation]) -> tuple[Operation, ...]:
+    """The log-0 operations that a grant builds on and itself, in a causal order."""
+    headers = {operation_id(o.header): decode_header(o.header) for o in log_zero}
+    wanted: set[bytes] = set()
+    queue: list[bytes] = [grant]
+    while queue:
+        ident = queue.pop()
+        if ident not in wanted and OperationId(ident) in headers:
+            wanted.add(ident)
+            queue.extend(headers[OperationId(ident)].antecedents)
+    return tuple(o for o in log_zero if operation_id(o.header) in wanted)

@@ -1,0 +1,90 @@
+"""Starting a daemon from flags: home, configuration, logs, signals, the ready line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from commons_crdt.errors import CommonsError
+from commons_node.api.paths import home_path
+from commons_node.api.types import HTTP_STATUS, ExitCode, error_object, exit_code
+from commons_node.config import load
+from commons_node.daemon import Daemon
+from commons_node.home import Home, ready_line, write_ready
+from commons_node.logs import set_up
+from commons_protocol.network import NetworkError
+
+
+def main(arguments: list[str]) -> int:
+    """Run a verb of this module; the exit code as CONTRACT.md has it."""
+    parser = argparse.ArgumentParser(prog="python -m commons_node")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run")
+    run.add_argument("--home")
+    run.add_argument("--listen", action="append", default=[])
+    run.add_argument("--no-lan", action="store_true")
+    run.add_argument("--ready-file", type=Path)
+    run.add_argument("--json", action="store_true")
+    run.add_argument("--until-stdin-closes", action="store_true")
+    demo = verbs.add_parser("demo")
+    demo.add_argument("--json", action="store_true")
+    given = parser.parse_args(arguments)
+    if given.verb == "demo":
+        from commons_node.demo.play import play  # noqa: PLC0415 - the daemon does without it
+
+        return play(as_json=given.json)
+    try:
+        return asyncio.run(_run(given))
+    except CommonsError as error:
+        return _tell(given, error.code, str(error), error.way_out, HTTP_STATUS[error.status])
+    except NetworkError as error:
+        return _tell(given, "network", str(error), error.hint, HTTP_STATUS["failed"])
+    except OSError as error:
+        hint = "check that the disk has room, and that all in the home is yours to write"
+        return _tell(given, "failed", str(error), hint, HTTP_STATUS["failed"])
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+
+
+def _tell(given: argparse.Namespace, code: str, message: str, hint: str, status: int) -> int:
+    """Say why the node does not run, for a person or for a program; the exit code."""
+    if given.json:
+        sys.stderr.write(json.dumps(error_object(code, message, hint)) + "\n")
+    else:
+        sys.stderr.write(f"error: the node did not start\n  why: {message}\n  try: {hint}\n")
+    return exit_code(status)
+
+
+async def _run(given: argparse.Namespace) -> int:
+    home = Home(home_path(given.home, os.environ))
+    with home:
+        flags: dict[str, object] = {}
+        if given.listen:
+            flags["listen"] = given.listen
+        if given.no_lan:
+            flags["lan"] = False
+        config = load(home.path, os.environ, flags)
+        set_up(config.log_level, config.log_format)
+        daemon = Daemon(home, config, os.environ)
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+        if given.until_stdin_closes:
+            loop.add_reader(sys.stdin.fileno(), ended.set)
+        await daemon.start()
+        line = ready_line(
+            node=daemon.node, pid=os.getpid(), socket=daemon.socket, addresses=daemon.addresses
+        )
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+        if given.ready_file:
+            write_ready(given.ready_file, line)
+        await ended.wait()
+        await daemon.stop()
+    return 0

@@ -1,0 +1,1 @@
+"""What this node keeps on disk: one SQLite file per realm, one for the node itself."""

@@ -1,0 +1,138 @@
+"""Opening SQLite as this project wants it: WAL, durable commits, a schema version that is checked.
+
+Knows nothing of operations or realms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from commons_crdt.errors import CommonsError
+
+_PATIENCE_S = 10.0
+"""How long a statement waits for another process that holds the file."""
+
+
+class TooNew(CommonsError):
+    """The file {file} was written by a newer version of commons-node (schema {found})."""
+
+    code = "downgrade"
+    hint = "install the newer version again"
+
+
+class Unusable(CommonsError):
+    """The file {file} cannot be used: {why}."""
+
+    code = "database"
+    hint = "check that the disk has room, is sound and is writable"
+
+
+class Database:
+    """One SQLite file with a writing and a reading connection.
+
+    Every read is one call, so that no statement stays open: an open one would pin an old snapshot,
+    and a later reader of the same connection would not see what was committed in between.
+    """
+
+    def __init__(self, path: Path, write: aiosqlite.Connection, read: aiosqlite.Connection) -> None:
+        """Use ``open_database``."""
+        self.path = path
+        self.write = write
+        self.read = read
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Everything or nothing; durable when the block ends.
+
+        Cancelled or failed at any step, a commit included, it leaves no transaction open.
+        Raises ``Unusable``, for instance when the disk is full.
+        """
+        try:
+            await self.write.execute("BEGIN IMMEDIATE")
+            yield self.write
+            await self.write.commit()
+        except sqlite3.OperationalError as error:
+            await self.write.rollback()
+            raise Unusable(file=self.path.name, why=error) from error
+        except BaseException:
+            await self.write.rollback()
+            raise
+
+    async def forget_erased(self) -> None:
+        """Fold the WAL into the file and cut it off: what was erased is in neither afterwards.
+
+        While somebody reads, the WAL stays until the next call or the next start.
+        """
+        await fetch(self.write, "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    async def close(self) -> None:
+        """Close both connections; the WAL is folded into the file."""
+        await self.read.close()
+        await self.write.close()
+
+
+async def fetch(
+    connection: aiosqlite.Connection, query: str, arguments: Sequence[object] = ()
+) -> list[Any]:
+    """All rows of one query, in one call to the connection's thread."""
+    return list(await connection.execute_fetchall(query, arguments))
+
+
+async def open_database(path: Path, schema: Sequence[str]) -> Database:
+    """Open or create ``path``; ``schema`` is the list of migration scripts, oldest first.
+
+    Raises ``TooNew`` or ``Unusable``; the file is then as it was.
+    """
+    try:
+        await asyncio.to_thread(_migrate, path, schema)
+        write = await _connect(path)
+        try:
+            read = await _connect(path, "query_only = ON")
+        except BaseException:
+            await write.close()
+            raise
+    except sqlite3.Error as error:
+        raise Unusable(file=path.name, why=str(error)) from error
+    return Database(path, write, read)
+
+
+def _migrate(path: Path, schema: Sequence[str]) -> None:
+    """Bring the file to the newest schema, each step whole or not at all."""
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)) as file:
+        ((version,),) = file.execute("PRAGMA user_version").fetchall()
+        if version > len(schema):
+            raise TooNew(file=path.name, found=version)
+        file.execute("PRAGMA journal_mode = WAL")
+        for number in range(version, len(schema)):
+            file.executescript(
+                f"BEGIN IMMEDIATE; {schema[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
+            )
+    path.chmod(0o600)
+
+
+async def _connect(path: Path, *more: str) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(
+        path, isolation_level=None, cached_statements=256, timeout=_PATIENCE_S
+    )
+    for pragma in (
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is erased is overwritten, in free pages too
+        "temp_store = MEMORY",
+        "cache_size = -16000",
+        *more,
+    ):
+        await connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def placeholders(count: int) -> str:
+    """``?,?,?`` for an IN list."""
+    return ",".join("?" * count)

@@ -1,0 +1,85 @@
+"""What the node itself remembers: known peers, its communities, and whose keys it keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from commons_crdt.ids import MemberId, RealmId
+from commons_node.peering.types import KnownPeer
+from commons_node.store.database import Database, fetch
+from commons_protocol.names import NodeId
+from commons_protocol.network import Address
+
+NODE_SCHEMA = (
+    """
+    CREATE TABLE peers (
+        node TEXT PRIMARY KEY, addresses TEXT NOT NULL, blocked INTEGER NOT NULL,
+        last_seen_ms INTEGER) WITHOUT ROWID;
+    CREATE TABLE realms (realm BLOB PRIMARY KEY, added_ms INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE members (member BLOB PRIMARY KEY, realm BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
+    """,
+)
+
+
+class NodeStore:
+    """The node's own file; also the ``PeerBook`` of its peering."""
+
+    def __init__(self, database: Database) -> None:
+        """``database`` was opened with ``NODE_SCHEMA``."""
+        self.database = database
+
+    async def load(self) -> Sequence[KnownPeer]:
+        """Every known peer."""
+        rows = await fetch(self.database.read, "SELECT * FROM peers ORDER BY node")
+        return [
+            KnownPeer(
+                NodeId(node),
+                tuple(Address(one) for one in json.loads(addresses)),
+                bool(blocked),
+                last_seen_ms,
+            )
+            for node, addresses, blocked, last_seen_ms in rows
+        ]
+
+    async def save(self, peer: KnownPeer) -> None:
+        """Insert or replace a peer; durable when it returns."""
+        await self.database.write.execute(
+            "INSERT OR REPLACE INTO peers VALUES (?,?,?,?)",
+            (peer.node, json.dumps(list(peer.addresses)), int(peer.blocked), peer.last_seen_ms),
+        )
+
+    async def realms(self) -> list[RealmId]:
+        """The realms of this node, in the order in which it got them."""
+        query = "SELECT realm FROM realms ORDER BY added_ms, realm"
+        return [RealmId(realm) for (realm,) in await fetch(self.database.read, query)]
+
+    async def add_realm(self, realm: RealmId, now_ms: int) -> None:
+        """Remember a realm."""
+        await self.database.write.execute(
+            "INSERT OR IGNORE INTO realms VALUES (?,?)", (realm, now_ms)
+        )
+
+    async def add_member(self, member: MemberId, realm: RealmId) -> None:
+        """Remember that this node keeps a member's keys."""
+        await self.database.write.execute(
+            "INSERT OR IGNORE INTO members VALUES (?,?)", (member, realm)
+        )
+
+    async def members(self) -> dict[MemberId, RealmId]:
+        """Members whose keys are kept here, with their realms."""
+        rows = await fetch(self.database.read, "SELECT member, realm FROM members")
+        return {MemberId(member): RealmId(realm) for member, realm in rows}
+
+    async def setting(self, name: str) -> str | None:
+        """A small fact about this node, such as the port that it keeps."""
+        query = "SELECT value FROM settings WHERE name = ?"
+        rows = await fetch(self.database.read, query, (name,))
+        return rows[0][0] if rows else None
+
+    async def set(self, name: str, value: str) -> None:
+        """Remember a small fact."""
+        await self.database.write.execute(
+            "INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value)
+        )

@@ -1,0 +1,118 @@
+"""What a peer reads: ranges of chains in causal order, log 0 first, some bytes at a time.
+
+A cursor is the number of the last operation that was read. What is stored between two pages gets a
+higher number, so nothing in the ranges is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import aiosqlite
+
+from commons_crdt.operation import Operation
+from commons_node.store.database import fetch, placeholders
+
+LOG_ONE = 1 << 62
+"""Cursors of log 1 begin here."""
+_CHUNK = 256
+_CHAINS = 100
+_OVERHEAD = 80
+_COLUMNS = "n, chain, seq, header, signature, body"
+
+
+class Span(NamedTuple):
+    """Positions ``first`` to ``last`` of a chain."""
+
+    first: int
+    last: int
+
+    def __contains__(self, seq: object) -> bool:
+        """True if the position lies inside."""
+        return isinstance(seq, int) and self.first <= seq <= self.last
+
+
+async def page(
+    connection: aiosqlite.Connection,
+    logs: tuple[Mapping[int, Span], Mapping[int, Span]],
+    after: int | None,
+    limit: int,
+    stored: int,
+) -> tuple[list[Operation], int | None]:
+    """About ``limit`` bytes of the spans of log 0 and log 1 (by chain number) behind ``after``.
+
+    At least one operation, if there is one; the cursor returned is None at the end. ``stored`` is
+    how many operations there are about, to choose between a scan and a search.
+    """
+    cursor = after or 0
+    taken: list[Operation] = []
+    size = 0
+    for log in (0, 1) if cursor < LOG_ONE else (1,):
+        base = LOG_ONE if log else 0
+        async for n, operation in _behind(connection, logs[log], max(0, cursor - base), stored):
+            length = len(operation.header) + len(operation.body or b"") + _OVERHEAD
+            length += sum(len(part or b"") for part in operation.parts)
+            if taken and size + length > limit:
+                return taken, cursor
+            taken.append(operation)
+            size += length
+            cursor = base + n
+    return taken, None
+
+
+async def _behind(
+    connection: aiosqlite.Connection, spans: Mapping[int, Span], start: int, stored: int
+) -> AsyncIterator[tuple[int, Operation]]:
+    """(n, operation) of one log's spans behind number ``start``, in causal order."""
+    dense = 4 * sum(last - first + 1 for first, last in spans.values()) >= stored
+    more = bool(spans)
+    while more:
+        if dense:
+            query = f"SELECT {_COLUMNS} FROM operations WHERE n > ? ORDER BY n LIMIT {_CHUNK}"  # noqa: S608 - own columns
+            rows = await fetch(connection, query, (start,))
+            more = len(rows) == _CHUNK
+            start = rows[-1][0] if rows else start
+            rows = [row for row in rows if row[1] in spans and row[2] in spans[row[1]]]
+        else:
+            rows = await _search(connection, spans, start)
+            more = len(rows) == _CHUNK
+            start = rows[-1][0] if rows else start
+        for found in await _with_parts(connection, rows):
+            yield found
+
+
+async def _search(
+    connection: aiosqlite.Connection, spans: Mapping[int, Span], start: int
+) -> list[Any]:
+    """The next rows of the spans, by the index of chains."""
+    numbers: list[int] = []
+    chains = list(spans.items())
+    one = "SELECT n FROM operations WHERE chain=? AND seq BETWEEN ? AND ? AND n>?"
+    for i in range(0, len(chains), _CHAINS):
+        some = chains[i : i + _CHAINS]
+        query = " UNION ALL ".join([one] * len(some)) + f" ORDER BY n LIMIT {_CHUNK}"
+        arguments = [x for chain, span in some for x in (chain, *span, start)]
+        numbers.extend(n for (n,) in await fetch(connection, query, arguments))
+    chosen = sorted(numbers)[:_CHUNK]
+    query = f"SELECT {_COLUMNS} FROM operations WHERE n IN ({placeholders(len(chosen))}) ORDER BY n"  # noqa: S608 - own columns
+    return await fetch(connection, query, chosen) if chosen else []
+
+
+async def _with_parts(
+    connection: aiosqlite.Connection, rows: Sequence[Sequence[Any]]
+) -> list[tuple[int, Operation]]:
+    """Operations of rows of ``_COLUMNS``, parts attached."""
+    parts: dict[int, list[bytes | None]] = {}
+    if rows:
+        wanted = [row[0] for row in rows]
+        query = (
+            "SELECT operation, bytes FROM parts"  # noqa: S608 - own clauses
+            f" WHERE operation IN ({placeholders(len(wanted))}) ORDER BY operation, position"
+        )
+        for n, part in await fetch(connection, query, wanted):
+            parts.setdefault(n, []).append(part)
+    return [
+        (n, Operation(header, signature, body, tuple(parts.get(n, ()))))
+        for n, _, _, header, signature, body in rows
+    ]

@@ -1,0 +1,195 @@
+"""Reading one realm's stored operations over one connection: standings, bytes, edits.
+
+The realm reads *inside* its own transaction, everybody else *outside*, where nothing is seen that
+was not committed. Judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import aiosqlite
+
+from commons_crdt.authority.judge import Standing
+from commons_crdt.ids import DeviceId, DocumentId, OperationId
+from commons_crdt.operation import Operation
+from commons_crdt.verdict import ACCEPTED, Judgement, Verdict
+from commons_node.store.database import fetch, placeholders
+from commons_node.store.numbers import Numbers
+
+_IN = 500
+_CHUNK = 1000
+_STANDING = (
+    "o.id, c.device, c.log, o.seq, o.lamport, o.time_ms, o.kind, o.document, o.origin, o.mask,"
+    " o.tokens, o.verdict, o.reason"
+)
+_FROM = "FROM operations o JOIN chains c ON c.n = o.chain"
+
+HELD = "held"
+"""``applied`` of an edit that killed its worker: tried again later, never a result."""
+NOT_STANDING = "verdict"
+"""``applied`` of an edit whose document does not take it because it does not stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class EditRow:
+    """One stored edit of a document; ``change`` is its Automerge hash, None if it has no form."""
+
+    n: int
+    id: OperationId
+    device: DeviceId
+    standing: Standing
+    header: bytes
+    body: bytes | None
+    change: bytes | None
+    applied: str | None
+
+
+class Past(NamedTuple):
+    """An edit that its document has taken: what the next ones build on."""
+
+    id: OperationId
+    kind: str
+    hash: bytes
+    body: bytes
+
+
+class Reader:
+    """Queries over one connection."""
+
+    def __init__(self, connection: aiosqlite.Connection, numbers: Numbers) -> None:
+        """``numbers`` is shared with whoever writes."""
+        self.connection = connection
+        self._numbers = numbers
+
+    def _standing(self, row: Sequence[object]) -> Standing:
+        (ident, device, log, seq, lamport, time_ms, kind, document, origin, mask, left, verdict,
+         reason) = row  # fmt: skip
+        judgement = ACCEPTED if verdict == 1 and not reason else Judgement(Verdict(verdict), reason)  # type: ignore[arg-type]  # as declared in the schema
+        return Standing(
+            ident, device, log, seq, lamport, time_ms, kind, document, origin,  # type: ignore[arg-type]  # likewise
+            self._numbers.masks[mask], left, judgement,  # type: ignore[index, arg-type]  # likewise
+        )  # fmt: skip
+
+    async def standings(self, ids: Iterable[bytes]) -> dict[OperationId, Standing]:
+        """Those of ``ids`` that are stored."""
+        found: dict[OperationId, Standing] = {}
+        wanted = list(ids)
+        for i in range(0, len(wanted), _IN):
+            chunk = wanted[i : i + _IN]
+            query = f"SELECT {_STANDING} {_FROM} WHERE o.id IN ({placeholders(len(chunk))})"
+            for row in await fetch(self.connection, query, chunk):
+                found[row[0]] = self._standing(row)
+        return found
+
+    async def at(self, device: bytes, log: int, seq: int) -> list[OperationId]:
+        """The operations at one position of a chain, ids ascending: two or more are a fork."""
+        chain = self._numbers.chains.get((device, log))
+        query = "SELECT id FROM operations WHERE chain=? AND seq=? ORDER BY id"
+        return [OperationId(row[0]) for row in await fetch(self.connection, query, (chain, seq))]
+
+    async def tips(self) -> list[Standing]:
+        """The last stored operation of each chain (of siblings, the first in order of storing)."""
+        query = (
+            f"SELECT {_STANDING} FROM chains c JOIN operations o ON o.n = (SELECT n FROM operations"  # noqa: S608 - own clauses
+            " WHERE chain = c.n ORDER BY seq DESC, n LIMIT 1)"
+        )
+        return [self._standing(row) for row in await fetch(self.connection, query)]
+
+    async def doubled(self) -> list[tuple[DeviceId, int, int]]:
+        """(device, log, lowest doubled seq) of each forked chain."""
+        query = (
+            "SELECT c.device, c.log, min(d.seq) FROM"
+            " (SELECT chain, seq FROM operations GROUP BY chain, seq HAVING count(*) > 1) d"
+            " JOIN chains c ON c.n = d.chain GROUP BY d.chain"
+        )
+        rows = await fetch(self.connection, query)
+        return [(DeviceId(device), log, seq) for device, log, seq in rows]
+
+    async def everything(
+        self, where: str = "1", arguments: Sequence[object] = ()
+    ) -> list[tuple[Standing, Operation]]:
+        """Standings with their bytes (without parts) in a causal order."""
+        query = (
+            f"SELECT {_STANDING}, o.header, o.signature, o.body {_FROM} WHERE {where} ORDER BY o.n"
+        )
+        return [
+            (self._standing(row[:13]), Operation(row[13], row[14], row[15]))
+            for row in await fetch(self.connection, query, arguments)
+        ]
+
+    async def stream(self) -> AsyncIterator[list[tuple[int, Standing, Operation]]]:
+        """All operations in a causal order, some at a time, each with its number."""
+        query = (
+            f"SELECT {_STANDING}, o.header, o.signature, o.body, o.n {_FROM}"
+            f" WHERE o.n > ? ORDER BY o.n LIMIT {_CHUNK}"
+        )
+        last = 0
+        while rows := await fetch(self.connection, query, (last,)):
+            last = rows[-1][16]
+            yield [
+                (row[16], self._standing(row[:13]), Operation(row[13], row[14], row[15]))
+                for row in rows
+            ]
+
+    async def numbers(self, ids: Sequence[bytes]) -> dict[OperationId, int]:
+        """The places of stored operations in the order of storing."""
+        found: dict[OperationId, int] = {}
+        for i in range(0, len(ids), _IN):
+            chunk = ids[i : i + _IN]
+            query = f"SELECT id, n FROM operations WHERE id IN ({placeholders(len(chunk))})"  # noqa: S608 - own clauses
+            found.update(await fetch(self.connection, query, chunk))
+        return found
+
+    async def absent(self, ids: Sequence[bytes]) -> dict[OperationId, tuple[bool, bool]]:
+        """Of stored operations: whether the body is absent here, and whether some part is."""
+        found: dict[OperationId, tuple[bool, bool]] = {}
+        for i in range(0, len(ids), _IN):
+            chunk = ids[i : i + _IN]
+            query = (
+                "SELECT id, body IS NULL, EXISTS (SELECT 1 FROM parts p WHERE p.operation = n"  # noqa: S608 - own clauses
+                f" AND p.bytes IS NULL) FROM operations WHERE id IN ({placeholders(len(chunk))})"
+            )
+            for ident, body, part in await fetch(self.connection, query, chunk):
+                found[ident] = (bool(body), bool(part))
+        return found
+
+    async def edits_of(self, documents: Sequence[DocumentId]) -> dict[DocumentId, list[EditRow]]:
+        """The edits of several documents, each in a causal order."""
+        result: dict[DocumentId, list[EditRow]] = {document: [] for document in documents}
+        for i in range(0, len(documents), _IN):
+            chunk = documents[i : i + _IN]
+            query = (
+                f"SELECT {_STANDING}, o.n, o.header, o.body, o.change, o.applied {_FROM}"
+                f" WHERE o.document IN ({placeholders(len(chunk))}) AND o.applied IS NOT NULL"
+                " ORDER BY o.n"
+            )
+            for row in await fetch(self.connection, query, chunk):
+                s = self._standing(row[:13])
+                result[s.document].append(EditRow(row[13], s.id, s.device, s, *row[14:]))
+        return result
+
+    async def pasts(self, documents: Sequence[DocumentId]) -> dict[DocumentId, list[Past]]:
+        """The edits that several documents have taken, each in a causal order."""
+        result: dict[DocumentId, list[Past]] = {document: [] for document in documents}
+        for i in range(0, len(documents), _IN):
+            chunk = documents[i : i + _IN]
+            query = (
+                "SELECT document, id, kind, change, body FROM operations WHERE document IN"  # noqa: S608 - own clauses
+                f" ({placeholders(len(chunk))}) AND applied = '' AND body IS NOT NULL ORDER BY n"
+            )
+            for row in await fetch(self.connection, query, chunk):
+                result[row[0]].append(Past(*row[1:]))
+        return result
+
+    async def documents(self) -> list[DocumentId]:
+        """Every document that somebody has edited."""
+        query = "SELECT DISTINCT document FROM operations WHERE applied IS NOT NULL"
+        return [DocumentId(document) for (document,) in await fetch(self.connection, query)]
+
+    async def held_documents(self) -> list[DocumentId]:
+        """Documents with an edit that killed its worker."""
+        query = f"SELECT DISTINCT document FROM operations WHERE applied = '{HELD}'"  # noqa: S608 - own clauses
+        return [DocumentId(document) for (document,) in await fetch(self.connection, query)]

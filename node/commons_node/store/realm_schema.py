@@ -1,0 +1,37 @@
+"""The tables of one realm's file. Views get tables of their own, made from their columns.
+
+``operations.n`` is the order in which this node stored them, which is a causal order.
+"""
+
+REALM_SCHEMA = (
+    """
+    CREATE TABLE chains (
+        n INTEGER PRIMARY KEY, device BLOB NOT NULL, log INTEGER NOT NULL,
+        UNIQUE (device, log));
+    CREATE TABLE masks (n INTEGER PRIMARY KEY, mask BLOB NOT NULL UNIQUE);
+    CREATE TABLE operations (
+        n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,
+        chain INTEGER NOT NULL, seq INTEGER NOT NULL, lamport INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL, kind TEXT NOT NULL, document BLOB NOT NULL,
+        origin BLOB NOT NULL, mask INTEGER NOT NULL, tokens INTEGER NOT NULL,
+        verdict INTEGER NOT NULL, reason TEXT NOT NULL,
+        header BLOB NOT NULL, signature BLOB NOT NULL, body BLOB,
+        change BLOB, applied TEXT);
+    CREATE INDEX by_chain ON operations (chain, seq);
+    CREATE INDEX by_document ON operations (document);
+    CREATE INDEX held ON operations (document) WHERE applied = 'held';
+    CREATE TABLE parts (
+        operation INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, bytes BLOB,
+        PRIMARY KEY (operation, position)) WITHOUT ROWID;
+    CREATE TABLE subjects (
+        view TEXT NOT NULL, key BLOB NOT NULL, operation INTEGER NOT NULL,
+        PRIMARY KEY (view, key, operation)) WITHOUT ROWID;
+    CREATE TABLE waiting (
+        id BLOB PRIMARY KEY, missing BLOB NOT NULL, why TEXT NOT NULL, until_ms INTEGER NOT NULL,
+        operation BLOB NOT NULL) WITHOUT ROWID;
+    CREATE INDEX by_missing ON waiting (missing);
+    CREATE TABLE members (
+        member BLOB PRIMARY KEY, role INTEGER NOT NULL, flagged INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
+    """,
+)

@@ -1,0 +1,121 @@
+"""Operations that can't be judged here yet: some antecedent, the clock, or a worker is missing.
+
+They are not part of the realm: not relayed, in no hash, bounded in number and bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import aiosqlite
+
+from commons_crdt import canonical
+from commons_crdt.ids import OperationId
+from commons_crdt.operation import Operation
+from commons_node.store.database import fetch, placeholders
+
+MAX_COUNT = 10_000
+MAX_BYTES = 64 * 1024 * 1024
+_MAX_ONE = 1 << 20
+_IN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """An operation to keep aside: ``why`` is ``missing``, ``clock`` or ``verifier``.
+
+    ``missing``: what it waits for; ``until_ms``: when it is tried again, for the other two.
+    """
+
+    id: OperationId
+    operation: Operation
+    why: str
+    missing: bytes = b""
+    until_ms: int = 0
+
+
+class Waiting:
+    """The table ``waiting``; ``load`` must follow."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        """Reads and writes over the realm's writing connection."""
+        self._connection = connection
+        self.counts: dict[str, int] = {}
+        """How many are kept aside, by reason."""
+        self._bytes = 0
+
+    async def load(self) -> None:
+        """Count afresh."""
+        query = "SELECT why, count(*), sum(length(operation)) FROM waiting GROUP BY why"
+        rows = await fetch(self._connection, query)
+        self.counts = {why: count for why, count, _ in rows}
+        self._bytes = sum(size for _, _, size in rows)
+
+    async def keep(self, asides: Sequence[Aside]) -> int:
+        """Keep what there is room for, in the caller's transaction; how many found none."""
+        if not asides:
+            return 0
+        room, space = MAX_COUNT - sum(self.counts.values()), MAX_BYTES - self._bytes
+        rows: list[tuple[object, ...]] = []
+        for one in asides:
+            packed = _pack(one.operation)
+            if len(packed) > min(space, _MAX_ONE) or len(rows) >= room:
+                continue
+            space -= len(packed)
+            rows.append((one.id, one.missing, one.why, one.until_ms, packed))
+        await self._connection.executemany(
+            "INSERT OR REPLACE INTO waiting VALUES (?,?,?,?,?)", rows
+        )
+        await self.load()
+        return len(asides) - len(rows)
+
+    async def remove(self, ids: Iterable[OperationId]) -> None:
+        """They wait no more; in the caller's transaction."""
+        if self.counts:
+            await self._connection.executemany(
+                "DELETE FROM waiting WHERE id=?", [(ident,) for ident in ids]
+            )
+            await self.load()
+
+    async def released(self, stored: Sequence[bytes]) -> dict[OperationId, Operation]:
+        """Those that wait for any of ``stored``."""
+        found: dict[OperationId, Operation] = {}
+        if "missing" in self.counts:
+            for i in range(0, len(stored), _IN):
+                chunk = stored[i : i + _IN]
+                found.update(await self._find(f"missing IN ({placeholders(len(chunk))})", chunk))
+        return found
+
+    async def due(self, now_ms: int) -> dict[OperationId, Operation]:
+        """Those whose time has come, and those that a crash kept from being released."""
+        if not self.counts:
+            return {}
+        where = (
+            "CASE why WHEN 'missing' THEN EXISTS (SELECT 1 FROM operations o WHERE o.id = missing)"
+            " ELSE until_ms <= ? END"
+        )
+        return await self._find(where, (now_ms,))
+
+    async def resting(self, now_ms: int) -> set[OperationId]:
+        """Those that killed a worker and are not to be tried again before their time."""
+        if "verifier" not in self.counts:
+            return set()
+        query = "SELECT id FROM waiting WHERE why = 'verifier' AND until_ms > ?"
+        return {OperationId(ident) for (ident,) in await fetch(self._connection, query, (now_ms,))}
+
+    async def _find(self, where: str, arguments: Sequence[object]) -> dict[OperationId, Operation]:
+        query = f"SELECT id, operation FROM waiting WHERE {where}"  # noqa: S608 - own clauses
+        rows = await fetch(self._connection, query, arguments)
+        return {OperationId(ident): _unpack(packed) for ident, packed in rows}
+
+
+def _pack(operation: Operation) -> bytes:
+    return canonical.encode(
+        [operation.header, operation.signature, operation.body, list(operation.parts)]
+    )
+
+
+def _unpack(packed: bytes) -> Operation:
+    header, signature, body, parts = canonical.decode(packed, _MAX_ONE)
+    return Operation(header, signature, body, tuple(parts))

@@ -1,0 +1,198 @@
+"""A disk in memory that keeps what was committed, and loses the rest when the power goes.
+
+The store of the daemon runs on it unchanged: SQLite does the SQL, this does the waiting and the
+failing. Source of what is promised: https://sqlite.org/atomiccommit.html, `synchronous = FULL`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import aiosqlite
+
+from commons_node.store.database import Database
+from commons_node.store.realm_schema import REALM_SCHEMA
+
+
+class PowerLost(Exception):
+    """The power went while this was being done."""
+
+
+class Power:
+    """The power of one life of a node; ``fuse`` statements of a transaction until it goes."""
+
+    def __init__(self, goes: Callable[[], None]) -> None:
+        """``goes`` is called once, when the fuse burns through."""
+        self.on = True
+        self.fuse: int | None = None
+        self._goes = goes
+
+    def need(self) -> None:
+        """Raise ``PowerLost`` without power."""
+        if not self.on:
+            raise PowerLost
+
+    def spend(self) -> None:
+        """One statement of a transaction."""
+        self.need()
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse <= 0:
+                self._goes()
+                raise PowerLost
+
+
+class Disk:
+    """The platter: it outlives every life of its node."""
+
+    def __init__(self) -> None:
+        """Empty, with the schema of a realm."""
+        self._platter = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+        for script in REALM_SCHEMA:
+            self._platter.executescript(script)
+        self.torn = 0
+        """Transactions that were cut off in the middle."""
+
+    def copy_from(self, other: Disk) -> None:
+        """Hold what another disk holds, as a clone of it."""
+        other._platter.backup(self._platter)
+
+    def rows(self, query: str, arguments: Sequence[object] = ()) -> list[Any]:
+        """What is on the platter now; for whoever checks the simulation, at no cost of time."""
+        return self._platter.execute(query, arguments).fetchall()
+
+    def database(self, power: Power, write_s: Callable[[], float]) -> Database:
+        """The disk as the store opens it; ``write_s``: how long the next commit takes."""
+        shared = _Shared(self._platter, power, write_s)
+        write = cast("aiosqlite.Connection", _Connection(shared, waits=False))
+        read = cast("aiosqlite.Connection", _Connection(shared, waits=True))
+        return Database(Path("simulated"), write, read)
+
+    def lose_power(self) -> None:
+        """What was not committed is gone."""
+        if self._platter.in_transaction:
+            self._platter.rollback()
+            self.torn += 1
+
+
+class _Shared:
+    """One open disk: its two connections see each other's transaction."""
+
+    def __init__(
+        self, platter: sqlite3.Connection, power: Power, write_s: Callable[[], float]
+    ) -> None:
+        self.platter = platter
+        self.power = power
+        self.write_s = write_s
+        self.writer: asyncio.Task[Any] | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+
+
+class _Cursor:
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
+
+    async def fetchall(self) -> list[Any]:
+        return self._cursor.fetchall()
+
+    async def fetchone(self) -> Any:
+        return self._cursor.fetchone()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for row in self._cursor.fetchall():
+            yield row
+
+
+class _Result:
+    """What ``execute`` gives: awaited, or entered, as in aiosqlite."""
+
+    def __init__(self, run: Callable[[], sqlite3.Cursor], ready: Callable[[], Any]) -> None:
+        self._run = run
+        self._ready = ready
+
+    async def _begin(self) -> _Cursor:
+        await self._ready()
+        return _Cursor(self._run())
+
+    def __await__(self) -> Generator[Any, None, _Cursor]:
+        return self._begin().__await__()
+
+    async def __aenter__(self) -> _Cursor:
+        return await self._begin()
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+class _Connection:
+    """As much of ``aiosqlite.Connection`` as the store uses."""
+
+    def __init__(self, shared: _Shared, *, waits: bool) -> None:
+        """``waits``: reads stand behind a transaction that is being written."""
+        self._shared = shared
+        self._waits = waits
+
+    async def _ready(self) -> None:
+        shared = self._shared
+        shared.power.need()
+        while self._waits and not shared.free.is_set() and shared.writer is not _task():
+            await shared.free.wait()
+            shared.power.need()
+
+    def _statement(self, run: Callable[[], sqlite3.Cursor]) -> _Result:
+        def guarded() -> sqlite3.Cursor:
+            if self._shared.platter.in_transaction and self._shared.writer is _task():
+                self._shared.power.spend()
+            return run()
+
+        return _Result(guarded, self._ready)
+
+    def execute(self, sql: str, arguments: Sequence[object] = ()) -> _Result:
+        if sql.startswith("BEGIN"):
+            return self._statement(lambda: self._begin(sql))
+        return self._statement(lambda: self._shared.platter.execute(sql, arguments))
+
+    async def execute_fetchall(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
+        async with self.execute(sql, arguments) as cursor:
+            return await cursor.fetchall()
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> _Result:
+        return self._statement(lambda: self._shared.platter.executemany(sql, rows))
+
+    def _begin(self, sql: str) -> sqlite3.Cursor:
+        shared = self._shared
+        cursor = shared.platter.execute(sql)
+        shared.writer = _task()
+        shared.free.clear()
+        return cursor
+
+    async def commit(self) -> None:
+        shared = self._shared
+        shared.power.spend()
+        seconds = shared.write_s()
+        if seconds:
+            await asyncio.sleep(seconds)
+        shared.power.need()
+        shared.platter.commit()
+        self._end()
+
+    async def rollback(self) -> None:
+        if self._shared.power.on and self._shared.platter.in_transaction:
+            self._shared.platter.rollback()
+        self._end()
+
+    def _end(self) -> None:
+        self._shared.writer = None
+        self._shared.free.set()
+
+    async def close(self) -> None:
+        """The platter stays."""
+
+
+def _task() -> asyncio.Task[Any] | None:
+    return asyncio.current_task()

@@ -1,0 +1,328 @@
+"""The node's own verbs: how it is, who its peers are, whether they agree, and why.
+
+They belong to no domain: they would be the same if people shared songs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import OperationId
+from commons_crdt.operation import decode_header
+from commons_crdt.verdict import Verdict
+from commons_node.community import Ambiguous, Community, Unknown
+from commons_node.registry import (
+    Column,
+    Command,
+    Complete,
+    Reading,
+    Registry,
+    Request,
+    Seconds,
+    Table,
+    View,
+    argument,
+    option,
+)
+from commons_protocol.network import Address, Blocked, NetworkError
+from commons_protocol.status import SyncStatus, worst
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+    from commons_protocol.names import NodeId
+
+_PEERS = Complete("peer.list", "peers", "node")
+VERSION = version("commons-node")
+
+
+class NotConverged(CommonsError):
+    """After {seconds} seconds not every peer agrees yet: {states}."""
+
+    code = "not_converged"
+    hint = "commons-node peer list says what each peer waits for"
+    status = "timeout"
+
+
+class NotConnected(CommonsError):
+    """{why}"""
+
+    code = "unreachable"
+    hint = "{next}"
+
+
+class IsBlocked(CommonsError):
+    """This peer is blocked on this node."""
+
+    code = "blocked"
+    hint = "commons-node peer unblock NODE"
+
+
+class Nothing(msgspec.Struct):
+    """No arguments."""
+
+
+class OneOperation(msgspec.Struct):
+    """Arguments of ``explain``."""
+
+    operation: Annotated[str, argument("the operation's id, or 8 or more digits of it")]
+
+
+class OnePeer(msgspec.Struct):
+    """Arguments of ``peer block`` and ``peer unblock``."""
+
+    node: Annotated[str, argument("the node's id, or 8 or more digits of it", complete=_PEERS)]
+
+
+class PeerAddress(msgspec.Struct):
+    """Arguments of ``peer connect``."""
+
+    address: Annotated[str, argument("where it is, as a multiaddr")]
+
+
+class Wait(msgspec.Struct):
+    """Arguments of ``sync wait``."""
+
+    peer: Annotated[list[str], option("only this node; may be repeated", complete=_PEERS)] = (
+        msgspec.field(default_factory=list)
+    )
+    timeout: Annotated[Seconds, option("how long to wait")] = 30
+
+
+async def counts(community: Community) -> dict[str, int]:
+    """How many operations have which verdict; what waits is pending."""
+    rows = await community.query("SELECT verdict, count(*) FROM operations GROUP BY verdict")
+    found = {Verdict(verdict).name.lower(): n for verdict, n in rows}
+    waiting = sum((await community.realm.store.waiting_count()).values())
+    names = [v.name.lower() for v in Verdict]
+    return {name: found.get(name, 0) + (waiting if name == "pending" else 0) for name in names}
+
+
+async def status(request: Request[Daemon], _args: Nothing) -> Reading:
+    """How the node is."""
+    daemon = request.node
+    peers = daemon.peering.peers()
+    communities = []
+    refusals = Counter(daemon.refusals)
+    for realm, community in daemon.communities.items():
+        of_set, of_state = await community.realm.hashes()
+        refusals.update(community.realm.refusals)
+        shared = [peer.realms[realm] for peer in peers if realm in peer.realms]
+        communities.append(
+            {
+                "community": community.id,
+                "name": await community.name(),
+                "operations": await counts(community),
+                "set_hash": of_set.hex(),
+                "state_hash": of_state.hex(),
+                "sync": worst(shared).state if shared else "alone",
+            }
+        )
+    return Reading(
+        {
+            "version": VERSION,
+            "node": daemon.node,
+            "uptime_s": round(time.monotonic() - daemon.started, 1),
+            "ready": daemon.ready,
+            "communities": communities,
+            "refusals": dict(sorted(refusals.items())),
+            "peers": sum(peer.connected for peer in peers),
+        }
+    )
+
+
+async def community_hash(request: Request[Daemon], _args: Nothing) -> Reading:
+    """The hashes by which two nodes see that they hold the same truth."""
+    community = await request.node.community(request)
+    of_set, of_state = await community.realm.hashes()
+    return await community.reading(
+        {
+            "community": community.id,
+            "operations": await counts(community),
+            "set_hash": of_set.hex(),
+            "state_hash": of_state.hex(),
+        }
+    )
+
+
+def _moment(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _sync(sync: SyncStatus) -> dict[str, object]:
+    return {
+        "state": sync.state,
+        "have": sync.have,
+        "missing": sync.missing,
+        "refused": sync.refused,
+        "unknown_since": _moment(sync.unknown_since),
+        "reason": sync.reason,
+        "next_action": sync.next_action,
+    }
+
+
+async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
+    """Every node that this one knows, and whether the two agree."""
+    rows = [
+        {
+            "node": peer.node,
+            "addresses": list(peer.addresses),
+            "connected": peer.connected,
+            "blocked": peer.blocked,
+            "last_seen": _moment(peer.last_seen_ms),
+            "sync": _sync(peer.sync),
+            "state": peer.sync.state,
+            "next": peer.sync.next_action,
+        }
+        for peer in request.node.peering.peers()
+    ]
+    return Reading({"peers": rows})
+
+
+def _peer(daemon: Daemon, node: NodeId) -> dict[str, object]:
+    peer = next((one for one in daemon.peering.peers() if one.node == node), None)
+    return {
+        "node": node,
+        "connected": peer is not None and peer.connected,
+        "blocked": peer is not None and peer.blocked,
+    }
+
+
+async def connect(request: Request[Daemon], args: PeerAddress) -> Mapping[str, object]:
+    """Dial a node, and remember where it is."""
+    try:
+        node = await request.node.peering.connect(Address(args.address))
+    except Blocked as error:
+        raise IsBlocked from error
+    except NetworkError as error:
+        raise NotConnected(why=error, next=error.hint) from error
+    return _peer(request.node, node)
+
+
+async def block(request: Request[Daemon], args: OnePeer) -> Mapping[str, object]:
+    """Close the connection with a node, and refuse it both ways."""
+    node = request.node.peering.find(args.node)
+    await request.node.peering.block(node)
+    return _peer(request.node, node)
+
+
+async def unblock(request: Request[Daemon], args: OnePeer) -> Mapping[str, object]:
+    """Let a node in again."""
+    node = request.node.peering.find(args.node)
+    await request.node.peering.unblock(node)
+    return _peer(request.node, node)
+
+
+async def wait(request: Request[Daemon], args: Wait) -> Mapping[str, object]:
+    """Wait until this node and its peers hold the same operations."""
+    peering = request.node.peering
+    nodes = [peering.find(one) for one in args.peer] or None
+    answer = await peering.wait_converged(nodes, timeout=float(args.timeout))
+    states = [{"node": node, "state": state} for node, state in answer.peers.items()]
+    if not answer.converged:
+        told = ", ".join(f"{one['node'][:8]} {one['state']}" for one in states) or "no peer known"
+        raise NotConverged(seconds=round(answer.seconds, 1), states=told)
+    agreed = {"agrees_with": len(states)} if states else {}
+    return {"converged": True, "seconds": round(answer.seconds, 3), "peers": states, **agreed}
+
+
+async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
+    """Why an operation counts, or does not."""
+    daemon = request.node
+    found: list[tuple[Community, bytes]] = []
+    wanted = args.operation.strip().lower()
+    if not 8 <= len(wanted) <= 64 or any(c not in "0123456789abcdef" for c in wanted):
+        raise Unknown(what="operation", name=args.operation, list="give 8 or more digits of its id")
+    for community in daemon.communities.values():
+        rows = await community.query(
+            "SELECT id FROM operations WHERE id BETWEEN ? AND ? LIMIT 3",
+            (bytes.fromhex(wanted.ljust(64, "0")), bytes.fromhex(wanted.ljust(64, "f"))),
+        )
+        found.extend((community, row[0]) for row in rows)
+    if not found:
+        raise Unknown(what="operation", name=args.operation, list="commons-node sync wait")
+    if len(found) > 1:
+        raise Ambiguous(name=args.operation, found=", ".join(i.hex()[:16] for _, i in found))
+    community, ident = found[0]
+    ((standing, operation),) = await community.realm.store.everything("o.id = ?", (ident,))
+    header = decode_header(operation.header)
+    names = await community.names()
+    grant = community.realm.judge.authority.grants.get(standing.grant)
+    because = []
+    for link, ids in (
+        ("prev", (header.prev,)),
+        ("ref", header.refs),
+        ("authority", header.authority),
+    ):
+        for other in ids:
+            past = await community.realm.standing(OperationId(other))
+            if past is not None:
+                because.append(
+                    {
+                        "link": link,
+                        "operation": other.hex(),
+                        "kind": past.kind,
+                        "verdict": past.judgement.verdict.name.lower(),
+                    }
+                )
+    rows = await community.query("SELECT applied FROM operations WHERE id = ?", (ident,))
+    return await community.reading(
+        {
+            "operation": ident.hex(),
+            "kind": standing.kind,
+            "author": names.get(grant.member, grant.member.hex()[:8]) if grant else None,
+            "unattended": bool(grant and grant.unattended),
+            "time": _moment(standing.time_ms),
+            "verdict": standing.judgement.verdict.name.lower(),
+            "reason": standing.judgement.reason,
+            "applied": rows[0][0],
+            "sentence": standing.judgement.sentence,
+            "because": because,
+        }
+    )
+
+
+REGISTRY = Registry(
+    commands=(
+        Command("peer.connect", "Dial a node, and remember where it is.", PeerAddress, connect,
+                says="Connected to {node:id}."),
+        Command("peer.block", "Refuse a node both ways.", OnePeer, block,
+                says="{node:id} is blocked: nothing comes from it or goes to it."),
+        Command("peer.unblock", "Let a node in again.", OnePeer, unblock,
+                says="{node:id} may come in again."),
+        Command("sync.wait", "Wait until this node and its peers agree.", Wait, wait,
+                says=("Nodes that agree with this one: {agrees_with}, after {seconds} seconds.",
+                      "There is no other node to agree with."), timeout_s=600.0),
+    ),
+    views=(
+        View("status", "How the node is.", Nothing, status,
+             says="Node {node:id}, version {version}, up {uptime_s} s, peers connected: {peers}.",
+             table=Table("communities", (Column("name", "Community"), Column("sync", "Sync"),
+                                         Column("state_hash", "State", "id"),
+                                         Column("community", "Id", "id")),
+                         "In no community yet.")),
+        View("community.hash", "The hashes of what this node holds.", Nothing, community_hash,
+             says="set   {set_hash}\nstate {state_hash}"),
+        View("peer.list", "The nodes that this one knows.", Nothing, list_peers,
+             table=Table("peers", (Column("node", "Node", "id"), Column("connected", "Here", "yes"),
+                                   Column("state", "Sync"), Column("last_seen", "Seen", "time"),
+                                   Column("next", "Next")), "No peers yet.")),
+        View("explain", "Why an operation counts, or does not.", OneOperation, explain,
+             says="{kind} by {author}, {time:time}: {verdict}\n{sentence}",
+             table=Table("because", (Column("link", "Builds on"), Column("kind", "Kind"),
+                                     Column("verdict", "Verdict"),
+                                     Column("operation", "Id", "id")))),
+    ),
+    nouns={"peer": "other nodes", "sync": "agreeing with them",
+           "community": "the community as a whole"},
+)  # fmt: skip

@@ -1,0 +1,223 @@
+"""Joining with an invite: `/commons/join/1`, one short stream from newcomer to any node.
+
+    newcomer                          node
+                     ←   Welcome(nonce)
+    Knock(invite, signature)   →          signed by the invite's key over nonce and transport keys
+                     ←   Realm(realm)     only to a good knock; everything else: the same end
+    Enter(identity, possession, consent)  →   only if the realm fits the pin
+                     ←   Page(operations)… or Turned(code)
+
+The knock comes first so that knowing an invite's id (every member does) is not enough to learn
+which community a node belongs to. The newcomer believes nothing but the pin: the operations go to
+the judge. The machines read no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from commons_crdt.authority.facts import Identity
+from commons_crdt.device import verify_claim
+from commons_crdt.errors import Refused
+from commons_crdt.ids import OperationId, RealmId
+from commons_crdt.kinds import decode_fact, encode_fact
+from commons_crdt.operation import Operation
+from commons_protocol import wire
+from commons_protocol.codes import Invitation, knock_parts
+from commons_protocol.effects import Close, Send
+from commons_protocol.network import PeerId, ProtocolName
+
+JOIN = ProtocolName("/commons/join/1")
+
+MAX_PAGES = 1_024
+"""Frames of operations that a newcomer takes: 64 MiB."""
+
+HELPFUL = frozenset({"expired", "spent", "later"})
+"""What a newcomer who holds the invite may be told."""
+
+
+class TurnedAwayError(Exception):
+    """The newcomer holds the invite, and cannot come in; ``code`` is one of `HELPFUL`."""
+
+    def __init__(self, code: str) -> None:
+        """Other codes than the helpful ones become ``later``."""
+        super().__init__(code)
+        self.code = code if code in HELPFUL else "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let this newcomer in: both signatures hold. Answer with ``admitted`` or ``turned``."""
+
+    realm: RealmId
+    invite: OperationId
+    identity: Identity
+    possession: bytes
+    consent: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The newcomer has everything: all log-0 operations of the realm, unverified."""
+
+    realm: RealmId
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """The node knows the invite, and says why it does not help."""
+
+    code: str
+
+
+Find = Callable[[OperationId], tuple[RealmId, bytes] | None]
+"""The realm and the one-time key of an invite, if this node has it."""
+
+
+class Host:
+    """The node's side of one attempt."""
+
+    def __init__(self, own: PeerId, peer: PeerId, find: Find, nonce: bytes) -> None:
+        """``nonce``: 32 fresh random bytes."""
+        self._own = own
+        self._peer = peer
+        self._find = find
+        self._nonce = nonce
+        self._invite: OperationId | None = None
+        self._found: tuple[RealmId, bytes] | None = None
+        self._asked = False
+
+    @property
+    def knocked(self) -> bool:
+        """True once the newcomer has shown that it holds an invite."""
+        return self._found is not None
+
+    def begin(self) -> list[Send]:
+        """The first frame, the same for everybody."""
+        return [Send(wire.pack(wire.Welcome(wire.VERSION, self._nonce)))]
+
+    def on_frame(self, frame: bytes) -> list[Send | Admit | Close]:
+        """A frame of the newcomer."""
+        try:
+            message = wire.unpack_join(frame)
+            match message:
+                case wire.Knock() if self._invite is None:
+                    return self._knock(message)
+                case wire.Enter() if self._found is not None and not self._asked:
+                    return self._enter(message)
+                case _:
+                    return [Close("join_order")]
+        except Refused as error:
+            return [Close(f"join_{error.why}")]
+
+    def _knock(self, message: wire.Knock) -> list[Send | Admit | Close]:
+        self._invite = OperationId(message.invite)
+        found = self._find(self._invite)
+        parts = knock_parts(self._nonce, self._own, self._peer, self._invite)
+        # An unknown invite costs a verification, too: the time tells nothing.
+        key = found[1] if found is not None else bytes(self._nonce)
+        good = verify_claim("knock", key, message.signature, *parts)
+        if found is None or not good:
+            return [Close("join_stranger")]
+        self._found = found
+        return [Send(wire.pack(wire.Realm(found[0])))]
+
+    def _enter(self, message: wire.Enter) -> list[Send | Admit | Close]:
+        assert self._found is not None
+        assert self._invite is not None
+        self._asked = True
+        realm, key = self._found
+        identity = decode_fact(Identity, message.identity, 1024)
+        signed = (realm, self._invite, identity.member)
+        if not verify_claim("possess", key, message.possession, *signed):
+            return [Close("join_possession")]
+        if not verify_claim("consent", identity.device.signing, message.consent, *signed):
+            return [Close("join_consent")]
+        if not identity.device.usable:
+            return [Close("join_keys")]  # nothing could be sealed to it
+        return [Admit(realm, self._invite, identity, message.possession, message.consent)]
+
+    def admitted(self, operations: Sequence[Operation]) -> list[Send | Close]:
+        """The answer to ``Admit``: all log-0 operations, the admission among them."""
+        pages = list(wire.pages(operations))
+        return [*(Send(page) for page in pages), Close("")]
+
+    def turned(self, code: str) -> list[Send | Close]:
+        """The other answer to ``Admit``."""
+        return [Send(wire.pack(wire.Turned(TurnedAwayError(code).code))), Close("join_turned")]
+
+
+class Newcomer:
+    """The newcomer's side of one attempt."""
+
+    def __init__(
+        self,
+        own: PeerId,
+        peer: PeerId,
+        invitation: Invitation,
+        identity: Identity,
+        consent: Callable[[RealmId], bytes],
+    ) -> None:
+        """``consent`` signs realm, invite and member with the new device's key."""
+        self._own = own
+        self._peer = peer
+        self._invitation = invitation
+        self._identity = identity
+        self._consent = consent
+        self._realm: RealmId | None = None
+        self._knocked = False
+        self._operations: list[Operation] = []
+        self._pages = 0
+
+    def on_frame(self, frame: bytes) -> list[Send | Received | TurnedAway | Close]:
+        """A frame of the node."""
+        try:
+            message = wire.unpack_join(frame)
+        except Refused as error:
+            return [Close(error.why)]
+        match message:
+            case wire.Welcome() if not self._knocked:
+                return self._knock(message)
+            case wire.Realm() if self._knocked and self._realm is None:
+                return self._enter(message)
+            case wire.Page() if self._realm is not None:
+                return self._page(message, self._realm)
+            case wire.Turned() if self._realm is not None and not self._pages:
+                return [TurnedAway(message.code if message.code in HELPFUL else "later")]
+            case _:
+                return [Close("order")]
+
+    def _knock(self, message: wire.Welcome) -> list[Send | Received | TurnedAway | Close]:
+        if message.version != wire.VERSION:
+            return [Close("version")]
+        self._knocked = True
+        signature = self._invitation.knock(message.nonce, self._peer, self._own)
+        return [Send(wire.pack(wire.Knock(self._invitation.invite, signature)))]
+
+    def _enter(self, message: wire.Realm) -> list[Send | Received | TurnedAway | Close]:
+        realm = RealmId(message.realm)
+        if not self._invitation.fits_realm(realm):
+            return [Close("pin")]
+        self._realm = realm
+        return [
+            Send(
+                wire.pack(
+                    wire.Enter(
+                        encode_fact(self._identity),
+                        self._invitation.possess(realm, self._identity.member),
+                        self._consent(realm),
+                    )
+                )
+            )
+        ]
+
+    def _page(
+        self, message: wire.Page, realm: RealmId
+    ) -> list[Send | Received | TurnedAway | Close]:
+        self._pages += 1
+        if self._pages > MAX_PAGES:
+            return [Close("size")]
+        self._operations.extend(wire.unpack_operations(message.operations))
+        return [Received(realm, tuple(self._operations))] if message.last else []

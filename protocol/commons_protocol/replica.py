@@ -1,0 +1,101 @@
+"""The seam between the protocol and the store: what a peer session may ask of one realm.
+
+The daemon implements ``Replica`` over SQLite, the simulator over memory. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from commons_crdt.device import DeviceKeys
+from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId
+from commons_crdt.operation import Operation
+
+
+class ChainEnd(NamedTuple):
+    """One chain's effective end: its last operation that counts.
+
+    ``fork``: 32 zero bytes, or a hash of the two smallest ids at the doubled seq, which is
+    ``seq + 1``.
+    """
+
+    device: DeviceId
+    log: int
+    seq: int
+    id: OperationId
+    fork: bytes = ZERO
+
+
+class Range(NamedTuple):
+    """Operations ``first`` to ``last`` (seq, both included) of one chain, all siblings."""
+
+    device: DeviceId
+    log: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a batch.
+
+    ``refused``: code to count. ``missing``: operations that others wait for. ``unlinked``:
+    chains whose next operation does not build on the end that is stored here (a fork that
+    neither side has seen yet), with the seq of that operation. ``new_ids``: stored just now.
+    """
+
+    new: int = 0
+    known: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    missing: tuple[OperationId, ...] = ()
+    unlinked: tuple[tuple[DeviceId, int, int], ...] = ()
+    new_ids: tuple[OperationId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """How this node proves its standing: its device, the grant, and the log-0 path to it.
+
+    ``sign`` signs a 32-byte digest with the node's device key (64 bytes).
+    """
+
+    device: DeviceId
+    grant: OperationId
+    sign: Callable[[bytes], bytes]
+    operations: tuple[Operation, ...]
+
+
+class Replica(Protocol):
+    """One realm on this node, as sessions see it."""
+
+    @property
+    def realm(self) -> RealmId:
+        """The realm's id."""
+
+    def digest(self) -> bytes:
+        """32 bytes over all chain ends, sorted: equal digests mean equal sets."""
+
+    async def vector(self) -> Sequence[ChainEnd]:
+        """Every chain's end, sorted by (log, device)."""
+
+    async def read(
+        self, ranges: Sequence[Range], after: int | None, limit: int
+    ) -> tuple[Sequence[Operation], int | None]:
+        """Operations of ``ranges`` in causal order (log 0 first), about ``limit`` bytes.
+
+        ``after`` is the cursor of the call before; the cursor returned is None at the end.
+        """
+
+    async def ingest(self, operations: Sequence[Operation], source: str) -> Ingested:
+        """Verify, judge and store a batch, durable when it returns; bad bytes raise nothing."""
+
+    def epochs(self) -> Sequence[tuple[OperationId, bytes]]:
+        """Known epochs with their 32-byte keys, the one to send under first."""
+
+    def credential(self) -> Credential | None:
+        """This node's own standing, or None while it has none."""
+
+    def node_keys(self, device: DeviceId) -> DeviceKeys | None:
+        """The keys of a node's device whose grant stands here, or None."""

@@ -1,0 +1,325 @@
+"""Anti-entropy: two nodes compare one realm and fetch from each other until nothing differs.
+
+    idle ──poke or Digest──▶ comparing ──equal──▶ idle, in sync
+                                 │ differ
+                                 ▼
+                   both send whole vectors, fetch what they lack (`pull`) and give what the
+                   other lacks (`serve`); each says Done when its wants are on its disk
+                                 │ both are done
+                                 ▼
+                               idle ──something moved──▶ comparing again, a bounded number of times
+
+Both sides run the same machine: a `Digest` is answered by a `Digest`, so rounds that start at the
+same time are one round. Only equal digests are "in sync". Nothing is verified here, and nothing is
+remembered over a restart: the next round goes on from what is stored.
+
+Source: ARCHITECTURE §7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from commons_crdt.ids import ZERO, DeviceId, OperationId
+from commons_crdt.operation import Operation
+from commons_protocol import wire
+from commons_protocol.effects import Changed, Close, Compared, Effect, NeedVector, Send
+from commons_protocol.limits import Bucket
+from commons_protocol.pull import Pull
+from commons_protocol.replica import ChainEnd, Ingested, Range, Replica
+from commons_protocol.serve import Serve
+from commons_protocol.status import SyncStatus
+from commons_protocol.wants import Memory, beyond_forks
+
+MAX_VECTOR = 100_000
+"""Chain ends that a peer may list."""
+MOST_ROUNDS = 10
+"""Rounds that follow each other by themselves."""
+
+Phase = Literal["idle", "comparing", "exchanging"]
+
+
+class RealmSync:
+    """One realm with one peer that has proven its standing. Times are milliseconds."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        slot: int,
+        memory: Memory,
+        now: int,
+        *,
+        leads: bool,
+        round_timeout: int = 60_000,
+        may_pull: Callable[[int], bool] = lambda _size: True,
+    ) -> None:
+        """``leads``: this side may speak first; the other waits for the peer's first digest.
+
+        ``may_pull`` is asked before that many operations are fetched: a node with several peers
+        fetches much from one of them at a time.
+        """
+        self.replica = replica
+        self.memory = memory
+        self.rounds = 0
+        """Rounds begun in this session."""
+        self._slot = slot
+        self._speaks = leads
+        self._round_timeout = round_timeout
+        self._may_pull = may_pull
+        self._postponed = False
+        self._pull = Pull(replica.realm, slot)
+        self._serve = Serve(replica.realm, slot)
+        self._digests = Bucket(burst=40, per_second=5)
+        self._phase: Phase = "idle"
+        self._again = False
+        self._row = 0
+        self._sent_digest = b""
+        self._mine: Sequence[ChainEnd] | None = None
+        self._theirs: list[ChainEnd] = []
+        self._theirs_whole = False
+        self._counting = False
+        self._asked: list[Range] = []
+        self._served_before = 0
+        self._done_sent = self._done_heard = False
+        self._equal: bytes | None = None
+        self._hinted = False
+        self._have: int | None = None
+        self._counted: bytes | None = None
+        self._missing = 0
+        self._codes: Mapping[str, int] = {}
+        self._since = now
+        self._heard = now
+
+    @property
+    def speaks(self) -> bool:
+        """True once the peer is known to listen in this realm."""
+        return self._speaks
+
+    @property
+    def phase(self) -> Phase:
+        """Where the machine is."""
+        return self._phase
+
+    # --- rounds ---
+
+    def poke(self) -> list[Effect]:
+        """Begin a round, or another one after the present one."""
+        if self._phase != "idle" or not self._speaks:
+            self._again = True
+            return []
+        return self._send_digest("comparing")
+
+    def hint(self) -> None:
+        """The peer, or somebody, is said to hold what this node does not."""
+        self._hinted = True
+
+    def _send_digest(self, phase: Phase) -> list[Effect]:
+        self.rounds += 1
+        self._again = False
+        self._phase = phase
+        self._sent_digest = self.replica.digest()
+        return [
+            Send(wire.pack(wire.Digest(self._slot, self._sent_digest))),
+            Changed(self.replica.realm),
+        ]
+
+    def on_message(self, message: wire.SyncMessage, now: int) -> list[Effect]:
+        """A message for this realm."""
+        self._heard = now
+        match message:
+            case wire.Digest():
+                return self._on_digest(message, now)
+            case wire.Vector() if self._phase == "exchanging" and not self._theirs_whole:
+                return self._on_vector_frame(message, now)
+            case wire.Want() if self._phase == "exchanging" and not self._done_heard:
+                return self._serve.on_want(message)
+            case wire.Credit():
+                return self._serve.on_credit(message)
+            case wire.Operations():
+                return self._pull.on_operations(message)
+            case wire.Piece():
+                return self._pull.on_piece(message)
+            case wire.Served():
+                return self._after_pull(self._pull.on_served(), now)
+            case wire.Done() if self._phase == "exchanging" and not self._done_heard:
+                if self._serve.busy:
+                    return [Close("order")]
+                self._done_heard = True
+                return self._maybe_end(now)
+            case _:
+                return [Close("order")]
+
+    def _on_digest(self, message: wire.Digest, now: int) -> list[Effect]:
+        if not self._digests.take(now):
+            return [Close("flood")]
+        effects: list[Effect] = []
+        if self._phase == "idle":
+            self._speaks = True
+            effects += self._send_digest("comparing")
+        elif self._phase == "exchanging":
+            return [Close("order")]
+        if message.digest == self._sent_digest:
+            self._phase = "idle"
+            self._equal, self._hinted = self._sent_digest, False
+            self._missing, self._since, self._row = 0, now, 0
+            self.memory.asked.clear()
+            effects += [self._compared(True), *self._count()]
+            return effects + self._go_on(progress=False)
+        self._phase = "exchanging"
+        self._mine, self._theirs, self._theirs_whole = None, [], False
+        self._done_sent = self._done_heard = False
+        self._served_before = self._serve.sent
+        self._equal = None
+        self._counting = False
+        return [*effects, NeedVector(self.replica.realm)]
+
+    def _compared(self, equal: bool) -> Compared:
+        return Compared(self.replica.realm, equal, self.rounds)
+
+    def _count(self) -> list[Effect]:
+        """Learn how many operations are here, if that has changed."""
+        if self._counted == self._equal:
+            return [Changed(self.replica.realm)]
+        self._counted = self._equal
+        self._counting = True
+        return [NeedVector(self.replica.realm), Changed(self.replica.realm)]
+
+    # --- vectors ---
+
+    def on_vector(self, vector: Sequence[ChainEnd], now: int) -> list[Effect]:
+        """This node's vector, as ``NeedVector`` asked for."""
+        self._have = sum(end.seq for end in vector)
+        if self._phase != "exchanging" or self._mine is not None:
+            return [Changed(self.replica.realm)] if self._counting else []
+        self._mine = vector
+        ends = [
+            (end.device, end.log, end.seq, end.id, b"" if end.fork == ZERO else end.fork)
+            for end in vector
+        ]
+        chunks = [ends[i : i + wire.MAX_ENDS] for i in range(0, len(ends), wire.MAX_ENDS)] or [[]]
+        effects: list[Effect] = [
+            Send(wire.pack(wire.Vector(self._slot, n == len(chunks) - 1, tuple(chunk))))
+            for n, chunk in enumerate(chunks)
+        ]
+        return effects + self._plan(now)
+
+    def _on_vector_frame(self, message: wire.Vector, now: int) -> list[Effect]:
+        last = self._theirs[-1] if self._theirs else None
+        for device, log, seq, ident, fork in message.ends:
+            if len(fork) not in (0, 32) or (last and (last.log, last.device) >= (log, device)):
+                return [Close("vector")]
+            last = ChainEnd(DeviceId(device), log, seq, OperationId(ident), fork or ZERO)
+            self._theirs.append(last)
+        if len(self._theirs) > MAX_VECTOR:
+            return [Close("vector")]
+        self._theirs_whole = message.last
+        return self._plan(now)
+
+    def _plan(self, now: int) -> list[Effect]:
+        if self._mine is None or not self._theirs_whole:
+            return []
+        self._asked = self.memory.plan(self._mine, self._theirs, now)
+        self._missing = sum(r.last - r.first + 1 for r in self._asked)
+        self._postponed = bool(self._asked) and not self._may_pull(self._missing)
+        if self._postponed:
+            self._asked = []
+        effects = self._pull.begin(self._asked, beyond_forks(self._mine, self._theirs))
+        return [*effects, Changed(self.replica.realm), *self._after_pull([], now)]
+
+    # --- what was fetched ---
+
+    def on_read(self, operations: Sequence[Operation], after: int | None, now: int) -> list[Effect]:
+        """What a ``Read`` gave."""
+        self._heard = now
+        return self._serve.on_read(operations, after)
+
+    def on_ingested(self, result: Ingested, now: int) -> list[Effect]:
+        """A batch of wanted operations is on the disk."""
+        self._heard = now
+        self._missing = max(0, self._missing - result.new - result.known)
+        if self._have is not None:
+            self._have += result.new
+        return self._after_pull(self._pull.on_ingested(result), now)
+
+    def on_pushed(self, result: Ingested) -> list[Effect]:
+        """A pushed operation was ingested."""
+        if self._have is not None:
+            self._have += result.new
+        effects: list[Effect] = [Changed(self.replica.realm)]
+        if result.missing or result.unlinked:
+            self.hint()
+            effects += self.poke()
+        return effects
+
+    def _after_pull(self, effects: list[Effect], now: int) -> list[Effect]:
+        exchanging = self._phase == "exchanging" and self._theirs_whole and self._mine is not None
+        if not exchanging or self._pull.active or self._done_sent:
+            return effects
+        if any(isinstance(effect, Close) for effect in effects):
+            return effects
+        assert self._mine is not None
+        self.memory.served(self._asked, self._mine, self._theirs, now)
+        self._done_sent = True
+        effects.append(Send(wire.pack(wire.Done(self._slot))))
+        return effects + self._maybe_end(now)
+
+    def _maybe_end(self, now: int) -> list[Effect]:
+        if not (self._done_sent and self._done_heard):
+            return []
+        self._phase = "idle"
+        self._since = now
+        moved = self._pull.new > 0 or self._serve.sent > self._served_before
+        if self._pull.refused:
+            # Once more: the next plan tells what was refused from what is still to come.
+            moved = moved or self._codes != self._pull.refused
+            self._codes = self._pull.refused
+        effects: list[Effect] = [self._compared(False), Changed(self.replica.realm)]
+        return effects + self._go_on(progress=moved)
+
+    def _go_on(self, progress: bool) -> list[Effect]:
+        if self._again:
+            self._row = 0
+            return self.poke()
+        if progress and self._row < MOST_ROUNDS:
+            self._row += 1
+            return self.poke()
+        self._row = 0
+        return []
+
+    # --- truth ---
+
+    def tick(self, now: int) -> list[Effect]:
+        """Give up on a peer that is silent in the middle of a round."""
+        if self._phase != "idle" and now - self._heard > self._round_timeout:
+            return [Close("silent")]
+        if self._phase == "idle" or now < self._heard:  # or the clock was set back
+            self._heard = now
+        return []
+
+    @property
+    def equal_now(self) -> bool:
+        """The last round ended equal, and nothing is known to have changed since."""
+        return (
+            self._phase == "idle"
+            and not self._hinted
+            and self._equal is not None
+            and self._equal == self.replica.digest()
+        )
+
+    def status(self) -> SyncStatus:
+        """The state as far as it is known now."""
+        refused = self.memory.refused
+        if self.equal_now:
+            return SyncStatus("synced", self._have, 0, 0, None)
+        if self._phase == "exchanging":
+            return SyncStatus("syncing", self._have, self._missing, refused, self._since)
+        if self._equal is None and not self.rounds:
+            return SyncStatus("unknown", self._have, 0, refused, self._since, "not compared yet")
+        if refused:
+            codes = ", ".join(sorted(self._codes)) or "not accepted here"
+            return SyncStatus("refused", self._have, self._missing, refused, self._since, codes)
+        reason = "something changed since the last comparison"
+        if self._postponed:
+            reason = "another peer is asked first"
+        return SyncStatus("behind", self._have, self._missing, 0, self._since, reason)

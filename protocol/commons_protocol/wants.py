@@ -1,0 +1,136 @@
+"""What to ask a peer for, from both vectors: pure rules, and the memory of what was in vain.
+
+A chain's end is what counts of it. A fork that only one side knows shows as an end with a fork
+hash; one that neither knows shows as equal positions with different ids, or as operations that do
+not link, and is found by going back along the peer's branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from commons_crdt.ids import ZERO, DeviceId
+from commons_crdt.operation import MAX_COUNTER
+from commons_protocol.replica import ChainEnd, Range
+
+BACK = 64
+"""How far to go back first where two branches meet somewhere below; doubles each time."""
+
+_FIRST_RETRY_MS = 5_000
+_LAST_RETRY_MS = 600_000
+
+Chain = tuple[DeviceId, int]
+
+
+def wanted(mine: ChainEnd | None, theirs: ChainEnd) -> Range | None:
+    """What this node lacks of one chain, all siblings of each position included."""
+    span = _span(mine, theirs)
+    if span is None or span[1] < 1:
+        return None
+    return Range(theirs.device, theirs.log, max(1, span[0]), span[1])
+
+
+def _span(mine: ChainEnd | None, theirs: ChainEnd) -> tuple[int, int] | None:
+    forked = theirs.fork != ZERO
+    top = theirs.seq + 1 if forked else theirs.seq
+    if mine is None:
+        return 1, top
+    if mine.seq == theirs.seq:
+        if mine.id != theirs.id:
+            return theirs.seq - BACK + 1, top
+        return (top, top) if forked and theirs.fork != mine.fork else None
+    if mine.seq > theirs.seq:
+        return (top, top) if forked else None
+    if mine.fork != ZERO:
+        # Nothing counts beyond our fork, but theirs may be a sibling that we have not seen.
+        return mine.seq + 1, mine.seq + 1
+    return mine.seq + 1, top
+
+
+def before(seq: int, back: int) -> tuple[int, int] | None:
+    """The ``back`` positions below ``seq``; None at the start of the chain."""
+    return (max(1, seq - back), seq - 1) if seq > 1 else None
+
+
+def beyond_forks(mine: Iterable[ChainEnd], theirs: Iterable[ChainEnd]) -> list[Range]:
+    """What lies beyond the forks that either side knows.
+
+    It counts for nothing, but who had not heard of the fork may have built on it in good faith.
+    """
+    lowest: dict[Chain, int] = {}
+    for end in (*mine, *theirs):
+        if end.fork != ZERO:
+            chain = (end.device, end.log)
+            lowest[chain] = min(end.seq + 1, lowest.get(chain, end.seq + 1))
+    found = [Range(*chain, first, MAX_COUNTER) for chain, first in lowest.items()]
+    return sorted(found, key=lambda r: (r.log, r.device))
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A range that was served to the end, and what both ends were then."""
+
+    theirs: ChainEnd
+    mine: ChainEnd | None
+    size: int
+    retry_at: int
+    tries: int = 0
+    in_vain: bool = False
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was asked of one peer in one realm; outlives a session, not the process.
+
+    A range that was served, yet changed nothing, was refused here: it is not asked for again
+    until the peer's chain changes, or ours, or (ever more seldom) some time has passed.
+    """
+
+    asked: dict[Chain, _Asked] = field(default_factory=dict)
+
+    def plan(self, mine: Iterable[ChainEnd], theirs: Sequence[ChainEnd], now: int) -> list[Range]:
+        """What to ask for now, log 0 first; ``now`` in milliseconds."""
+        held = {(end.device, end.log): end for end in mine}
+        listed = {(end.device, end.log) for end in theirs}
+        # A peer may invent chains without end: what it does not list now is not remembered.
+        self.asked = {chain: asked for chain, asked in self.asked.items() if chain in listed}
+        plan = []
+        for end in theirs:
+            chain = (end.device, end.log)
+            own = held.get(chain)
+            found = wanted(own, end)
+            before_ = self.asked.get(chain)
+            if found is None:
+                self.asked.pop(chain, None)
+                continue
+            if before_ is not None and (before_.theirs, before_.mine) == (end, own):
+                before_.in_vain = True
+                if before_.retry_at - _LAST_RETRY_MS <= now < before_.retry_at:
+                    continue  # nearer than any wait is long: the clock was not set back
+            plan.append(found)
+        return sorted(plan, key=lambda r: (r.log, r.device))
+
+    def served(
+        self,
+        ranges: Iterable[Range],
+        mine: Iterable[ChainEnd],
+        theirs: Iterable[ChainEnd],
+        now: int,
+    ) -> None:
+        """These were asked for with these vectors, and everything that came was ingested."""
+        held = {(end.device, end.log): end for end in mine}
+        ends = {(end.device, end.log): end for end in theirs}
+        for chain, size in {(r.device, r.log): r.last - r.first + 1 for r in ranges}.items():
+            if chain not in ends:
+                continue
+            last = self.asked.get(chain)
+            same = last is not None and (last.theirs, last.mine) == (ends[chain], held.get(chain))
+            tries = last.tries + 1 if last is not None and same else 0
+            wait = min(_LAST_RETRY_MS, _FIRST_RETRY_MS << min(tries, 10))
+            self.asked[chain] = _Asked(ends[chain], held.get(chain), size, now + wait, tries)
+
+    @property
+    def refused(self) -> int:
+        """How many of the peer's operations this node was offered in vain."""
+        return sum(asked.size for asked in self.asked.values() if asked.in_vain)

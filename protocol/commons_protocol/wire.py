@@ -1,0 +1,367 @@
+"""Every message that nodes send each other, and how an operation travels.
+
+A message is one frame: a CBOR array that starts with the message's number. What does not fit the
+types and bounds here is refused before any state machine sees it. This module knows shapes only:
+who may say what, and when, stands in `proof`, `sync` and `joining`.
+
+Operations are never re-encoded: header, signature, body and parts are sent as they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from commons_crdt.errors import Refused
+from commons_crdt.operation import (
+    MAX_BODY,
+    MAX_COUNTER,
+    MAX_HEADER,
+    MAX_PARTS,
+    SIGNATURE_BYTES,
+    Operation,
+)
+from commons_protocol.frame import decode, encode
+from commons_protocol.network import MAX_FRAME
+
+VERSION = 1
+SLOTS = 16
+TAG_BYTES = 16
+NONCE_BYTES = 32
+MAX_ENDS = 512
+"""Chain ends in one frame."""
+MAX_RANGES = 512
+"""Ranges in one `Want`."""
+MAX_CREDIT = 64
+MAX_OPERATION = 262_144
+"""Bytes of one operation on the wire; parts that do not fit are left out, the largest first."""
+
+Slot = Annotated[int, msgspec.Meta(ge=0, lt=SLOTS)]
+Bytes16 = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+Fork = Annotated[bytes, msgspec.Meta(max_length=32)]
+Log = Annotated[int, msgspec.Meta(ge=0, le=1)]
+EndSeq = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)]
+"""0: nothing of the chain counts, since its first operation is doubled."""
+Seq = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNTER)]
+AddressText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Part = Annotated[bytes, msgspec.Meta(max_length=MAX_OPERATION)]
+
+WireOperation = tuple[
+    Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_HEADER)],
+    Annotated[bytes, msgspec.Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)],
+    Annotated[bytes, msgspec.Meta(max_length=MAX_BODY)] | None,
+    Annotated[tuple[Part | None, ...], msgspec.Meta(max_length=MAX_PARTS)],
+]
+"""An operation as it travels: header, signature, body or nil, parts or nils."""
+
+End = tuple[Bytes32, Log, EndSeq, Bytes32, Fork]
+"""A chain's end: device, log, seq, id, fork (empty: none)."""
+
+WireRange = tuple[Bytes32, Log, Seq, Seq]
+"""Device, log, first seq, last seq."""
+
+
+class _Message(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+# --- /commons/sync/1: who is there ---
+
+
+class Hello(_Message, frozen=True, tag=1):
+    """The first frame of both sides."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    nonce: Bytes32
+
+
+class Tags(_Message, frozen=True, tag=2):
+    """Sixteen tags of 16 bytes: communities, or noise; nobody else can tell."""
+
+    tags: Annotated[bytes, msgspec.Meta(min_length=SLOTS * TAG_BYTES, max_length=SLOTS * TAG_BYTES)]
+
+
+class Proof(_Message, frozen=True, tag=3):
+    """The sealed claim of one side to stand in the community at ``slot``."""
+
+    slot: Slot
+    sealed: Annotated[bytes, msgspec.Meta(max_length=256)]
+
+
+class AskPath(_Message, frozen=True, tag=4):
+    """I do not know your node's grant: show me the way to it."""
+
+    slot: Slot
+    sealed: Annotated[bytes, msgspec.Meta(max_length=64)]
+
+
+class Path(_Message, frozen=True, tag=5):
+    """A piece of the sealed log-0 operations that lead to the sender's grant."""
+
+    slot: Slot
+    last: bool
+    sealed: Annotated[bytes, msgspec.Meta(max_length=MAX_FRAME)]
+
+
+class Members(_Message, frozen=True, tag=6):
+    """Where other nodes of this community may be reached: their transport keys and addresses.
+
+    The first entry is the sender's own.
+    """
+
+    slot: Slot
+    nodes: Annotated[
+        tuple[tuple[Bytes32, Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=8)]], ...],
+        msgspec.Meta(max_length=32),
+    ]
+
+
+# --- /commons/sync/1: making two sets equal ---
+
+
+class Digest(_Message, frozen=True, tag=10):
+    """What I hold, in 32 bytes. The answer to a `Digest` is a `Digest`."""
+
+    slot: Slot
+    digest: Bytes32
+
+
+class Vector(_Message, frozen=True, tag=11):
+    """Some of my chain ends, ascending by (log, device); ``last`` ends the list."""
+
+    slot: Slot
+    last: bool
+    ends: Annotated[tuple[End, ...], msgspec.Meta(max_length=MAX_ENDS)]
+
+
+class Want(_Message, frozen=True, tag=12):
+    """Send me these; you may send ``credit`` frames at once."""
+
+    slot: Slot
+    credit: Annotated[int, msgspec.Meta(ge=1, le=MAX_CREDIT)]
+    ranges: Annotated[tuple[WireRange, ...], msgspec.Meta(min_length=1, max_length=MAX_RANGES)]
+
+
+class Operations(_Message, frozen=True, tag=13):
+    """Some of what was wanted; takes one credit."""
+
+    slot: Slot
+    operations: Annotated[tuple[WireOperation, ...], msgspec.Meta(min_length=1)]
+
+
+class Piece(_Message, frozen=True, tag=14):
+    """A part of one operation that is larger than a frame; takes one credit."""
+
+    slot: Slot
+    last: bool
+    data: Annotated[bytes, msgspec.Meta(min_length=1, max_length=MAX_FRAME)]
+
+
+class Credit(_Message, frozen=True, tag=15):
+    """You may send this many frames more."""
+
+    slot: Slot
+    frames: Annotated[int, msgspec.Meta(ge=1, le=MAX_CREDIT)]
+
+
+class Served(_Message, frozen=True, tag=16):
+    """That was all of your last `Want`."""
+
+    slot: Slot
+
+
+class Done(_Message, frozen=True, tag=17):
+    """I want nothing more in this round, and what came is on my disk."""
+
+    slot: Slot
+
+
+class Push(_Message, frozen=True, tag=18):
+    """New small operations that nobody asked for; takes no credit and may be dropped."""
+
+    slot: Slot
+    operations: Annotated[tuple[WireOperation, ...], msgspec.Meta(min_length=1, max_length=32)]
+
+
+# --- /commons/join/1 ---
+
+
+class Welcome(_Message, frozen=True, tag=30):
+    """The node's first frame, the same for everybody."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    nonce: Bytes32
+
+
+class Knock(_Message, frozen=True, tag=31):
+    """The invite's id, and a signature by its key over the nonce and both transport keys."""
+
+    invite: Bytes32
+    signature: Bytes64
+
+
+class Realm(_Message, frozen=True, tag=32):
+    """The community that the invite leads to."""
+
+    realm: Bytes32
+
+
+class Enter(_Message, frozen=True, tag=33):
+    """Who wants in: the canonical bytes of an ``Identity``, possession, consent."""
+
+    identity: Annotated[bytes, msgspec.Meta(max_length=1024)]
+    possession: Bytes64
+    consent: Bytes64
+
+
+class Page(_Message, frozen=True, tag=34):
+    """Log-0 operations, the admission among them, in causal order."""
+
+    last: bool
+    operations: tuple[WireOperation, ...]
+
+
+class Turned(_Message, frozen=True, tag=35):
+    """Why an honest newcomer cannot come in."""
+
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
+
+
+SyncMessage = (
+    Hello | Tags | Proof | AskPath | Path | Members
+    | Digest | Vector | Want | Operations | Piece | Credit | Served | Done | Push
+)  # fmt: skip
+JoinMessage = Welcome | Knock | Realm | Enter | Page | Turned
+
+M = TypeVar("M", bound=_Message)
+_BUILTIN = (bytes,)
+
+
+def pack(message: _Message) -> bytes:
+    """The frame of a message."""
+    return encode(msgspec.to_builtins(message, builtin_types=_BUILTIN))
+
+
+def unpack_sync(frame: bytes) -> SyncMessage:
+    """A message of the sync protocol; ``Refused`` with ``size``, ``encoding`` or ``message``."""
+    try:
+        message: SyncMessage = msgspec.convert(decode(frame), SyncMessage)
+    except msgspec.ValidationError as error:
+        raise Refused("message") from error
+    return message
+
+
+def unpack_join(frame: bytes) -> JoinMessage:
+    """A message of the join protocol; refusals as for ``unpack_sync``."""
+    try:
+        message: JoinMessage = msgspec.convert(decode(frame), JoinMessage)
+    except msgspec.ValidationError as error:
+        raise Refused("message") from error
+    return message
+
+
+# --- operations on the wire ---
+
+
+def pack_operation(operation: Operation) -> list[object]:
+    """An operation as CBOR takes it; nothing is copied or re-encoded.
+
+    A body that no kind allows stays behind: nobody fetches it, and peers would not parse it.
+    """
+    body = operation.body
+    if body is not None and len(body) > MAX_BODY:
+        body = None
+    return [operation.header, operation.signature, body, list(operation.parts)]
+
+
+def unpack_operation(packed: WireOperation) -> Operation:
+    """The operation of a decoded message. Nothing in it is verified."""
+    return Operation(packed[0], packed[1], packed[2], packed[3])
+
+
+def unpack_operations(packed: Iterable[WireOperation]) -> tuple[Operation, ...]:
+    """The operations of a decoded message."""
+    return tuple(Operation(h, s, b, p) for h, s, b, p in packed)
+
+
+def operation_size(operation: Operation) -> int:
+    """At most how many bytes this operation takes in a frame."""
+    size = len(operation.header) + len(operation.signature) + 16
+    if operation.body is not None:
+        size += len(operation.body) + 5
+    for part in operation.parts:
+        size += 5 + (len(part) if part is not None else 0)
+    return size
+
+
+def slimmed(operation: Operation, limit: int = MAX_OPERATION) -> Operation:
+    """The operation without its largest parts, as many as are too much for ``limit``.
+
+    Parts may be absent anywhere, and are fetched on demand.
+    """
+    parts = list(operation.parts)
+    size = operation_size(operation)
+    while size > limit and any(parts):
+        largest = max(range(len(parts)), key=lambda i: len(parts[i] or b""))
+        size -= len(parts[largest] or b"")
+        parts[largest] = None
+    return Operation(operation.header, operation.signature, operation.body, tuple(parts))
+
+
+_ROOM = MAX_FRAME - 32
+
+
+def frames(slot: int, operations: Sequence[Operation]) -> Iterator[tuple[bytes, int]]:
+    """Frames that carry ``operations``, each as full as it can be, with how many are in each.
+
+    An operation that is larger than a frame becomes several pieces; its last one counts it.
+    """
+    batch: list[list[object]] = []
+    size = 0
+    for operation in operations:
+        need = operation_size(operation)
+        if batch and size + need > _ROOM:
+            yield encode([13, slot, batch]), len(batch)
+            batch, size = [], 0
+        if need > _ROOM:
+            data = encode(pack_operation(slimmed(operation)))
+            for start in range(0, len(data), _ROOM):
+                last = start + _ROOM >= len(data)
+                yield encode([14, slot, last, data[start : start + _ROOM]]), int(last)
+            continue
+        batch.append(pack_operation(operation))
+        size += need
+    if batch:
+        yield encode([13, slot, batch]), len(batch)
+
+
+def pages(operations: Sequence[Operation]) -> Iterator[bytes]:
+    """The frames of a log 0, at least one. No kind of it has parts: those of others stay behind."""
+    batch: list[list[object]] = []
+    size = 0
+    for whole in operations:
+        operation = slimmed(whole, 0) if whole.parts else whole
+        need = operation_size(operation)
+        if batch and size + need > _ROOM:
+            yield encode([34, False, batch])
+            batch, size = [], 0
+        batch.append(pack_operation(operation))
+        size += need
+    yield encode([34, True, batch])
+
+
+def pack_push(slot: int, operations: Sequence[Operation]) -> bytes:
+    """The frame of a `Push`."""
+    return encode([18, slot, [pack_operation(operation) for operation in operations]])
+
+
+def unpack_pieces(data: bytes) -> Operation:
+    """The operation of joined pieces; ``Refused`` with ``size``, ``encoding`` or ``message``."""
+    try:
+        return unpack_operation(msgspec.convert(decode(data, MAX_OPERATION + 64), WireOperation))
+    except msgspec.ValidationError as error:
+        raise Refused("message") from error

@@ -1,0 +1,433 @@
+"""Real daemons in temporary homes on loopback, as the end-to-end tests see them.
+
+A `House` is the demo's `Neighbour` that can also be killed, started again, copied, asked through
+the command line and looked into. A `Street` ends all its houses whatever happens, and adds their
+logs to a failure. Nothing here waits without a bound.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from commons_node.api.client import ApiError
+from commons_node.demo.neighbour import Neighbour
+
+CLI_S = 60.0
+WAIT_S = 40
+QUICK = "verifier_workers = 1\nsync_interval_s = 5\n"
+"""Configuration of most houses: few processes, since many run at once."""
+
+PASSPHRASE = "a long enough passphrase"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one run of the command line printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one object on stdout."""
+        lines = self.out.splitlines()
+        assert len(lines) == 1, f"--json prints exactly one line: {self}"
+        answer: dict[str, Any] = json.loads(lines[0])
+        assert answer["v"] == 1, "every answer says its version"
+        assert answer["ok"] is True, "what is printed on stdout went well"
+        return answer
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The object that is the last line on stderr."""
+        assert not self.out, f"a failure prints nothing on stdout: {self}"
+        answer = json.loads(self.err.splitlines()[-1])
+        assert (answer["v"], answer["ok"]) == (1, False), "a failure says so"
+        error: dict[str, str] = answer["error"]
+        assert set(error) >= {"code", "message", "hint"}, "an error says what, why and what to do"
+        assert all(isinstance(error[key], str) for key in ("code", "message", "hint"))
+        return error
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """This process's environment without settings of the developer's own node."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("COMMONS_")}
+    return {**kept, "COMMONS_HOME": str(home), "NO_COLOR": "1"}
+
+
+def cli(home: Path, *words: str, given: str | None = None, session: bool = False) -> Said:
+    """Run the command line once; ``session``: as a terminal of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "commons_cli.main", *words],
+        env=clean_environment(home),
+        input=given if given is not None else "",
+        capture_output=True,
+        text=True,
+        timeout=CLI_S,
+        check=False,
+        start_new_session=session,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+_SHELL = """
+import json, subprocess, sys
+for line in sys.stdin:
+    words, given = json.loads(line)
+    done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=60)
+    print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
+"""
+
+
+class Terminal:
+    """A terminal session of its own, in which one command line after the other is run."""
+
+    def __init__(self, home: Path) -> None:
+        """Use as a context manager."""
+        self._shell = subprocess.Popen(
+            [sys.executable, "-c", _SHELL],
+            env=clean_environment(home),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def cli(self, *words: str, given: str = "") -> Said:
+        """Run the command line in this session."""
+        assert self._shell.stdin is not None
+        assert self._shell.stdout is not None
+        command = [sys.executable, "-m", "commons_cli.main", *words, "--json"]
+        self._shell.stdin.write(json.dumps([command, given]) + "\n")
+        self._shell.stdin.flush()
+        return Said(*json.loads(self._shell.stdout.readline()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._shell.kill()
+        self._shell.communicate()
+
+
+class House(Neighbour):
+    """A neighbour whose daemon can be killed, started again and looked into."""
+
+    def __init__(self, name: str, home: Path, *, config: str = QUICK, lan: bool = False) -> None:
+        """Starts the daemon; ``ready`` must follow."""
+        self.lan = lan
+        self.pids: list[int] = []
+        self.killed = 0
+        home.mkdir(mode=0o700, exist_ok=True)
+        (home / "config.toml").write_text(config)
+        self.passphrase_file = home / "passphrase"
+        self.passphrase_file.write_text(PASSPHRASE + "\n")
+        self.member = ""
+        super().__init__(name, home)
+
+    # -- the process ---------------------------------------------------------------------------
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """The daemon on this home."""
+        self._file.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "commons_node", "run", "--home", str(self.home),
+                "--listen", "/ip4/127.0.0.1/tcp/0", "--ready-file", str(self._file),
+                *([] if self.lan else ["--no-lan"]),
+            ],
+            env=clean_environment(self.home),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._log,
+        )  # fmt: skip
+        self.pids.append(process.pid)
+        return process
+
+    def again(self) -> Self:
+        """Start the daemon once more, and wait until it answers."""
+        assert self.process.poll() is not None, "the last one has ended"
+        self.process = self.start()
+        self.ready()
+        self.session = None
+        return self
+
+    def kill(self) -> None:
+        """``kill -9``, and wait until it is gone."""
+        assert self.process.poll() is None, f"{self.name}'s node runs, so it can be killed"
+        self.process.kill()
+        self.process.wait(10)
+        self.killed += 1
+
+    def stop(self, seconds: float = 20.0) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+    def children(self) -> list[int]:
+        """The daemon's own child processes now."""
+        return children_of(self.process.pid)
+
+    def workers(self) -> list[int]:
+        """Its verifier processes now."""
+        return [pid for pid in self.children() if any("spawn_main" in w for w in command_of(pid))]
+
+    def whole_log(self) -> str:
+        """Everything that the daemon wrote on stderr."""
+        return (self.home / "log").read_text(errors="replace")
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def cli(self, *words: str, given: str | None = None, session: bool = False) -> Said:
+        """The command line on this home, as the house's member where somebody must act."""
+        return cli(self.home, *words, "--json", given=given, session=session)
+
+    def acts(self, *words: str, as_member: str | None = None) -> dict[str, Any]:
+        """A command that its member gives on the command line, which must work."""
+        who = ["--as", as_member or self.name, "--passphrase-file", str(self.passphrase_file)]
+        said = self.cli(*words, *who)
+        assert said.code == 0, f"{self.name}: {' '.join(words)}: {said}"
+        return said.json
+
+    def reads(self, *words: str) -> dict[str, Any]:
+        """A view on the command line, with how far it can be trusted."""
+        said = self.cli(*words)
+        assert said.code == 0, f"{self.name}: {' '.join(words)}: {said}"
+        return said.json
+
+    def refused(self, verb: str, /, **arguments: Any) -> ApiError:
+        """The error of a call that must not work."""
+        try:
+            answer = self.do(verb, **arguments)
+        except ApiError as error:
+            return error
+        raise AssertionError(f"{self.name}: {verb} must not work, and answered {answer}")
+
+    def unlock(self, *, name: str | None = None) -> None:
+        """Let the member of this house act through ``do``, after a restart too."""
+        self.do("member.unlock", member=name or self.member, passphrase=PASSPHRASE)
+
+    # -- acting --------------------------------------------------------------------------------
+
+    def found(self, name: str = "Elm Street", zone: str = "Europe/Stockholm") -> dict[str, Any]:
+        """Found a community."""
+        answer = self.do(
+            "community.init", name=name, member=self.name, timezone=zone, passphrase=PASSPHRASE
+        )
+        self.member = answer["member"]
+        return answer
+
+    def invite(self, uses: int = 1) -> str:
+        """The code of a new invite."""
+        code: str = self.do("invite.create", uses=uses)["code"]
+        return code
+
+    def join(self, code: str, **more: Any) -> dict[str, Any]:
+        """Join with a code."""
+        answer = self.do("join", code=code, member=self.name, passphrase=PASSPHRASE, **more)
+        self.member = answer["member"]
+        return answer
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def hashes(self) -> tuple[str, str]:
+        """(set_hash, state_hash)."""
+        found = self.see("community.hash")
+        return found["set_hash"], found["state_hash"]
+
+    def operations(self) -> dict[str, int]:
+        """How many operations have which verdict here."""
+        found: dict[str, int] = self.see("community.hash")["operations"]
+        return found
+
+    def refusal(self, code: str) -> int:
+        """How often this node refused something with this code."""
+        return self.refusals().get(code, 0)
+
+    def databases(self) -> list[Path]:
+        """The files of its realms and its own."""
+        return [self.home / "node.db", *(self.home / "realms").glob("*.db")]
+
+    def query(self, sql: str, *arguments: object) -> list[Any]:
+        """Rows of its only realm's file, read from outside."""
+        (realm,) = (self.home / "realms").glob("*.db")
+        with closing(sqlite3.connect(f"file:{realm}?mode=ro", uri=True, timeout=10)) as connection:
+            return connection.execute(sql, arguments).fetchall()
+
+    def verdicts(self) -> dict[str, int]:
+        """Every stored operation's verdict as a number (1: accepted), by id in hex."""
+        return {i.hex(): verdict for i, verdict in self.query("SELECT id, verdict FROM operations")}
+
+    def assert_whole(self) -> None:
+        """The files on disk pass SQLite's own check; the daemon should not run."""
+        for file in self.databases():
+            with closing(sqlite3.connect(file)) as connection:
+                (answer,) = connection.execute("PRAGMA integrity_check").fetchone()
+            assert answer == "ok", f"{self.name}'s {file.name} is whole"
+
+
+class Street:
+    """Houses that are ended, however a test ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """``folder`` exists and is short enough for sockets."""
+        self.folder = folder
+        self.houses: list[House] = []
+
+    def build(
+        self,
+        *names: str,
+        config: str = QUICK,
+        lan: bool = False,
+        prepare: Callable[[Path], object] | None = None,
+    ) -> list[House]:
+        """Start houses side by side, and wait until all of them answer."""
+        made = []
+        for name in names:
+            home = self.folder / name
+            if prepare is not None:
+                prepare(home)
+            made.append(House(name, home, config=config, lan=lan))
+            self.houses.append(made[-1])
+        for house in made:
+            house.ready()
+        return made
+
+    def community(self, *names: str, roles: Mapping[str, str] | None = None) -> list[House]:
+        """Houses in one community: the first founds it, the others join through it."""
+        first, *others = houses = self.build(*names)
+        first.found()
+        for house in others:
+            joined = house.join(first.invite())
+            assert joined["state"] == "joined", f"{house.name} is in: {joined}"
+        for name, role in (roles or {}).items():
+            first.do("member.role", who=name, role=role)
+        agree(*houses)
+        return houses
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        with ThreadPoolExecutor(max(1, len(self.houses))) as pool:
+            list(pool.map(House.end, self.houses))
+        if error is not None:
+            for house in self.houses:
+                error.add_note(f"--- {house.name}'s log\n{house.log()}")
+            return
+        for house in self.houses:
+            assert "Traceback" not in house.whole_log(), (
+                f"{house.name}'s node met no fault of its own:\n{house.whole_log()[-6000:]}"
+            )
+
+
+@contextmanager
+def street() -> Iterator[Street]:
+    """A street in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="street-") as folder, Street(Path(folder)) as made:
+        yield made
+
+
+# -- together --------------------------------------------------------------------------------------
+
+
+def agree(*houses: House, seconds: int = WAIT_S) -> None:
+    """Wait until all hold the same, and see that they do. Others may be away meanwhile."""
+    deadline = time.monotonic() + seconds
+    nodes = {house.node for house in houses}
+    while True:
+        for house in houses:
+            peers = house.see("peer.list")["peers"]
+            met = [p["node"] for p in peers if p["node"] in nodes and not p["blocked"]]
+            with suppress(ApiError):
+                left = max(1, int(deadline - time.monotonic()))
+                house.do("sync.wait", peer=met, timeout=left)
+        hashes = {house.hashes() for house in houses}
+        if len(hashes) == 1:
+            return
+        if time.monotonic() > deadline:
+            found = {house.name: (house.hashes(), house.operations()) for house in houses}
+            raise AssertionError(f"all nodes end with the same truth: {found}")
+
+
+def until(true: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+    """Look again and again, for a bounded time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def meet(one: House, other: House) -> None:
+    """``one`` dials ``other``, and they agree."""
+    one.do("peer.connect", address=other.address)
+    one.do("sync.wait", peer=[other.node], timeout=WAIT_S)
+
+
+def cut(one: House, other: House) -> None:
+    """Neither lets the other in."""
+    one.do("peer.block", node=other.node)
+    other.do("peer.block", node=one.node)
+
+
+def heal(one: House, other: House) -> None:
+    """Both let the other in again, and one dials."""
+    one.do("peer.unblock", node=other.node)
+    other.do("peer.unblock", node=one.node)
+    one.do("peer.connect", address=other.address)
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+
+def children_of(pid: int) -> list[int]:
+    """The child processes of ``pid`` now."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def command_of(pid: int) -> Sequence[str]:
+    """How a process was started; empty when it is gone or has ended."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return [word.decode(errors="replace") for word in words if word]
+    return []
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still runs (a zombie does not)."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in {"Z", "X"}
+
+
+def kill_9(pid: int) -> bool:
+    """Kill one process that a test knows by its id; False if it had ended before."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True

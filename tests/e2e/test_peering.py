@@ -1,0 +1,493 @@
+"""Peering over real libp2p on loopback, in one process, with replicas in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from tests.simulation.meeting import EPOCH, Home, neighbourhood
+from tests.unit import town
+
+from commons_crdt.author import Draft
+from commons_crdt.authority.facts import Admit, Identity, Invite
+from commons_crdt.authority.judge import Standing
+from commons_crdt.authority.kinds import ADMIT, INVITE
+from commons_crdt.device import sign_claim
+from commons_crdt.ids import DocumentId, OperationId, RealmId, digest
+from commons_crdt.operation import Operation, operation_id
+from commons_crdt.roles import Role
+from commons_node.peering import (
+    KnownPeer,
+    MemoryBook,
+    NotJoined,
+    Peering,
+    Settings,
+    UnknownPeer,
+)
+from commons_protocol import codes, gossip
+from commons_protocol.joining import JOIN, TurnedAwayError
+from commons_protocol.lan.found import FoundPeer
+from commons_protocol.libp2p_host import Libp2pNetwork
+from commons_protocol.network import (
+    Address,
+    Event,
+    Network,
+    NetworkError,
+    ProtocolName,
+    Stream,
+    StreamClosed,
+    StreamHandler,
+    Unreachable,
+)
+from commons_protocol.replica import Ingested
+from commons_protocol.session import SYNC
+
+ALICE, BOB = town.person("alice"), town.person("bob")
+QUICK = Settings(
+    sync_interval=30, settle=0.1, first_retry=0.1, last_retry=0.5, dial_timeout=3, join_timeout=10
+)
+
+
+def network(name: str, refusals: Counter[str], port: int = 0) -> Callable[..., Network]:
+    def make(
+        handlers: Mapping[ProtocolName, StreamHandler], on_event: Callable[[Event], None]
+    ) -> Network:
+        seed = digest("t-net", name.encode())
+        listen = [Address(f"/ip4/127.0.0.1/tcp/{port}")]
+        return Libp2pNetwork(seed, listen, handlers, on_event, refusals)
+
+    return make
+
+
+@asynccontextmanager
+async def running(
+    *homes: Home,
+    book: MemoryBook | None = None,
+    port: int = 0,
+    admissions: Admitting | None = None,
+    lan: FakeLan | None = None,
+    name: str = "",
+) -> AsyncIterator[Peering]:
+    refusals: Counter[str] = Counter()
+    peering = Peering(
+        network(name or homes[0].name, refusals, port),
+        lambda: homes,
+        book or MemoryBook(),
+        refusals=refusals,
+        settings=QUICK,
+        admissions=admissions,
+        lan=lan,
+    )
+    await peering.start()
+    try:
+        yield peering
+    finally:
+        began = time.monotonic()
+        await peering.stop()
+        assert time.monotonic() - began < 12, "a node stops in bounded time"
+
+
+async def until(true: Callable[[], bool], seconds: float = 45.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 - looks at what no event tells
+            await asyncio.sleep(0.01)
+
+
+async def ended(stream: Stream) -> None:
+    """Read until the other side has ended it."""
+    with suppress(StreamClosed):
+        while True:
+            await stream.receive()
+
+
+def written(home: Home, who: town.Person, count: int = 1) -> list[Operation]:
+    return [home.copy.operations[home.copy.note(who, n).id] for n in range(count)]
+
+
+def port_of(peering: Peering) -> int:
+    return int(peering.addresses[0].split("/")[4])
+
+
+async def test_two_nodes_that_wrote_apart_agree_after_one_connects_to_the_other() -> None:
+    a, b = neighbourhood("bob")
+    written(a, ALICE, 50)
+    written(b, BOB, 50)
+    async with running(a) as alice, running(b) as bob:
+        assert await alice.connect(bob.addresses[0]) == bob.node
+        found = await alice.wait_converged(timeout=40)
+        assert found.converged
+        assert found.peers == {bob.node: "synced"}
+        assert a.digest() == b.digest()
+        await until(lambda: bool(bob.peers()) and bob.peers()[0].sync.state == "synced")
+        (seen,) = bob.peers()
+        assert seen.node == alice.node
+        assert seen.connected
+        assert seen.last_seen_ms
+        await until(lambda: bool(bob.peers()[0].addresses), 5)
+        assert bob.peers()[0].addresses == alice.addresses, "it says itself where it listens"
+        assert alice.find(bob.node[:8]) == bob.node
+        with pytest.raises(UnknownPeer):
+            alice.find("00000000")
+        (state,) = alice.peers()
+        assert state.sync.have == len(a.copy.operations)
+
+
+async def test_what_is_written_is_at_the_other_node_in_some_milliseconds() -> None:
+    a, b = neighbourhood("bob")
+    arrived: dict[OperationId, float] = {}
+
+    class Watched(Home):
+        async def ingest(self, operations: Sequence[Operation], source: str) -> Ingested:
+            for operation in operations:
+                arrived.setdefault(operation_id(operation.header), time.perf_counter())
+            return await super().ingest(operations, source)
+
+    b = Watched(b.copy, b.device)
+    async with running(a) as alice, running(b) as bob:
+        await alice.connect(bob.addresses[0])
+        await alice.wait_converged(timeout=40)
+        took = []
+        for _ in range(20):
+            (operation,) = written(a, ALICE)
+            began = time.perf_counter()
+            await alice.written(a.realm, [operation])
+            ident = operation_id(operation.header)
+            await until(lambda ident=ident: ident in arrived)  # type: ignore[misc]
+            took.append(arrived[ident] - began)
+        assert statistics.median(took) < 0.05, "far below what a person notices"
+        await until(lambda: alice.peers()[0].sync.state == "synced", 5)
+
+
+async def test_gossip_alone_delivers_too() -> None:
+    a, b = neighbourhood("bob")
+    async with running(a) as alice, running(b) as bob:
+        await alice.connect(bob.addresses[0])
+        await alice.wait_converged(timeout=40)
+        (operation,) = written(a, ALICE)
+        ident = operation_id(operation.header)
+        for _ in range(30):  # a mesh takes a heartbeat to form, and may lose what it likes
+            alice._hints.written(a.realm, [operation])
+            await asyncio.sleep(0.1)
+            if ident in b.copy.operations:
+                break
+        assert ident in b.copy.operations
+
+
+async def test_gossip_that_nobody_of_us_sealed_is_counted_and_dropped() -> None:
+    a, b = neighbourhood("bob")
+    async with running(a) as alice, running(b) as bob:
+        await alice.connect(bob.addresses[0])
+        await alice.wait_converged(timeout=40)
+        topic = gossip.Channel.of(a.keys[0][1]).topic
+        for _ in range(40):
+            await alice.network.publish(topic, b"x" * 256)
+            await asyncio.sleep(0.05)
+            if bob.refusals["gossip_seal"]:
+                break
+        assert bob.refusals["gossip_seal"]
+        assert (await alice.wait_converged(timeout=5)).converged, "and harms nobody"
+
+
+async def test_a_blocked_node_is_refused_both_ways_until_it_is_let_in_again() -> None:
+    a, b = neighbourhood("bob")
+    book = MemoryBook()
+    async with running(a, book=book) as alice, running(b) as bob:
+        await bob.connect(alice.addresses[0])
+        assert (await bob.wait_converged(timeout=40)).converged
+        await alice.block(bob.node)
+        await until(lambda: not bob.network.peers())
+        assert book.known[bob.node].blocked, "it survives a restart"
+        (state,) = alice.peers()
+        assert (state.blocked, state.connected, state.sync.state) == (True, False, "blocked")
+        assert "unblock" in state.sync.next_action
+        written(a, ALICE, 3)
+        with pytest.raises(NetworkError):
+            await alice.connect(bob.addresses[0])
+        await until(lambda: alice.refusals["refused_dials"] > 1)
+        refused = await bob.wait_converged(timeout=1)
+        assert not refused.converged
+        assert refused.peers[alice.node] in {"unreachable", "unknown"}
+        assert a.digest() != b.digest()
+        await alice.unblock(bob.node)
+        found = await alice.wait_converged(timeout=40)
+        assert found.converged, "and everything comes at once"
+        assert a.digest() == b.digest()
+
+
+async def test_a_node_that_was_killed_is_found_again() -> None:
+    a, b = neighbourhood("bob")
+    async with running(a) as alice:
+        async with running(b) as bob:
+            port = port_of(bob)
+            await alice.connect(bob.addresses[0])
+            assert (await alice.wait_converged(timeout=40)).converged
+        await until(lambda: not alice.network.peers())
+        written(a, ALICE, 5)
+        written(b, BOB, 5)
+        assert not (await alice.wait_converged(timeout=0.5)).converged
+        await until(lambda: alice.peers()[0].sync.state == "unreachable")
+        (state,) = alice.peers()
+        assert state.sync.unknown_since is not None
+        async with running(b, port=port):
+            assert (await alice.wait_converged(timeout=40)).converged
+            assert a.digest() == b.digest()
+
+
+async def test_a_peer_from_the_book_is_dialled_after_a_restart() -> None:
+    a, b = neighbourhood("bob")
+    async with running(b) as bob:
+        book = MemoryBook({bob.node: KnownPeer(bob.node, bob.addresses)})
+        async with running(a, book=book) as alice:
+            assert (await alice.wait_converged(timeout=40)).converged
+
+
+async def test_two_that_dial_each_other_at_once_keep_one_conversation() -> None:
+    a, b = neighbourhood("bob")
+    written(a, ALICE, 20)
+    async with running(a) as alice, running(b) as bob:
+        await asyncio.gather(alice.connect(bob.addresses[0]), bob.connect(alice.addresses[0]))
+        both = await asyncio.gather(
+            alice.wait_converged(timeout=40), bob.wait_converged(timeout=40)
+        )
+        assert all(found.converged for found in both)
+        await asyncio.sleep(0.5)
+        assert alice.talks.now[bob.peer].opened_here != bob.talks.now[alice.peer].opened_here
+        assert (await alice.wait_converged(timeout=5)).converged
+
+
+async def test_neighbours_are_introduced_to_each_other() -> None:
+    a, b, c = neighbourhood("bob", "carol")
+    async with running(a) as alice, running(b) as bob, running(c) as carol:
+        await bob.connect(alice.addresses[0])
+        await carol.connect(alice.addresses[0])
+        await until(lambda: carol.peer in bob.talks.now and bob.peer in carol.talks.now)
+        written(b, BOB, 3)
+        for peering in (bob, carol):
+            assert (await peering.wait_converged(timeout=40)).converged
+        assert b.digest() == c.digest()
+        assert {state.node for state in bob.peers()} == {alice.node, carol.node}
+
+
+async def test_a_stranger_is_told_nothing_and_stays_a_stranger() -> None:
+    a, _ = neighbourhood("bob")
+    other = Home(
+        town.town(salt=lambda: digest("t-salt", b"o")),
+        town.secrets("alice's node"),
+        keys=[(EPOCH, digest("t-key", b"o"))],
+    )
+    async with running(a) as alice, running(other, name="eve") as eve:
+        await eve.connect(alice.addresses[0])
+        await until(lambda: alice.refusals["stranger"] > 0)
+        await until(lambda: eve.peers()[0].sync.state == "stranger")
+        assert alice.peers() == (), "nobody to remember"
+        assert not (await eve.wait_converged(timeout=0.5)).converged
+
+
+async def test_garbage_on_a_stream_is_counted_and_the_node_is_well() -> None:
+    a, b = neighbourhood("bob")
+    async with running(a) as alice, running(b, name="eve") as eve:
+        peer = await eve.network.connect(alice.addresses[0])
+        for protocol in (SYNC, JOIN):
+            stream = await eve.network.open(peer, protocol)
+            await stream.send(b"\xff" * 100)
+            await ended(stream)
+        await until(lambda: bool(alice.refusals["encoding"] and alice.refusals["join_encoding"]))
+        async with running(b) as bob:
+            await bob.connect(alice.addresses[0])
+            assert (await bob.wait_converged(timeout=40)).converged
+
+
+# --- joining ---
+
+
+@dataclass
+class Admitting:
+    """Alice's node lets newcomers in."""
+
+    home: Home
+    invite: OperationId
+    key: bytes
+    turned: str = ""
+    admitted: dict[bytes, Standing] = field(default_factory=dict)
+
+    def find(self, invite: OperationId) -> tuple[RealmId, bytes] | None:
+        return (self.home.realm, self.key) if invite == self.invite else None
+
+    async def admit(
+        self,
+        realm: RealmId,
+        invite: OperationId,
+        identity: Identity,
+        possession: bytes,
+        consent: bytes,
+    ) -> Sequence[Operation]:
+        if self.turned:
+            raise TurnedAwayError(self.turned)
+        copy = self.home.copy
+        if identity.member not in self.admitted:
+            fact = Admit(invite, identity, possession, consent, ())
+            document = DocumentId(identity.member)
+            draft = Draft.fact(ADMIT, fact, log=0, document=document)
+            self.admitted[identity.member] = copy.write(self.home.device, draft)
+        return [copy.operations[i] for i, s in copy.standings.items() if s.log == 0]
+
+
+SEED = b"sixteen bytes se"
+
+
+def inviting() -> tuple[Home, Admitting]:
+    a = neighbourhood()[0]
+    fact = Invite(codes.invite_key(SEED), 1, a.copy.now_ms + town.DAY_MS)
+    standing = a.copy.write(ALICE.device, Draft.fact(INVITE, fact, log=0))
+    return a, Admitting(a, standing.id, codes.invite_key(SEED))
+
+
+async def test_a_newcomer_joins_by_a_code_and_then_syncs_as_everybody() -> None:
+    a, admissions = inviting()
+    written(a, ALICE, 5)
+    identity = town.identity(BOB.device)
+    homes: list[Home] = []
+    refusals: Counter[str] = Counter()
+    bob = Peering(
+        network("bob", refusals), lambda: homes, MemoryBook(), refusals=refusals, settings=QUICK
+    )
+    async with running(a, admissions=admissions) as alice:
+        text = codes.encode_invite(admissions.invite, SEED, a.realm, alice.addresses[0])
+        invitation = codes.decode_invite(codes.grouped(text))
+        await bob.start()
+        try:
+
+            def consent(realm: RealmId) -> bytes:
+                signed = (realm, admissions.invite, identity.member)
+                return sign_claim("consent", BOB.device.signing, *signed)
+
+            joined = await bob.join(invitation, identity, consent)
+            again = await bob.join(invitation, identity, consent)
+            assert joined == again, "the same admission, however often"
+            assert joined.node == alice.node
+            copy = town.replica(joined.realm, "bob", joined.operations)
+            assert copy.role(BOB) is Role.NEWCOMER
+            copy.now_ms = a.copy.now_ms
+            node = town.secrets("bob's node")
+            copy.grant_node(BOB, node)
+            homes.append(Home(copy, node))
+            bob.refresh()
+            assert (await bob.wait_converged(timeout=40)).converged
+            assert homes[0].digest() == a.digest()
+        finally:
+            await bob.stop()
+
+
+@pytest.mark.parametrize("code", ["expired", "spent"])
+async def test_a_newcomer_hears_why_the_invite_does_not_help(code: str) -> None:
+    a, admissions = inviting()
+    admissions.turned = code
+    async with (
+        running(a, admissions=admissions) as alice,
+        running(neighbourhood()[0], name="bob") as bob,
+    ):
+        text = codes.encode_invite(admissions.invite, SEED, a.realm, alice.addresses[0])
+        with pytest.raises(NotJoined) as caught:
+            await bob.join(codes.decode_invite(text), town.identity(BOB.device), consenting(a))
+        assert caught.value.turned == code
+        assert alice.refusals[f"join_{code}"] == 1
+
+
+def consenting(home: Home) -> Callable[[RealmId], bytes]:
+    member = town.identity(BOB.device).member
+    invite = list(home.copy.operations)[-1]
+    return lambda realm: sign_claim("consent", BOB.device.signing, realm, invite, member)
+
+
+async def test_another_node_at_the_address_of_the_code_learns_nothing() -> None:
+    a, admissions = inviting()
+    async with (
+        running(a, admissions=admissions, name="eve") as eve,
+        running(neighbourhood()[0], name="bob") as bob,
+    ):
+        elsewhere = Address(f"/ip4/127.0.0.1/tcp/{port_of(eve)}/p2p/{bob.peer}")
+        text = codes.encode_invite(admissions.invite, SEED, a.realm, elsewhere)
+        with pytest.raises(NotJoined, match="another node answers"):
+            await bob.join(codes.decode_invite(text), town.identity(BOB.device), consenting(a))
+
+
+async def test_who_tries_invites_by_the_dozen_is_stopped() -> None:
+    a, admissions = inviting()
+    async with (
+        running(a, admissions=admissions) as alice,
+        running(neighbourhood()[0], name="eve") as eve,
+    ):
+        wrong = codes.Invitation(OperationId(digest("t-none")), SEED, a.realm[:16], alice.addresses)
+        for _ in range(14):
+            with pytest.raises(NotJoined):
+                await eve.join(wrong, town.identity(BOB.device), consenting(a))
+        assert alice.refusals["join_stranger"] == QUICK.joins_per_minute
+        assert alice.refusals["join_flood"] == 4
+
+
+# --- the LAN ---
+
+
+@dataclass
+class FakeLan:
+    """A LAN of one process: everybody hears everybody."""
+
+    others: list[FakeLan]
+    txt: Callable[[], Mapping[str, bytes]] = dict
+    found: Callable[[FoundPeer], None] = lambda _found: None
+    port: int = 0
+
+    async def start(
+        self,
+        interfaces: Sequence[str] | None,
+        port: int,
+        txt: Callable[[], Mapping[str, bytes]],
+        on_found: Callable[[FoundPeer], None],
+        rotate_s: float = 3600,
+        on_interfaces_changed: Callable[[tuple[str, ...]], None] | None = None,
+    ) -> None:
+        self.port, self.txt, self.found = port, txt, on_found
+        for other in self.others:
+            if other.port:
+                other.found(FoundPeer(("127.0.0.1",), port, txt()))
+                on_found(FoundPeer(("127.0.0.1",), other.port, other.txt()))
+        self.others.append(self)
+
+    async def rotate(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+async def test_neighbours_on_one_lan_meet_without_an_address() -> None:
+    a, b = neighbourhood("bob")
+    written(a, ALICE, 3)
+    lan: list[FakeLan] = []
+    async with running(a, lan=FakeLan(lan)) as alice, running(b, lan=FakeLan(lan)) as bob:
+        await until(lambda: bool(alice.peers()) and bool(bob.peers()))
+        assert (await bob.wait_converged(timeout=40)).converged
+
+
+async def test_an_address_where_nobody_answers_is_said_so() -> None:
+    a, _ = neighbourhood("bob")
+    async with running(a) as alice:
+        with pytest.raises(Unreachable):
+            await alice.connect(Address("/ip4/127.0.0.1/tcp/9"))
+        assert (await alice.wait_converged(timeout=1)).converged, "nobody to wait for"
+
+
+async def test_what_two_peers_hold_is_fetched_from_one_of_them() -> None:
+    a, b, c = neighbourhood("bob", "carol")
+    written(a, ALICE, 1200)
+    for operation in a.copy.operations.values():
+        b.copy.receive(operation)
+    async with running(a) as alice, running(b) as bob, running(c) as carol:
+        await asyncio.gather(carol.connect(alice.addresses[0]), carol.connect(bob.addresses[0]))
+        assert (await carol.wait_converged(timeout=20)).converged
+        assert a.digest() == c.digest()
+        assert sum(c.bodies.values()) < 1.3 * len(a.copy.operations), "and not from both"

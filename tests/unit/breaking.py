@@ -1,0 +1,49 @@
+"""Work that breaks its process, for tests of the verifier pool. Runs in workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+
+POISON = 13
+
+
+def double(items: Sequence[int]) -> list[int]:
+    """Twice each item."""
+    return [2 * item for item in items]
+
+
+def slowly(items: Sequence[int]) -> list[int]:
+    """Twice each item, a while later."""
+    time.sleep(0.2)
+    return double(items)
+
+
+def die_of_poison(items: Sequence[int]) -> list[int]:
+    """Kills its process as a crash of Automerge's core would, if the poison is among the items."""
+    if POISON in items:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return double(items)
+
+
+def hang_on_poison(items: Sequence[int]) -> list[int]:
+    """Never comes back with the poison."""
+    while POISON in items:
+        time.sleep(60)
+    return double(items)
+
+
+def swell_on_poison(items: Sequence[int]) -> list[int]:
+    """Asks for more memory than a worker may have."""
+    if POISON in items:
+        bytearray(1 << 40)
+    return double(items)
+
+
+def panic_on_poison(items: Sequence[int]) -> list[int]:
+    """Raises what is no ``Exception``, as a panic of Automerge's core does."""
+    if POISON in items:
+        raise KeyboardInterrupt
+    return double(items)

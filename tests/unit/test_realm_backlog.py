@@ -1,0 +1,142 @@
+"""A large sync is stored at once and applied a little later: nobody can tell but by the time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from tests.unit.rooms import (
+    Room,
+    Rooms,
+    Village,
+    bytes_of,
+    page,
+    retitle,
+    schema,
+    village,
+    workers,
+)
+from tests.unit.town import PAGE, Replica
+
+from commons_crdt.author import Draft
+from commons_crdt.authority.judge import Standing
+from commons_crdt.document.write import edit
+from commons_crdt.ids import DocumentId
+from commons_crdt.operation import content
+from commons_node.realm.backlog import MANY
+from commons_node.store.database import fetch
+from commons_node.verifier.pool import VerifierPool
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[VerifierPool]:
+    with workers() as made:
+        yield made
+
+
+@pytest.fixture
+async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
+    made = Rooms(tmp_path, pool)
+    yield made
+    await made.close()
+
+
+@cache
+def library() -> tuple[Replica, Village, list[Standing]]:
+    """Many pages of alice's, every third of them changed by bob."""
+    home, town = village()
+    pages = [page(home, town.alice, f"page {n}") for n in range(MANY)]
+    for first in pages[::3]:
+        retitle(home, town.bob, first, "bob's")
+    return home, town, pages
+
+
+async def held(room: Room) -> int:
+    """How many edits are marked on disk as not applied yet."""
+    read = room.realm.store.database.read
+    ((count,),) = await fetch(read, "SELECT count(*) FROM operations WHERE applied = 'held'")
+    return int(count)
+
+
+async def test_large_batches_end_as_small_ones_do(rooms: Rooms) -> None:
+    home, _, _ = library()
+    small = await rooms.open("small", home)
+    for start in range(0, len(home.operations), 50):
+        await small.take(*bytes_of(home)[start : start + 50])
+    assert not await held(small), "small batches are applied at once"
+    large = await rooms.open("large", home)
+    await large.take(*bytes_of(home))
+    assert await held(large) >= MANY, "a large one is not"
+    await large.realm.settled()
+    assert not await held(large), "until somebody looks"
+    assert await large.facts() == await small.facts()
+
+
+async def test_hashes_are_never_over_what_waits(rooms: Rooms) -> None:
+    home, _, _ = library()
+    room = await rooms.open("a", home)
+    await room.take(*bytes_of(home))
+    assert await held(room)
+    hashes = await room.realm.hashes()
+    assert not await held(room)
+    await room.realm.fold_again()
+    assert await room.realm.hashes() == hashes
+
+
+async def test_what_waits_survives_a_stop(rooms: Rooms) -> None:
+    home, _, _ = library()
+    room = await rooms.open("a", home)
+    await room.take(*bytes_of(home))
+    room = await rooms.again(room)
+    await room.realm.settled()
+    assert not await held(room)
+    other = await rooms.open("b", home, *bytes_of(home))
+    await other.realm.settled()
+    assert await room.facts() == await other.facts()
+
+
+async def test_an_own_edit_waits_for_its_document_and_no_other(rooms: Rooms) -> None:
+    home, town, pages = library()
+    room = await rooms.open("a", home)
+    await room.take(*bytes_of(home))
+    waiting = await held(room)
+    first = DocumentId(pages[0].id)
+    await room.realm.settled([first])
+    rows = [row for row in await room.realm.store.edits(first) if row.applied == ""]
+    assert len(rows) == 2, "its author sees what bob made of it"
+    change, deps = edit(
+        [content(row.body or b"") for row in rows],
+        town.alice.device.keys.id,
+        {"title": "alice's again"},
+        schema(),
+    )
+    assert change is not None
+    refs = [row.id for row in rows if row.change in deps]
+    grant = room.realm.judge.authority.devices[town.alice.device.keys.id].id
+    draft = Draft(PAGE, change, document=first, refs=refs)
+    (written,) = await room.realm.write([draft], town.alice.device, grant)
+    rows = await room.realm.store.edits(first)
+    assert {row.id: row.applied for row in rows}[written.id] == "", "and it is applied at once"
+    assert await held(room) == waiting - 2, "the others still wait"
+    await room.realm.settled()
+    facts = await room.facts()
+    other = await rooms.open("b", home, *await room.everything())
+    await other.realm.settled()
+    assert await other.facts() == facts
+
+
+async def test_an_erasure_meets_what_waits(rooms: Rooms) -> None:
+    home, town, pages = library()
+    island = home.island("island")
+    island.erase(town.alice, pages[0])
+    room = await rooms.open("a", home)
+    await room.take(*bytes_of(home))
+    await room.take(*bytes_of(island)[-1:])
+    await room.realm.settled()
+    other = await rooms.open("b", home, *bytes_of(island))
+    await other.realm.settled()
+    facts = await room.facts()
+    assert facts == await other.facts()
+    assert pages[0].id not in {row[0] for row in facts.rows["pages"]}

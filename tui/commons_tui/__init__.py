@@ -1,0 +1,5 @@
+"""The terminal interface: a Textual app that reads and writes through the daemon's API.
+
+It shows views and sends commands, the same ones as the command line; it keeps no state that the
+daemon does not have.
+"""
