@@ -5,11 +5,12 @@ They hold keys and hashes only: names stand in parts of log 1, where they can be
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from commons_crdt import canonical
+from commons_crdt.authority.endings import Ending
 from commons_crdt.device import DeviceKeys, Key, Signature
 from commons_crdt.ids import MemberId, digest
 from commons_crdt.operation import Hash
@@ -129,3 +130,42 @@ class Erasure(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     """Erase one fact, or the whole document that the named edit belongs to (log 1)."""
 
     target: Hash
+
+
+REASONS = ("conduct", "lost", "moved", "other", "request", "security")
+"""Why somebody's rights were taken away: a word; what is personal stands in a note of log 1."""
+
+Reason = Literal["conduct", "lost", "moved", "other", "request", "security"]
+
+
+class Demotion(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Beyond ``endings`` the member has at most ``role``; chains go on."""
+
+    member: Hash
+    role: Annotated[int, msgspec.Meta(ge=1, le=4)]
+    endings: Annotated[tuple[Ending, ...], msgspec.Meta(max_length=128)]
+    reason: Reason
+
+
+class Removal(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The member's chains end at ``endings``; ``until_ms`` > 0: a suspension up to then."""
+
+    member: Hash
+    until_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    endings: Annotated[tuple[Ending, ...], msgspec.Meta(max_length=128)]
+    reason: Reason
+
+
+class Revocation(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Takes back a node grant (its device ends at ``endings``) or an invite (no endings)."""
+
+    target: Hash
+    endings: Annotated[tuple[Ending, ...], msgspec.Meta(max_length=1)]
+    reason: Reason
+
+
+class Branch(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Names the branch of a member's forked device: it stands up to ``ending``, and ends."""
+
+    member: Hash
+    ending: Ending
