@@ -26,30 +26,35 @@ def build(verbs: Verbs) -> click.Group:
 
 
 class _Noun(click.Group):
-    """``commons-node loan``: the verbs of one noun."""
+    """``commons-node loan``, ``commons-node member device``: the verbs below one or two words."""
 
     def __init__(self, verbs: Verbs, noun: str) -> None:
         super().__init__(
-            noun,
+            noun.rpartition(".")[2],
             params=global_options(hidden=True),
             help=_capital(_(verbs["nouns"].get(noun, ""))),
             context_settings=_SETTINGS,
         )
         self._verbs = verbs
-        self._own = {
-            verb["name"].partition(".")[2]: verb
+        self._noun = noun
+        below = {
+            verb["name"].removeprefix(f"{noun}."): verb
             for verb in verbs["verbs"]
             if verb["name"].startswith(f"{noun}.")
         }
+        self._own = {name: verb for name, verb in below.items() if "." not in name}
+        self._nouns = {name.partition(".")[0] for name in below if "." in name}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Its verbs."""
+        """Its verbs, and the nouns below it."""
         del ctx
-        return sorted(self._own)
+        return sorted({*self._own, *self._nouns})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One verb, made now."""
+        """One of them, made now."""
         del ctx
+        if cmd_name in self._nouns:
+            return _Noun(self._verbs, f"{self._noun}.{cmd_name}")
         verb = self._own.get(cmd_name)
         return None if verb is None else _command(self._verbs, verb, cmd_name)
 
@@ -99,7 +104,10 @@ def _command(verbs: Verbs, verb: dict[str, Any], name: str) -> click.Command:
         for one in verb["args"]
         if not one.get("positional")
         and one["name"] != "timeout"
-        and one["kind"] not in {"passphrase", "new-passphrase"}
+        and one["kind"] not in {"passphrase", "new-passphrase", "secret"}
+    ]
+    params += [
+        option for one in verb["args"] if one["kind"] == "secret" for option in _secret_options(one)
     ]
     text = _(verb["summary"])
     if positional:
@@ -160,6 +168,20 @@ def _option(argument: dict[str, Any]) -> click.Option:
         help=help_text,
         shell_complete=_completer(argument),
     )
+
+
+def _secret_options(argument: dict[str, Any]) -> list[click.Option]:
+    """``--recovery-file F``, and ``--recovery`` to be asked where it may be left out."""
+    name, help_text = argument["name"], _(argument["help"])
+    words = f"--{name.replace('_', '-')}"
+    file_help = _("{about}, from a file; - is standard input").format(about=help_text)
+    options = [
+        click.Option([f"{words}-file", f"value_{name}_file"], metavar="F", help=file_help),
+    ]
+    if not argument.get("required"):
+        asked = _("{about}: ask for it").format(about=help_text)
+        options.append(click.Option([words, f"value_{name}"], is_flag=True, help=asked))
+    return options
 
 
 def _option_metavar(argument: dict[str, Any]) -> str:

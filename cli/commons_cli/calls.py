@@ -28,6 +28,7 @@ Verbs = Mapping[str, Any]
 """``verbs.json``: the registry as the node describes it."""
 
 _MIN_PASSPHRASE: Final = 8
+_PASSPHRASES: Final = frozenset({"passphrase", "new-passphrase"})
 _SLACK_S: Final = 5.0
 """How much longer than a verb that waits by itself the whole call may take."""
 
@@ -48,14 +49,15 @@ class Call:
         given = {name: value for name, value in values.items() if not _absent(value)}
         outs = self._files_out(given)
         self._confirm(given)
-        passphrases = self._passphrases()
+        passphrases = self._passphrases() | self._secrets(given)
         body = {**given, **{name: Path(path).name for name, path in outs.items()}, **passphrases}
         timeout = self._timeout(body)
         deadline = time.monotonic() + timeout
+        asks_passphrase = any(one["kind"] in _PASSPHRASES for one in self._verb["args"])
         unlock_first = bool(
             options.passphrase_file
             and (self._verb.get("member") or options.acting)
-            and not passphrases
+            and not asks_passphrase
         )
         try:
             if unlock_first:
@@ -78,6 +80,19 @@ class Call:
             text = result.get(self._verb["qr"])
             if isinstance(text, str):
                 print_qr(text)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask a person at a terminal for what the next verb needs, and carry it out."""
+        following = _verb(self._verbs, str(self._verb.get("then", "")))
+        if following is None or self._options.json or self._options.quiet or not on_terminal():
+            return
+        values = {
+            one["name"]: click.prompt(_(one["help"]).capitalize(), err=True)
+            for one in following["args"]
+            if one.get("positional")
+        }
+        Call(self._verbs, following, self._options).run(values)
 
     # -- before the call -------------------------------------------------------------------------
 
@@ -108,9 +123,27 @@ class Call:
         """The passphrase arguments of this verb, from the file or from a person."""
         found: dict[str, str] = {}
         for argument in self._verb["args"]:
-            if argument["kind"] in {"passphrase", "new-passphrase"}:
+            if argument["kind"] in _PASSPHRASES:
                 new = argument["kind"] == "new-passphrase"
                 found[argument["name"]] = self._passphrase(argument["help"], new=new)
+        return found
+
+    def _secrets(self, given: dict[str, Any]) -> dict[str, str]:
+        """Secrets on paper, from their file or from a person; never from the command line."""
+        found: dict[str, str] = {}
+        for argument in self._verb["args"]:
+            if argument["kind"] != "secret":
+                continue
+            name, about = argument["name"], _(argument["help"])
+            file, asked = given.pop(f"{name}_file", None), given.pop(name, False)
+            if file is not None:
+                found[name] = read_passphrase(file)
+            elif (asked or argument.get("required")) and on_terminal():
+                found[name] = str(click.prompt(about.capitalize(), err=True))
+            elif asked or argument.get("required"):
+                hint = _("give it with --{name}-file F, or run this on a terminal")
+                message = _("This needs {about}, and nobody can be asked here.")
+                raise usage(message.format(about=about), hint.format(name=name.replace("_", "-")))
         return found
 
     def _passphrase(self, about: str, *, new: bool) -> str:

@@ -108,6 +108,15 @@ def passphrase(text: str, *, new: bool = False) -> msgspec.Meta:
     return _meta(text, None, {"kind": "new-passphrase" if new else "passphrase"})
 
 
+def secret(text: str) -> msgspec.Meta:
+    """A secret that stands on paper, never an option: asked for, or read from a file.
+
+    The command line has ``--FIELD-file F`` for it, and ``--FIELD`` where it may be left out: then
+    it is asked for only if that is given.
+    """
+    return _meta(text, None, {"kind": "secret"})
+
+
 def _meta(text: str, complete: Complete | None, extra: dict[str, object]) -> msgspec.Meta:
     cli = {key: value for key, value in extra.items() if value}
     if complete is not None:
@@ -146,7 +155,8 @@ class Command:
     ``asks`` is the question before a destructive verb, filled with the arguments. ``qr`` names a
     field of the answer that a terminal may show as a QR code. ``opens_session``: the answer's
     ``session`` is the caller's terminal session from now on. ``member``: needs an unlocked member.
-    ``timeout_s``: how long it may take when the caller does not say.
+    ``timeout_s``: how long it may take when the caller does not say. ``then``: the command that a
+    person at a terminal goes on with at once; what it needs is asked for.
     """
 
     name: str
@@ -160,6 +170,7 @@ class Command:
     qr: str = ""
     opens_session: bool = False
     timeout_s: float = 60.0
+    then: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +199,7 @@ GLOBAL_OPTIONS: Final = frozenset(
 """Options that every command takes; no argument takes these names. ``timeout`` may be taken: then
 the global ``--timeout`` is given to the verb as well."""
 
-_NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)?")
+_NAME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*){0,2}")
 
 
 class RegistryError(ValueError):
@@ -199,7 +210,8 @@ class RegistryError(ValueError):
 class Registry:
     """Verbs by name, checked: unique names, every field described, nothing reserved.
 
-    ``nouns`` says in one line what each first word is about. Raises RegistryError.
+    A name has one to three words. ``nouns`` says in one line what each first word is about, and
+    each first two where there are three. Raises RegistryError.
     """
 
     commands: tuple[Command, ...] = ()
@@ -214,7 +226,8 @@ class Registry:
                 raise RegistryError(f"{name!r} cannot be a verb's name")
             if names.count(name) > 1:
                 raise RegistryError(f"{name!r} is declared twice")
-        groups = {name.partition(".")[0] for name in names if "." in name}
+        groups = {name.rpartition(".")[0] for name in names if "." in name}
+        groups |= {group.partition(".")[0] for group in groups}
         if both := groups.intersection(names):
             raise RegistryError(f"{sorted(both)} are both verbs and nouns")
         for verb in self.verbs():
@@ -240,6 +253,9 @@ class Registry:
         """
         views = {view.name for view in self.views}
         verbs = [_describe(verb) for verb in sorted(self.verbs(), key=lambda verb: verb.name)]
+        for command in self.commands:
+            if command.then and self.command(command.then) is None:
+                raise RegistryError(f"{command.name}: goes on with {command.then!r}, no command")
         for verb in self.verbs():
             for described in describe_arguments(verb):
                 complete = described.get("complete")
@@ -279,7 +295,12 @@ def _describe(verb: Verb) -> dict[str, object]:
         columns = [[column.name, column.title, column.kind] for column in verb.table.columns]
         extra["table"] = {"rows": verb.table.rows, "columns": columns, "empty": verb.table.empty}
     if isinstance(verb, Command):
-        extra |= {"asks": verb.asks, "qr": verb.qr, "opens_session": verb.opens_session}
+        extra |= {
+            "asks": verb.asks,
+            "qr": verb.qr,
+            "opens_session": verb.opens_session,
+            "then": verb.then,
+        }
     return described | {key: value for key, value in extra.items() if value}
 
 
@@ -288,7 +309,8 @@ def describe_arguments(verb: Verb) -> list[dict[str, object]]:
     choices, repeat, min, max, metavar, complete, result``.
 
     Kinds: text, integer, number, flag, choice, time (RFC 3339), duration (seconds), file-in,
-    file-or-text (a ``File | str``), file-out, passphrase, new-passphrase. Raises RegistryError.
+    file-or-text (a ``File | str``), file-out, passphrase, new-passphrase, secret. Raises
+    RegistryError.
     """
     info = inspect.type_info(verb.args)
     if not isinstance(info, inspect.StructType):

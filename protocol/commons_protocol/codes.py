@@ -1,6 +1,7 @@
 """Codes that people carry: an invite in a QR code or a file, an offer in a few letters.
 
-A code holds a secret (the seed of an invite) or nothing secret at all (an offer). Reading one
+A code holds a secret (the seed of an invite) or nothing secret at all (an offer); those that let a
+member's new machine in stand in `tickets`. Reading one
 proves nothing: whoever answers at its address must still be the node that `check` names and
 show the realm that `pin` names. This module never opens a connection.
 
@@ -36,9 +37,9 @@ MAX_CODE = 96
 SEED_BYTES = 16
 PIN_BYTES = 16
 MAX_INVITE_FILE = 16_384
-_CHECKSUM = 3
+CHECKSUM = 3
 _CHECK = {"none": 0, "ip4": 16, "ip6": 10, "dns": 10}
-_KINDS = ("none", "ip4", "ip6", "dns")
+ADDRESS_KINDS = ("none", "ip4", "ip6", "dns")
 _INVITE = 0x10
 _OFFER = 0x20
 _MAGIC = "commons-invite"
@@ -150,24 +151,27 @@ def encode_invite(invite: OperationId, seed: bytes, realm: RealmId, address: Add
         raise ValueError("an invite code needs an id, a seed of 16 bytes and a realm")
     kind, where = "none", b""
     if address is not None:
-        kind, where = _pack_address(address)
-    payload = bytes([_INVITE | _KINDS.index(kind)]) + invite + seed + realm[:PIN_BYTES] + where
-    if len(payload) + _CHECKSUM > MAX_CODE:
+        kind, where = pack_address(address)
+    payload = (
+        bytes([_INVITE | ADDRESS_KINDS.index(kind)]) + invite + seed + realm[:PIN_BYTES] + where
+    )
+    if len(payload) + CHECKSUM > MAX_CODE:
         raise LongAddress(address=address)
-    return _letters(payload)
+    return letters(payload)
 
 
 def decode_invite(text: str) -> Invitation:
     """Read a short code; ``BadCode`` if it is not one."""
-    data = _bytes(text)
-    if data[0] & 0xF0 != _INVITE or data[0] & 0x0F >= len(_KINDS) or len(data) < 65:
+    data = payload_of(text)
+    if data[0] & 0xF0 != _INVITE or data[0] & 0x0F >= len(ADDRESS_KINDS) or len(data) < 65:
         raise BadCode(why="it is no invite that this version knows")
-    kind = _KINDS[data[0] & 0x0F]
-    addresses, check = _unpack_address(kind, data[65:])
+    kind = ADDRESS_KINDS[data[0] & 0x0F]
+    addresses, check = unpack_address(kind, data[65:])
     return Invitation(OperationId(data[1:33]), data[33:49], data[49:65], addresses, check)
 
 
-def _pack_address(address: Address) -> tuple[str, bytes]:
+def pack_address(address: Address) -> tuple[str, bytes]:
+    """An address that ends in a peer id, as codes carry it; ``LongAddress`` if they can't."""
     found = _MULTIADDR.match(address)
     if not found or not found[4] or int(found[3]) > 0xFFFF:
         raise LongAddress(address=address)
@@ -185,7 +189,8 @@ def _pack_address(address: Address) -> tuple[str, bytes]:
         raise LongAddress(address=address) from error
 
 
-def _unpack_address(kind: str, data: bytes) -> tuple[tuple[Address, ...], bytes]:
+def unpack_address(kind: str, data: bytes) -> tuple[tuple[Address, ...], bytes]:
+    """The address in a code, and the check of the node behind it. Raises ``BadCode``."""
     length = {"none": 0, "ip4": 4, "ip6": 16, "dns": 1 + data[0] if data else 0}[kind]
     port_end = length + (2 if length else 0)
     if len(data) != port_end + _CHECK[kind]:
@@ -252,12 +257,12 @@ def encode_offer(offer: OfferCode) -> str:
     """The short code of an offer: 84 bytes, 135 letters."""
     if len(offer.offer) != 32 or len(offer.loan) != 32 or len(offer.resource) < 16:
         raise ValueError("an offer code needs two ids and 16 bytes of a third")
-    return _letters(bytes([_OFFER]) + offer.offer + offer.loan + offer.resource[:16])
+    return letters(bytes([_OFFER]) + offer.offer + offer.loan + offer.resource[:16])
 
 
 def decode_offer(text: str) -> OfferCode:
     """Read an offer code; ``BadCode`` if it is not one."""
-    data = _bytes(text)
+    data = payload_of(text)
     if data[0] != _OFFER or len(data) != 81:
         raise BadCode(why="it is no offer that this version knows")
     return OfferCode(OperationId(data[1:33]), OperationId(data[33:65]), data[65:])
@@ -272,12 +277,13 @@ def _signing_seed(seed: bytes) -> bytes:
     return digest("invite", seed)
 
 
-def _letters(payload: bytes) -> str:
-    data = payload + digest("code", payload)[:_CHECKSUM]
+def letters(payload: bytes) -> str:
+    """A payload with its checksum, as letters that people can read aloud."""
+    data = payload + digest("code", payload)[:CHECKSUM]
     return base64.b32encode(data).decode("ascii").rstrip("=").translate(_TO_CROCKFORD)
 
 
-def _bytes(text: str) -> bytes:
+def payload_of(text: str) -> bytes:
     """The payload of a code, its checksum checked."""
     letters = re.sub(r"[\s-]+", "", text[:1024]).upper()
     if not letters.isascii() or "U" in letters:
@@ -287,8 +293,8 @@ def _bytes(text: str) -> bytes:
         data = base64.b32decode(standard + "=" * (-len(standard) % 8))
     except binascii.Error as error:
         raise BadCode(why="a part of it is missing, or it has letters that no code has") from error
-    payload, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
-    if not payload or digest("code", payload)[:_CHECKSUM] != checksum:
+    payload, checksum = data[:-CHECKSUM], data[-CHECKSUM:]
+    if not payload or digest("code", payload)[:CHECKSUM] != checksum:
         raise BadCode(why="a letter is wrong, or a part of it is missing")
     if len(data) > MAX_CODE:
         raise BadCode(why="it is too long")

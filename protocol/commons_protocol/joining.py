@@ -9,7 +9,8 @@
 
 The knock comes first so that knowing an invite's id (every member does) is not enough to learn
 which community a node belongs to. The newcomer believes nothing but the pin: the operations go to
-the judge. The machines read no clock.
+the judge. The machines read no clock. What a knock for an existing member leads to stands in
+`applying`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.operation import Operation
 from commons_protocol import wire
+from commons_protocol.applying import Application, Opened, application, no_doors, subject
 from commons_protocol.codes import Invitation, knock_parts
 from commons_protocol.effects import Close, Send
 from commons_protocol.network import PeerId, ProtocolName
@@ -33,8 +35,8 @@ JOIN = ProtocolName("/commons/join/1")
 MAX_PAGES = 1_024
 """Frames of operations that a newcomer takes: 64 MiB."""
 
-HELPFUL = frozenset({"expired", "spent", "later"})
-"""What a newcomer who holds the invite may be told."""
+HELPFUL = frozenset({"expired", "spent", "later", "waiting", "used", "changed", "refused"})
+"""What may be told to whoever holds the invite, ticket or key."""
 
 
 class TurnedAwayError(Exception):
@@ -79,11 +81,20 @@ Find = Callable[[OperationId], tuple[RealmId, bytes] | None]
 class Host:
     """The node's side of one attempt."""
 
-    def __init__(self, own: PeerId, peer: PeerId, find: Find, nonce: bytes) -> None:
-        """``nonce``: 32 fresh random bytes."""
+    def __init__(
+        self,
+        own: PeerId,
+        peer: PeerId,
+        find: Find,
+        nonce: bytes,
+        look: Callable[[bytes], Opened | None] = no_doors,
+    ) -> None:
+        """``nonce``: 32 fresh random bytes. ``look``: what a ticket's id or a key opens here."""
         self._own = own
         self._peer = peer
         self._find = find
+        self._look = look
+        self._opened: Opened | None = None
         self._nonce = nonce
         self._invite: OperationId | None = None
         self._found: tuple[RealmId, bytes] | None = None
@@ -91,20 +102,27 @@ class Host:
 
     @property
     def knocked(self) -> bool:
-        """True once the newcomer has shown that it holds an invite."""
-        return self._found is not None
+        """True once the newcomer has shown that it holds an invite, a ticket or a key."""
+        return self._found is not None or self._opened is not None
 
     def begin(self) -> list[Send]:
         """The first frame, the same for everybody."""
         return [Send(wire.pack(wire.Welcome(wire.VERSION, self._nonce)))]
 
-    def on_frame(self, frame: bytes) -> list[Send | Admit | Close]:
+    def on_frame(self, frame: bytes) -> list[Send | Admit | Application | Close]:
         """A frame of the newcomer."""
         try:
             message = wire.unpack_join(frame)
             match message:
                 case wire.Knock() if self._invite is None:
                     return self._knock(message)
+                case wire.KnockKey() if self._invite is None:
+                    self._invite = OperationId(message.key)
+                    opened = self._look(message.key)
+                    return self._open(message.key, opened, message.signature)
+                case wire.Apply() if self._opened is not None and not self._asked:
+                    self._asked = True
+                    return [application(self._opened, message)]
                 case wire.Enter() if self._found is not None and not self._asked:
                     return self._enter(message)
                 case _:
@@ -112,9 +130,23 @@ class Host:
         except Refused as error:
             return [Close(f"join_{error.why}")]
 
-    def _knock(self, message: wire.Knock) -> list[Send | Admit | Close]:
+    def _open(
+        self, name: bytes, opened: Opened | None, signature: bytes
+    ) -> list[Send | Admit | Application | Close]:
+        """A ticket or a key instead of an invite; as silent to whoever does not hold it."""
+        parts = knock_parts(self._nonce, self._own, self._peer, OperationId(name))
+        key = opened.key if opened is not None else bytes(self._nonce)
+        good = verify_claim("knock", key, signature, *parts)
+        if opened is None or not good:
+            return [Close("join_stranger")]
+        self._opened = opened
+        return [Send(wire.pack(subject(opened)))]
+
+    def _knock(self, message: wire.Knock) -> list[Send | Admit | Application | Close]:
         self._invite = OperationId(message.invite)
         found = self._find(self._invite)
+        if found is None and (opened := self._look(message.invite)) is not None:
+            return self._open(message.invite, opened, message.signature)
         parts = knock_parts(self._nonce, self._own, self._peer, self._invite)
         # An unknown invite costs a verification, too: the time tells nothing.
         key = found[1] if found is not None else bytes(self._nonce)
@@ -124,7 +156,7 @@ class Host:
         self._found = found
         return [Send(wire.pack(wire.Realm(found[0])))]
 
-    def _enter(self, message: wire.Enter) -> list[Send | Admit | Close]:
+    def _enter(self, message: wire.Enter) -> list[Send | Admit | Application | Close]:
         assert self._found is not None
         assert self._invite is not None
         self._asked = True
@@ -143,6 +175,10 @@ class Host:
         """The answer to ``Admit``: all log-0 operations, the admission among them."""
         pages = list(wire.pages(operations))
         return [*(Send(page) for page in pages), Close("")]
+
+    def pending(self, salt: bytes) -> list[Send]:
+        """An answer to ``Application`` before the last one: people are asked."""
+        return [Send(wire.pack(wire.Pending(salt)))]
 
     def turned(self, code: str) -> list[Send | Close]:
         """The other answer to ``Admit``."""

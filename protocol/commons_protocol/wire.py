@@ -231,11 +231,52 @@ class Turned(_Message, frozen=True, tag=35):
     code: Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
 
 
+class KnockKey(_Message, frozen=True, tag=36):
+    """A key that the community knows by its hash, or of a device; a signature as in ``Knock``."""
+
+    key: Bytes32
+    signature: Bytes64
+
+
+WireEnding = tuple[Bytes32, EndSeq, Bytes32, EndSeq, Bytes32]
+"""A device with the ends of its log 0 and its log 1 (0 and zeroes: nothing)."""
+
+
+class Subject(_Message, frozen=True, tag=37):
+    """Whom a good knock is about: the identity's head, and where its devices end, as known here."""
+
+    realm: Bytes32
+    member: Bytes32
+    base: Bytes32
+    endings: Annotated[tuple[WireEnding, ...], msgspec.Meta(max_length=128)]
+
+
+class Apply(_Message, frozen=True, tag=38):
+    """A new device of that member with its consent, its node's (or nothing), and a claim.
+
+    ``claim``: possession of the ticket, the recovery key's signature over the statement, or the
+    old device's release. ``retire``: the devices, of those in the ``Subject``, that end.
+    """
+
+    device: Annotated[bytes, msgspec.Meta(max_length=128)]
+    consent: Bytes64
+    node: Annotated[bytes, msgspec.Meta(max_length=128)]
+    node_consent: Annotated[bytes, msgspec.Meta(max_length=64)]
+    claim: Bytes64
+    retire: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=128)]
+
+
+class Pending(_Message, frozen=True, tag=39):
+    """It waits for people. Their digits depend on ``salt``."""
+
+    salt: Bytes16
+
+
 SyncMessage = (
     Hello | Tags | Proof | AskPath | Path | Members
     | Digest | Vector | Want | Operations | Piece | Credit | Served | Done | Push
 )  # fmt: skip
-JoinMessage = Welcome | Knock | Realm | Enter | Page | Turned
+JoinMessage = Welcome | Knock | Realm | Enter | Page | Turned | KnockKey | Subject | Apply | Pending
 
 M = TypeVar("M", bound=_Message)
 _BUILTIN = (bytes,)

@@ -11,8 +11,9 @@ from contextlib import suppress
 
 from commons_crdt.authority.facts import Identity
 from commons_crdt.ids import RealmId
-from commons_node.peering.types import Admissions, Joined, NotJoined, Settings
+from commons_node.peering.types import Admissions, Joined, NotJoined, Reception, Settings
 from commons_protocol import joining
+from commons_protocol.applying import Application, no_doors
 from commons_protocol.codes import Invitation
 from commons_protocol.effects import Close, Send
 from commons_protocol.limits import Bucket
@@ -48,9 +49,11 @@ class Entrance:
         settings: Settings,
         now: Callable[[], int],
         count: Callable[[str], None],
+        reception: Reception | None = None,
     ) -> None:
-        """Without ``admissions`` every newcomer is a stranger."""
+        """Without ``admissions`` and ``reception`` everybody is a stranger."""
         self._admissions = admissions
+        self._reception = reception
         self._settings = settings
         self._now = now
         self._count = count
@@ -88,8 +91,9 @@ class Entrance:
     async def _attempt(self, stream: Stream, own: PeerId, limit: asyncio.Timeout) -> None:
         admissions = self._admissions
         find = admissions.find if admissions is not None else lambda _invite: None
-        host = joining.Host(own, stream.peer, find, secrets.token_bytes(32))
-        effects: list[Send | joining.Admit | Close] = [*host.begin()]
+        look = self._reception.look if self._reception is not None else no_doors
+        host = joining.Host(own, stream.peer, find, secrets.token_bytes(32), look)
+        effects: list[Send | joining.Admit | Application | Close] = [*host.begin()]
         while True:
             for effect in effects:
                 match effect:
@@ -105,6 +109,13 @@ class Entrance:
                         async with self._admitting:
                             answer = await self._admit(host, admissions, newcomer)
                         for step in answer:
+                            if isinstance(step, Send):
+                                await stream.send(step.frame)
+                        await stream.close()
+                        return
+                    case Application() as wanted:
+                        assert self._reception is not None
+                        for step in await self._apply(host, self._reception, wanted, stream):
                             if isinstance(step, Send):
                                 await stream.send(step.frame)
                         await stream.close()
@@ -134,6 +145,26 @@ class Entrance:
             self._count("join_failed")
             return host.turned("later")
         return host.admitted(operations)
+
+    async def _apply(
+        self, host: joining.Host, reception: Reception, wanted: Application, stream: Stream
+    ) -> list[Send | Close]:
+        async def tell(salt: bytes) -> None:
+            for step in host.pending(salt):
+                await stream.send(step.frame)
+
+        try:
+            return host.admitted(await reception.apply(wanted, tell))
+        except joining.TurnedAwayError as error:
+            if error.code != "waiting":  # an answer in time, no refusal
+                self._count(f"join_{error.code}")
+            return host.turned(error.code)
+        except (NetworkError, TimeoutError):
+            raise
+        except Exception:
+            _log.exception("a request of a new machine failed")
+            self._count("join_failed")
+            return host.turned("later")
 
 
 class Ask:

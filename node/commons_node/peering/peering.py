@@ -25,6 +25,7 @@ from commons_node.peering.clock import Clock
 from commons_node.peering.entrance import Ask, Entrance
 from commons_node.peering.hints import Hints
 from commons_node.peering.neighbours import Neighbours
+from commons_node.peering.seeking import Seeking, anybody
 from commons_node.peering.states import state_of
 from commons_node.peering.talks import Talks
 from commons_node.peering.types import (
@@ -37,11 +38,13 @@ from commons_node.peering.types import (
     OnChange,
     PeerBook,
     PeerState,
+    Reception,
     Settings,
     UnknownPeer,
 )
 from commons_node.peering.waiting import wait_converged
 from commons_node.peering.ways import best_first
+from commons_protocol.applying import Door, Granted
 from commons_protocol.codes import Invitation
 from commons_protocol.joining import JOIN
 from commons_protocol.names import NodeId, node_id, peer_id
@@ -50,6 +53,7 @@ from commons_protocol.network import (
     Connected,
     Disconnected,
     Event,
+    PeerId,
     Refusals,
     StateChanged,
     Stream,
@@ -74,6 +78,7 @@ class Peering:
         *,
         refusals: Refusals,
         admissions: Admissions | None = None,
+        reception: Reception | None = None,
         lan: Lan | None = None,
         lan_interfaces: Sequence[str] | None = None,
         settings: Settings | None = None,
@@ -90,7 +95,7 @@ class Peering:
         self.book = Book(book)
         self.talks = Talks(self)
         self.on_change: OnChange = on_change or (lambda _kind, _what: None)
-        self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count)
+        self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count, reception)
         self.network = make_network({SYNC: self.talks.accept, JOIN: self._welcome}, self._event)
         self.peer = self.network.peer_id
         self.acquaintance = Acquaintance(self)
@@ -299,6 +304,24 @@ class Peering:
         joined, address = await ask.anywhere(candidates, limit)
         await self.connect(address)
         return joined
+
+    async def apply(
+        self,
+        door: Door,
+        *,
+        addresses: Sequence[Address],
+        fits: Callable[[PeerId], bool] = anybody,
+        told: Callable[[bytes], None],
+    ) -> Granted:
+        """Be let in as an existing member by the first node that answers at ``addresses``.
+
+        ``fits``: whether this node may answer. ``told`` hears the salt of the digits when people
+        must act; then the node is asked again and again. Raises ``NotJoined``.
+        """
+        seeking = Seeking(self.network, door, fits, told, self.settings)
+        granted, address = await seeking.anywhere(addresses)
+        await self.connect(address)
+        return granted
 
     async def _welcome(self, stream: Stream) -> None:
         if self.stopped or stream.peer in self.network.blocked:

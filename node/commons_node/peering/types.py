@@ -7,7 +7,7 @@ Types only: nothing here opens a connection or keeps state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -15,6 +15,7 @@ from commons_crdt.authority.facts import Identity
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
+from commons_protocol.applying import Application, Opened
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address, Event, Network, ProtocolName, StreamHandler
 from commons_protocol.status import SyncStatus
@@ -118,6 +119,24 @@ class Admissions(Protocol):
         Both signatures were checked. The same identity again gets the same admission. Durable
         before it returns. Raises ``commons_protocol.joining.TurnedAwayError`` with ``expired``,
         ``spent`` or ``later`` (this node cannot admit now).
+        """
+        ...
+
+
+class Reception(Protocol):
+    """What machines of existing members may ask of this node."""
+
+    def look(self, name: bytes) -> Opened | None:
+        """What a ticket's id, a recovery key or an old device's key opens here now."""
+        ...
+
+    async def apply(
+        self, application: Application, tell: Callable[[bytes], Awaitable[None]]
+    ) -> Sequence[Operation]:
+        """Do what is asked, and give all log-0 operations; ``tell`` when people must act first.
+
+        Durable before it returns. Raises ``commons_protocol.joining.TurnedAwayError``: ``waiting``
+        after some time without an answer of these people, others for good.
         """
         ...
 
