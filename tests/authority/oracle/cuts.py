@@ -21,7 +21,8 @@ Status = Literal["in", "fork", "cut", "closed", "pending"]
 class Cut:
     """Something that takes away: ``op`` did it, to whom or what ``form`` says.
 
-    ``names``: it may name the branch of a fork.
+    ``names``: it may name the branch of a fork. ``own``: a device retires itself; the log that
+    carries the act ends with it, as with a closing.
     """
 
     op: Id
@@ -29,6 +30,7 @@ class Cut:
     subject: bytes
     endings: tuple[Ending, ...]
     names: bool = True
+    own: bool = False
 
     @property
     def table(self) -> Mapping[bytes, Ending]:
@@ -82,6 +84,8 @@ class Chains:
     def named(self, cut: Cut | Demoting, x: Id) -> Id | int:
         """Where ``cut`` ends x's chain."""
         device, log = self.archive.chain(x)
+        if isinstance(cut, Cut) and cut.own and self.archive.chain(cut.op) == (device, log):
+            return cut.op
         endings = {e.device: e for e in reversed(cut.endings)}
         ending = endings.get(device)
         if ending is None:

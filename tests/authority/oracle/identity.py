@@ -220,7 +220,8 @@ def after(world: World, at: Identity, x: Id) -> Identity:
                 devices.pop(ending.device, None)
             for new in body.device:
                 devices[bytes(new.keys.id)] = x
-            cut = Cut(x, "recovery", at.root, body.endings, names=False)
+            self_retired = isinstance(body.warrant, Own)
+            cut = Cut(x, "recovery", at.root, body.endings, names=False, own=self_retired)
             cuts = at.cuts if x in world.lifted else (*at.cuts, cut)
             return replace(at, base=x, devices=devices, cuts=cuts)
     return replace(at, base=x, devices=devices)
