@@ -34,6 +34,7 @@ from tests.authority.village import (
 from tests.unit.town import Number, secrets
 
 from commons_crdt.authority.council_facts import (
+    Coordinators,
     CouncilContent,
     Dismissal,
     Lift,
@@ -43,9 +44,10 @@ from commons_crdt.authority.council_facts import (
     Settings,
 )
 from commons_crdt.authority.endings import NOTHING, Ending, Position
+from commons_crdt.authority.facts import RoleAct
 from commons_crdt.authority.identity_facts import Limit, NewDevice, Own, Recover
 from commons_crdt.device import DeviceSecrets
-from commons_crdt.ids import OperationId, digest
+from commons_crdt.ids import ZERO, OperationId, digest
 from commons_crdt.roles import Role
 
 Act = Callable[[], object]
@@ -279,6 +281,36 @@ class Dice:
         island.endorse(who, ballot, base, **self.how(island, who.device))
         return None
 
+    def decide(self, content: CouncilContent | None = None) -> None:
+        """The council decides without a quarrel, as it mostly does, and later acts build on it."""
+        base, first = self.village.base, self.council[0]
+        island = self.at(first)
+        if content is None:
+            content = self.content(island)
+        quarrelled = any(
+            getattr(self.village.all[x].body, "base", None) == base
+            for x in self.chain(island, first.device, 0)
+        )
+        act = island.act(first, content, base)
+        for who in self.council[1 : len(self.council) // 2 + 1]:
+            place = self.at(who)
+            self.tell(place, act)
+            self.tell(island, place.endorse(who, act, base))
+        if not quarrelled:
+            self.village.base = act
+            if isinstance(content, Coordinators):
+                seats = [member for member, _ in content.seats]
+                self.council = [p for m in seats for p in PEOPLE if p.member == m]
+
+    def settle(self) -> None:
+        """The council seals what the first coordinator knows."""
+        island = self.at(self.council[0])
+        if self.dice.random() < 0.7:
+            for other in self.islands:
+                if other is not island:
+                    island.meet(other)
+        self.decide(self.some_seal(island))
+
     def prepare(self) -> None:
         """A turn of promises, and mostly a ballot that repeats something."""
         base = self.village.base
@@ -419,14 +451,19 @@ class Dice:
 
     def twins(self) -> None:
         """Two acts on one base, and sometimes somebody who decides."""
-        who = self.dice.choice([DAN, ERIN, EVE])
+        who = self.dice.choice([DAN, ERIN])
         one, two = self.islands[1], self.islands[2]
         base = self.village.roots[who.name]
-        first = one.add_device(who, self.new_device(who), base)
         if self.dice.random() < 0.5:
-            second = two.recover(who, base, self.new_device(who), [], "own", by=who.device)
+            first = one.recover(who, base, self.new_device(who), [], by=BOB.device)
+            second = two.recover(who, base, self.new_device(who), [], by=CAROL.device)
         else:
-            second = two.add_device(who, self.new_device(who), base, after=None, aware=False)
+            home, tablet = self.at(who), self.new_device(who)
+            base = home.add_device(who, tablet, base)
+            self.tell(one, base)
+            self.tell(two, base)
+            first = one.add_device(who, self.new_device(who), base)
+            second = two.add_device(who, self.new_device(who), base, by=tablet)
         one.meet(two)
         if self.dice.random() < 0.6:
             choice = self.dice.choice([first, second])
@@ -434,6 +471,22 @@ class Dice:
             island = self.at(decider)
             self.tell(island, choice)
             island.pick(who, base, choice, warrant, decider.device)
+
+    def kiosk(self) -> None:
+        """A device that may write one note, and what it tries."""
+        who = self.dice.choice([DAN, ERIN, EVE])
+        island = self.at(who)
+        device = self.new_device(who)
+        until = self.village.now_ms + self.dice.choice([DAY_MS, 1500])
+        limit = (Limit((NOTE,), self.dice.choice([1, 2]), until),)
+        island.add_device(who, device, self.identity_base(island, who), limit=limit)
+        for _ in range(self.dice.randrange(1, 4)):
+            if self.dice.random() < 0.7:
+                island.note(device)
+            elif self.dice.random() < 0.5:
+                island.write(device, NOTICE, Number(1), log=1)
+            else:
+                island.invite(device, f"ticket {len(self.village.tickets)}")
 
     def close(self) -> None:
         who = self.person()
@@ -586,6 +639,35 @@ class Dice:
             return
         island.prove(device, one, two, **self.how(island, device))
 
+    def botch(self) -> None:
+        """Signatures, documents and shapes that are not right, each by itself."""
+        who = self.person()
+        island, device = self.at(who), who.device
+        guest, label = Person(f"guest {len(self.village.all)}"), f"t {len(self.village.all)}"
+        match self.dice.randrange(8):
+            case 0:
+                island.write(device, "membership.role.1", RoleAct(EVE.member, 2), document=ZERO)
+            case 1:
+                member = self.dice.choice([p for p in PEOPLE if p is not who]).member
+                island.grant_node(device, member, secrets(f"{who.name}'s botched node"))
+            case 2:
+                weak = island.village.weak_node(who.member)
+                island.write(device, "membership.node.1", weak, document=who.member)
+            case 3:
+                invite = island.invite(ALICE.device, label)
+                island.admit(ALICE.node, invite, guest, ticket_of="another")
+            case 4:
+                invite = island.invite(ALICE.device, label)
+                island.admit(ALICE.node, invite, guest, signed_by=EVE.device)
+            case 5:
+                invite = island.invite(ALICE.device, label)
+                island.admit(ALICE.node, invite, guest)
+                island.admit(ALICE.node, invite, Person(f"{guest.name} again"))
+            case 6:
+                island.give(ALICE, EVE, Role.STEWARD, parts=[("text", b"hello")])
+            case _:
+                island.write(device, "membership.invite.1", b"x" * 45_000)
+
     def meet(self) -> None:
         one, two = self.dice.sample(self.islands, 2)
         one.meet(two)
@@ -596,15 +678,18 @@ class Dice:
         acts: list[tuple[int, Act]] = [
             (4, self.speak),
             (1, self.babble),
-            (4, self.propose),
-            (3, self.endorse),
+            (3, self.propose),
+            (2, self.endorse),
             (2, self.prepare),
+            (3, self.decide),
+            (2, self.settle),
+            (1, self.kiosk),
             (3, self.add_device),
             (3, self.recover),
             (1, self.guard),
             (1, self.pick),
-            (1, self.twins),
-            (2, self.close),
+            (2, self.twins),
+            (3, self.close),
             (5, self.remove),
             (2, self.demote),
             (2, self.give),
@@ -612,8 +697,9 @@ class Dice:
             (2, self.revoke),
             (3, self.invite_and_admit),
             (2, self.grant_node),
-            (2, self.readmit),
+            (3, self.readmit),
             (2, self.prove),
+            (2, self.botch),
             (5, self.meet),
         ]
         (act,) = self.dice.choices([a for _, a in acts], [w for w, _ in acts])

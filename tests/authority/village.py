@@ -63,7 +63,6 @@ from commons_crdt.authority.identity_facts import (
 from commons_crdt.authority.judge import Candidate, Standing
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.device import DeviceKeys, DeviceSecrets, sign_claim
-from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.errors import Refused
 from commons_crdt.ids import ZERO, DocumentId, MemberId, OperationId, RealmId, digest
 from commons_crdt.kinds import Kind, Rules, decode_fact
@@ -152,10 +151,11 @@ class Signed:
         """What the verifier makes of it: parsed by the kinds that any rules version lists."""
         kind = RULES[2].kinds.get(self.header.kind)
         body = self.operation.body
-        if kind is None or body is None or isinstance(kind.body, DocumentSchema):
+        if kind is None or body is None or len(body) > kind.max_body:
             return Candidate(self.id, self.header, None, body is not None)
         try:
-            return Candidate(self.id, self.header, decode_fact(kind.body, content(body)), True)
+            fact = decode_fact(cast(Any, kind.body), content(body))
+            return Candidate(self.id, self.header, fact, True)
         except Refused as refused:
             return Candidate(self.id, self.header, None, True, refused.why)
 
@@ -213,6 +213,7 @@ class Island:
         after: OperationId | None = None,
         aware: bool = True,
         later_ms: int = 0,
+        parts: Sequence[tuple[str, bytes]] = (),
     ) -> OperationId:
         """Sign an operation at the end of the device's chain, or a fork ``after`` something."""
         village = self.village
@@ -221,7 +222,7 @@ class Island:
         news = village.heads(self.known - seen) if aware else []
         village.now_ms += 1000
         draft = (
-            Draft(kind, body, log, DocumentId(document) if document else None, refs)
+            Draft(kind, body, log, DocumentId(document) if document else None, refs, parts)
             if isinstance(body, bytes)
             else Draft.fact(
                 kind,
@@ -229,6 +230,7 @@ class Island:
                 log=log,
                 document=DocumentId(document) if document else None,
                 refs=refs,
+                parts=parts,
             )
         )
         place = Place(
@@ -418,17 +420,21 @@ class Island:
         return ident
 
     def admit(
-        self, node: DeviceSecrets, invite: OperationId, newcomer: Person, **how: Any
+        self,
+        node: DeviceSecrets,
+        invite: OperationId,
+        newcomer: Person,
+        *,
+        ticket_of: str = "",
+        signed_by: DeviceSecrets | None = None,
+        **how: Any,
     ) -> OperationId:
+        """A node lets somebody in; with another ticket or signature if the story wants a lie."""
         village, who = self.village, newcomer.identity
         signed = (village.realm, invite, who.member)
-        body = Admit(
-            invite,
-            who,
-            sign_claim("possess", ticket(village.tickets[invite]), *signed),
-            sign_claim("consent", newcomer.device.signing, *signed),
-            (),
-        )
+        seed = ticket(ticket_of or village.tickets[invite])
+        consent = sign_claim("consent", (signed_by or newcomer.device).signing, *signed)
+        body = Admit(invite, who, sign_claim("possess", seed, *signed), consent, ())
         return self.write(node, "membership.admit.1", body, document=who.member, **how)
 
     def readmit(
@@ -583,6 +589,12 @@ class Village:
             seed = who.recovery_seed if how == "recovery" else digest("t-wrong", how.encode())
             return Recovery(key_of(seed), sign_claim("warrant", seed, self.stated(kind, body)))
         return Guardians(tuple(how))
+
+    def weak_node(self, member: bytes) -> NodeGrant:
+        """A grant of a device to which nothing can be sealed: its key is of small order."""
+        good = secrets("weak")
+        keys = DeviceKeys(1, good.keys.signing, bytes(32))
+        return NodeGrant(keys, self.consent(good, member), ())
 
     def candidates(self, ids: Iterable[OperationId] | None = None) -> list[Candidate]:
         return [self.all[i].candidate for i in (self.all if ids is None else ids)]
