@@ -45,7 +45,7 @@ from commons_crdt.authority.council_facts import (
 )
 from commons_crdt.authority.endings import NOTHING, Ending, Position
 from commons_crdt.authority.facts import RoleAct
-from commons_crdt.authority.identity_facts import Limit, NewDevice, Own, Recover
+from commons_crdt.authority.identity_facts import Limit
 from commons_crdt.device import DeviceSecrets
 from commons_crdt.ids import ZERO, OperationId, digest
 from commons_crdt.roles import Role
@@ -393,7 +393,7 @@ class Dice:
                     endings = [e for e in endings if e.device == by.keys.id]
             island.recover(who, base, new, endings, warrant, by=by, **self.how(island, by))
             return
-        draft = self.draft_of(who, base, new, endings)
+        draft = self.village.recovery(who, base, new, endings)
         statement = self.village.statement("identity.recover.1", draft)
         guardians = self.dice.sample([BOB, CAROL, ERIN, EVE], self.dice.choice([1, 2, 2, 3]))
         notes = []
@@ -402,18 +402,6 @@ class Dice:
             notes.append(place.stand_for(self.device(g, place), who, statement))
             self.tell(island, notes[-1])
         island.recover(who, base, new, endings, notes, by=by, **self.how(island, by))
-
-    def draft_of(
-        self,
-        who: Person,
-        base: OperationId,
-        new: DeviceSecrets | None,
-        endings: Sequence[Ending],
-    ) -> Recover:
-        devices = (
-            () if new is None else (NewDevice(new.keys, self.village.consent(new, who.member)),)
-        )
-        return Recover(who.member, base, devices, tuple(endings), Own(), ())
 
     def guard(self) -> None:
         who = self.dice.choice([DAN, ERIN, EVE, BOB])

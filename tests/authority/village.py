@@ -147,6 +147,11 @@ class Signed:
     view: frozenset[OperationId]
 
     @property
+    def prev(self) -> OperationId:
+        """What it follows in its chain."""
+        return OperationId(self.header.prev)
+
+    @property
     def candidate(self) -> Candidate:
         """What the verifier makes of it: parsed by the kinds that any rules version lists."""
         kind = RULES[2].kinds.get(self.header.kind)
@@ -313,10 +318,7 @@ class Island:
         **how: Any,
     ) -> OperationId:
         """A recovery; ``warrant``: "own", "recovery", or guardians' endorsements."""
-        devices = (
-            () if new is None else (NewDevice(new.keys, self.village.consent(new, who.member)),)
-        )
-        body = Recover(who.member, base, devices, tuple(endings), Own(), ())
+        body = self.village.recovery(who, base, new, endings)
         body = msgspec.structs.replace(
             body, warrant=self.village.warrant("identity.recover.1", body, who, warrant)
         )
@@ -589,6 +591,24 @@ class Village:
             seed = who.recovery_seed if how == "recovery" else digest("t-wrong", how.encode())
             return Recovery(key_of(seed), sign_claim("warrant", seed, self.stated(kind, body)))
         return Guardians(tuple(how))
+
+    @property
+    def genesis(self) -> OperationId:
+        return OperationId(self.realm)
+
+    def role_act(self, subject: Person, role: Role) -> RoleAct:
+        return RoleAct(subject.member, role)
+
+    def recovery(
+        self,
+        who: Person,
+        base: OperationId,
+        new: DeviceSecrets | None,
+        endings: Sequence[Ending],
+    ) -> Recover:
+        """A recovery without its warrant: what guardians are asked to stand for."""
+        devices = () if new is None else (NewDevice(new.keys, self.consent(new, who.member)),)
+        return Recover(who.member, base, devices, tuple(endings), Own(), ())
 
     def weak_node(self, member: bytes) -> NodeGrant:
         """A grant of a device to which nothing can be sealed: its key is of small order."""
