@@ -29,6 +29,7 @@ from tests.authority.village import (
     Island,
     Person,
     Village,
+    keys_of,
     prologue,
 )
 from tests.unit.town import Number, secrets
@@ -93,7 +94,7 @@ class Dice:
         return self.dice.choice([who.device, who.device, *known, *known])
 
     def granted(self, island: Island, device: DeviceSecrets) -> bool:
-        return any(self.village.grants(i) == device.keys for i in island.known)
+        return any(self.village.grants(i) == keys_of(device) for i in island.known)
 
     def new_device(self, who: Person) -> DeviceSecrets:
         mine = self.devices.setdefault(who.name, [])
@@ -111,7 +112,7 @@ class Dice:
         own = [
             i
             for i in island.known
-            if (every[i].header.device, every[i].header.log) == (device.keys.id, log)
+            if (every[i].header.device, every[i].header.log) == (keys_of(device).id, log)
         ]
         return sorted(own, key=lambda i: (every[i].header.seq, i))
 
@@ -149,7 +150,7 @@ class Dice:
         if self.granted(island, who.node):
             listed.append(who.node)
         return [
-            Ending(bytes(d.keys.id), self.place(island, d, 0), self.place(island, d, 1))
+            Ending(bytes(keys_of(d).id), self.place(island, d, 0), self.place(island, d, 1))
             for d in listed
             if self.dice.random() < chance
         ]
@@ -390,7 +391,7 @@ class Dice:
                 island = self.at(who)
                 by = self.device(who, island)
                 if self.dice.random() < 0.5:
-                    endings = [e for e in endings if e.device == by.keys.id]
+                    endings = [e for e in endings if e.device == keys_of(by).id]
             island.recover(who, base, new, endings, warrant, by=by, **self.how(island, by))
             return
         draft = self.village.recovery(who, base, new, endings)
@@ -516,7 +517,7 @@ class Dice:
         island = self.at(by)
         device = self.device(who, island)
         ending = Ending(
-            bytes(device.keys.id), self.place(island, device, 0), self.place(island, device, 1)
+            bytes(keys_of(device).id), self.place(island, device, 0), self.place(island, device, 1)
         )
         island.branch(by, who, ending, **self.how(island, by.device))
 
@@ -526,14 +527,14 @@ class Dice:
         target = self.dice.choice([*targets, self.dice.choice(sorted(island.known))])
         every = self.village.all
         device = every[target].header.device
-        owner = next((p for p in PEOPLE if p.device.keys.id == device), EVE)
+        owner = next((p for p in PEOPLE if keys_of(p.device).id == device), EVE)
         by = self.dice.choice([owner, self.coordinator()])
         island = self.at(by)
         self.tell(island, target)
         granted = self.village.grants(target)
         endings: list[Ending] = []
         for who in PEOPLE:
-            if granted == who.node.keys:
+            if granted == keys_of(who.node):
                 endings = [island.ending(who.node)]
         island.revoke(by, target, owner, endings, **self.how(island, by.device))
 

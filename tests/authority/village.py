@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -109,9 +110,7 @@ class Person:
 
     @property
     def identity(self) -> Identity:
-        recovery = digest("recover", key_of(self.recovery_seed)) if self.recoverable else ZERO
-        guardians = tuple(sorted(bytes(g) for g in self.guardians))
-        return Identity(self.device.keys, guardians, self.threshold, recovery)
+        return _identity(self)
 
     @property
     def recovery_seed(self) -> bytes:
@@ -119,9 +118,28 @@ class Person:
 
     @property
     def member(self) -> MemberId:
-        return self.identity.member
+        return _member(self)
 
 
+@cache
+def keys_of(device: DeviceSecrets) -> DeviceKeys:
+    """The public half of a device, computed once."""
+    return device.keys
+
+
+@cache
+def _identity(person: Person) -> Identity:
+    recovery = digest("recover", key_of(person.recovery_seed)) if person.recoverable else ZERO
+    guardians = tuple(sorted(bytes(g) for g in person.guardians))
+    return Identity(person.device.keys, guardians, person.threshold, recovery)
+
+
+@cache
+def _member(person: Person) -> MemberId:
+    return person.identity.member
+
+
+@cache
 def key_of(seed: bytes) -> bytes:
     """The public half of a signing seed."""
     return DeviceSecrets(seed, seed).keys.signing
@@ -193,7 +211,7 @@ class Island:
         other.learn(mine)
 
     def tip(self, device: DeviceSecrets, log: int) -> OperationId | None:
-        return self.tips.get((bytes(device.keys.id), log))
+        return self.tips.get((bytes(keys_of(device).id), log))
 
     def position(self, device: DeviceSecrets, log: int) -> Position:
         """The last operation of a chain, as known here."""
@@ -202,7 +220,7 @@ class Island:
 
     def ending(self, device: DeviceSecrets) -> Ending:
         """An ending at what is known here of a device."""
-        return Ending(bytes(device.keys.id), self.position(device, 0), self.position(device, 1))
+        return Ending(bytes(keys_of(device).id), self.position(device, 0), self.position(device, 1))
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -247,7 +265,7 @@ class Island:
         made = compose(draft, place, device, village.now_ms + later_ms, village.salt)
         ident = village.add(made)
         self.known.add(ident)
-        self.tips[bytes(device.keys.id), log] = ident
+        self.tips[bytes(keys_of(device).id), log] = ident
         return ident
 
     def note(self, device: DeviceSecrets, value: int = 0, **how: Any) -> OperationId:
@@ -302,7 +320,7 @@ class Island:
         limit: tuple[Limit, ...] = (),
         **how: Any,
     ) -> OperationId:
-        body = AddDevice(base, new.keys, self.village.consent(new, who.member), limit, ())
+        body = AddDevice(base, keys_of(new), self.village.consent(new, who.member), limit, ())
         author = by or who.device
         return self.write(author, "identity.device.1", body, document=who.member, **how)
 
@@ -448,16 +466,21 @@ class Island:
         **how: Any,
     ) -> OperationId:
         village, leaving = self.village, old or who.device
-        release = sign_claim("release", leaving.signing, village.realm, who.member, new.keys.id)
+        release = sign_claim("release", leaving.signing, village.realm, who.member, keys_of(new).id)
         body = Readmit(
-            who.member, leaving.keys.id, new.keys, village.consent(new, who.member), release, ()
+            who.member,
+            keys_of(leaving).id,
+            keys_of(new),
+            village.consent(new, who.member),
+            release,
+            (),
         )
         return self.write(node, "membership.readmit.1", body, document=who.member, **how)
 
     def grant_node(
         self, by: DeviceSecrets, member: bytes, node: DeviceSecrets, **how: Any
     ) -> OperationId:
-        body = NodeGrant(node.keys, self.village.consent(node, member), ())
+        body = NodeGrant(keys_of(node), self.village.consent(node, member), ())
         return self.write(by, "membership.node.1", body, document=member, **how)
 
     def prove(
@@ -554,7 +577,7 @@ class Village:
 
     def grant_of(self, device: DeviceSecrets, known: Iterable[OperationId]) -> OperationId:
         """The operation that grants this device, of those that are known the oldest."""
-        grants = [i for i in known if self.grants(i) == device.keys]
+        grants = [i for i in known if self.grants(i) == keys_of(device)]
         return min(grants, key=lambda i: (self.all[i].header.lamport, i))
 
     def grants(self, x: OperationId) -> DeviceKeys | None:
@@ -607,7 +630,7 @@ class Village:
         endings: Sequence[Ending],
     ) -> Recover:
         """A recovery without its warrant: what guardians are asked to stand for."""
-        devices = () if new is None else (NewDevice(new.keys, self.consent(new, who.member)),)
+        devices = () if new is None else (NewDevice(keys_of(new), self.consent(new, who.member)),)
         return Recover(who.member, base, devices, tuple(endings), Own(), ())
 
     def weak_node(self, member: bytes) -> NodeGrant:
@@ -620,7 +643,7 @@ class Village:
         return [self.all[i].candidate for i in (self.all if ids is None else ids)]
 
     def seat(self, *people: Person, dismissals: Sequence[Dismissal] = ()) -> Coordinators:
-        seats = tuple((bytes(p.member), bytes(p.device.keys.id)) for p in people)
+        seats = tuple((bytes(p.member), bytes(keys_of(p.device).id)) for p in people)
         return Coordinators(seats, tuple(dismissals))
 
 

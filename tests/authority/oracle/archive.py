@@ -223,6 +223,7 @@ class Archive:
     def is_base(self, x: Id) -> bool:
         return isinstance(self.body(x), (*ROOTS, AddDevice, Recover, SetGuardians))
 
+    @remembered
     def member_of(self, root: Id) -> MemberId:
         match self.body(root):
             case Genesis(identity=identity) | Admit(identity=identity):
