@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
 from commons_crdt import canonical
-from commons_crdt.authority.state import Authority, View
 from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.operation import MAX_BODY, MAX_PARTS_BYTES, Header
 from commons_crdt.roles import Role
+
+if TYPE_CHECKING:
+    from commons_crdt.authority.state import Authority, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +80,17 @@ class Kind:
 
     ``body`` is the Struct of a fact, or the schema of the document that an edit changes.
     ``role`` is the lowest role that may write it; ``unattended`` kinds are written by a node's
-    own device instead. ``parts`` maps each allowed class to its greatest length in bytes with
-    salt. ``erased`` says what an erasure takes: the ``body`` with its parts (edits: of the whole
-    document), or the ``parts`` only, because sums and custody must survive. ``editor`` says
-    which fields of a document somebody of that role may touch (None: all).
+    own device instead (None: by either). ``parts`` maps each allowed class to its greatest
+    length in bytes with salt. ``erased`` says what an erasure takes: the ``body`` with its parts
+    (edits: of the whole document), or the ``parts`` only, because sums and custody must survive.
+    ``editor`` says which fields of a document somebody of that role may touch (None: all).
     """
 
     name: str
     body: type[msgspec.Struct] | DocumentSchema
     role: Role = Role.MEMBER
     log: Literal[0, 1] = 1
-    unattended: bool = False
+    unattended: bool | None = False
     max_body: int = 4096
     parts: Mapping[str, int] = field(default_factory=dict)
     erased: Literal["body", "parts"] = "parts"

@@ -38,7 +38,7 @@ SENTENCES = {
     "malformed": "Its contents are not what its kind asks for.",
     "part": "It carries a part that its kind does not allow.",
     "log": "It stands in the wrong log of its author's chain.",
-    "invite": "The invite that it uses is not known to its author.",
+    "invite": "The invite that it uses is not known to its author, or was not its writer's to give.",
     "expired": "The invite had expired when the newcomer was let in.",
     "spent": "The invite had been used up when the newcomer was let in.",
     "possession": "The newcomer did not prove to hold the invite.",
@@ -46,9 +46,27 @@ SENTENCES = {
     "keys": "The device that is let in has a key to which nothing can be sealed.",
     "subject": "It acts on somebody who is not a member, or on an equal.",
     "document": "It names a document that it may not name.",
-    "target": "What it would erase is not the author's to erase, or cannot be erased.",
+    "target": "What it would erase or take back is not the author's, or cannot be taken back.",
     "reference": "It does not refer to what it depends on.",
     "terms": "Its terms contradict themselves.",
+    "pin": "This node waits for the decision of the council that it was told to start from.",
+    "seal": "The council has sealed what stands, and this node has not received all of it yet.",
+    "cut": "A decision that ended its author's device names the last act that stands; "
+    "this one lies beyond it.",
+    "closed": "Its author's device was closed before it was written.",
+    "limit": "The device may write only what it was granted for.",
+    "council": "It is no message of a coordinator to the decision that it names.",
+    "ballot": "Its author had promised otherwise, or too few had promised before it.",
+    "tip": "The seal lists something that is not settled.",
+    "base": "Another act on the same identity came first.",
+    "identity": "Two acts on one identity contradict each other; "
+    "nothing of them counts until somebody picks one.",
+    "warrant": "Neither the member's own device, nor the recovery key, nor enough guardians stand "
+    "behind it.",
+    "release": "The old device did not release the member.",
+    "removed": "The member was removed, or is still suspended.",
+    "revoked": "Who invited, or the invite itself, was taken back before anybody knew of it.",
+    "proof": "It proves no fork.",
     "unlisted": "It needs a newer version of this program to be understood.",
 }
 """A sentence that a member understands for every reason; the empty reason is an accepted one."""
@@ -72,6 +90,20 @@ ACCEPTED = Judgement(Verdict.ACCEPTED)
 
 def rejected(reason: str) -> Judgement:
     """A rejection; its reason must have a sentence."""
+    return _said(Verdict.REJECTED, reason)
+
+
+def contested(reason: str) -> Judgement:
+    """Neither stands nor falls until somebody decides; its reason must have a sentence."""
+    return _said(Verdict.CONTESTED, reason)
+
+
+def pending(reason: str) -> Judgement:
+    """It waits for operations; its reason must have a sentence."""
+    return _said(Verdict.PENDING, reason)
+
+
+def _said(verdict: Verdict, reason: str) -> Judgement:
     if reason not in SENTENCES:
         raise ValueError(reason)
-    return Judgement(Verdict.REJECTED, reason)
+    return Judgement(verdict, reason)

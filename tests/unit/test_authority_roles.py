@@ -17,7 +17,7 @@ from commons_crdt.authority.facts import Genesis, RoleAct
 from commons_crdt.authority.kinds import ROLE
 from commons_crdt.authority.settings import Constitution
 from commons_crdt.budget import Rate
-from commons_crdt.ids import ZERO, DocumentId, OperationId
+from commons_crdt.ids import ZERO, DocumentId
 from commons_crdt.roles import Role
 
 ALICE = person("alice")
@@ -77,20 +77,13 @@ def test_a_role_act_names_its_subject_as_document(home: Replica, bob: Person) ->
 
 
 def branches(home: Replica, bob: Person, left: Role, right: Role) -> Replica:
-    """Two role acts of which neither knows the other: alice's log 0 is doubled, both by alice.
-
-    Two coordinators come with the council; until then the fold is asked directly.
-    """
-    authority = home.judge.authority
-    past = authority.whole
-    for number, role in enumerate((left, right)):
-        authority.adopt(
-            OperationId(bytes([number]) * 32),
-            authority.devices[ALICE.device.keys.id].id,
-            RoleAct(bob.member, role),
-            past,
-            home.standings[OperationId(home.realm)].judgement.verdict,
-        )
+    """Two coordinators on two islands give bob a role, neither knowing of the other's act."""
+    carol = home.welcome("carol")
+    home.appoint(ALICE, carol)
+    island = home.island("carol's")
+    for here, who, role in ((home, ALICE, left), (island, carol, right)):
+        assert said(here.give_role(who, bob, role)) == ACCEPTED
+    home.meet(island)
     return home
 
 
@@ -107,11 +100,8 @@ def test_of_concurrent_acts_the_lower_counts(
 
 def test_an_act_that_sees_both_settles_it(home: Replica, bob: Person) -> None:
     branches(home, bob, Role.HOST, Role.NEWCOMER)
-    authority = home.judge.authority
-    ident = OperationId(b"\x09" * 32)
-    verdict = home.standings[OperationId(home.realm)].judgement.verdict
-    grant = authority.devices[ALICE.device.keys.id].id
-    authority.adopt(ident, grant, RoleAct(bob.member, Role.HOST), authority.whole, verdict)
+    assert home.role(bob) is Role.NEWCOMER
+    home.give_role(ALICE, bob, Role.HOST)
     assert home.role(bob) is Role.HOST
 
 

@@ -124,9 +124,14 @@ def test_a_nodes_device_writes_nothing_on_a_members_behalf(home: Replica) -> Non
 
 def test_a_member_does_not_write_what_nodes_write(home: Replica, bob: Person) -> None:
     assert said(home.write(bob.device, Draft.fact(METER, Number(1)))) == ("rejected", "role")
-    draft = home.admission(home.invite(bob), person("eve"))
-    assert said(home.write(bob.device, draft)) == ("rejected", "role")
-    assert home.role(person("eve")) is None, "members do not let anybody in; nodes do"
+
+
+def test_an_admission_counts_by_its_signatures_whoever_carries_it(
+    home: Replica, bob: Person
+) -> None:
+    draft = home.admission(home.invite(person("alice")), person("eve"))
+    assert said(home.write(bob.device, draft)) == ACCEPTED, "not only in a node's chain"
+    assert home.role(person("eve")) is Role.NEWCOMER
 
 
 def test_a_role_counts_from_where_its_author_knows_of_it(home: Replica) -> None:

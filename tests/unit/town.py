@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from commons_crdt.author import Draft, Place, compose, found
+from commons_crdt.authority.council_facts import Coordinators, CouncilAct
 from commons_crdt.authority.facts import (
     Admit,
     Erasure,
@@ -23,8 +24,10 @@ from commons_crdt.authority.facts import (
     NodeGrant,
     RoleAct,
 )
+from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.judge import ERASURE, GENESIS, Candidate, Judge, Missing, Standing
 from commons_crdt.authority.kinds import ADMIT, CORE, INVITE, NODE, ROLE
+from commons_crdt.authority.kinds_council import ACT
 from commons_crdt.device import DeviceKeys, DeviceSecrets, sign_claim
 from commons_crdt.document.schema import DocumentSchema, Field
 from commons_crdt.errors import Refused
@@ -275,6 +278,13 @@ class Replica:
         """Somebody gives a role."""
         return self.write(who.device, role_act(subject, role), aware=aware)
 
+    def appoint(self, *people: Person) -> Standing:
+        """Alice, alone so far, proposes another list of coordinators, and by that endorses it."""
+        seats = tuple((bytes(who.member), bytes(who.device.keys.id)) for who in people)
+        base = self.judge.authority.council.base
+        act = CouncilAct(base, 0, Coordinators(seats, ()))
+        return self.write(person("alice").device, Draft.fact(ACT, act, log=0))
+
     def welcome(self, name: str, role: Role = Role.NEWCOMER) -> Person:
         """Alice invites somebody, her node lets them in, and she gives them a role."""
         newcomer = person(name)
@@ -342,8 +352,9 @@ class Replica:
             if other.id != standing.id
         )
         self._go_on(standing)
-        if doubled and self.judge.forked(standing.device, standing.log, standing.seq):
-            self.rejudge_from_nothing()
+        if doubled:
+            self.judge.forked(standing.device, standing.log, standing.seq)
+        self.heed_flips()
         if operation_is(standing, ERASURE):
             self._fold_erased()
 
@@ -374,12 +385,50 @@ class Replica:
         self._again(ident)
         return self.standings[ident]
 
-    def rejudge_from_nothing(self) -> None:
-        """What a node does when a fork comes to light: forget every verdict, judge again.
+    def heed_flips(self) -> None:
+        """Do what the judge tells: answer it, judge chains again, until nothing changes."""
+        for _ in range(20):
+            flips = self.judge.flips()
+            if not flips:
+                return
+            for ident, judgement in flips.operations.items():
+                known = self.standings[ident]
+                self.standings[ident] = msgspec.structs.replace(known, judgement=judgement)
+            for anchor in flips.wanted:
+                self.judge.anchor(anchor, self._line(anchor))
+            for chain in flips.chains:
+                for standing in self.chain(*chain):
+                    self._again(standing.id)
+            if flips.erasures:
+                for standing in list(self.standings.values()):
+                    if {standing.id, standing.document} & flips.erasures and standing.log:
+                        self._again(standing.id)
+        raise AssertionError("the judge comes to rest")
 
-        What is refused now (the budget of a role that does not stand) goes, with what follows.
-        """
-        self.judge = Judge(self.realm, self.rules, forks=self.judge.forks)
+    def chain(self, device: DeviceId, log: int) -> list[Standing]:
+        """The operations of a chain, all branches, in ascending seq."""
+        return sorted(
+            (s for s in self.standings.values() if (s.device, s.log) == (device, log)),
+            key=lambda s: s.seq,
+        )
+
+    def _line(self, anchor: Anchor) -> list[OperationId] | None:
+        """What ``Anchor`` asks for."""
+        named = self.standings.get(anchor.id)
+        if named is None:
+            return None
+        if (named.device, named.log, named.seq) != (anchor.device, 1, anchor.seq):
+            return []
+        fork = self.judge.forks.get((anchor.device, 1), anchor.seq)
+        ids = [anchor.id]
+        while self.standings[ids[0]].seq > min(fork, anchor.seq):
+            ids.insert(0, OperationId(self.header(ids[0]).prev))
+        return ids
+
+    def rejudge_from_nothing(self) -> None:
+        """Forget every verdict and judge again, in the same order."""
+        judge = Judge(self.realm, self.rules, forks=self.judge.forks, pin=self.judge.pin)
+        self.judge = judge
         known, self.operations, self.standings, self.tips = self.operations, {}, {}, {}
         for ident, operation in known.items():
             try:
@@ -391,6 +440,7 @@ class Replica:
                 continue
             self.operations[ident], self.standings[ident] = operation, outcome
             self._go_on(outcome)
+        self.heed_flips()
         self._fold_erased()
 
     def _go_on(self, standing: Standing) -> None:

@@ -43,17 +43,19 @@ class Flips:
 
     ``operations``: log-0 operations learned earlier with their new judgement. ``chains``: log-1
     chains to be judged again. ``ends``: chains whose ``Judge.end`` changed. ``wanted``: positions
-    that the judge asks for; asked once, and again when the chain forks below.
+    that the judge asks for; asked once, and again when the chain forks below. ``erasures``: the
+    facts and documents whose erasure came or went because an erasure was judged again.
     """
 
     operations: Mapping[OperationId, Judgement] = field(default_factory=dict)
     chains: frozenset[Chain] = frozenset()
     ends: frozenset[Chain] = frozenset()
     wanted: frozenset[Anchor] = frozenset()
+    erasures: frozenset[bytes] = frozenset()
 
     def __bool__(self) -> bool:
         """True if there is anything to do."""
-        return bool(self.operations or self.chains or self.ends or self.wanted)
+        return bool(self.operations or self.chains or self.ends or self.wanted or self.erasures)
 
 
 @dataclass(frozen=True, slots=True)

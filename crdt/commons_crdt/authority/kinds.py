@@ -1,75 +1,36 @@
-"""The kinds of log 0 and the erasure, with their own rules: the same in every community."""
+"""The kinds of log 0 and the erasure: the same in every community."""
 
 from __future__ import annotations
 
 from commons_crdt.authority.facts import (
     Admit,
+    Branch,
+    Demotion,
     Epoch,
     Erasure,
     Genesis,
     Invite,
     NodeGrant,
+    Removal,
+    Revocation,
     RoleAct,
 )
 from commons_crdt.authority.judge import ERASURE, GENESIS
-from commons_crdt.device import verify_claim
-from commons_crdt.ids import MemberId, OperationId
+from commons_crdt.authority.kinds_council import COUNCIL_KINDS
+from commons_crdt.authority.kinds_identity import IDENTITY_KINDS
 from commons_crdt.kinds import Claim, Kind
 from commons_crdt.operation import MAX_BODY
 from commons_crdt.roles import Role
 
 ROLE = "membership.role.1"
+DEMOTION = "membership.demotion.1"
+REMOVAL = "membership.removal.1"
+REVOCATION = "membership.revocation.1"
+BRANCH = "membership.branch.1"
 INVITE = "membership.invite.1"
 ADMIT = "membership.admit.1"
 NODE = "membership.node.1"
 EPOCH = "membership.epoch.1"
-
-
-def _second_genesis(_claim: Claim) -> str:
-    """A genesis stands only as the first operation of its realm."""
-    return "document"
-
-
-def _role_act(claim: Claim) -> str:
-    """The subject is a member who is no coordinator in the author's view."""
-    body: RoleAct = claim.body
-    subject = claim.authority.role(MemberId(body.member), claim.view)
-    if subject is None or subject is Role.COORDINATOR:
-        return "subject"
-    return "" if claim.header.document == body.member else "document"
-
-
-def _admit(claim: Claim) -> str:
-    """A known, unexpired, unspent invite, and both signatures of the newcomer."""
-    body: Admit = claim.body
-    invite = OperationId(body.invite)
-    found = claim.authority.invites.get(invite)
-    if found is None or not found[1] or not claim.authority.bit(invite) & claim.view:
-        return "invite"
-    if claim.header.time_ms > found[0].expires_ms:
-        return "expired"
-    realm, member = claim.authority.realm, body.identity.member
-    signed = (realm, body.invite, member)
-    if not verify_claim("possess", found[0].key, body.possession, *signed):
-        return "possession"
-    if not verify_claim("consent", body.identity.device.signing, body.consent, *signed):
-        return "consent"
-    if not body.identity.device.usable:
-        return "keys"
-    if claim.authority.admissions(invite, claim.view) >= found[0].uses:
-        return "spent"
-    return "" if claim.header.document == member else "document"
-
-
-def _node(claim: Claim) -> str:
-    """The node's own device signed for its grant, which names the granting member."""
-    body: NodeGrant = claim.body
-    signed = (claim.authority.realm, claim.member)
-    if not verify_claim("consent", body.device.signing, body.consent, *signed):
-        return "consent"
-    if not body.device.usable:
-        return "keys"
-    return "" if claim.header.document == claim.member else "document"
 
 
 def _erasure(claim: Claim) -> str:
@@ -90,12 +51,22 @@ def _erasure(claim: Claim) -> str:
 
 
 CORE: tuple[Kind, ...] = (
-    Kind(GENESIS, Genesis, Role.COORDINATOR, log=0, rule=_second_genesis),
-    Kind(ROLE, RoleAct, Role.COORDINATOR, log=0, rule=_role_act),
+    Kind(GENESIS, Genesis, Role.COORDINATOR, log=0),
+    *COUNCIL_KINDS,
+    *IDENTITY_KINDS,
+    Kind(ROLE, RoleAct, Role.COORDINATOR, log=0),
+    Kind(DEMOTION, Demotion, Role.COORDINATOR, log=0, max_body=MAX_BODY),
+    Kind(REMOVAL, Removal, Role.COORDINATOR, log=0, max_body=MAX_BODY),
+    Kind(REVOCATION, Revocation, Role.NEWCOMER, log=0),
+    Kind(BRANCH, Branch, Role.COORDINATOR, log=0),
     Kind(INVITE, Invite, Role.MEMBER, log=0),
-    Kind(ADMIT, Admit, Role.NEWCOMER, log=0, unattended=True, max_body=16_384, rule=_admit),
-    Kind(NODE, NodeGrant, Role.NEWCOMER, log=0, max_body=16_384, rule=_node),
+    Kind(ADMIT, Admit, Role.NEWCOMER, log=0, unattended=None, max_body=16_384),
+    Kind(NODE, NodeGrant, Role.NEWCOMER, log=0, max_body=16_384),
     Kind(EPOCH, Epoch, Role.COORDINATOR, log=0, max_body=MAX_BODY),
     Kind(ERASURE, Erasure, Role.NEWCOMER, rule=_erasure),
 )
-"""Rules version 1, as far as every community shares it; the domains add their own kinds."""
+"""Rules version 1, as far as every community shares it; the domains add their own kinds.
+
+The own rules of log 0 are not here: they rest on the strata, and are in ``strata``, ``council``,
+``identity`` and ``proofs``.
+"""

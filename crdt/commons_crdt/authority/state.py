@@ -1,4 +1,4 @@
-"""What log 0 amounts to: grants, roles, invites, admissions, epochs, as seen from any view.
+"""What log 0 amounts to, for reading: members, roles, grants, invites, epochs, the council.
 
 A view is a set of log-0 operations, kept as an integer whose bit n stands for the n-th log-0
 operation that this replica learned. The numbers are local and stand in no hash; the answers do
@@ -7,47 +7,115 @@ not depend on them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
-from commons_crdt.authority.facts import Admit, Epoch, Genesis, Invite, NodeGrant, RoleAct
+from commons_crdt.authority.book import NOWHERE, Given, View
+from commons_crdt.authority.council_facts import CouncilContent
+from commons_crdt.authority.facts import Admit, Epoch, Invite, Removal, Revocation
+from commons_crdt.authority.identity_facts import Limit, Recover
 from commons_crdt.authority.settings import Constitution
 from commons_crdt.budget import Rate
-from commons_crdt.device import DeviceKeys, verify_claim
+from commons_crdt.device import DeviceKeys
 from commons_crdt.ids import DeviceId, MemberId, OperationId, RealmId
 from commons_crdt.roles import Role
-from commons_crdt.verdict import Verdict
+from commons_crdt.verdict import ACCEPTED, Verdict
 
-View = int
+if TYPE_CHECKING:
+    from commons_crdt.authority.budgets import Budgets
+    from commons_crdt.authority.strata import Polity
+
+__all__ = ["Authority", "Council", "Grant", "IdentityOf", "Proposal", "StandingCut", "View"]
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A device as granted by one log-0 operation; ``unattended`` is a node's own device."""
+    """A device as granted by one log-0 operation; ``unattended`` is a node's own device.
+
+    ``verdict`` is ACCEPTED if the grant and the membership behind it stand, CONTESTED if either
+    waits for a decision, otherwise REJECTED. ``limit``: all that the device may write.
+    """
 
     id: OperationId
     keys: DeviceKeys
     member: MemberId
     unattended: bool
     verdict: Verdict
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Act:
-    """One standing role act (or the genesis), with the view that its author had."""
+class Proposal:
+    """An act proposed at the council's base; ``ballots``: (round, index) with who endorsed."""
 
-    bit: View
-    past: View
-    role: Role
+    id: OperationId
+    act: CouncilContent
+    ballots: Mapping[tuple[int, int], frozenset[DeviceId]]
+
+
+@dataclass(frozen=True, slots=True)
+class Council:
+    """The council now. ``seats`` are (member, endorsing device) in the order of the list.
+
+    ``split``: the acts in force on this base, if there are two; ``forked`` the keys that endorsed
+    both. ``made``: the act that made each coordinator one.
+    """
+
+    base: OperationId
+    seats: tuple[tuple[MemberId, DeviceId], ...]
+    rules: int
+    proposals: tuple[Proposal, ...]
+    split: frozenset[OperationId]
+    forked: frozenset[DeviceId]
+    made: Mapping[MemberId, OperationId]
+    chain: tuple[OperationId, ...]
+
+    @property
+    def majority(self) -> int:
+        """How many keys must endorse an act in one ballot."""
+        return len(self.seats) // 2 + 1
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityOf:
+    """A member's identity now, from one root.
+
+    ``devices`` maps each device to its grant and limit. ``rivals``: the acts of which somebody
+    must pick one, if the identity is frozen.
+    """
+
+    root: OperationId
+    base: OperationId
+    devices: Mapping[DeviceId, tuple[OperationId, Limit | None]]
+    guardians: tuple[MemberId, ...]
+    threshold: int
+    recovery: bytes
+    rivals: tuple[OperationId, ...]
+
+    @property
+    def frozen(self) -> bool:
+        """True if two acts on one base contradict each other."""
+        return bool(self.rivals)
+
+
+@dataclass(frozen=True, slots=True)
+class StandingCut:
+    """An act that takes away and stands. ``until_ms`` is 0 for good."""
+
+    id: OperationId
+    member: MemberId
+    kind: Literal["removal", "suspension", "dismissal", "branch", "revocation", "recovery"]
+    until_ms: int = 0
 
 
 @dataclass(slots=True)
 class Authority:
-    """The log-0 state of one realm; grows by ``adopt``, in any causal order."""
+    """The log-0 state of one realm as a judge has it; the judge keeps it up to date."""
 
     realm: RealmId
-    constitution: Constitution = field(default_factory=lambda: Constitution.of(()))
+    budgets: Budgets
+    polity: Polity | None = None
     founder: MemberId | None = None
     bits: dict[OperationId, int] = field(default_factory=dict)
     grants: dict[OperationId, Grant] = field(default_factory=dict)
@@ -55,116 +123,61 @@ class Authority:
     invites: dict[OperationId, tuple[Invite, bool]] = field(default_factory=dict)
     epochs: dict[OperationId, Epoch] = field(default_factory=dict)
     heads: dict[OperationId, View] = field(default_factory=dict)
-    _acts: dict[MemberId, list[_Act]] = field(default_factory=dict)
-    _entries: dict[MemberId, View] = field(default_factory=dict)
-    _admissions: dict[OperationId, list[tuple[View, MemberId]]] = field(default_factory=dict)
-    _standing: dict[OperationId, set[MemberId]] = field(default_factory=dict)
-    _roles: dict[tuple[MemberId, View], Role | None] = field(default_factory=dict)
+
+    # --- kept by the judge -----------------------------------------------------------------------
+
+    def follow(self, polity: Polity) -> None:
+        """Read everything from another polity."""
+        self.polity = polity
+        for table in (self.grants, self.devices, self.invites, self.epochs):
+            table.clear()
+        for n in range(len(polity.book)):
+            self.note(n)
+
+    def note(self, n: int) -> None:
+        """Read one judged operation."""
+        polity = self._known
+        entry = polity.book.entries[n]
+        given = polity.book.given.get(n)
+        if given is not None:
+            self._grant(entry.id, given, n)
+        if isinstance(entry.body, Invite):
+            self.invites[entry.id] = (entry.body, polity.verdict(n) == ACCEPTED)
+        elif isinstance(entry.body, Epoch) and polity.verdict(n) == ACCEPTED:
+            self.epochs[entry.id] = entry.body
+
+    def _grant(self, ident: OperationId, given: Given, n: int) -> None:
+        polity = self._known
+        wrong = polity.granted(n)
+        grant = Grant(
+            ident,
+            given.keys,
+            given.member if given.member is not None else MemberId(bytes(32)),
+            given.unattended,
+            Verdict.ACCEPTED if wrong is None else wrong.verdict,
+            given.limit,
+        )
+        self.grants[ident] = grant
+        known = self.devices.get(given.device)
+        if known is None or known.id == ident or _rank(grant) < _rank(known):
+            self.devices[given.device] = grant
+
+    @property
+    def _known(self) -> Polity:
+        if self.polity is None:
+            raise LookupError("nothing is known of this realm yet")
+        return self.polity
+
+    # --- views and roles -------------------------------------------------------------------------
 
     def bit(self, operation: OperationId) -> View:
         """The view that holds this log-0 operation alone."""
         return 1 << self.bits[operation]
 
-    def adopt(
-        self,
-        operation: OperationId,
-        grant: OperationId,
-        body: msgspec.Struct | None,
-        past: View,
-        verdict: Verdict,
-    ) -> View:
-        """Learn a judged log-0 operation; returns the view of whoever has it in the past.
-
-        ``grant`` is what its chain starts from (a genesis: itself). Also those that do not
-        stand are learned: their chain goes on, and admissions are counted by their bytes.
-        """
-        self.bits[operation] = len(self.bits)
-        own = self.bit(operation)
-        stands = verdict is Verdict.ACCEPTED
-        self.heads = {i: bit for i, bit in self.heads.items() if not bit & past} | {operation: own}
-        match body:
-            case Genesis():
-                self._adopt_genesis(operation, body, own)
-            case Admit():
-                self._adopt_admit(operation, body, past, own, verdict)
-            case NodeGrant():
-                member = self.grants[grant].member
-                self._grant(Grant(operation, body.device, member, unattended=True, verdict=verdict))
-            case Invite():
-                self.invites[operation] = (body, stands)
-            case RoleAct() if stands:
-                self._act(MemberId(body.member), _Act(own, past, Role(body.role)))
-            case Epoch() if stands:
-                self.epochs[operation] = body
-            case _:
-                pass
-        return past | own
-
-    def _adopt_genesis(self, operation: OperationId, body: Genesis, own: View) -> None:
-        self.constitution = Constitution.of(body.constitution)
-        self.founder = body.identity.member
-        self._grant(Grant(operation, body.identity.device, self.founder, False, Verdict.ACCEPTED))
-        self._act(self.founder, _Act(own, 0, Role.COORDINATOR))
-
-    def _adopt_admit(
-        self, operation: OperationId, body: Admit, past: View, own: View, verdict: Verdict
-    ) -> None:
-        member = body.identity.member
-        invite = OperationId(body.invite)
-        self._grant(Grant(operation, body.identity.device, member, False, verdict))
-        if invite in self.invites and self.bit(invite) & past and self.genuine(body):
-            self._admissions.setdefault(invite, []).append((own, member))
-        if verdict is Verdict.ACCEPTED:
-            self._standing.setdefault(invite, set()).add(member)
-            self._entries[member] = self._entries.get(member, 0) | own
-            self._roles.clear()
-
-    def _grant(self, grant: Grant) -> None:
-        self.grants[grant.id] = grant
-        known = self.devices.get(grant.keys.id)
-        if known is None or _rank(grant) < _rank(known):
-            self.devices[grant.keys.id] = grant
-
-    def _act(self, member: MemberId, act: _Act) -> None:
-        self._acts.setdefault(member, []).append(act)
-        self._roles.clear()
-
-    def genuine(self, admit: Admit) -> bool:
-        """True if both signatures of an admission hold: a fact about its bytes."""
-        found = self.invites.get(OperationId(admit.invite))
-        if found is None:
-            return False
-        claim = (self.realm, admit.invite, admit.identity.member)
-        return verify_claim("possess", found[0].key, admit.possession, *claim) and verify_claim(
-            "consent", admit.identity.device.signing, admit.consent, *claim
-        )
-
-    def role(self, member: MemberId, view: View) -> Role | None:
-        """The member's role as folded from the standing acts in ``view``; None for no member.
-
-        Acts in another act's past are replaced by it; of concurrent ones the lowest counts. An
-        admission makes a newcomer and is no role act: a second one takes nothing away.
-        """
-        key = (member, view)
-        if key not in self._roles:
-            acts = [act for act in self._acts.get(member, ()) if act.bit & view]
-            newest = [act for act in acts if not any(act.bit & later.past for later in acts)]
-            entered = Role.NEWCOMER if self._entries.get(member, 0) & view else None
-            self._roles[key] = min((act.role for act in newest), default=entered)
-        return self._roles[key]
-
-    def rate(self, grant: Grant, view: View) -> Rate:
-        """The budget of a device's chains, by its member's role in ``view``."""
-        if grant.unattended:
-            return self.constitution.node_rate
-        return self.constitution.rates[self.role(grant.member, view) or Role.NEWCOMER]
-
-    def admissions(self, invite: OperationId, view: View) -> int:
-        """How many members ``view`` sees admitted by this invite, counted by the acts' bytes.
-
-        Members, not acts: somebody who copies an admission into a chain of theirs spends nothing.
-        """
-        return len({member for bit, member in self._admissions.get(invite, ()) if bit & view})
+    @property
+    def whole(self) -> View:
+        """The view of somebody who knows every log-0 operation that is here."""
+        return (1 << len(self.bits)) - 1
 
     def news(self, view: View) -> tuple[OperationId, ...]:
         """The log-0 heads outside ``view``: what an author's next operation cites, at most 16.
@@ -173,31 +186,185 @@ class Authority:
         """
         return tuple(sorted(i for i, bit in self.heads.items() if not bit & view)[:16])
 
+    def role(self, member: MemberId, view: View) -> Role | None:
+        """The member's role as the standing acts in ``view`` give it; None for no member."""
+        return self.polity.base_role(member, view) if self.polity else None
+
+    def rate(self, grant: Grant, view: View) -> Rate:
+        """The budget of a device's chains: by the acts in ``view``, as their authors saw them."""
+        return self.budgets.rate(grant.member, grant.unattended, view)
+
     @property
-    def whole(self) -> View:
-        """The view of somebody who knows every log-0 operation that is here."""
-        return (1 << len(self.bits)) - 1
+    def constitution(self) -> Constitution:
+        """The settings in force."""
+        return self.polity.newest.constitution if self.polity else Constitution.of(())
+
+    def admissions(self, invite: OperationId, view: View) -> int:
+        """How many members ``view`` sees admitted by this invite, counted by the acts' bytes.
+
+        Members, not acts: somebody who copies an admission into a chain of theirs spends nothing.
+        """
+        return self._known.admitted_by(self.bits[invite], view)
+
+    # --- members ---------------------------------------------------------------------------------
 
     def members(self) -> dict[MemberId, Role]:
-        """Every standing member with the role that the whole set gives."""
-        roles = {m: self.role(m, self.whole) for m in (*self._entries, *self._acts)}
-        return {member: role for member, role in roles.items() if role is not None}
+        """Every standing member with the role that the whole set gives.
+
+        Who was removed or is suspended is none: no admission of theirs is beyond the cut.
+        """
+        found: dict[MemberId, Role] = {}
+        if self.polity is None:
+            return found
+        polity, whole = self.polity, self.whole
+        cuts = polity.strata.cuts
+        for member, roots in polity.book.roots.items():
+            here = (
+                root for root in roots if polity.root_stands(root) and not any(cuts.covering(root))
+            )
+            role = polity.base_role(member, whole) if any(True for _ in here) else None
+            if role is not None:
+                found[member] = role
+        return found
 
     def flagged(self) -> set[MemberId]:
         """Members admitted beyond an invite's uses, found when islands met.
 
         They stay flagged until somebody who sees all of these admissions gives them a role.
         """
+        if self.polity is None:
+            return set()
+        polity, found = self.polity, set()
+        standing: dict[int, set[MemberId]] = {}
+        for n, given in polity.book.given.items():
+            body = polity.book.entries[n].body
+            if isinstance(body, Admit) and given.member and polity.verdict(n) == ACCEPTED:
+                invite = polity.book.numbers[OperationId(body.invite)]
+                standing.setdefault(invite, set()).add(given.member)
+        for invite, members in standing.items():
+            if len(members) <= polity.book.invites[invite].uses:
+                continue
+            for member in members:
+                acts = polity.role_acts.acts.get(member, ())
+                seen = (
+                    polity.admitted_by(invite, polity.book.entries[act].past) for act, _ in acts
+                )
+                if not any(count >= len(members) for count in seen):
+                    found.add(member)
+        return found
+
+    def standing_devices(self) -> dict[DeviceId, Grant]:
+        """The devices that get epoch keys: their grants stand, and no act ended their chains."""
+        polity = self.polity
+        if polity is None:
+            return {}
+        identities = polity.strata.identities
         return {
-            member
-            for invite, members in self._standing.items()
-            if len(members) > self.invites[invite][0].uses
-            for member in members
-            if not any(
-                self.admissions(invite, act.past) >= len(members)
-                for act in self._acts.get(member, ())
-            )
+            device: grant
+            for device, grant in self.devices.items()
+            if grant.verdict is Verdict.ACCEPTED
+            and not identities.rulings(self.bits[grant.id])
+            and not identities.closings(device)
         }
+
+    # --- the council -----------------------------------------------------------------------------
+
+    @property
+    def council(self) -> Council:
+        """The council's state, and what is proposed at its base."""
+        polity = self._known
+        entries, ledger = polity.book.entries, polity.council
+        base = polity.acts[-1]
+        ballots = ledger.ballots(base)
+        proposals = tuple(
+            Proposal(
+                entries[act].id,
+                entries[act].body.act,  # type: ignore[union-attr]  # only council acts are listed
+                {rank: who for (rank, of), who in ballots.items() if of == act},
+            )
+            for act in ledger.acts.get(base, ())
+        )
+        in_force = ledger.in_force(base)
+        split = in_force if len(in_force) > 1 else []
+        return Council(
+            entries[base].id,
+            polity.newest.seats,
+            polity.newest.rules,
+            proposals,
+            frozenset(entries[act].id for act in split),
+            ledger.forked_keys(base) if split else frozenset(),
+            {member: entries[act].id for member, act in polity.newest.made},
+            tuple(entries[act].id for act in polity.acts),
+        )
+
+    # --- identities and cuts ---------------------------------------------------------------------
+
+    def identities_of(self, member: MemberId) -> tuple[IdentityOf, ...]:
+        """The member's identities, one a root, in the order of learning."""
+        polity = self._known
+        book, entries = polity.book, polity.book.entries
+        found = []
+        for root in book.roots.get(member, ()):
+            chain = polity.strata.identities.chain(root)
+            now = chain.newest
+            devices = {
+                book.given[n].device: (entries[n].id, limit) for n, limit in now.devices.items()
+            }
+            found.append(
+                IdentityOf(
+                    entries[root].id,
+                    entries[now.base].id,
+                    devices,
+                    tuple(MemberId(guardian) for guardian in now.guardians),
+                    now.threshold,
+                    now.recovery,
+                    tuple(sorted(entries[n].id for n in chain.frozen)),
+                )
+            )
+        return tuple(found)
+
+    @property
+    def identities(self) -> dict[MemberId, IdentityOf]:
+        """The identity of every member: of the newest root that stands, else of the newest."""
+        polity = self._known
+        found = {}
+        for member, roots in polity.book.roots.items():
+            ranked = max(roots, key=lambda root: (polity.root_stands(root), root))
+            found[member] = self.identities_of(member)[roots.index(ranked)]
+        return found
+
+    @property
+    def cuts(self) -> tuple[StandingCut, ...]:
+        """Every standing act that ends chains, in the order of learning."""
+        polity = self._known
+        found = []
+        for cut in polity.strata.identities.cuts.all():
+            entry = polity.book.entries[cut.act]
+            kind, until = _word(entry.body, whole=cut.whole)
+            found.append((cut.act, StandingCut(entry.id, cut.member, kind, until)))
+        return tuple(cut for _, cut in sorted(found, key=lambda one: one[0]))
+
+    def causes(self, operation: OperationId) -> tuple[OperationId, ...]:
+        """The log-0 operations that an operation's verdict rests on: cuts, siblings, grants."""
+        polity = self._known
+        n = self.bits.get(operation, NOWHERE)
+        if n == NOWHERE:
+            return ()
+        return tuple(polity.book.entries[cause].id for cause in polity.causes(n))
+
+
+def _word(
+    body: object, *, whole: bool
+) -> tuple[Literal["removal", "suspension", "dismissal", "branch", "revocation", "recovery"], int]:
+    match body:
+        case Removal(until_ms=until):
+            return ("suspension" if until else "removal"), until
+        case Revocation():
+            return "revocation", 0
+        case Recover():
+            return "recovery", 0
+        case _:
+            return ("dismissal" if whole else "branch"), 0
 
 
 def _rank(grant: Grant) -> tuple[bool, bytes]:

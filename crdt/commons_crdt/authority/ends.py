@@ -1,0 +1,108 @@
+"""Where chains effectively end, as a node shows it to peers; told again when it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from commons_crdt.authority.book import Book
+from commons_crdt.authority.cuts import Ruling
+from commons_crdt.authority.endings import Position
+from commons_crdt.authority.flips import Anchor, Chain, End
+from commons_crdt.authority.records import Records
+from commons_crdt.authority.strata import Polity
+from commons_crdt.ids import DeviceId, OperationId
+
+_GOES_ON = End()
+
+
+@dataclass(slots=True)
+class Ends:
+    """The ends that were told last."""
+
+    book: Book
+    records: Records
+    _told: dict[Chain, End] = field(default_factory=dict)
+
+    def changed(self, polity: Polity) -> frozenset[Chain]:
+        """The chains that end elsewhere than when this was last asked."""
+        now: dict[Chain, End] = {}
+        for device in self._touched(polity):
+            for log in (0, 1):
+                end = self.end(polity, (device, log))
+                if end != _GOES_ON:
+                    now[device, log] = end
+        before, self._told = self._told, now
+        chains = before.keys() | now.keys()
+        return frozenset(c for c in chains if before.get(c) != now.get(c))
+
+    def _touched(self, polity: Polity) -> set[DeviceId]:
+        found = set(self.records.forks) | set(self.book.doubled) | set(polity.ground.proofs)
+        found |= set(self.book.closings)
+        if polity.strata.identities.cuts.all():
+            rulings = polity.strata.identities.rulings
+            found |= {given.device for n, given in self.book.given.items() if rulings(n)}
+        return found
+
+    def end(self, polity: Polity, chain: Chain) -> End:
+        """Where a chain ends."""
+        device, log = chain
+        rulings = {
+            ruling
+            for grant in self.book.grants.get(device, ())
+            for ruling in polity.strata.identities.rulings(grant)
+        }
+        return self._of_1(polity, device, rulings) if log else self._of_0(polity, device, rulings)
+
+    def _of_0(self, polity: Polity, device: DeviceId, rulings: set[Ruling]) -> End:
+        identities, entries = polity.strata.identities, self.book.entries
+        closings = identities.closings(device)
+        fork = polity.ground.fork(device)
+        if not rulings and not closings and fork is None:
+            return _GOES_ON
+        top, beyond = None, ""
+        for n in self.book.lines.get(device, ()):
+            place = identities.place(n)
+            if not place:
+                top = n if top is None or entries[n].seq > entries[top].seq else top
+            elif not beyond or place == "fork":
+                beyond = place
+        why = beyond or ("fork" if fork is not None else "cut" if rulings else "closed")
+        if top is None:
+            return End(0, None, why)
+        return End(entries[top].seq, entries[top].id, why)
+
+    def _of_1(self, polity: Polity, device: DeviceId, rulings: set[Ruling]) -> End:
+        fork = self.records.forks.get(device)
+        named = [r.record for r in rulings if r.names and fork and self._seq(device, r) >= fork]
+        ends = [(self._seq(device, r), r.record, "cut") for r in rulings]
+        ends += [(record.seq, record, "closed") for record in polity.record_closings(device)]
+        if fork is not None and (not named or len(named) < len(ends)):
+            ends.append((fork - 1, Position(0, bytes(32)), "fork"))
+        if not ends:
+            return _GOES_ON
+        seq, position, why = min(ends, key=lambda one: (one[0], one[2]))
+        if len(named) > 1 and seq == min(record.seq for record in named):
+            return self._common(device, named)
+        known = OperationId(position.id) if position.seq == seq and seq else None
+        return End(seq, known, why)
+
+    def _seq(self, device: DeviceId, ruling: Ruling) -> int:
+        record = ruling.record
+        answer = self.records.answers.get(Anchor(device, record.seq, OperationId(record.id)))
+        return 0 if answer == () else record.seq
+
+    def _common(self, device: DeviceId, named: list[Position]) -> End:
+        """The longest common prefix of branches that several cuts name."""
+        lines: list[dict[int, OperationId]] = []
+        for record in named:
+            ids = self.records.answers.get(Anchor(device, record.seq, OperationId(record.id)))
+            if ids:
+                first = record.seq - len(ids) + 1
+                lines.append({first + i: ident for i, ident in enumerate(ids)})
+        if not lines:
+            lowest = min(named)
+            return End(lowest.seq, OperationId(lowest.id), "cut")
+        seq, last = min(lines[0]) - 1, None
+        while all(seq + 1 in line for line in lines) and len({li[seq + 1] for li in lines}) == 1:
+            seq, last = seq + 1, lines[0][seq + 1]
+        return End(seq, last, "cut")
