@@ -26,6 +26,7 @@ from tests.authority.village import (
     NOTE,
     NOTICE,
     PEOPLE,
+    RULES,
     Island,
     Person,
     Village,
@@ -179,7 +180,9 @@ class Dice:
         if self.dice.random() < 0.4:
             island.write(device, "council.party.1", b"later", **how)
         elif self.dice.random() < 0.5:
-            island.write(device, "membership.role.1", b"garbage", **how)
+            kinds = [k.name for k in RULES[1].kinds.values() if k.log == 0]
+            kinds.remove("council.genesis.1")
+            island.write(device, self.dice.choice(kinds), b"garbage", **how)
         else:
             island.write(device, NOTE, Number(1), log=0, **how)
 
@@ -359,16 +362,14 @@ class Dice:
         who = self.dice.choice([DAN, ERIN, EVE, BOB])
         island = self.at(who)
         by = self.device(who, island)
+        if self.dice.random() < 0.1 and self.granted(island, who.node):
+            by = who.node
         limit = (Limit((NOTE,), 1, self.village.now_ms + DAY_MS),)
         island.add_device(
             who,
             self.new_device(who),
             self.identity_base(island, who),
-            by=by
-            if self.dice.random() < 0.9
-            else who.node
-            if self.granted(island, who.node)
-            else by,
+            by=by,
             limit=limit if self.dice.random() < 0.25 else (),
             **self.how(island, by),
         )

@@ -96,7 +96,7 @@ class World:
                 old, new = self.council.state(before), self.council.state(act)
                 assert old is not None
                 assert new is not None
-                kept = {d.member for d in content.dismissals if d.role < 5} | new.members
+                kept = {d.member for d in content.dismissals} | new.members
                 found += [(act, Silent(m)) for m in sorted(old.members) if m not in kept]
         return found
 
@@ -157,12 +157,11 @@ class World:
     # --- (C) -------------------------------------------------------------------------------------
 
     def is_c(self, x: Id) -> bool:
-        """x is of a kind of (C), by a device that a person holds."""
+        """x is a well-formed act of (C), by a device that a person holds."""
         body = self.archive.body(x)
-        kind = isinstance(body, C_KINDS) or (
-            isinstance(body, Pick) and isinstance(body.warrant, Own)
-        )
-        return kind and not self.archive.unattended(x)
+        pick = isinstance(body, Pick) and isinstance(body.warrant, Own)
+        of_c = isinstance(body, C_KINDS) or pick
+        return of_c and self.listed(x) and not self.archive.unattended(x)
 
     def stands_in_c(self, x: Id) -> bool:
         return self.verdict_in_c(x) == Judgement(Verdict.ACCEPTED)
@@ -180,25 +179,10 @@ class World:
         grant = self.granted_in_b(x)
         if grant is not None:
             return grant
-        if not self.listed(x):
-            return Judgement(Verdict.REJECTED, self.unlisted(x))
         if self.archive.limit(x) is not None:
             return Judgement(Verdict.REJECTED, "limit")
-        reason = self.rule_in_c(x)
+        reason = self.role_in_c(x) or self.rule_in_c(x)
         return Judgement(Verdict.REJECTED, reason) if reason else Judgement(Verdict.ACCEPTED)
-
-    def unlisted(self, x: Id) -> str:
-        """Why x is not ``listed``, in the order of the verdict."""
-        op = self.archive.ops[x]
-        rules = self.archive.rules.get(self.version(x))
-        kind = rules.kinds.get(op.header.kind) if rules else None
-        if kind is None:
-            return "kind"
-        if kind.log != op.header.log:
-            return "log"
-        if op.header.parts:
-            return "part"
-        return "oversize" if op.header.body_length > kind.max_body else "malformed"
 
     def granted_in_b(self, x: Id) -> Judgement | None:
         """Why the device does not stand in B, None if it does."""
@@ -214,31 +198,39 @@ class World:
             Verdict.CONTESTED if frozen or status == "fork" else Verdict.REJECTED, "grant"
         )
 
+    def acts_as_coordinator(self, x: Id) -> bool:
+        """x's author is a coordinator in its view, and no council's demotion lowers it."""
+        author = self.archive.member(x)
+        state = self.state_in(self.archive.view(x))
+        return author in state.members and not self.lowered(x, self.demotions_a(), ())
+
+    def role_in_c(self, x: Id) -> str:
+        """Revocations may be by anybody, of what is their own; the rest is by coordinators."""
+        revokes = isinstance(self.archive.body(x), Revocation)
+        return "" if revokes or self.acts_as_coordinator(x) else "role"
+
     def rule_in_c(self, x: Id) -> str:
         archive, body = self.archive, self.archive.body(x)
         view = archive.view(x)
-        author = archive.member(x)
-        state = self.state_in(view)
-        target = None
+        subject: bytes | None
         if isinstance(body, Revocation):
             target = Id(body.target)
-            known = target in view and isinstance(archive.body(target), NodeGrant | Invite)
-            subject = archive.member(target) if known else None
+            if target not in view or not isinstance(archive.body(target), NodeGrant | Invite):
+                return "target" if self.acts_as_coordinator(x) else "role"
+            subject = archive.member(target)
+            if subject is not None and subject == archive.member(x):
+                return signatures.named(archive, x, subject)
+            if not self.acts_as_coordinator(x):
+                return "role"
         else:
-            subject = MemberId(body.member)
-        own = target is not None and subject == author
-        coordinator = author in state.members and not self.lowered(x, self.demotions_a(), ())
-        if not own and not coordinator:
-            return "role"
-        if target is not None and subject is None:
-            return "target"
-        if not own:
-            assert subject is not None
-            if not self.known(subject, view):
-                return "subject"
-            made = self.state.made_by(subject)
-            if subject in state.members or (made is not None and not archive.before(x, made)):
-                return "subject"
+            subject = body.member
+        if subject is None or not self.known(subject, view):
+            return "subject"
+        made = self.state.made_by(MemberId(subject))
+        if subject in self.state_in(view).members or (
+            made is not None and not archive.before(x, made)
+        ):
+            return "subject"
         return signatures.named(archive, x, subject)
 
     def known(self, member: bytes, view: frozenset[Id]) -> bool:
@@ -375,7 +367,7 @@ class World:
         if root == self.archive.genesis:
             return ""
         if not self.listed(root):
-            return self.unlisted(root)
+            return "malformed"
         if isinstance(self.archive.body(root), Admit):
             return self._admit(root)
         return self._readmit(root)

@@ -32,8 +32,6 @@ from commons_crdt.verdict import Judgement, Verdict
 
 ACCEPTED = Judgement(Verdict.ACCEPTED)
 COUNCIL = (CouncilAct, Promise, Ballot, Endorse)
-LOWEST: dict[type, Role] = {Invite: Role.MEMBER, Epoch: Role.COORDINATOR}
-"""Kinds of (D) that need more than a newcomer."""
 
 
 def rejected(reason: str) -> Judgement:
@@ -65,7 +63,10 @@ def _verdict(world: World, x: Id) -> Judgement:
     if by_content(world, x):
         return content(world, x)
     if world.is_c(x):
-        return world.verdict_in_c(x)
+        said = world.verdict_in_c(x)
+        if said == ACCEPTED and isinstance(archive.body(x), Pick):
+            return ACCEPTED if names_a_first(world, x) else rejected("base")
+        return said
     status = world.chains.status(x, [*world.cuts_a(), *world.cuts_c(), *world.recoveries(x, "B'")])
     if status == "pending":
         return Judgement(Verdict.PENDING, "cut")
@@ -79,6 +80,8 @@ def _verdict(world: World, x: Id) -> Judgement:
 
 def by_content(world: World, x: Id) -> bool:
     body = world.archive.body(x)
+    if not world.listed(x):
+        return False
     if isinstance(body, (*COUNCIL, Admit, Readmit, GuardianEndorsement, ForkProof)):
         return True
     return isinstance(body, Recover | SetGuardians | Pick) and not isinstance(body.warrant, Own)
@@ -87,8 +90,6 @@ def by_content(world: World, x: Id) -> bool:
 def content(world: World, x: Id) -> Judgement:
     """The verdict of what counts by its bytes."""
     archive, body = world.archive, world.archive.body(x)
-    if not world.listed(x):
-        return rejected(world.unlisted(x))
     if isinstance(body, COUNCIL):
         return council_verdict(world, x)
     if isinstance(body, Admit | Readmit):
@@ -142,8 +143,8 @@ def permitted(world: World, x: Id) -> Judgement:
     if limit is not None and not within(limit, archive, x):
         return rejected("limit")
     role = world.role(x)
-    lowest = LOWEST.get(type(archive.body(x)), Role.NEWCOMER) if kind.log == 0 else kind.role
-    if role is None or role < lowest or not may_be(kind, archive, x):
+    fits = kind.unattended in (None, archive.unattended(x))
+    if role is None or role < kind.role or not fits:
         return rejected("role")
     if any(part.length > kind.parts.get(part.name, 0) for part in op.header.parts):
         return rejected("part")
@@ -171,13 +172,6 @@ def within(limit: Any, archive: Archive, x: Id) -> bool:
         and header.seq <= limit.operations
         and header.time_ms <= limit.until_ms
     )
-
-
-def may_be(kind: Kind, archive: Archive, x: Id) -> bool:
-    """Written by a person's device or by a node's, as the kind asks."""
-    if kind.log == 0:
-        return isinstance(archive.body(x), Close) or not archive.unattended(x)
-    return kind.unattended == archive.unattended(x)
 
 
 def own_rule(world: World, x: Id) -> Judgement:
@@ -222,9 +216,18 @@ def identity_verdict(world: World, x: Id) -> Judgement:
         return rejected("base")
     if identity.warrant(world, at, x, "B'") is None:
         return rejected("warrant")
-    if isinstance(body, Pick) and body.act in identity.contenders(world, at, "B'"):
+    if isinstance(body, Pick) and names_a_first(world, x):
         return ACCEPTED
     return rejected("base")
+
+
+def names_a_first(world: World, pick: Id) -> bool:
+    """A pick names one of the acts between which there is a choice."""
+    archive, body = world.archive, world.archive.body(pick)
+    base = Id(body.base)
+    root = archive.root_of(base) if base in archive.past(pick) and archive.is_base(base) else None
+    at = world.chain_of(root, "B'").at(base) if root is not None else None
+    return at is not None and body.act in identity.contenders(world, at, "B'")
 
 
 # --- log 1 -------------------------------------------------------------------------------------
