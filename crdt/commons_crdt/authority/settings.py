@@ -1,4 +1,4 @@
-"""What a constitution may set, with defaults: budgets and the community's time zone.
+"""What a constitution may set, with defaults: budgets, time zone, rhythms of epochs and seals.
 
 Every number is an integer; text settings are short names. Unknown settings are ignored, so that
 a later rules version can read more of an old genesis than its own version did.
@@ -20,15 +20,25 @@ _DEFAULT_RATES: dict[Role, Rate] = {
     Role.COORDINATOR: Rate(400_000, 20_000),
 }
 _NODE_RATE = Rate(5_000, 1_000)
+_EPOCH_DAYS = 90
+_SEAL_DAYS = 7
+_SEAL_OPERATIONS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Constitution:
-    """The settings in force: rates per role and for nodes, and an IANA time zone."""
+    """The settings in force: rates per role and for nodes, and an IANA time zone.
+
+    ``epoch_days``: how long an epoch key is used. A seal is due ``seal_days`` after the last one,
+    or when ``seal_operations`` are not settled.
+    """
 
     rates: dict[Role, Rate]
     node_rate: Rate
     timezone: str
+    epoch_days: int
+    seal_days: int
+    seal_operations: int
 
     @classmethod
     def of(cls, settings: Iterable[tuple[str, int | str]]) -> Constitution:
@@ -43,9 +53,16 @@ class Constitution:
                 hourly if isinstance(hourly, int) and hourly > 0 else default.per_hour,
             )
 
+        def number(name: str, default: int) -> int:
+            found = table.get(name)
+            return found if isinstance(found, int) and found > 0 else default
+
         zone = table.get("timezone")
         return cls(
             {role: rate(role.word, default) for role, default in _DEFAULT_RATES.items()},
             rate("node", _NODE_RATE),
             zone if isinstance(zone, str) else "UTC",
+            number("epoch.days", _EPOCH_DAYS),
+            number("seal.days", _SEAL_DAYS),
+            number("seal.operations", _SEAL_OPERATIONS),
         )
