@@ -9,11 +9,16 @@ from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
 from commons_node import verbs
-from commons_node.domains import lending, membership, resources
+from commons_node.domains import identity, lending, membership, resources
 from commons_node.domains.domain import Domain
 from commons_node.registry import Registry, merge
 
-DOMAINS: tuple[Domain, ...] = (membership.DOMAIN, resources.DOMAIN, lending.DOMAIN)
+DOMAINS: tuple[Domain, ...] = (
+    membership.DOMAIN,
+    identity.DOMAIN,
+    resources.DOMAIN,
+    lending.DOMAIN,
+)
 
 RULES = Rules.of(1, [*CORE, *(kind for domain in DOMAINS for kind in domain.kinds)])
 """Rules version 1: every kind that its communities know."""

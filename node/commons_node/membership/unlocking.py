@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
+from commons_crdt.roles import Role
 from commons_node.community import find
+from commons_node.membership.rotation import rotate_if_due
 from commons_node.membership.settling import device_of, settle
 from commons_node.registry import Request
 
@@ -34,6 +36,9 @@ async def unlock(
     community = daemon.communities[(await daemon.store.members())[member]]
     if community.realm.own_credential is None:
         await settle(daemon, community.realm, member, device_of(unlocked), None)
+    known = community.realm.judge.authority.members()
+    if known.get(member) is Role.COORDINATOR and daemon.may_sign(community.realm.realm):
+        await rotate_if_due(daemon, community, await community.actor(unlocked))
     session = request.session or daemon.sessions.new()
     seconds = session.unlock(unlocked, idle_s)
     until = datetime.now(UTC) + timedelta(seconds=seconds)

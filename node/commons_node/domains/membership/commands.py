@@ -14,6 +14,7 @@ from commons_crdt.authority.kinds import ROLE
 from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.roles import Role
 from commons_node.community import written
+from commons_node.domains.sanctions.taking import demote, subject_of
 from commons_node.membership import unlocking
 from commons_node.membership.founding import found
 from commons_node.registry import (
@@ -118,7 +119,7 @@ async def list_members(request: Request[Daemon], _args: Nothing) -> Reading:
     authority = community.realm.judge.authority
     flagged = authority.flagged()
     devices: dict[MemberId, int] = {}
-    for grant in authority.devices.values():
+    for grant in authority.standing_devices().values():
         if not grant.unattended:
             devices[grant.member] = devices.get(grant.member, 0) + 1
     rows = [
@@ -147,12 +148,16 @@ async def set_role(request: Request[Daemon], args: SetRole) -> Mapping[str, obje
     """Give a member another role."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
-    actor.needs(Role.COORDINATOR)
-    member = await community.member(args.who)
-    body = RoleAct(member, int(Role[args.role.upper()]))
-    (result,) = await community.write(
-        actor, Draft.fact(ROLE, body, log=0, document=DocumentId(member))
-    )
+    member = await subject_of(community, actor, args.who)
+    role = Role[args.role.upper()]
+    authority = community.realm.judge.authority
+    if role < (authority.role(member, authority.whole) or role):
+        result = await demote(request.node, community, actor, member, role)
+    else:
+        body = RoleAct(member, int(role))
+        (result,) = await community.write(
+            actor, Draft.fact(ROLE, body, log=0, document=DocumentId(member))
+        )
     name = (await community.names())[member]
     return {**written(result), "member": member.hex(), "name": name, "role": args.role}
 

@@ -1,0 +1,145 @@
+"""What the council has decided, what is on its table, and what whoever asks can do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+from commons_crdt.authority.ballots import open_at
+from commons_crdt.authority.council import Council as Ledger
+from commons_crdt.authority.council import State, dismissals_of
+from commons_crdt.authority.council_facts import (
+    Coordinators,
+    CouncilAct,
+    CouncilContent,
+    Dismissal,
+    Lift,
+    Members,
+    RulesVersion,
+    Seal,
+    Settings,
+)
+from commons_crdt.ids import DeviceId, MemberId, OperationId
+from commons_crdt.roles import Role
+from commons_node.community import Community
+
+_SHORT = 12
+_BRANCH = 5
+
+
+async def council_rows(community: Community, device: DeviceId | None) -> dict[str, object]:
+    """The council as JSON; ``device``: whose next steps are named."""
+    now = community.realm.judge.authority.council
+    council, base = ledger(community)
+    state = council.states[base]
+    names = await community.names()
+    table = [
+        {
+            "operation": one.operation.hex(),
+            "act": one.act.hex() if one.act else None,
+            "what": _what(state, one.act, community, names),
+            "by": _name(state, one.by, names),
+            "said": len(one.said),
+            "needed": one.needed,
+            "yours": one.answerable,
+            "next": f"commons-node community endorse {one.operation.hex()[:_SHORT]}"
+            if one.answerable
+            else "",
+        }
+        for one in open_at(council, base, device)
+    ]
+    acts = [
+        {
+            "operation": act.hex(),
+            "what": describe(
+                council.states[council.book.numbers[before]], content_of(community, act), names
+            ),
+        }
+        for before, act in pairwise(now.chain)
+    ]
+    return {
+        "base": now.base.hex(),
+        "coordinators": [names.get(m, m.hex()[:8]) for m, _ in state.seats],
+        "rules": state.rules,
+        "settings": dict(state.settings),
+        "split": _split(community, names),
+        "acts": acts,
+        "table": table,
+    }
+
+
+def ledger(community: Community) -> tuple[Ledger, int]:
+    """The messages of all councils of a community, and the number of the act in force last."""
+    polity = community.realm.judge.authority.polity
+    if polity is None:
+        raise LookupError(community.id)
+    return polity.council, polity.acts[-1]
+
+
+def content_of(community: Community, act: OperationId) -> CouncilContent:
+    """The content of a council act that is in the book."""
+    book = ledger(community)[0].book
+    body = book.entries[book.numbers[act]].body
+    if not isinstance(body, CouncilAct):
+        raise TypeError(act)
+    return body.act
+
+
+def _split(community: Community, names: Mapping[MemberId, str]) -> list[dict[str, object]]:
+    """The acts that are in force side by side, and whose keys endorsed both; usually nothing."""
+    now = community.realm.judge.authority.council
+    council, base = ledger(community)
+    state = council.states[base]
+    return [
+        {
+            "operation": act.hex(),
+            "what": describe(state, content_of(community, act), names),
+            "endorsed_twice_by": [_name(state, key, names) for key in sorted(now.forked)],
+        }
+        for act in sorted(now.split)
+    ]
+
+
+def _what(
+    state: State, act: OperationId | None, community: Community, names: Mapping[MemberId, str]
+) -> str:
+    if act is None:
+        return "asks for your promise to lead a ballot"
+    return describe(state, content_of(community, act), names)
+
+
+def _name(state: State, device: DeviceId, names: Mapping[MemberId, str]) -> str:
+    member = next((m for m, d in state.seats if d == device), None)
+    return names.get(member, member.hex()[:8]) if member else device.hex()[:8]
+
+
+def describe(before: State, content: CouncilContent, names: Mapping[MemberId, str]) -> str:
+    """An act in a sentence."""
+
+    def name(member: bytes) -> str:
+        return names.get(MemberId(member), member.hex()[:8])
+
+    match content:
+        case Coordinators(seats=seats):
+            old, new = dict(before.seats), dict(seats)
+            come = [f"{name(m)} becomes coordinator" for m in new if MemberId(m) not in old]
+            fate = [_fate(d, name(d.member)) for d in dismissals_of(before, content)]
+            return "; ".join([*come, *fate]) or "the coordinators stay, in another order"
+        case Members(dismissals=dismissals):
+            return "; ".join(_fate(d, name(d.member)) for d in dismissals)
+        case Settings(settings=settings):
+            return "; ".join(f"{key} = {value}" for key, value in settings)
+        case RulesVersion(version=version):
+            return f"rules version {version}"
+        case Lift(cut=cut):
+            return f"lifts {cut.hex()[:_SHORT]}"
+        case Seal(tips=tips):
+            return f"seals {len(tips)} chains"
+
+
+def _fate(dismissal: Dismissal, name: str) -> str:
+    if dismissal.role == _BRANCH:
+        return f"one branch of {name}'s forked device is told"
+    if dismissal.role:
+        return f"{name} is a {Role(dismissal.role).word} from now on"
+    return f"{name} is removed"

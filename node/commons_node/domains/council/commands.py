@@ -1,0 +1,211 @@
+"""The verbs of a council: propose, endorse, look; and of coordinators: remove, suspend, revoke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import msgspec
+
+from commons_crdt.author import Draft
+from commons_crdt.authority.ballots import Waiting, answer, propose
+from commons_crdt.authority.council_facts import (
+    Ballot,
+    CouncilAct,
+    CouncilContent,
+    Endorse,
+    Promise,
+)
+from commons_crdt.authority.kinds_council import ACT, BALLOT, ENDORSE, PROMISE
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import OperationId
+from commons_crdt.roles import Role
+from commons_node.community import Actor, Community, written
+from commons_node.domains.council import proposing
+from commons_node.domains.council.acts import council_rows, ledger
+from commons_node.domains.sanctions.finding import find_operation
+from commons_node.membership.rotation import rotate_if_due
+from commons_node.registry import (
+    Column,
+    Command,
+    Complete,
+    Reading,
+    Registry,
+    Request,
+    Table,
+    View,
+    argument,
+    option,
+)
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+_MEMBERS = Complete("member.list", "members", "name")
+_KINDS = {
+    CouncilAct: ACT,
+    Promise: PROMISE,
+    Ballot: BALLOT,
+    Endorse: ENDORSE,
+}
+Fate = Literal["removed", "newcomer", "member", "steward", "host"]
+
+
+class NoKey(CommonsError):
+    """This device is not one that the council listed."""
+
+    code: ClassVar[str] = "not_permitted"
+    hint: ClassVar[str] = "commons-node community acts"
+    status = "locked"
+
+
+class Split(CommonsError):
+    """The community is split: two acts are in force on one base. People have to decide."""
+
+    code: ClassVar[str] = "split"
+    hint: ClassVar[str] = "commons-node community acts"
+
+
+class NotOpen(CommonsError):
+    """There is nothing of yours to answer there: it is decided, or you answered a later ballot."""
+
+    code: ClassVar[str] = "state"
+    hint: ClassVar[str] = "commons-node community acts"
+
+
+class Propose(msgspec.Struct):
+    """Arguments of ``community propose``."""
+
+    what: Annotated[
+        Literal["coordinators", "members", "constitution", "rules", "lift"],
+        argument("what the council is to decide about"),
+    ]
+    add: Annotated[list[str], option("who becomes a coordinator", complete=_MEMBERS)] = (
+        msgspec.field(default_factory=list)
+    )
+    drop: Annotated[
+        list[str], option("who is coordinator no more, or (members) who is to go",
+                          complete=_MEMBERS)
+    ] = msgspec.field(default_factory=list)  # fmt: skip
+    keep: Annotated[Fate, option("what a dropped coordinator is from then on")] = "member"
+    settings: Annotated[list[str], option("a setting, NAME=VALUE")] = msgspec.field(
+        default_factory=list, name="set"
+    )
+    version: Annotated[int | None, option("the rules version")] = None
+    cut: Annotated[str | None, option("the act that is to be lifted")] = None
+
+
+async def run_propose(request: Request[Daemon], args: Propose) -> Mapping[str, object]:
+    """Put something to the council, or the next step of that."""
+    community, actor = await _coordinator(request)
+    council, base = ledger(community)
+    content = await _content(request, community, args)
+    try:
+        step = propose(council, base, actor.device, content)
+    except ValueError:
+        raise NoKey from None
+    if isinstance(step, Waiting):
+        return {"state": "waiting", "more": step.more}
+    return await _write(request, community, actor, step.body, step.refs)
+
+
+async def _content(request: Request[Daemon], community: Community, args: Propose) -> CouncilContent:
+    council, base = ledger(community)
+    state = council.states[base]
+    role = None if args.keep == "removed" else Role[args.keep.upper()]
+    match args.what:
+        case "coordinators":
+            return await proposing.coordinators(community, state, args.add, args.drop, role)
+        case "members":
+            return await proposing.removal(community, args.drop)
+        case "constitution":
+            return proposing.constitution(args.settings)
+        case "rules":
+            return proposing.rules(args.version, [request.node.rules.version])
+        case "lift":
+            return await proposing.lift(community, args.cut)
+
+
+class EndorseOne(msgspec.Struct):
+    """Arguments of ``community endorse``."""
+
+    operation: Annotated[
+        str, argument("what is on the table, by its id",
+                      complete=Complete("community.acts", "table", "operation"))
+    ]  # fmt: skip
+
+
+async def run_endorse(request: Request[Daemon], args: EndorseOne) -> Mapping[str, object]:
+    """Endorse an act of the council, or promise its ballot."""
+    community, actor = await _coordinator(request)
+    operation = await find_operation(community, args.operation)
+    step = answer(*ledger(community), actor.device, operation)
+    if step is None:
+        raise NotOpen
+    return await _write(request, community, actor, step.body, step.refs)
+
+
+async def _coordinator(request: Request[Daemon]) -> tuple[Community, Actor]:
+    """Who acts, on a council that is not split."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    actor.needs(Role.COORDINATOR)
+    if community.realm.judge.authority.council.split:
+        raise Split
+    return community, actor
+
+
+async def _write(
+    request: Request[Daemon],
+    community: Community,
+    actor: Actor,
+    body: CouncilAct | Promise | Ballot | Endorse,
+    refs: tuple[OperationId, ...],
+) -> Mapping[str, object]:
+    authority = community.realm.judge.authority
+    before = authority.council.base
+    (result,) = await community.write(actor, Draft.fact(_KINDS[type(body)], body, log=0, refs=refs))
+    after = authority.council.base
+    if after == before:
+        state = "asked" if isinstance(body, Promise) else "open"
+        return {**written(result), "state": state}
+    await rotate_if_due(request.node, community, actor)
+    return {**written(result), "state": "in_force",
+            "act": after.hex()}  # fmt: skip
+
+
+class Nothing(msgspec.Struct):
+    """No arguments."""
+
+
+async def show_acts(request: Request[Daemon], _args: Nothing) -> Reading:
+    """What the council decided, and what is on its table."""
+    community = await request.node.community(request)
+    device = None
+    if request.session is not None and request.session.members():
+        device = (await request.node.actor(request, community)).device
+    return await community.reading(await council_rows(community, device))
+
+
+VERBS = Registry(
+    commands=(
+        Command("community.propose", "Put something to the council.", Propose, run_propose,
+                says=("It is in force: {act:id}.",
+                      "Others have to promise first: {more} more. Then propose it again.",
+                      "It is on the table: {operation:id}. Others see it in community acts."),
+                member=True),
+        Command("community.endorse", "Endorse what is on the council's table.", EndorseOne,
+                run_endorse, says=("It is in force: {act:id}.", "Endorsed."),
+                asks="Endorse {operation}? It cannot be taken back.", member=True),
+    ),
+    views=(
+        View("community.acts", "What the council decided, and what is on its table.", Nothing,
+             show_acts, says="Coordinators: {coordinators}. Rules version {rules}.",
+             table=Table("table", (Column("what", "On the table"), Column("by", "By"),
+                                   Column("said", "Said", "number"),
+                                   Column("needed", "Needed", "number"),
+                                   Column("next", "Next"), Column("operation", "Id", "id")),
+                         "Nothing is on the table.")),
+    ),
+    nouns={"community": "the community as a whole"},
+)  # fmt: skip

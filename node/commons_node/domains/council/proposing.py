@@ -1,0 +1,127 @@
+"""What can be proposed to a council: a member's words turned into the content of an act."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+from commons_crdt.authority.council import State
+from commons_crdt.authority.council_facts import (
+    Coordinators,
+    Dismissal,
+    Lift,
+    Members,
+    RulesVersion,
+    Settings,
+)
+from commons_crdt.authority.facts import Setting
+from commons_crdt.errors import CommonsError, Refused
+from commons_crdt.ids import DeviceId, MemberId
+from commons_crdt.kinds import decode_fact, encode_fact
+from commons_crdt.roles import Role
+from commons_node.community import Community
+from commons_node.domains.sanctions.endings import devices_of, endings
+from commons_node.domains.sanctions.finding import find_operation
+
+_REMOVED = 0
+
+
+class BadProposal(CommonsError):
+    """{why}"""
+
+    code: ClassVar[str] = "terms"
+    hint: ClassVar[str] = "commons-node community propose --help"
+    status = "usage"
+
+
+async def coordinators(
+    community: Community,
+    state: State,
+    add: Sequence[str],
+    drop: Sequence[str],
+    role: Role | None,
+) -> Coordinators:
+    """The list with these in and those out; who is out keeps ``role`` (None: is removed)."""
+    seats = list(state.seats)
+    dismissals: list[Dismissal] = []
+    for name in drop:
+        member = await community.member(name)
+        if member not in {seat for seat, _ in seats}:
+            raise BadProposal(why=f"{name} is no coordinator.")
+        seats = [seat for seat in seats if seat[0] != member]
+        dismissals.append(await _dismissal(community, member, role))
+    for name in add:
+        member = await community.member(name)
+        if member in {seat for seat, _ in seats}:
+            raise BadProposal(why=f"{name} is a coordinator already.")
+        seats.append((member, _key_of(community, member, name)))
+    if not seats:
+        raise BadProposal(why="Somebody must remain: name who comes after.")
+    if not add and not drop:
+        raise BadProposal(why="Say who is to come or to go, with --add or --drop.")
+    return Coordinators(tuple(seats), tuple(dismissals))
+
+
+def _key_of(community: Community, member: MemberId, name: str) -> DeviceId:
+    """The device that will endorse: the first unlimited one of the member."""
+    for identity in community.realm.judge.authority.identities_of(member):
+        for device, (_, limit) in identity.devices.items():
+            if limit is None:
+                return device
+    raise BadProposal(why=f"{name} has no device that could endorse.")
+
+
+async def removal(community: Community, names: Sequence[str]) -> Members:
+    """The council ends these members' chains, coordinators' too."""
+    if not names:
+        raise BadProposal(why="Say who is to go, with --drop.")
+    members = [await community.member(name) for name in names]
+    return Members(tuple([await _dismissal(community, member, None) for member in members]))
+
+
+async def _dismissal(community: Community, member: MemberId, role: Role | None) -> Dismissal:
+    ends = await endings(community, devices_of(community, member))
+    return Dismissal(member, _REMOVED if role is None else int(role), ends)
+
+
+def constitution(pairs: Sequence[str]) -> Settings:
+    """Settings from ``name=value``: whole numbers, otherwise short words."""
+    table: dict[str, int | str] = {}
+    for pair in pairs:
+        name, found, value = pair.partition("=")
+        if not found or not name.strip() or not value.strip():
+            raise BadProposal(why=f"{pair!r} is not of the form NAME=VALUE.")
+        value = value.strip()
+        table[name.strip()] = int(value) if value.lstrip("-").isdecimal() else value
+    if not table:
+        raise BadProposal(why="Say what is to change, with --set NAME=VALUE.")
+    settings: tuple[Setting, ...] = tuple(sorted(table.items()))
+    return _checked(Settings(settings))
+
+
+def rules(version: int | None, known: Sequence[int]) -> RulesVersion:
+    """Another rules version, which this program must know."""
+    if version is None or version not in known:
+        listed = ", ".join(map(str, known))
+        raise BadProposal(why=f"Say a rules version that this program has: {listed}.")
+    return RulesVersion(version)
+
+
+async def lift(community: Community, cut: str | None) -> Lift:
+    """A cut that is to be as if it had not been written."""
+    if cut is None:
+        raise BadProposal(why="Say which act is to be lifted, with --cut.")
+    ident = await find_operation(community, cut)
+    if ident not in {one.id for one in community.realm.judge.authority.cuts}:
+        raise BadProposal(why=f"{cut} is no act that takes something away and is in force.")
+    return Lift(ident)
+
+
+def _checked(content: Settings) -> Settings:
+    """Raises ``BadProposal`` for what other nodes would not read."""
+    try:
+        return decode_fact(Settings, encode_fact(content))
+    except (Refused, msgspec.ValidationError):
+        raise BadProposal(why="A name has at most 40 letters, a value 64.") from None

@@ -1,0 +1,128 @@
+"""Forked devices: where their story splits, what hangs on each branch, and how to end it.
+
+A fork is two signed operations at one place of a chain: a copied home, a restored backup, a lying
+disk, or a lie. Nobody has to know which: somebody says which branch is told, and the owner writes
+what was lost again from another device.
+"""
+
+from __future__ import annotations
+
+from commons_crdt.authority.endings import NOTHING, Ending, Position
+from commons_crdt.ids import DeviceId, MemberId, OperationId
+from commons_crdt.operation import decode_header
+from commons_node.community import Community, Unknown, find
+
+_LIST = "commons-node fork list"
+_CHAIN = (
+    "SELECT o.id, o.seq, o.kind, o.verdict, o.reason, o.header FROM operations o"
+    " JOIN chains c ON c.n = o.chain WHERE c.device = ? AND c.log = ? AND o.seq >= ?"
+    " ORDER BY o.seq, o.id"
+)
+_SHORT = 12
+
+
+async def rows(community: Community) -> list[dict[str, object]]:
+    """A row for each forked chain."""
+    judge = community.realm.judge
+    names = await community.names()
+    found: list[dict[str, object]] = []
+    for (device, log), seq in sorted(judge.forks.items()):
+        granted = judge.authority.devices.get(device)
+        tips = await branches(community, device, log, seq)
+        end = judge.end(device, log)
+        found.append(
+            {
+                "device": device.hex(),
+                "member": granted.member.hex() if granted else None,
+                "name": names.get(granted.member, "?") if granted else "?",
+                "log": log,
+                "seq": seq,
+                "branches": ", ".join(f"{tip.id.hex()[:_SHORT]} (to {tip.seq})" for tip in tips),
+                "tips": [{"operation": tip.id.hex(), "seq": tip.seq} for tip in tips],
+                "state": "frozen" if end.why == "fork" else "told",
+            }
+        )
+    return found
+
+
+async def branches(community: Community, device: DeviceId, log: int, seq: int) -> list[Position]:
+    """The last operation of each branch from a doubled place on, ascending by id."""
+    known = await community.query(_CHAIN, (device, log, seq))
+    continued = {_prev(row[5]) for row in known}
+    return sorted(
+        (Position(row[1], row[0]) for row in known if row[0] not in continued),
+        key=lambda one: one.id,
+    )
+
+
+async def ending_of(
+    community: Community, selector: str, operation: OperationId
+) -> tuple[MemberId, Ending]:
+    """The ending that lets the branch of ``operation`` be told, up to its last operation here."""
+    judge = community.realm.judge
+    forked = sorted({device for device, _ in judge.forks})
+    device = DeviceId(find("forked device", selector, [(d, ()) for d in forked], _LIST))
+    positions: list[Position] = []
+    named = False
+    for log in (0, 1):
+        seq = judge.forks.get((device, log))
+        if seq is None:
+            top = community.realm.memory.top(device, log)
+            positions.append(Position(top.seq, top.id) if top else NOTHING)
+            continue
+        on = await _branch_of(community, device, log, seq, operation)
+        named = named or on is not None
+        positions.append(on or await _below(community, device, log, seq))
+    if not named:
+        raise Unknown(what="operation of that fork", name=operation.hex()[:_SHORT], list=_LIST)
+    granted = judge.authority.devices[device]
+    return granted.member, Ending(device, *positions)
+
+
+async def touched(community: Community, device: DeviceId) -> int:
+    """How many operations of others build on what of this device does not stand."""
+    lost = await community.query(
+        "SELECT o.id FROM operations o JOIN chains c ON c.n = o.chain"
+        " WHERE c.device = ? AND o.verdict = 3",
+        (device,),
+    )
+    ids = {row[0] for row in lost}
+    if not ids:
+        return 0
+    others = await community.query(
+        "SELECT o.header FROM operations o JOIN chains c ON c.n = o.chain WHERE c.device != ?",
+        (device,),
+    )
+    return sum(not ids.isdisjoint(_refs(row[0])) for row in others)
+
+
+async def _branch_of(
+    community: Community, device: DeviceId, log: int, seq: int, operation: OperationId
+) -> Position | None:
+    """The last operation of the branch that holds ``operation``; None if it is on none."""
+    known = {row[0]: row for row in await community.query(_CHAIN, (device, log, seq))}
+    if operation not in known:
+        return None
+    after: dict[bytes, bytes] = {}
+    for ident, row in known.items():
+        after.setdefault(_prev(row[5]), ident)
+    tip = bytes(operation)
+    while tip in after:
+        tip = after[tip]
+    return Position(known[tip][1], tip)
+
+
+async def _below(community: Community, device: DeviceId, log: int, seq: int) -> Position:
+    """The operation before a doubled place."""
+    if seq <= 1:
+        return NOTHING
+    rows_ = await community.query(_CHAIN, (device, log, seq - 1))
+    return Position(seq - 1, rows_[0][0])
+
+
+def _prev(header: bytes) -> bytes:
+    return decode_header(header).prev
+
+
+def _refs(header: bytes) -> tuple[bytes, ...]:
+    return decode_header(header).refs
