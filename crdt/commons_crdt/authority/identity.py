@@ -175,7 +175,8 @@ class Identities:
             if not isinstance(body, Pick) or self._means.sealed(n) is False:
                 continue
             if isinstance(body.warrant, Own):
-                rank = BY_DEVICE if self._means.picks(n) else None
+                by_hand = self._means.picks(n) and not self.covered(n, root)
+                rank = BY_DEVICE if by_hand else None
             else:
                 rank = self.rank(n, root, state)
             act = next((a for i, a in ids.items() if i == body.act), None)

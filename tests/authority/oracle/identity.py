@@ -113,7 +113,8 @@ def picked(world: World, at: Identity, first: frozenset[Id], stage: Stage) -> fr
         if body.base != at.base or body.act not in first or world.sealed_otherwise(x):
             continue
         if isinstance(body.warrant, Own):
-            rank = OWN if stage == "B'" and world.stands_in_c(x) else None
+            by_hand = stage == "B'" and world.stands_in_c(x) and x not in world.lifted
+            rank = OWN if by_hand and not covered(world, at.root, x, stage) else None
         else:
             rank = warrant(world, at, x, stage)
         if rank is not None:

@@ -65,7 +65,7 @@ def _verdict(world: World, x: Id) -> Judgement:
     if world.is_c(x):
         said = world.verdict_in_c(x)
         if said == ACCEPTED and isinstance(archive.body(x), Pick):
-            return ACCEPTED if names_a_first(world, x) else rejected("base")
+            return identity_verdict(world, x)
         return said
     status = world.chains.status(x, [*world.cuts_a(), *world.cuts_c(), *world.recoveries(x, "B'")])
     if status == "pending":
@@ -214,20 +214,11 @@ def identity_verdict(world: World, x: Id) -> Judgement:
     at = chain.at(base)
     if at is None:
         return rejected("base")
-    if identity.warrant(world, at, x, "B'") is None:
+    if not world.is_c(x) and identity.warrant(world, at, x, "B'") is None:
         return rejected("warrant")
-    if isinstance(body, Pick) and names_a_first(world, x):
+    if isinstance(body, Pick) and body.act in identity.contenders(world, at, "B'"):
         return ACCEPTED
     return rejected("base")
-
-
-def names_a_first(world: World, pick: Id) -> bool:
-    """A pick names one of the acts between which there is a choice."""
-    archive, body = world.archive, world.archive.body(pick)
-    base = Id(body.base)
-    root = archive.root_of(base) if base in archive.past(pick) and archive.is_base(base) else None
-    at = world.chain_of(root, "B'").at(base) if root is not None else None
-    return at is not None and body.act in identity.contenders(world, at, "B'")
 
 
 # --- log 1 -------------------------------------------------------------------------------------
