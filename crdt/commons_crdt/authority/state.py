@@ -209,7 +209,7 @@ class Authority:
     # --- members ---------------------------------------------------------------------------------
 
     def members(self) -> dict[MemberId, Role]:
-        """Every standing member with the role that the whole set gives.
+        """Every standing member with the role that the whole set gives to what they write next.
 
         Who was removed or is suspended is none: no admission of theirs is beyond the cut.
         """
@@ -223,6 +223,7 @@ class Authority:
                 root for root in roots if polity.root_stands(root) and not any(cuts.covering(root))
             )
             role = polity.base_role(member, whole) if any(True for _ in here) else None
+            role = polity.lowered(role, member, whole, lambda _demotion: True)
             if role is not None:
                 found[member] = role
         return found

@@ -151,7 +151,7 @@ async def set_role(request: Request[Daemon], args: SetRole) -> Mapping[str, obje
     member = await subject_of(community, actor, args.who)
     role = Role[args.role.upper()]
     authority = community.realm.judge.authority
-    if role < (authority.role(member, authority.whole) or role):
+    if role < authority.members().get(member, role):
         result = await demote(request.node, community, actor, member, role)
     else:
         body = RoleAct(member, int(role))

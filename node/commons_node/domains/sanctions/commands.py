@@ -148,7 +148,7 @@ async def run_resolve(request: Request[Daemon], args: Resolve) -> Mapping[str, o
     operation = await find_operation(community, args.branch)
     member, ending = await forks.ending_of(community, args.device, operation)
     authority = community.realm.judge.authority
-    if authority.role(member, authority.whole) is Role.COORDINATOR:
+    if authority.members().get(member) is Role.COORDINATOR:
         raise taking.Equal(name=(await community.names())[member])
     result = await taking.name_branch(request.node, community, actor, member, ending)
     touched = await forks.touched(community, DeviceId(ending.device))
