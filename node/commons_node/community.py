@@ -51,6 +51,14 @@ class NotAllowed(CommonsError):
     status = "locked"
 
 
+class Retired(CommonsError):
+    """This device of yours has ended: it was {how}, and nothing that it writes counts."""
+
+    code = "retired"
+    hint = "with a new device: commons-node member device join CODE, or member recover key"
+    status = "locked"
+
+
 class WrongState(CommonsError):
     """{why}"""
 
@@ -142,13 +150,16 @@ class Community:
         """The unlocked member as an author in this community."""
         member = MemberId(bytes.fromhex(unlocked.member))
         authority = self.realm.judge.authority
-        role = authority.role(member, authority.whole)
+        role = authority.members().get(member)
         secrets = DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
         granted = authority.devices.get(secrets.keys.id)
         if role is None or granted is None:
             raise Unknown(
                 what="member", name=unlocked.member[:_PREFIX], list="commons-node join CODE"
             )
+        if secrets.keys.id not in authority.standing_devices():
+            why = self.realm.judge.end(secrets.keys.id, 0).why
+            raise Retired(how=why if why == "closed" else "retired")
         return Actor(member, role, secrets, granted.id)
 
     async def write(self, actor: Actor, *drafts: Draft) -> list[Written]:

@@ -31,7 +31,10 @@ from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.sessions import Sessions, pick
 from commons_node.keystore.store import Keystore
 from commons_node.membership.admissions import Admissions
+from commons_node.membership.arriving import Arriving
+from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
+from commons_node.membership.paper import Papers
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import Settings
 from commons_node.realm.realm import Change, Realm
@@ -110,6 +113,9 @@ class Daemon:
         self.communities: dict[RealmId, Community] = {}
         self.admissions = Admissions(self)
         self.joining = Joining(self)
+        self.devices = Devices(self)
+        self.arriving = Arriving(self)
+        self.papers = Papers(self)
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -151,6 +157,7 @@ class Daemon:
             self.store,
             refusals=self.refusals,
             admissions=self.admissions,
+            reception=self.devices,
             lan=LanDiscovery() if self.config.lan else None,
             lan_interfaces=self.config.lan_interfaces or None,
             settings=Settings(sync_interval=self.config.sync_interval_s),
@@ -160,6 +167,7 @@ class Daemon:
         undo.push_async_callback(self.peering.stop)
         await self._keep_port(await self.peering.start())
         undo.push_async_callback(self.joining.stop)
+        undo.push_async_callback(self.arriving.stop)
         self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
         undo.push_async_callback(self._api.stop)
         await self._api.start()

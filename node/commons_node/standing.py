@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable
 from nacl.signing import SigningKey
 
 from commons_crdt.authority.facts import Admit, Epoch, NodeGrant, SealedKey
+from commons_crdt.authority.identity_facts import AddDevice, Readmit, Recover
 from commons_crdt.authority.judge import Standing
 from commons_crdt.authority.kinds import ADMIT, EPOCH, NODE
+from commons_crdt.authority.kinds_identity import DEVICE, READMIT, RECOVER
 from commons_crdt.device import DeviceSecrets, seal, sign_claim, unseal
 from commons_crdt.errors import Refused
 from commons_crdt.ids import MemberId, OperationId, RealmId, digest
@@ -27,11 +29,14 @@ from commons_protocol.replica import Credential
 _NETWORK = "network"
 _MOST_EPOCHS = 64
 """Sealed keys that an admission or a node's grant may carry."""
-Carrier = Epoch | Admit | NodeGrant
+Carrier = Epoch | Admit | NodeGrant | AddDevice | Recover | Readmit
 _CARRIERS: dict[str, type[Carrier]] = {
     EPOCH: Epoch,
     ADMIT: Admit,
     NODE: NodeGrant,
+    DEVICE: AddDevice,
+    RECOVER: Recover,
+    READMIT: Readmit,
 }
 """The kinds that carry sealed epoch keys."""
 
@@ -71,9 +76,21 @@ class NodeStanding:
             self._add({f"{name}.signing": found.signing, f"{name}.sealing": found.sealing})
         return found
 
+    def fresh_device(self, realm: RealmId, held: Realm | None) -> DeviceSecrets:
+        """A device that no grant names yet: where the node's old one was cut, another.
+
+        A chain has one grant; who comes back writes a new one.
+        """
+        found = self.make_device(realm)
+        if held is not None and found.keys.id in held.judge.authority.devices:
+            found = DeviceSecrets(os.urandom(32), os.urandom(32))
+            name = realm.hex()
+            self._add({f"{name}.signing": found.signing, f"{name}.sealing": found.sealing})
+        return found
+
     def grant_body(self, realm: Realm, member: MemberId) -> NodeGrant:
         """What a member signs to make this node theirs: its device, its consent, the epochs."""
-        secrets = self.make_device(realm.realm)
+        secrets = self.fresh_device(realm.realm, realm)
         return NodeGrant(
             secrets.keys,
             sign_claim("consent", secrets.signing, realm.realm, member),
@@ -151,7 +168,9 @@ def _sealed(ident: OperationId, body: Carrier, device: bytes) -> list[tuple[Oper
             return [(ident, s.key) for s in body.shares if s.device == device]
         case Admit() if body.identity.device.id == device:
             return [(OperationId(s.epoch), s.key) for s in body.epochs]
-        case NodeGrant() if body.device.id == device:
+        case NodeGrant() | AddDevice() | Readmit() if body.device.id == device:
+            return [(OperationId(s.epoch), s.key) for s in body.epochs]
+        case Recover() if any(new.keys.id == device for new in body.device):
             return [(OperationId(s.epoch), s.key) for s in body.epochs]
     return []
 

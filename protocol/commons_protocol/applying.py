@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 from commons_crdt.authority.endings import Ending, Position
 from commons_crdt.device import DeviceKeys, verify_claim
 from commons_crdt.errors import Refused
-from commons_crdt.ids import MemberId, OperationId, RealmId
+from commons_crdt.ids import DeviceId, MemberId, OperationId, RealmId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.operation import Operation
 from commons_protocol import wire
@@ -34,12 +34,22 @@ _MOST_KEYS = 128
 _LATER = "later"
 
 
+Owned = tuple[DeviceId, Ending]
+"""A member's device, and where it ends, or the node that goes with it."""
+
+
+def chosen(endings: tuple[Owned, ...], retire: tuple[bytes, ...]) -> tuple[Ending, ...]:
+    """The endings of these devices, in the order in which the node named them."""
+    return tuple(ending for owner, ending in endings if owner in retire)
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What a ticket or key opens at this node.
 
     ``name``: the ticket's id or the key itself; ``key`` checks the knock. ``base``: the head of
-    the member's identity; ``endings``: where the devices end that may be retired this way.
+    the member's identity; ``endings``: where the devices end that may be retired this way, each
+    and its node's under the device.
     """
 
     way: Way
@@ -48,7 +58,14 @@ class Opened:
     realm: RealmId
     member: MemberId
     base: OperationId
-    endings: tuple[Ending, ...] = ()
+    endings: tuple[Owned, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Find what a ticket's id or a key opens here; answer with ``Host.on_look``."""
+
+    name: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +84,21 @@ class Application:
     retire: tuple[bytes, ...]
 
 
-def no_doors(_name: bytes) -> Opened | None:
-    """For nodes that serve invites only."""
-    return None
-
-
 def subject(opened: Opened) -> wire.Subject:
     """What a node says after a good knock."""
     endings = tuple(
-        (e.device, e.authority.seq, e.authority.id, e.record.seq, e.record.id)
-        for e in opened.endings
+        (owner, e.device, e.authority.seq, e.authority.id, e.record.seq, e.record.id)
+        for owner, e in opened.endings
     )
     return wire.Subject(opened.realm, opened.member, opened.base, endings)
 
 
-def endings_of(message: wire.Subject) -> tuple[Ending, ...]:
+def endings_of(message: wire.Subject) -> tuple[Owned, ...]:
     """The endings in a ``Subject``; ``Refused`` if one makes no sense."""
     try:
         return tuple(
-            Ending(device, Position(seq0, id0), Position(seq1, id1))
-            for device, seq0, id0, seq1, id1 in message.endings
+            (DeviceId(owner), Ending(device, Position(seq0, id0), Position(seq1, id1)))
+            for owner, device, seq0, id0, seq1, id1 in message.endings
         )
     except ValueError as error:
         raise Refused("message") from error
@@ -111,7 +123,7 @@ def application(opened: Opened, message: wire.Apply) -> Application:
     purpose = {"device": "possess", "help": "possess", "readmit": "release"}.get(opened.way)
     if purpose and not verify_claim(purpose, opened.key, message.claim, *claimed):
         raise Refused("possession")
-    known = {ending.device for ending in opened.endings}
+    known = {owner for owner, _ in opened.endings}
     if not known.issuperset(message.retire) or len(set(message.retire)) < len(message.retire):
         raise Refused("message")
     return Application(
@@ -129,7 +141,7 @@ class Met:
     realm: RealmId
     member: MemberId
     base: OperationId
-    endings: tuple[Ending, ...]
+    endings: tuple[Owned, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +154,18 @@ class Asked:
     node: DeviceKeys | None = None
     node_consent: bytes = b""
     retire: tuple[bytes, ...] = ()
+
+
+def request(asked: Asked) -> wire.Apply:
+    """What a new machine asks for, as it travels."""
+    return wire.Apply(
+        encode_fact(asked.device),
+        asked.consent,
+        encode_fact(asked.node) if asked.node is not None else b"",
+        asked.node_consent,
+        asked.claim,
+        asked.retire,
+    )
 
 
 class Door(Protocol):
@@ -232,15 +256,7 @@ class Applicant:
         if asked is None:
             return [Close("pin")]
         self._met = met
-        request = wire.Apply(
-            encode_fact(asked.device),
-            asked.consent,
-            encode_fact(asked.node) if asked.node is not None else b"",
-            asked.node_consent,
-            asked.claim,
-            asked.retire,
-        )
-        return [Send(wire.pack(request))]
+        return [Send(wire.pack(request(asked)))]
 
     def _page(self, message: wire.Page, met: Met) -> list[Said]:
         self._pages += 1

@@ -25,7 +25,7 @@ from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.operation import Operation
 from commons_protocol import wire
-from commons_protocol.applying import Application, Opened, application, no_doors, subject
+from commons_protocol.applying import Application, Look, Opened, application, subject
 from commons_protocol.codes import Invitation, knock_parts
 from commons_protocol.effects import Close, Send
 from commons_protocol.network import PeerId, ProtocolName
@@ -81,20 +81,13 @@ Find = Callable[[OperationId], tuple[RealmId, bytes] | None]
 class Host:
     """The node's side of one attempt."""
 
-    def __init__(
-        self,
-        own: PeerId,
-        peer: PeerId,
-        find: Find,
-        nonce: bytes,
-        look: Callable[[bytes], Opened | None] = no_doors,
-    ) -> None:
-        """``nonce``: 32 fresh random bytes. ``look``: what a ticket's id or a key opens here."""
+    def __init__(self, own: PeerId, peer: PeerId, find: Find, nonce: bytes) -> None:
+        """``nonce``: 32 fresh random bytes."""
         self._own = own
         self._peer = peer
         self._find = find
-        self._look = look
         self._opened: Opened | None = None
+        self._knock_signature: bytes | None = None
         self._nonce = nonce
         self._invite: OperationId | None = None
         self._found: tuple[RealmId, bytes] | None = None
@@ -109,7 +102,7 @@ class Host:
         """The first frame, the same for everybody."""
         return [Send(wire.pack(wire.Welcome(wire.VERSION, self._nonce)))]
 
-    def on_frame(self, frame: bytes) -> list[Send | Admit | Application | Close]:
+    def on_frame(self, frame: bytes) -> list[Send | Admit | Look | Application | Close]:
         """A frame of the newcomer."""
         try:
             message = wire.unpack_join(frame)
@@ -117,9 +110,7 @@ class Host:
                 case wire.Knock() if self._invite is None:
                     return self._knock(message)
                 case wire.KnockKey() if self._invite is None:
-                    self._invite = OperationId(message.key)
-                    opened = self._look(message.key)
-                    return self._open(message.key, opened, message.signature)
+                    return self._look(OperationId(message.key), message.signature)
                 case wire.Apply() if self._opened is not None and not self._asked:
                     self._asked = True
                     return [application(self._opened, message)]
@@ -130,33 +121,37 @@ class Host:
         except Refused as error:
             return [Close(f"join_{error.why}")]
 
-    def _open(
-        self, name: bytes, opened: Opened | None, signature: bytes
-    ) -> list[Send | Admit | Application | Close]:
-        """A ticket or a key instead of an invite; as silent to whoever does not hold it."""
-        parts = knock_parts(self._nonce, self._own, self._peer, OperationId(name))
+    def _look(
+        self, name: OperationId, signature: bytes
+    ) -> list[Send | Admit | Look | Application | Close]:
+        self._invite, self._knock_signature = name, signature
+        return [Look(name)]
+
+    def on_look(self, opened: Opened | None) -> list[Send | Close]:
+        """The answer to ``Look``; as silent as ever to whoever does not hold the ticket or key."""
+        assert self._invite is not None
+        assert self._knock_signature is not None
+        parts = knock_parts(self._nonce, self._own, self._peer, self._invite)
+        # What is unknown costs a verification, too: the time tells nothing.
         key = opened.key if opened is not None else bytes(self._nonce)
-        good = verify_claim("knock", key, signature, *parts)
+        good = verify_claim("knock", key, self._knock_signature, *parts)
         if opened is None or not good:
             return [Close("join_stranger")]
         self._opened = opened
         return [Send(wire.pack(subject(opened)))]
 
-    def _knock(self, message: wire.Knock) -> list[Send | Admit | Application | Close]:
+    def _knock(self, message: wire.Knock) -> list[Send | Admit | Look | Application | Close]:
         self._invite = OperationId(message.invite)
         found = self._find(self._invite)
-        if found is None and (opened := self._look(message.invite)) is not None:
-            return self._open(message.invite, opened, message.signature)
+        if found is None:
+            return self._look(self._invite, message.signature)
         parts = knock_parts(self._nonce, self._own, self._peer, self._invite)
-        # An unknown invite costs a verification, too: the time tells nothing.
-        key = found[1] if found is not None else bytes(self._nonce)
-        good = verify_claim("knock", key, message.signature, *parts)
-        if found is None or not good:
+        if not verify_claim("knock", found[1], message.signature, *parts):
             return [Close("join_stranger")]
         self._found = found
         return [Send(wire.pack(wire.Realm(found[0])))]
 
-    def _enter(self, message: wire.Enter) -> list[Send | Admit | Application | Close]:
+    def _enter(self, message: wire.Enter) -> list[Send | Admit | Look | Application | Close]:
         assert self._found is not None
         assert self._invite is not None
         self._asked = True

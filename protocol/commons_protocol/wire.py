@@ -238,8 +238,8 @@ class KnockKey(_Message, frozen=True, tag=36):
     signature: Bytes64
 
 
-WireEnding = tuple[Bytes32, EndSeq, Bytes32, EndSeq, Bytes32]
-"""A device with the ends of its log 0 and its log 1 (0 and zeroes: nothing)."""
+WireEnding = tuple[Bytes32, Bytes32, EndSeq, Bytes32, EndSeq, Bytes32]
+"""A member's device; it, or the node that goes with it, and where its log 0 and its log 1 end."""
 
 
 class Subject(_Message, frozen=True, tag=37):

@@ -21,9 +21,11 @@ from commons_protocol.applying import (
     Asked,
     Denied,
     Granted,
+    Look,
     Met,
     Opened,
     Told,
+    chosen,
     endings_of,
     subject,
 )
@@ -41,9 +43,14 @@ PHONE, LAPTOP = town.secrets("bob's phone"), town.secrets("bob's laptop")
 LAPTOPS_NODE = town.secrets("the laptop's node")
 TICKET = Ticket("device", BOB.member, b"sixteen bytes se", REALM[:16])
 BASE = OperationId(digest("t-base"))
+PHONES_NODE = town.secrets("the phone's node").keys.id
 ENDINGS = (
-    Ending(PHONE.keys.id, Position(3, digest("t-3")), Position(0, bytes(32))),
-    Ending(BOB.device.keys.id, Position(1, digest("t-1")), Position(9, digest("t-9"))),
+    (PHONE.keys.id, Ending(PHONE.keys.id, Position(3, digest("t-3")), Position(0, bytes(32)))),
+    (PHONE.keys.id, Ending(PHONES_NODE, Position(2, digest("t-2")), Position(0, bytes(32)))),
+    (
+        BOB.device.keys.id,
+        Ending(BOB.device.keys.id, Position(1, digest("t-1")), Position(9, digest("t-9"))),
+    ),
 )
 LOG_ZERO = tuple(Operation(b"h%d" % n, b"s" * 64, b"b" * 400) for n in range(500))
 
@@ -110,14 +117,16 @@ class Talk:
     frames: list[bytes] = field(default_factory=list)
 
     def run(self) -> list[object]:
-        look = {self.behind.name: self.behind}.get
-        host = Host(NODE, PHONES, lambda _invite: None, digest("t-nonce"), look)
+        host = Host(NODE, PHONES, lambda _invite: None, digest("t-nonce"))
         applicant = Applicant(PHONES, NODE, self.door)
         ends: list[object] = []
         queue: list[tuple[bool, Any]] = [(True, effect) for effect in host.begin()]
         while queue:
             from_node, effect = queue.pop(0)
-            if isinstance(effect, Application):
+            if isinstance(effect, Look):
+                found = self.behind if effect.name == self.behind.name else None
+                queue += [(True, step) for step in host.on_look(found)]
+            elif isinstance(effect, Application):
                 ends.append(effect)
                 answer: list[Any] = list(host.pending(self.salt)) if self.salt else []
                 answer += host.turned(self.turned) if self.turned else host.admitted(LOG_ZERO)
@@ -150,6 +159,8 @@ def test_a_subject_travels_whole() -> None:
     Talk(door).run()
     assert door.met == Met(REALM, BOB.member, BASE, ENDINGS)
     assert endings_of(subject(opened())) == ENDINGS
+    phone = chosen(ENDINGS, (PHONE.keys.id,))
+    assert [one.device for one in phone] == [PHONE.keys.id, PHONES_NODE], "its node goes with it"
 
 
 def test_who_does_not_hold_the_ticket_learns_nothing() -> None:
@@ -200,20 +211,20 @@ def test_an_honest_machine_hears_why(code: str) -> None:
 
 def test_a_knock_is_worth_nothing_to_whoever_overheard_it() -> None:
     knock = wire.pack(Holder().knock(digest("t-nonce"), NODE, PHONES))
-    look = {TICKET.id: opened()}.get
     for own, peer, nonce in (
         (NODE, PHONES, digest("t-fresh")),
         (NODE, EVES, digest("t-nonce")),
         (EVES, PHONES, digest("t-nonce")),
     ):
-        host = Host(own, peer, lambda _invite: None, nonce, look)
-        assert host.on_frame(knock) == [Close("join_stranger")]
+        host = Host(own, peer, lambda _invite: None, nonce)
+        assert host.on_frame(knock) == [Look(TICKET.id)]
+        assert host.on_look(opened()) == [Close("join_stranger")]
 
 
 def test_one_request_for_each_attempt() -> None:
-    look = {TICKET.id: opened()}.get
-    host = Host(NODE, PHONES, lambda _invite: None, digest("t-nonce"), look)
+    host = Host(NODE, PHONES, lambda _invite: None, digest("t-nonce"))
     host.on_frame(wire.pack(Holder().knock(digest("t-nonce"), NODE, PHONES)))
+    host.on_look(opened())
     asked = Holder().ask(Met(REALM, BOB.member, BASE, ENDINGS))
     assert asked is not None
     frame = wire.pack(wire.Apply(b"", asked.consent, b"", b"", asked.claim, ()))
@@ -239,5 +250,7 @@ def test_a_node_cannot_send_without_end() -> None:
 def test_an_ending_that_makes_no_sense_ends_the_attempt() -> None:
     applicant = Applicant(PHONES, NODE, Holder())
     applicant.on_frame(wire.pack(wire.Welcome(1, digest("t-nonce"))))
-    bad = wire.Subject(REALM, BOB.member, BASE, ((PHONE.keys.id, 0, digest("t-3"), 0, bytes(32)),))
+    bad = wire.Subject(
+        REALM, BOB.member, BASE, ((PHONE.keys.id, PHONE.keys.id, 0, digest("t-3"), 0, bytes(32)),)
+    )
     assert applicant.on_frame(wire.pack(bad)) == [Close("message")]

@@ -16,6 +16,7 @@ from commons_crdt.ids import OperationId, RealmId, digest
 from commons_crdt.kinds import encode_fact
 from commons_crdt.operation import Operation
 from commons_protocol import wire
+from commons_protocol.applying import Look
 from commons_protocol.codes import Invitation, invite_key
 from commons_protocol.effects import Close, Send
 from commons_protocol.frame import encode
@@ -82,7 +83,10 @@ class Door:
                 else:
                     self.ends.append(effect)
             for effect in list(to_newcomer):
-                if isinstance(effect, Admit):
+                if isinstance(effect, Look):
+                    to_newcomer.remove(effect)
+                    to_newcomer += host.on_look(None)
+                elif isinstance(effect, Admit):
                     self.ends.append(effect)
                     to_newcomer.remove(effect)
                     answer = host.turned(self.turned) if self.turned else host.admitted(LOG_ZERO)

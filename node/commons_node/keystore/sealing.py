@@ -45,7 +45,7 @@ class WrongPassphrase(CommonsError):
     """The passphrase does not open this member's key."""
 
     code: ClassVar[str] = "wrong_passphrase"
-    hint: ClassVar[str] = "try again; a lost passphrase cannot be recovered yet"
+    hint: ClassVar[str] = "try again; for a lost one: commons-node member recover key"
     status = "locked"
 
 

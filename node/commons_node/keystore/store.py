@@ -16,7 +16,12 @@ from typing import ClassVar, Final
 
 from commons_crdt.errors import CommonsError
 from commons_node.keystore import sealing
-from commons_node.keystore.disk import create_private, private_folder, write_private
+from commons_node.keystore.disk import (
+    create_private,
+    private_folder,
+    sync_folder,
+    write_private,
+)
 from commons_node.keystore.unlocked import Unlocked
 
 _MEMBER: Final = re.compile(r"[0-9a-f]{8,128}")
@@ -85,6 +90,23 @@ class Keystore:
         WrongPassphrase, DamagedKey.
         """
         await asyncio.to_thread(self._change, member, old, new)
+
+    async def set_aside(self, member: str) -> None:
+        """Take a key file out of use, whole: its device was retired, or nobody can open it.
+
+        It stays beside the others as ``<member>.<number>.old``, sealed as it was.
+        """
+        await asyncio.to_thread(self._set_aside, member)
+
+    def _set_aside(self, member: str) -> None:
+        with self._writing:
+            path = self._path(member)
+            number = sum(1 for _ in self._folder.glob(f"{member}.*.old")) + 1
+            try:
+                path.rename(self._folder / f"{member}.{number}.old")
+            except FileNotFoundError:
+                raise NoKey(member=member[:12]) from None
+            sync_folder(self._folder)
 
     def _create(self, member: str, secrets: dict[str, bytes], passphrase: str) -> Unlocked:
         sealing.check_passphrase(passphrase)

@@ -19,6 +19,7 @@ from commons_crdt.roles import Role
 from commons_node.community import SEALING, SIGNING
 from commons_node.domains.membership.facts import MAX_NAME, NAME, PROFILE, Profile
 from commons_node.keystore.unlocked import Unlocked
+from commons_node.membership.identities import identity
 from commons_node.realm.realm import Realm
 from commons_node.standing import open_epochs
 
@@ -69,7 +70,8 @@ async def settle(
     """See the module. ``name``: what the member is called, None if that was said before."""
     grant = realm.judge.authority.devices[secrets.keys.id].id
     await _open_epochs(realm, member, secrets)
-    if realm.own_credential is None:
+    await daemon.standing.refresh(realm)
+    if realm.own_credential is None and not is_limited(realm, member, secrets):
         body = daemon.standing.grant_body(realm, member)
         draft = Draft.fact(NODE, body, log=0, document=DocumentId(member))
         await realm.write([draft], secrets, grant)
@@ -77,6 +79,12 @@ async def settle(
         draft = Draft.fact(PROFILE, Profile(), document=DocumentId(member), parts=[(NAME, name)])
         await realm.write([draft], secrets, grant)
     await daemon.refresh(realm)
+
+
+def is_limited(realm: Realm, member: MemberId, secrets: DeviceSecrets) -> bool:
+    """Whether this device may write only what it was granted for: no node, no epoch, no name."""
+    found = identity(realm, member)
+    return found is not None and found.devices.get(secrets.keys.id) is not None
 
 
 async def _open_epochs(realm: Realm, member: MemberId, secrets: DeviceSecrets) -> None:

@@ -13,7 +13,7 @@ from commons_crdt.authority.facts import Identity
 from commons_crdt.ids import RealmId
 from commons_node.peering.types import Admissions, Joined, NotJoined, Reception, Settings
 from commons_protocol import joining
-from commons_protocol.applying import Application, no_doors
+from commons_protocol.applying import Application, Look
 from commons_protocol.codes import Invitation
 from commons_protocol.effects import Close, Send
 from commons_protocol.limits import Bucket
@@ -91,10 +91,14 @@ class Entrance:
     async def _attempt(self, stream: Stream, own: PeerId, limit: asyncio.Timeout) -> None:
         admissions = self._admissions
         find = admissions.find if admissions is not None else lambda _invite: None
-        look = self._reception.look if self._reception is not None else no_doors
-        host = joining.Host(own, stream.peer, find, secrets.token_bytes(32), look)
-        effects: list[Send | joining.Admit | Application | Close] = [*host.begin()]
+        host = joining.Host(own, stream.peer, find, secrets.token_bytes(32))
+        effects: list[Send | joining.Admit | Look | Application | Close] = [*host.begin()]
+        known = False
         while True:
+            if effects and isinstance(looking := effects[0], Look):
+                reception = self._reception
+                opened = None if reception is None else await reception.look(looking.name)
+                effects = [*host.on_look(opened)]
             for effect in effects:
                 match effect:
                     case Send(frame):
@@ -120,11 +124,11 @@ class Entrance:
                                 await stream.send(step.frame)
                         await stream.close()
                         return
-            knew = host.knocked
-            effects = host.on_frame(await stream.receive())
-            if host.knocked and not knew:
+            if host.knocked and not known:
+                known = True
                 now = asyncio.get_running_loop().time()
                 limit.reschedule(now + self._settings.join_timeout)
+            effects = [*host.on_frame(await stream.receive())]
 
     async def _admit(
         self, host: joining.Host, admissions: Admissions, newcomer: joining.Admit

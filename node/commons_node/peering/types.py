@@ -126,7 +126,7 @@ class Admissions(Protocol):
 class Reception(Protocol):
     """What machines of existing members may ask of this node."""
 
-    def look(self, name: bytes) -> Opened | None:
+    async def look(self, name: bytes) -> Opened | None:
         """What a ticket's id, a recovery key or an old device's key opens here now."""
         ...
 
