@@ -51,6 +51,18 @@ class Keeper:
                 self.judge.forked(DeviceId(header.device), 1, header.seq)
         self.settle()
 
+    def restored(self) -> Keeper:
+        """Another node of the same store: log 0 learned again as it was stored."""
+        again = Keeper(self.village, Judge(self.village.realm, RULES, self.judge.forks))
+        again.judge.pin = self.judge.pin
+        again.places = {place: [*ids] for place, ids in self.places.items()}
+        for x, standing in self.standings.items():
+            if standing.log == 0:
+                again.judge.restore(self.village.all[x].candidate, standing)
+            again.standings[x] = standing
+        again.settle()
+        return again
+
     def settle(self) -> None:
         """Follow the flips until there are none."""
         for _ in range(50):

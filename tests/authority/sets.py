@@ -151,14 +151,14 @@ def told(village: Village, ids: Iterable[OperationId], answer: Answer | None = N
             return "[" + " ".join(str(plain(v)) for v in value) + "]"
         return value
 
-    lines = []
-    for x in sorted(ids, key=lambda i: (village.all[i].header.lamport, i)):
+    lines, list_of = [], frozenset(ids)
+    for x in sorted(list_of, key=lambda i: (village.all[i].header.lamport, i)):
         h, body = village.all[x].header, village.all[x].body
         cites = " ".join(names[OperationId(a)] for a in h.antecedents if OperationId(a) in names)
         said = answer.verdicts.get(x) if answer else None
         word = f"{said.verdict.name.lower()}({said.reason})" if said else ""
         what = plain(msgspec.to_builtins(body, builtin_types=(bytes,))) if body else ""
-        if h.lamport > PROLOGUE or (said is not None and said.reason):
+        if len(list_of) < 4 or h.lamport > PROLOGUE or (said is not None and said.reason):
             place = f"{plain(h.device)}.{h.log}.{h.seq}"
             lines.append(f"{names[x]} {place} {h.kind} <- {cites}: {word} {str(what)[:300]}")
     return "\n".join(lines)

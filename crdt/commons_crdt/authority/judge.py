@@ -376,6 +376,7 @@ class Judge:
             self.forked(one.device, one.log, one.seq)
 
     def _learn(self, candidate: Candidate, grant: int, past: View) -> Entry:
+        waited = self._waits_for_pin
         entry = self._add(candidate, grant, past, *self._tells(candidate, past))
         acts, split = self._chain()
         polity = self._polity
@@ -384,7 +385,16 @@ class Judge:
             self._authority.note(entry.n)
         else:
             self._evaluate(acts, split)
+        if waited and not self._waits_for_pin:
+            self._tell_all(entry)
         return entry
+
+    def _tell_all(self, newest: Entry) -> None:
+        """The pin is here: nothing is pending on it any more."""
+        for entry in self._book.entries:
+            if entry.n != newest.n:
+                self._flipped[entry.id] = self._of_log_0(entry.n)
+        self._chains |= {(given.device, 1) for given in self._book.given.values()}
 
     def _chain(self) -> tuple[list[int], bool]:
         path: list[int] | None = []

@@ -263,9 +263,8 @@ class World:
                     found.append(Cut(x, "branch", m, (ending,)))
                 case Revocation(target=t, endings=endings):
                     if isinstance(self.archive.body(Id(t)), NodeGrant):
-                        author = self.archive.member(x)
-                        inside = self.state_in(self.archive.view(x)).members
-                        found.append(Cut(x, "grant", t, endings, names=author in inside))
+                        own = self.archive.member(x) == self.archive.member(Id(t))
+                        found.append(Cut(x, "grant", t, endings, names=not own))
         return found
 
     @remembered
@@ -339,6 +338,18 @@ class World:
         state = self.council.state(act)
         assert state is not None
         return member in state.members
+
+    def role_from_now_on(self, member: bytes) -> Role | None:
+        """What the whole set gives the member, lowered by the demotions that nobody took back."""
+        everything = frozenset(x for x in self.set if self.archive.log(x) == 0)
+        role = self.base_role(member, everything)
+        later = [a for a, m, _ in self.role_acts() if m == member] + self.seatings(member)
+        lower = [
+            d.role
+            for d in self.demotions()
+            if d.member == member and not any(self.archive.before(d.op, a) for a in later)
+        ]
+        return None if role is None else Role(min([role, *lower]))
 
     def role(self, x: Id) -> Role | None:
         """The role of x's author, for x."""

@@ -336,8 +336,7 @@ def members(world: World) -> dict[MemberId, Role]:
             cut.form == "member" and cut.subject == member and not archive.before(cut.op, root)
             for cut in world.cuts_before("B'")
         )
-        everything = frozenset(x for x in world.set if archive.log(x) == 0)
-        role = world.base_role(member, everything)
+        role = world.role_from_now_on(member)
         if not gone and role is not None and world.root_stands(root):
             found[member] = role
     return found

@@ -1,0 +1,88 @@
+"""Where the two evaluators once disagreed, made short: each was found by the differential test."""
+
+from __future__ import annotations
+
+import random
+
+from tests.authority.evaluators import Keeper, word
+from tests.authority.sets import PROLOGUE, causal_order, judged
+from tests.authority.test_differential import compare
+from tests.authority.village import ALICE, BOB, ERIN, EVE, Village, prologue
+from tests.unit.town import secrets
+
+from commons_crdt.authority.council_facts import Dismissal
+from commons_crdt.authority.endings import NOTHING, Ending
+from commons_crdt.ids import OperationId
+
+
+def agree(village: Village, pin: OperationId | None = None) -> dict[OperationId, str]:
+    """Compare after every late operation, in several orders; what the oracle says in the end."""
+    for seed in range(3):
+        keeper = Keeper.of(village, pin)
+        order = causal_order(village, village.all, random.Random(seed))
+        for count, x in enumerate(order, 1):
+            keeper.hear(x)
+            if count > PROLOGUE:
+                compare(village, keeper, judged(village, order[:count], pin), seed)
+    return {x: word(j) for x, j in judged(village, None, pin).verdicts.items()}
+
+
+def test_a_pin_that_comes_late_releases_what_waited_for_it() -> None:
+    village, home = prologue([ALICE, BOB])
+    spoken = home.note(EVE.device)
+    assert agree(village, village.base)[spoken] == "accepted"
+
+
+def test_whoever_retires_a_device_with_it_freezes_the_identity_by_a_second_act() -> None:
+    """The judge asked whether the second act stood by the cut that the first had made since."""
+    village, home = prologue()
+    root = village.roots["erin"]
+    nothing = Ending(bytes(ERIN.device.keys.id), NOTHING, NOTHING)
+    one = home.recover(ERIN, root, secrets("erin's one"), [nothing], "own", by=ERIN.device)
+    two = home.add_device(ERIN, secrets("erin's two"), root)
+    said = agree(village)
+    assert (said[one], said[two]) == ("contested(identity)", "contested(identity)")
+
+
+def test_a_pick_for_somebody_who_was_removed_picks_nothing() -> None:
+    village, home = prologue()
+    (away,) = [village.island("away", home.known)]
+    root = village.roots["erin"]
+    home.invite(BOB.device, "he knows that he is a coordinator")
+    one = away.recover(ERIN, root, secrets("erin's one"), (), by=EVE.device)
+    two = away.recover(ERIN, root, secrets("erin's two"), (), by=EVE.device)
+    home.learn(village.all)
+    home.remove(ALICE, ERIN, [home.ending(ERIN.device)])
+    picked = home.pick(ERIN, root, one, "own", BOB.device, aware=False)
+    said = agree(village)
+    assert said[picked] == "rejected(cut)"
+    assert {said[one], said[two]} == {"contested(identity)"}
+
+
+def test_a_coordinator_names_no_branch_of_a_node_of_their_own() -> None:
+    village, home = prologue([ALICE, BOB])
+    before = home.tip(ALICE.node, 0)
+    assert before is not None
+    grant = village.all[village.roots["bob"]].prev
+    one = home.note(ALICE.device)
+    first = home.write(ALICE.node, "identity.close.1", b"x", after=before)
+    second = home.write(ALICE.node, "identity.close.1", b"y", after=before)
+    named = Ending(bytes(ALICE.node.keys.id), village.position(first), NOTHING)
+    home.revoke(ALICE, grant, ALICE, [named])
+    said = agree(village)
+    assert (said[one], said[first], said[second]) == (
+        "accepted",
+        "contested(fork)",
+        "contested(fork)",
+    )
+
+
+def test_a_demoted_coordinator_on_the_list_has_the_lower_role_from_now_on() -> None:
+    village, home = prologue([ALICE, BOB])
+    base = village.base
+    from commons_crdt.authority.council_facts import Members
+
+    lowered = Members((Dismissal(BOB.member, 3, (home.ending(BOB.device),)),))
+    home.endorse(BOB, home.act(ALICE, lowered), base)
+    agree(village)
+    assert judged(village).members[BOB.member] == 3
