@@ -38,7 +38,7 @@ SENTENCES = {
     "malformed": "Its contents are not what its kind asks for.",
     "part": "It carries a part that its kind does not allow.",
     "log": "It stands in the wrong log of its author's chain.",
-    "invite": "The invite that it uses is not known to its author, or was not its writer's to give.",
+    "invite": "The invite that it uses is not known to its author, or never was a valid one.",
     "expired": "The invite had expired when the newcomer was let in.",
     "spent": "The invite had been used up when the newcomer was let in.",
     "possession": "The newcomer did not prove to hold the invite.",

@@ -10,7 +10,7 @@ Source: docs/protocol/authority.md "(A) The council".
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -103,10 +103,14 @@ class Council:
 
     book: Book
     states: dict[int, State] = field(default_factory=dict)
-    """The state after each act that is a message, whether or not it is in force."""
+    """The state after each act whose bases lead to the genesis, whether or not it counts."""
+    bases: dict[int, int] = field(default_factory=dict)
     messages: dict[int, Message] = field(default_factory=dict)
     acts: defaultdict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The acts proposed at each base."""
+    bad_tips: set[int] = field(default_factory=set)
+    """Seals that list what does not stand; no messages."""
+    lists_what_is_cut: Callable[[Entry, int, Seal], bool] = lambda _entry, _base, _seal: False
     mask: View = 0
     """Every operation that bears on what is in force."""
     _support: defaultdict[int, dict[tuple[Rank, int], dict[DeviceId, list[int]]]] = field(
@@ -137,6 +141,9 @@ class Council:
         state = self.states.get(base)
         if state is None:
             return
+        if isinstance(body, CouncilAct):
+            self.states[entry.n] = _after(state, entry.n, body.act)
+            self.bases[entry.n] = base
         index = state.index(entry.device)
         if index < 0:
             return
@@ -146,13 +153,16 @@ class Council:
             case CouncilAct():
                 if not self._well_formed(entry, body.act):
                     return
+                if isinstance(body.act, Seal) and self.lists_what_is_cut(entry, base, body.act):
+                    self.bad_tips.add(entry.n)
+                    return
                 rank, act = (body.round, index), entry.n
             case Promise():
                 rank, act = (body.round, body.index), NOWHERE
             case Ballot():
                 act = self.book.number(body.act, entry.past)
                 found = self.messages.get(act)
-                if found is None or found.base != base or act not in self.states:
+                if found is None or found.base != base or found.act != act:
                     return
                 rank = (body.round, index)
             case Endorse():
@@ -176,7 +186,6 @@ class Council:
         self._lines[base, entry.device].append(entry.n)
         self.mask |= entry.bit
         if isinstance(body, CouncilAct):
-            self.states[entry.n] = _after(state, entry.n, body.act)
             self.acts[base].append(entry.n)
         if counts and act != NOWHERE:
             of_ballot = self._support[base].setdefault((rank, act), {})
@@ -271,10 +280,10 @@ class Council:
         """The acts from the genesis to an act, by their bases; None if they do not lead there."""
         acts = [pin]
         while acts[-1] != 0:
-            message = self.messages.get(acts[-1])
-            if acts[-1] not in self.states or message is None:
+            base = self.bases.get(acts[-1])
+            if base is None:
                 return None
-            acts.append(message.base)
+            acts.append(base)
         return acts[::-1]
 
     def chain(self, pinned: Sequence[int] = (), view: View | None = None) -> tuple[list[int], bool]:

@@ -6,6 +6,7 @@ The contract between ``Judge`` and who keeps the operations:
   what that changed elsewhere; ask after each batch, before the verdicts are used.
 - Every operation of a chain in ``Flips.chains`` (log 1) is judged again with ``Judge.rejudge``, in
   ascending seq, ``lookup`` giving what was judged again already.
+- Every seal in ``Flips.closures`` is answered with ``Judge.closure(seal, tops)``.
 - Every anchor in ``Flips.wanted`` is answered with ``Judge.anchor(anchor, ids)``, then
   ``flips()`` is asked again: the answer may name chains.
 """
@@ -45,6 +46,9 @@ class Flips:
     chains to be judged again. ``ends``: chains whose ``Judge.end`` changed. ``wanted``: positions
     that the judge asks for; asked once, and again when the chain forks below. ``erasures``: the
     facts and documents whose erasure came or went because an erasure was judged again.
+    ``closures``: seals with their tips of log 1, all of which are here. The answer has, for each
+    branch of each log-1 chain that is in the closure of these tips (by prev, refs, authority),
+    its last operation as an ``Anchor``, with the ids that an anchor is answered with.
     """
 
     operations: Mapping[OperationId, Judgement] = field(default_factory=dict)
@@ -52,10 +56,12 @@ class Flips:
     ends: frozenset[Chain] = frozenset()
     wanted: frozenset[Anchor] = frozenset()
     erasures: frozenset[bytes] = frozenset()
+    closures: Mapping[OperationId, tuple[Anchor, ...]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """True if there is anything to do."""
-        return bool(self.operations or self.chains or self.ends or self.wanted or self.erasures)
+        told = (self.operations, self.chains, self.ends, self.wanted, self.erasures, self.closures)
+        return any(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 
 import msgspec
 
+from commons_crdt.authority import records
 from commons_crdt.authority.book import NOWHERE, Book, Entry, Given, View
 from commons_crdt.authority.budgets import Budgets
 from commons_crdt.authority.council import Council
 from commons_crdt.authority.ends import Ends
 from commons_crdt.authority.facts import Erasure, Genesis
 from commons_crdt.authority.flips import Anchor, Chain, End, Flips
-from commons_crdt.authority.records import Records, Spot
+from commons_crdt.authority.records import Field, Records, Spot
+from commons_crdt.authority.roles import Demoting
 from commons_crdt.authority.settings import Constitution
+from commons_crdt.authority.settled import Settled
 from commons_crdt.authority.state import Authority
 from commons_crdt.authority.strata import Facts, Polity
 from commons_crdt.errors import Refused
@@ -105,6 +108,13 @@ class Judge:
         self._council = Council(self._book)
         self._facts = Facts(self._book, self._council, self._kind)
         self._records = Records()
+        self._settled = Settled(self._records)
+        self._asked: set[Anchor] = set()
+        self._asked_closures: set[int] = set()
+        self._awaiting_seal = False
+        self._fresh_layers = False
+        self._pended: set[Chain] = set()
+        self._closures: dict[OperationId, tuple[Anchor, ...]] = {}
         self._ends = Ends(self._book, self._records)
         self._authority = Authority(realm, Budgets(self._book, self._council))
         self._authority.bits = self._book.numbers
@@ -213,19 +223,29 @@ class Judge:
             self._records.forks[device] = seq
             for anchor in self._records.doubted(device, seq):
                 self._ask(anchor)
+            for seal in self._settled.touching(device):
+                self._settled.closures.pop(seal)
             self._chains.add((device, 1))
         return True
 
     def anchor(self, anchor: Anchor, ids: Sequence[OperationId] | None) -> None:
         """Answer what ``Flips.wanted`` asked; see ``Anchor``."""
         self._records.put(anchor, ids)
+        self._asked.discard(anchor)
         if ids is not None:
             self._named.get(anchor.id, set()).discard(anchor)
             self._chains.add((anchor.device, 1))
 
+    def closure(self, seal: OperationId, tops: Mapping[Anchor, Sequence[OperationId]]) -> None:
+        """Answer what ``Flips.closures`` asked."""
+        n = self._book.numbers[seal]
+        self._asked_closures.discard(n)
+        self._settled.put(n, tops)
+
     def flips(self) -> Flips:
         """What changed elsewhere since this was last asked."""
         self._settle()
+        self._heed_seals()
         ends = self._ends.changed(self._polity) if self._polity else frozenset()
         told = Flips(
             dict(self._flipped),
@@ -233,7 +253,9 @@ class Judge:
             ends,
             frozenset(self._wanted),
             frozenset(self._unerased),
+            dict(self._closures),
         )
+        self._closures.clear()
         self._flipped.clear()
         self._chains.clear()
         self._wanted.clear()
@@ -373,6 +395,8 @@ class Judge:
         if len(self._book.places[entry.device, entry.seq]) > 1:
             self.forked(entry.device, 0, entry.seq)
         for one in self._facts.shown(entry.n):
+            if one.log:
+                self._records.shown[one.device].append(one)
             self.forked(one.device, one.log, one.seq)
 
     def _learn(self, candidate: Candidate, grant: int, past: View) -> Entry:
@@ -422,10 +446,12 @@ class Judge:
     def _evaluate(self, acts: list[int], split: bool) -> None:
         """Log 0 from nothing, and what that changes."""
         old, known = self._polity, self._waits_for_pin
+        self._fresh_layers = True
         fresh = Polity(self._facts, self._book.whole, acts).evaluate()
         self._polity, self._split = fresh, split
         self._authority.follow(fresh)
-        for anchor in fresh.anchors():
+        tips = [tip for layer in fresh.layers for tip in layer.tips]
+        for anchor in (*fresh.anchors(), *tips):
             if not self._records.known(anchor):
                 self._ask(anchor)
         if old is None:
@@ -438,6 +464,45 @@ class Judge:
             if old.view >> grant & 1 and (everybody or old.bearing(grant) != fresh.bearing(grant)):
                 self._chains.add((given.device, 1))
 
+    def _heed_seals(self) -> None:
+        """Ask for closures, and flip what a seal settles otherwise, or makes wait."""
+        polity = self._polity
+        if polity is None or not (polity.layers or self._awaiting_seal):
+            return
+        for layer in polity.layers:
+            unknown = layer.seal not in self._settled.closures and layer.tips
+            asked = layer.seal in self._asked_closures
+            if unknown and not asked and self._settled.ready(layer):
+                self._asked_closures.add(layer.seal)
+                self._closures[self._book.entries[layer.seal].id] = layer.tips
+        tips = {tip for layer in polity.layers for tip in layer.tips}
+        if self._asked_closures or tips & self._asked:
+            return  # the answers decide
+        waiting = not all(self._settled.complete(layer) for layer in polity.layers)
+        tops = self._settled.highest(polity.layers)
+        self._chains |= {(device, 1) for device in self._records.set_tops(tops)}
+        if waiting != self._awaiting_seal:
+            self._awaiting_seal = waiting
+            self._chains |= {(given.device, 1) for given in self._book.given.values()}
+        elif not waiting:
+            self._chains |= self._pended
+            if self._fresh_layers:
+                self._chains |= self._unlike(polity)
+        if not waiting:
+            self._pended.clear()
+            self._fresh_layers = False
+
+    def _unlike(self, polity: Polity) -> set[Chain]:
+        """The chains of which a seal may say otherwise than the whole set does."""
+        found = {(device, 1) for device in self._records.forks}
+        for layer in polity.layers:
+            for grant, given in self._book.given.items():
+                if layer.own >> grant & 1 and (
+                    layer.polity.bearing(grant) != polity.bearing(grant)
+                ):
+                    found.add((given.device, 1))
+        return found
+
     def _ask(self, anchor: Anchor) -> None:
         if anchor.id in self._book.numbers:
             self._records.put(anchor, ())  # an operation of log 0
@@ -445,12 +510,14 @@ class Judge:
         self._records.put(anchor, None)
         self._named.setdefault(anchor.id, set()).add(anchor)
         self._wanted.add(anchor)
+        self._asked.add(anchor)
 
     def _arrive(self, candidate: Candidate) -> None:
         """Answer what asked for an operation that is here now."""
         header = candidate.header
         for anchor in self._named.pop(candidate.id, ()):
             self._wanted.discard(anchor)
+            self._asked.discard(anchor)
             fork = self._records.forks.get(anchor.device, header.seq + 1)
             if (header.device, header.log, header.seq) != (anchor.device, 1, anchor.seq):
                 self._records.put(anchor, ())
@@ -471,16 +538,36 @@ class Judge:
         self, candidate: Candidate, grant: int, view: View, past: Mapping[bytes, Standing]
     ) -> Judgement:
         """The verdict of an operation of log 1, in the order of the page."""
-        header, polity = candidate.header, self._polity
+        polity = self._polity
         if polity is None or self._waits_for_pin:
             return pending("pin")
-        given = self._book.given[grant]
         spot = self._spot(candidate, past)
-        place = self._records.place(
-            spot,
-            polity.strata.identities.rulings(grant),
-            polity.record_closings(given.device),
-        )
+        if self._records.note(spot):
+            self._chains.add((spot.device, 1))
+        layers, waiting = polity.layers, False
+        for i, layer in enumerate(layers):
+            waiting = waiting or not self._settled.complete(layer)
+            if not waiting and self._settled.holds(layer, spot, view):
+                field = self._settled.field_of(layers[: i + 1])
+                return self._in_polity(layer.polity, field, candidate, spot, grant, view, past)
+        if waiting:
+            self._pended.add((spot.device, 1))
+            return pending("seal")
+        return self._in_polity(polity, self._records, candidate, spot, grant, view, past)
+
+    def _in_polity(
+        self,
+        polity: Polity,
+        field: Field,
+        candidate: Candidate,
+        spot: Spot,
+        grant: int,
+        view: View,
+        past: Mapping[bytes, Standing],
+    ) -> Judgement:
+        header, given = candidate.header, self._book.given[grant]
+        rulings = polity.strata.identities.rulings(grant)
+        place = records.place(field, spot, rulings, polity.record_closings(given.device))
         if place:
             return _PLACES[place]
         wrong = polity.granted(grant)
@@ -493,7 +580,7 @@ class Judge:
             return rejected("log")
         if not _within(given, header):
             return rejected("limit")
-        role = self._role(polity, given, spot, view)
+        role = self._role(polity, field, spot, given, view)
         if kind.unattended not in (None, given.unattended) or role is None or role < kind.role:
             return rejected("role")
         return self._own_rule(candidate, kind, given, role, view, past)
@@ -506,16 +593,18 @@ class Judge:
             DeviceId(header.device), header.seq, candidate.id, OperationId(header.prev), forked
         )
 
-    def _role(self, polity: Polity, given: Given, spot: Spot, view: View) -> Role | None:
+    def _role(
+        self, polity: Polity, field: Field, spot: Spot, given: Given, view: View
+    ) -> Role | None:
         if given.member is None:
             return None
 
-        def beyond(demoting: object) -> bool:
-            ending = demoting.endings.get(spot.device)  # type: ignore[attr-defined]
-            return ending is None or self._records.beyond(spot, ending.record)
+        def lies_beyond(demoting: Demoting) -> bool:
+            ending = demoting.endings.get(spot.device)
+            return ending is None or records.beyond(field, spot, ending.record)
 
         role = polity.base_role(given.member, view)
-        return polity.lowered(role, given.member, view, beyond)
+        return polity.lowered(role, given.member, view, lies_beyond)
 
     def _own_rule(
         self,

@@ -1,25 +1,30 @@
 """Where an operation of log 1 stands in its chain: by positions that a node must look up.
 
-Log 1 is not kept in memory. What cuts and closings name there is asked for once, as an *anchor*,
-and remembered with the ids of its branch.
+Log 1 is not kept in memory. What cuts, closings and seals name there is asked for once, as an
+*anchor*, and remembered with the ids of its branch. A ``Field`` is log 1 as one set sees it: the
+whole set, or what a seal settles.
 
 Source: docs/protocol/authority.md "Cuts and ends"; the questions are in ``flips``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from commons_crdt.authority.cuts import Ruling
+from commons_crdt.authority.cuts import Ruling, Shown
 from commons_crdt.authority.endings import Position
 from commons_crdt.authority.flips import Anchor
 from commons_crdt.ids import DeviceId, OperationId
 
+Line = tuple[OperationId, ...]
+"""The ids of a branch up to a position, ascending; only the position where nothing is doubled."""
+
 
 class Spot(NamedTuple):
-    """One operation of log 1: its place, and whether the one before it is ``fork`` (contested)."""
+    """One operation of log 1: its place, and whether the one before it is contested (fork)."""
 
     device: DeviceId
     seq: int
@@ -28,13 +33,167 @@ class Spot(NamedTuple):
     prev_forked: bool
 
 
+def on_line(spot: Spot, seq: int, line: Line) -> bool:
+    """True if a spot is at or before the last operation of a line, which has this seq."""
+    if spot.seq > seq:
+        return False
+    at = spot.seq - seq + len(line) - 1
+    return at < 0 or line[at] == spot.id
+
+
+class Field(Protocol):
+    """Log 1 as one set sees it."""
+
+    def fork(self, device: DeviceId) -> int | None:
+        """The lowest doubled seq; above a sealed tip, of what descends from it."""
+
+    def top(self, device: DeviceId) -> Position | None:
+        """The highest sealed operation of a chain."""
+
+    def descends(self, spot: Spot) -> bool:
+        """True if a spot comes after the highest sealed operation of its chain."""
+
+    def line(self, device: DeviceId, position: Position) -> Line | None:
+        """The branch of a position; empty if it is nothing, None if it is not here."""
+
+
+def upto(log: Field, spot: Spot, position: Position) -> bool | None:
+    """Whether a spot is at or before a position; None: at its seq or below, if it comes."""
+    if position.seq == 0:
+        return False
+    line = log.line(spot.device, position)
+    if line is None:
+        return None if spot.seq <= position.seq else False
+    return bool(line) and on_line(spot, position.seq, line)
+
+
+def beyond(log: Field, spot: Spot, position: Position) -> bool:
+    """True if a spot certainly lies beyond a demotion's position."""
+    return upto(log, spot, position) is False
+
+
+def place(log: Field, spot: Spot, rulings: Sequence[Ruling], closings: Iterable[Position]) -> str:
+    """Where a spot is: "" (inside), "fork", "cut", "closed" or "pending"."""
+    top = log.top(spot.device)
+    if top is not None:
+        if upto(log, spot, top):
+            return ""
+        if not log.descends(spot):
+            return "fork"
+    fork = log.fork(spot.device)
+    doubled = fork is not None and spot.seq >= fork
+    if fork is not None and doubled:
+        named = [r.record for r in rulings if r.names and _seq(log, spot, r.record) >= fork]
+        if not named or (spot.seq > fork and spot.prev_forked):
+            return "fork"
+        if not all(_comparable(log, spot, position, fork) for position in named):
+            return "fork"
+    unsure = False
+    for ruling in rulings:
+        before = upto(log, spot, ruling.record)
+        if before is False or (doubled and not ruling.names):
+            return "cut"
+        unsure = unsure or before is None
+    for position in closings:
+        before = upto(log, spot, position)
+        if before is False or doubled:
+            return "closed"
+        unsure = unsure or before is None
+    return "pending" if unsure else ""
+
+
+def _seq(log: Field, spot: Spot, position: Position) -> int:
+    """The seq of a position; 0 if it turned out to be nothing."""
+    return 0 if log.line(spot.device, position) == () else position.seq
+
+
+def _comparable(log: Field, spot: Spot, position: Position, fork: int) -> bool:
+    """Whether the spot and a position at or beyond the fork are on one line.
+
+    The operation before the spot is on one line with it already, or is below the fork.
+    """
+    if upto(log, spot, position) is not False:
+        return True
+    if spot.seq <= fork:
+        return False
+    earlier = Spot(spot.device, spot.seq - 1, spot.prev, spot.prev, False)
+    return spot.prev == position.id or upto(log, earlier, position) is False
+
+
 @dataclass(slots=True)
 class Records:
-    """What is known of named positions. ``forks``: the lowest doubled seq of each chain."""
+    """What is known of log 1, and the field of the whole set.
+
+    ``forks``: the lowest doubled seq of each chain. ``tops``: the highest sealed tips.
+    """
 
     forks: dict[DeviceId, int] = field(default_factory=dict)
-    answers: dict[Anchor, tuple[OperationId, ...] | None] = field(default_factory=dict)
-    by_device: dict[DeviceId, set[Anchor]] = field(default_factory=dict)
+    tops: dict[DeviceId, Position] = field(default_factory=dict)
+    answers: dict[Anchor, Line | None] = field(default_factory=dict)
+    shown: defaultdict[DeviceId, list[Shown]] = field(default_factory=lambda: defaultdict(list))
+    """What fork proofs show of log 1."""
+    _by_device: defaultdict[DeviceId, set[Anchor]] = field(default_factory=lambda: defaultdict(set))
+    _above: dict[DeviceId, defaultdict[int, set[OperationId]]] = field(default_factory=dict)
+    """What descends from a sealed tip of a forked chain, by seq."""
+
+    # --- the field of the whole set ---------------------------------------------------------------
+
+    def fork(self, device: DeviceId) -> int | None:
+        """See ``Field``."""
+        top = self.tops.get(device)
+        known = self.forks.get(device)
+        if top is None or known is None:
+            return known
+        above: Mapping[int, set[OperationId]] = self._above.get(device, {})
+        doubled = {seq for seq, ids in above.items() if len(ids) > 1}
+        for one in self.shown.get(device, ()):
+            after = one.seq == top.seq + 1 and one.prev == top.id
+            if after or one.prev in above.get(one.seq - 1, ()):
+                rest = {o.id for o in self.shown[device] if o.seq == one.seq}
+                if len(rest | above.get(one.seq, set())) > 1:
+                    doubled.add(one.seq)
+        return min(doubled, default=None)
+
+    def top(self, device: DeviceId) -> Position | None:
+        """See ``Field``."""
+        return self.tops.get(device)
+
+    def descends(self, spot: Spot) -> bool:
+        """See ``Field``. Spots must have been ``note``d in ascending seq."""
+        if spot.device not in self.forks:
+            return True
+        above: Mapping[int, set[OperationId]] = self._above.get(spot.device, {})
+        return spot.id in above.get(spot.seq, ())
+
+    def line(self, device: DeviceId, position: Position) -> Line | None:
+        """See ``Field``."""
+        return self.answers.get(Anchor(device, position.seq, OperationId(position.id)))
+
+    # --- learning ---------------------------------------------------------------------------------
+
+    def note(self, spot: Spot) -> bool:
+        """Take note of an operation; True if its chain must be judged again for it."""
+        top = self.tops.get(spot.device)
+        if top is None or spot.device not in self.forks or spot.seq <= top.seq:
+            return False
+        above = self._above.setdefault(spot.device, defaultdict(set))
+        if spot.prev == top.id or spot.prev in above.get(spot.seq - 1, ()):
+            before = self.fork(spot.device)
+            above[spot.seq].add(spot.id)
+            return self.fork(spot.device) != before
+        return False
+
+    def set_tops(self, tops: Mapping[DeviceId, Position]) -> set[DeviceId]:
+        """The highest sealed tips are others now; the forked chains to be judged again."""
+        changed = {
+            device
+            for device in self.tops.keys() | tops.keys()
+            if self.tops.get(device) != tops.get(device)
+        }
+        self.tops = dict(tops)
+        for device in changed:
+            self._above.pop(device, None)
+        return changed & self.forks.keys()
 
     def known(self, anchor: Anchor) -> bool:
         """True if it was asked for already, or answered."""
@@ -43,69 +202,12 @@ class Records:
     def put(self, anchor: Anchor, ids: Sequence[OperationId] | None) -> None:
         """Remember an answer; None: it is not here."""
         self.answers[anchor] = None if ids is None else tuple(ids)
-        self.by_device.setdefault(anchor.device, set()).add(anchor)
+        self._by_device[anchor.device].add(anchor)
 
     def doubted(self, device: DeviceId, seq: int) -> list[Anchor]:
         """The anchors that must be asked for again, since ``seq`` is doubled now."""
         return [
             anchor
-            for anchor in self.by_device.get(device, ())
+            for anchor in self._by_device.get(device, ())
             if anchor.seq >= seq and self.answers[anchor] != ()
         ]
-
-    def upto(self, spot: Spot, position: Position) -> bool | None:
-        """Whether a spot is at or before a position; None: at its seq or below, if it comes."""
-        if position.seq == 0:
-            return False
-        ids = self.answers.get(Anchor(spot.device, position.seq, OperationId(position.id)))
-        if ids is None:
-            return None if spot.seq <= position.seq else False
-        if not ids or spot.seq > position.seq:
-            return False
-        at = spot.seq - position.seq + len(ids) - 1
-        return at < 0 or ids[at] == spot.id
-
-    def place(self, spot: Spot, rulings: Iterable[Ruling], closings: Iterable[Position]) -> str:
-        """Where a spot is: "" (inside), "fork", "cut", "closed" or "pending"."""
-        fork = self.forks.get(spot.device)
-        beyond = fork is not None and spot.seq >= fork
-        if fork is not None and beyond:
-            named = [r.record for r in rulings if r.names and self._seq(spot, r.record) >= fork]
-            if not named or (spot.seq > fork and spot.prev_forked):
-                return "fork"
-            if not all(self._comparable(spot, position, fork) for position in named):
-                return "fork"
-        unsure = False
-        for ruling in rulings:
-            upto = self.upto(spot, ruling.record)
-            if upto is False or (beyond and not ruling.names):
-                return "cut"
-            unsure = unsure or upto is None
-        for position in closings:
-            upto = self.upto(spot, position)
-            if upto is False or beyond:
-                return "closed"
-            unsure = unsure or upto is None
-        return "pending" if unsure else ""
-
-    def _seq(self, spot: Spot, position: Position) -> int:
-        """The seq of a position; 0 if it turned out to be nothing."""
-        anchor = Anchor(spot.device, position.seq, OperationId(position.id))
-        return 0 if self.answers.get(anchor) == () else position.seq
-
-    def _comparable(self, spot: Spot, position: Position, fork: int) -> bool:
-        """Whether the spot and a position at or beyond the fork are on one line.
-
-        The operation before the spot is on one line with it already, or is below the fork.
-        """
-        upto = self.upto(spot, position)
-        if upto is not False:
-            return True
-        if spot.seq <= fork:
-            return False
-        before = self.upto(Spot(spot.device, spot.seq - 1, spot.prev, spot.prev, False), position)
-        return before is False or spot.prev == position.id
-
-    def beyond(self, spot: Spot, position: Position) -> bool:
-        """True if a spot lies beyond a demotion's position."""
-        return self.upto(spot, position) is False

@@ -21,6 +21,7 @@ from commons_crdt.authority.council_facts import (
     Endorse,
     Lift,
     Promise,
+    Seal,
 )
 from commons_crdt.authority.cuts import Cut, Cuts, Ground, Shown, by_device
 from commons_crdt.authority.endings import Position
@@ -50,6 +51,14 @@ from commons_crdt.authority.identity_facts import (
 )
 from commons_crdt.authority.proofs import shown
 from commons_crdt.authority.roles import Demoting, RoleActs
+from commons_crdt.authority.seals import (
+    Layer,
+    closure,
+    highest_tips,
+    lists_what_is_cut,
+    seal_of,
+    tips_of_log_1,
+)
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.kinds import Kind
 from commons_crdt.roles import Role
@@ -69,6 +78,8 @@ class Facts:
     proofs: dict[int, tuple[Shown, ...]] = field(default_factory=dict)
     alone: dict[View, Polity] = field(default_factory=dict)
     """The polities of views that somebody had alone; forgotten at will."""
+    layers: dict[int, Layer] = field(default_factory=dict)
+    """What each seal settles; a fact of bytes."""
     own_past: dict[tuple[int, int], bool] = field(default_factory=dict)
     """By operation and the council's base in its view."""
 
@@ -77,6 +88,30 @@ class Facts:
         if n not in self.proofs:
             self.proofs[n] = shown(self.book, self.book.entries[n])
         return self.proofs[n]
+
+    def __post_init__(self) -> None:
+        """Let the council ask about tips."""
+        self.council.lists_what_is_cut = self._bad_tip
+
+    def _bad_tip(self, entry: Entry, base: int, seal: Seal) -> bool:
+        path = self.council.path(base)
+        alone = Polity(self, entry.past, path or [0])
+        return lists_what_is_cut(alone, seal)
+
+    def layer(self, act: int) -> Layer:
+        """What a seal settles. Ask in the order of the chain: it rests on earlier ones."""
+        known = self.layers.get(act)
+        seal = seal_of(self.book, act)
+        if known is None and seal is not None:
+            path = self.council.path(self.council.bases[act]) or [0]
+            earlier = [self.layer(one) for one in path if seal_of(self.book, one) is not None]
+            own = closure(self.book, seal)
+            view = own | (earlier[-1].view if earlier else 0)
+            polity = Polity(self, view, path, (seal,)).evaluate()
+            known = self.layers[act] = Layer(act, view, own, tips_of_log_1(seal), polity)
+        if known is None:
+            raise LookupError("no seal")
+        return known
 
     def certifies_itself(self, n: int) -> bool:
         """True if an operation counts by its bytes, whoever's chain carried it."""
@@ -101,8 +136,13 @@ class Facts:
 class Polity:
     """See the module."""
 
-    def __init__(self, facts: Facts, view: View, acts: Sequence[int]) -> None:
-        """``acts`` is the council chain from the genesis; ``view`` the set to evaluate."""
+    def __init__(
+        self, facts: Facts, view: View, acts: Sequence[int], own: Sequence[Seal] = ()
+    ) -> None:
+        """``acts`` is the council chain from the genesis; ``view`` the set to evaluate.
+
+        ``own``: the seal that this set is the closure of; its tips are listed already.
+        """
         self.facts, self.book, self.council = facts, facts.book, facts.council
         self.view = view
         self.acts = list(acts)
@@ -116,7 +156,10 @@ class Polity:
         self.role_acts = RoleActs(self.book)
         self.demotions: defaultdict[MemberId, list[Demoting]] = defaultdict(list)
         self._roles: dict[tuple[MemberId, View], Role | None] = {}
-        self.ground = self._grounds()
+        seals = [act for act in self.acts if seal_of(self.book, act) is not None]
+        self.layers = [facts.layer(act) for act in seals]
+        listed = [seal for act in seals if (seal := seal_of(self.book, act)) is not None]
+        self.ground = self._grounds([*listed, *own])
         self.lifted = self._lifts()
         self._council_cuts = Cuts(self.book)
         self._stratum_a()
@@ -125,13 +168,20 @@ class Polity:
 
     # --- (A) -------------------------------------------------------------------------------------
 
-    def _grounds(self) -> Ground:
+    def _grounds(self, seals: list[Seal]) -> Ground:
         proofs: defaultdict[DeviceId, list[Shown]] = defaultdict(list)
         for n in self.book.among(self.book.proofs, self.view):
             for one in self.facts.shown(n):
                 if one.log == 0:
                     proofs[one.device].append(one)
-        return Ground(self.book, self.view, proofs)
+        return Ground(self.book, self.view, proofs, highest_tips(self.book, seals, self.view))
+
+    def sealed(self, n: int) -> Judgement | None:
+        """The verdict that a seal settled, None if none did."""
+        for layer in self.layers:
+            if layer.view >> n & 1:
+                return layer.polity.verdict(n)
+        return None
 
     def _lifts(self) -> frozenset[int]:
         found = set()
@@ -180,9 +230,10 @@ class Polity:
     def _means(self, picks: Callable[[int], bool]) -> Means:
         return Means(self.book, self.ground, self.lifted, self.own_past, picks, self._settled)
 
-    def _settled(self, _n: int) -> bool | None:
-        """Whether a seal settles that an operation stands."""
-        return None
+    def _settled(self, n: int) -> bool | None:
+        """Whether an operation stands, if a seal settles that."""
+        found = self.sealed(n)
+        return None if found is None else found is ACCEPTED
 
     def own_past(self, n: int) -> bool:
         """True if the device was its member's by the operation's own past, and unlimited."""
@@ -224,7 +275,7 @@ class Polity:
         """The whole verdict of a coordinator's act, or of a member's own revocation."""
         known = self._of_c.get(n)
         if known is None:
-            known = self._of_c[n] = self._judge_c(n)
+            known = self._of_c[n] = self.sealed(n) or self._judge_c(n)
         return known
 
     def _judge_c(self, n: int) -> Judgement:
@@ -431,9 +482,12 @@ class Polity:
         if root == NOWHERE or self.b.shape(entry.n):
             return True
         stages = (self.b, self.strata.identities)
+        rivals = not isinstance(body, Pick) and len(self.book.identity_acts[base]) > 1
+        if rivals:  # whether it stood is asked at its base: not by what the chain cut since then
+            return False
         if not any(stage.may(entry.n, root, base) for stage in stages):
             return True
-        if not isinstance(body, AddDevice) or len(self.book.identity_acts[base]) > 1:
+        if not isinstance(body, AddDevice):
             return False
         return all(stage.may(entry.n, root, base) for stage in stages) and all(
             stage.grow(entry.n, root, base) for stage in stages
@@ -454,6 +508,9 @@ class Polity:
         entry = self.book.entries[n]
         body = entry.body
         strata = self.strata
+        sealed = self.sealed(n)
+        if sealed is not None:
+            return sealed
         if isinstance(body, Genesis) and n == 0:
             return ACCEPTED
         match body:
@@ -479,6 +536,8 @@ class Polity:
 
     def _judge_message(self, entry: Entry) -> Judgement:
         message = self.council.messages.get(entry.n)
+        if entry.n in self.council.bad_tips:
+            return rejected("tip")
         if message is None or message.base not in self._council_acts:
             return rejected("council")
         return ACCEPTED if message.counts else rejected("ballot")
@@ -551,7 +610,10 @@ class Polity:
         if known is None:
             entry = self.book.entries[n]
             body = entry.body
-            if isinstance(body, Admit):
+            sealed = self.sealed(n)
+            if sealed is not None:
+                known = sealed.reason
+            elif isinstance(body, Admit):
                 known = self._admitted(entry, body)
             else:
                 known = self._readmitted(entry, body) if isinstance(body, Readmit) else entry.fault

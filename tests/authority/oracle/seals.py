@@ -130,5 +130,4 @@ def beyond(world: World, cut: Cut, tip: Tip) -> bool:
     if tip.log:
         end = ending.record
         return tip.seq > end.seq or (tip.seq == end.seq and tip.id != end.id)
-    place = world.chains.place(cut.op, tip.device, 0, ending.authority)
-    return world.chains.beyond(Id(tip.id), place)
+    return world.chains.beyond(Id(tip.id), world.chains.named(cut, Id(tip.id)))
