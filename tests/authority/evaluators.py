@@ -7,11 +7,11 @@ order, tells forks of log 1, answers anchors, and judges again what flips.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
-from tests.authority.sets import causal_order, judged
+from tests.authority.sets import causal_order, closure, judged
 from tests.authority.village import RULES, Village
 
 from commons_crdt.authority.flips import Anchor
@@ -74,6 +74,10 @@ class Keeper:
                 self.standings[x] = msgspec.structs.replace(self.standings[x], judgement=judgement)
             for anchor in flips.wanted:
                 self.judge.anchor(anchor, self.answer(anchor))
+            for seal, tips in flips.closures.items():
+                self.judge.closure(seal, self.tops(tips))
+            for seal, tips in flips.closures.items():
+                self.judge.closure(seal, self.closure(tips))
             again = sorted(
                 (x for x in self.standings if self.chain(x) in flips.chains),
                 key=lambda x: self.standings[x].seq,
@@ -89,6 +93,15 @@ class Keeper:
     def chain(self, x: OperationId) -> tuple[DeviceId, int]:
         header = self.village.all[x].header
         return DeviceId(header.device), header.log
+
+    def closure(self, tips: Iterable[Anchor]) -> dict[Anchor, tuple[OperationId, ...]]:
+        """The last operations of each branch of log 1 in the closure of a seal's tips."""
+        headers = {x: self.village.all[x].header for x in self.standings}
+        here = closure(self.village, (tip.id for tip in tips))
+        ones = {x for x in here if headers[x].log == 1}
+        inner = {OperationId(headers[x].prev) for x in ones}
+        tops = {Anchor(*self.chain(x)[:1], headers[x].seq, x) for x in ones - inner}
+        return {top: self.answer(top) or () for top in tops}
 
     def answer(self, anchor: Anchor) -> tuple[OperationId, ...] | None:
         """What a store answers to an anchor, as `Anchor` asks."""
@@ -108,6 +121,21 @@ class Keeper:
         while self.standings[line[0]].seq > max(1, lowest):
             line.insert(0, OperationId(self.village.all[line[0]].header.prev))
         return tuple(line)
+
+    def tops(self, tips: Iterable[Anchor]) -> dict[Anchor, Sequence[OperationId]]:
+        """The last operation of every branch of log 1 in the closure of these tips."""
+        within = {
+            x
+            for x in closure(self.village, [tip.id for tip in tips])
+            if self.village.all[x].header.log == 1
+        }
+        followed = {self.village.all[x].prev for x in within}
+        found: dict[Anchor, Sequence[OperationId]] = {}
+        for x in within - followed:
+            header = self.village.all[x].header
+            anchor = Anchor(DeviceId(header.device), header.seq, x)
+            found[anchor] = self.answer(anchor) or ()
+        return found
 
     @property
     def verdicts(self) -> dict[OperationId, Judgement]:
