@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from commons_crdt.ids import DeviceId, RealmId
+from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_protocol.replica import Range
 
@@ -40,6 +40,7 @@ class Read:
     ranges: tuple[Range, ...]
     after: int | None
     limit: int
+    ids: tuple[OperationId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

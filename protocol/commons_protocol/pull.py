@@ -1,9 +1,11 @@
-"""Fetching what is wanted from one peer: batches, credit, and the way back along a branch.
+"""Fetching what is wanted from one peer: batches, credit, and what that builds on.
 
 The peer may send as many frames as it was granted; more is granted when a batch is on our disk,
 so a slow disk slows the peer and fills no memory. While one batch is being stored, the next is
 handed over too, so that its signatures can be verified meanwhile. Decides nothing about what is
-wanted at first.
+wanted at first. What counts for nothing any more (the other branch of a fork, what somebody wrote
+beyond a cut) stands in no range; where an honest member has built on it in good faith, it is asked
+for by its id, and its chain back from there.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from commons_crdt.errors import Refused
-from commons_crdt.ids import RealmId
+from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_protocol import wire
 from commons_protocol.effects import Close, Effect, Ingest, Send
@@ -25,6 +27,9 @@ BATCH_OPERATIONS = 1_000
 BATCH_BYTES = 524_288
 BATCHES_AT_ONCE = 2
 _MOST_WAYS_BACK = 24
+_MOST_NAMED = 4096
+"""Operations that are asked for by their ids in one round."""
+_ENDED = "ended"
 
 
 class Pull:
@@ -50,28 +55,25 @@ class Pull:
         self.new = 0
         """Operations that were new here, in this round."""
         self.refused: dict[str, int] = {}
-        self._lacks = False
-        self._beyond: Sequence[Range] = ()
+        self._named: set[OperationId] = set()
+        self._missing: dict[OperationId, None] = {}
 
-    def begin(self, ranges: Sequence[Range], beyond: Sequence[Range] = ()) -> list[Effect]:
-        """Fetch ``ranges``; ``active`` is False when all of it came and is on the disk.
-
-        ``beyond``: what is fetched after them if they build on something that is not here.
-        """
+    def begin(self, ranges: Sequence[Range]) -> list[Effect]:
+        """Fetch ``ranges``; ``active`` is False when all of it came and is on the disk."""
         self.active = True
         self.new = 0
         self.refused = {}
         self._back.clear()
         self._ways_back = 0
-        self._lacks, self._beyond = False, beyond
+        self._named.clear()
+        self._missing.clear()
         self._queue.extend(ranges)
         return self._next()
 
     def _next(self) -> list[Effect]:
-        if not self._queue and self._lacks:
-            self._queue.extend(self._beyond)
-            self._beyond = ()
         if not self._queue:
+            if self._missing:
+                return self._ask_by_id()
             self.active = False
             return []
         chains: set[Chain] = set()
@@ -79,18 +81,31 @@ class Pull:
         rest: deque[Range] = deque()
         while self._queue:
             r = self._queue.popleft()
-            # One range for each chain in a want.
-            if len(ranges) < wire.MAX_RANGES and (r.device, r.log) not in chains:
+            # One range for each chain in a want, and no log 1 before all of log 0.
+            waits = r.log and rest and not rest[0].log
+            if len(ranges) < wire.MAX_RANGES and (r.device, r.log) not in chains and not waits:
                 chains.add((r.device, r.log))
                 ranges.append(r)
             else:
                 rest.append(r)
         self._queue = rest
-        self._open = self._first = True
-        self._credit = WINDOW
         # Forks make siblings; still, a peer may not send without end what nobody asked for.
         self._allowed = 4 * sum(r.last - r.first + 1 for r in ranges) + 64
-        return [Send(wire.pack(wire.Want(self._slot, WINDOW, tuple(ranges))))]
+        return self._want(tuple(ranges), ())
+
+    def _ask_by_id(self) -> list[Effect]:
+        """What others here wait for and no range has brought."""
+        ids = tuple(self._missing)[: wire.MAX_IDS]
+        for ident in ids:
+            del self._missing[ident]
+        self._named.update(ids)
+        self._allowed = len(ids)
+        return self._want((), ids)
+
+    def _want(self, ranges: tuple[Range, ...], ids: tuple[OperationId, ...]) -> list[Effect]:
+        self._open = self._first = True
+        self._credit = WINDOW
+        return [Send(wire.pack(wire.Want(self._slot, WINDOW, ranges, ids)))]
 
     def on_operations(self, message: wire.Operations) -> list[Effect]:
         """A frame of what was wanted."""
@@ -180,9 +195,14 @@ class Pull:
         """The oldest batch is on the disk."""
         done = self._ingesting.popleft()
         self.new += result.new
-        self._lacks = self._lacks or bool(result.missing)
+        for ident in result.missing:
+            if ident not in self._named and len(self._named) + len(self._missing) < _MOST_NAMED:
+                self._missing[ident] = None
+        for ident in result.new_ids:
+            self._missing.pop(ident, None)
         for code, count in result.refused.items():
-            self.refused[code] = self.refused.get(code, 0) + count
+            if code != _ENDED:  # it counts for nothing, there as here: the digests are equal
+                self.refused[code] = self.refused.get(code, 0) + count
         self._go_back(result)
         waiting, self._frames = self._frames, 0
         effects = self._grant(done)

@@ -15,17 +15,21 @@ from commons_crdt.operation import Operation
 
 
 class ChainEnd(NamedTuple):
-    """One chain's effective end: its last operation that counts.
+    """One chain's effective end: its last operation that is here and counts.
 
-    ``fork``: 32 zero bytes, or a hash of the two smallest ids at the doubled seq, which is
-    ``seq + 1``.
+    ``fork``: the lowest doubled seq, if it is at most ``seq + 1``, otherwise 0. ``hollow``: the
+    lowest seq whose contents are absent here, or 0. ``more``: 32 zero bytes, or a hash of what else
+    must be equal: in log 1 the positions whose contents are absent, in log 0 the operations beyond
+    the end that are passed on for their contents' sake.
     """
 
     device: DeviceId
     log: int
     seq: int
     id: OperationId
-    fork: bytes = ZERO
+    fork: int = 0
+    hollow: int = 0
+    more: bytes = ZERO
 
 
 class Range(NamedTuple):
@@ -41,9 +45,11 @@ class Range(NamedTuple):
 class Ingested:
     """What became of a batch.
 
-    ``refused``: code to count. ``missing``: operations that others wait for. ``unlinked``:
-    chains whose next operation does not build on the end that is stored here (a fork that
-    neither side has seen yet), with the seq of that operation. ``new_ids``: stored just now.
+    ``refused``: code to count; ``ended`` is for what lies beyond its chain's end and is not
+    wanted. ``missing``: operations that others wait for. ``unlinked``: chains of which an operation
+    came whose predecessor is not stored here (a branch that neither side knew to be one, or what
+    counts for nothing and was not fetched), with the seq of that operation. ``new_ids``: stored
+    just now.
     """
 
     new: int = 0
@@ -81,11 +87,16 @@ class Replica(Protocol):
         """Every chain's end, sorted by (log, device)."""
 
     async def read(
-        self, ranges: Sequence[Range], after: int | None, limit: int
+        self,
+        ranges: Sequence[Range],
+        after: int | None,
+        limit: int,
+        ids: Sequence[OperationId] = (),
     ) -> tuple[Sequence[Operation], int | None]:
-        """Operations of ``ranges`` in causal order (log 0 first), about ``limit`` bytes.
+        """Operations of ``ranges``, or those of ``ids`` that are here, in causal order.
 
-        ``after`` is the cursor of the call before; the cursor returned is None at the end.
+        Log 0 comes first, about ``limit`` bytes at a time. ``after`` is the cursor of the call
+        before; the cursor returned is None at the end.
         """
 
     async def ingest(self, operations: Sequence[Operation], source: str) -> Ingested:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from commons_crdt.ids import RealmId
+from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_protocol import wire
 from commons_protocol.effects import Close, Effect, Read, Send
@@ -27,6 +27,7 @@ class Serve:
         self._realm = realm
         self._slot = slot
         self._ranges: tuple[Range, ...] = ()
+        self._ids: tuple[OperationId, ...] = ()
         self._frames: deque[tuple[bytes, int]] = deque()
         self._after: int | None = None
         self._reading = False
@@ -38,18 +39,24 @@ class Serve:
     @property
     def busy(self) -> bool:
         """True while a want is being served."""
-        return bool(self._ranges)
+        return bool(self._ranges or self._ids)
 
     def on_want(self, message: wire.Want) -> list[Effect]:
-        """A new want; one at a time, one range for each chain."""
+        """A new want; one at a time, one range for each chain, or ids."""
         ranges = tuple(Range(*r) for r in message.ranges)  # type: ignore[arg-type]  # ids by shape
         chains = {(r.device, r.log) for r in ranges}
-        if self.busy or len(chains) != len(ranges) or any(r.first > r.last for r in ranges):
+        ids = tuple(OperationId(ident) for ident in message.ids)
+        if bool(ranges) == bool(ids) or len(chains) != len(ranges):
             return [Close("order")]
-        self._ranges, self._after = ranges, None
+        if self.busy or any(r.first > r.last for r in ranges):
+            return [Close("order")]
+        self._ranges, self._ids, self._after = ranges, ids, None
         self._credit = message.credit
         self._ended, self._reading = False, True
-        return [Read(self._realm, ranges, None, READ_BYTES)]
+        return [self._read()]
+
+    def _read(self) -> Read:
+        return Read(self._realm, self._ranges, self._after, READ_BYTES, self._ids)
 
     def on_credit(self, message: wire.Credit) -> list[Effect]:
         """More frames may go. Credit that comes after the end is void."""
@@ -79,8 +86,8 @@ class Serve:
         if not self._ended:
             if len(self._frames) <= _LOW:
                 self._reading = True
-                effects.append(Read(self._realm, self._ranges, self._after, READ_BYTES))
-        elif not self._frames and self._ranges:
-            self._ranges = ()
+                effects.append(self._read())
+        elif not self._frames and self.busy:
+            self._ranges, self._ids = (), ()
             effects.append(Send(wire.pack(wire.Served(self._slot))))
         return effects

@@ -30,7 +30,7 @@ from commons_protocol.pull import Pull
 from commons_protocol.replica import ChainEnd, Ingested, Range, Replica
 from commons_protocol.serve import Serve
 from commons_protocol.status import SyncStatus
-from commons_protocol.wants import Memory, beyond_forks
+from commons_protocol.wants import Memory, size
 
 MAX_VECTOR = 100_000
 """Chain ends that a peer may list."""
@@ -193,10 +193,7 @@ class RealmSync:
         if self._phase != "exchanging" or self._mine is not None:
             return [Changed(self.replica.realm)] if self._counting else []
         self._mine = vector
-        ends = [
-            (end.device, end.log, end.seq, end.id, b"" if end.fork == ZERO else end.fork)
-            for end in vector
-        ]
+        ends = [(*end[:6], b"" if end.more == ZERO else end.more) for end in vector]
         chunks = [ends[i : i + wire.MAX_ENDS] for i in range(0, len(ends), wire.MAX_ENDS)] or [[]]
         effects: list[Effect] = [
             Send(wire.pack(wire.Vector(self._slot, n == len(chunks) - 1, tuple(chunk))))
@@ -206,10 +203,11 @@ class RealmSync:
 
     def _on_vector_frame(self, message: wire.Vector, now: int) -> list[Effect]:
         last = self._theirs[-1] if self._theirs else None
-        for device, log, seq, ident, fork in message.ends:
-            if len(fork) not in (0, 32) or (last and (last.log, last.device) >= (log, device)):
+        for device, log, seq, ident, fork, hollow, more in message.ends:
+            if len(more) not in (0, 32) or (last and (last.log, last.device) >= (log, device)):
                 return [Close("vector")]
-            last = ChainEnd(DeviceId(device), log, seq, OperationId(ident), fork or ZERO)
+            chain = DeviceId(device), log
+            last = ChainEnd(*chain, seq, OperationId(ident), fork, hollow, more or ZERO)
             self._theirs.append(last)
         if len(self._theirs) > MAX_VECTOR:
             return [Close("vector")]
@@ -220,11 +218,11 @@ class RealmSync:
         if self._mine is None or not self._theirs_whole:
             return []
         self._asked = self.memory.plan(self._mine, self._theirs, now)
-        self._missing = sum(r.last - r.first + 1 for r in self._asked)
+        self._missing = size(self._asked)
         self._postponed = bool(self._asked) and not self._may_pull(self._missing)
         if self._postponed:
             self._asked = []
-        effects = self._pull.begin(self._asked, beyond_forks(self._mine, self._theirs))
+        effects = self._pull.begin(self._asked)
         return [*effects, Changed(self.replica.realm), *self._after_pull([], now)]
 
     # --- what was fetched ---

@@ -1,16 +1,17 @@
 """What to ask a peer for, from both vectors: pure rules, and the memory of what was in vain.
 
-A chain's end is what counts of it. A fork that only one side knows shows as an end with a fork
-hash; one that neither knows shows as equal positions with different ids, or as operations that do
-not link, and is found by going back along the peer's branch.
+A chain's end is what counts of it, so that a removal shows as an end that went back, and lifting
+it as one that went on. A fork that only one side knows shows in the end's ``fork``; one that
+neither knows shows as equal positions with different ids, or as operations that do not link, and
+is found by going back along the peer's branch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from commons_crdt.ids import ZERO, DeviceId
+from commons_crdt.ids import ZERO, DeviceId, OperationId
 from commons_crdt.operation import MAX_COUNTER
 from commons_protocol.replica import ChainEnd, Range
 
@@ -23,48 +24,43 @@ _LAST_RETRY_MS = 600_000
 Chain = tuple[DeviceId, int]
 
 
-def wanted(mine: ChainEnd | None, theirs: ChainEnd) -> Range | None:
-    """What this node lacks of one chain, all siblings of each position included."""
-    span = _span(mine, theirs)
-    if span is None or span[1] < 1:
-        return None
-    return Range(theirs.device, theirs.log, max(1, span[0]), span[1])
+def wanted(mine: ChainEnd | None, theirs: ChainEnd) -> list[Range]:
+    """What this node lacks of one chain, all siblings of each position included, ascending."""
+    own = mine or ChainEnd(theirs.device, theirs.log, 0, OperationId(ZERO))
+    found: list[Range] = []
+    for first, last in sorted(_spans(own, theirs)):
+        if found and first <= found[-1].last + 1:
+            found[-1] = found[-1]._replace(last=max(last, found[-1].last))
+        else:
+            found.append(Range(theirs.device, theirs.log, first, last))
+    return found
 
 
-def _span(mine: ChainEnd | None, theirs: ChainEnd) -> tuple[int, int] | None:
-    forked = theirs.fork != ZERO
-    top = theirs.seq + 1 if forked else theirs.seq
-    if mine is None:
-        return 1, top
-    if mine.seq == theirs.seq:
-        if mine.id != theirs.id:
-            return theirs.seq - BACK + 1, top
-        return (top, top) if forked and theirs.fork != mine.fork else None
-    if mine.seq > theirs.seq:
-        return (top, top) if forked else None
-    if mine.fork != ZERO:
-        # Nothing counts beyond our fork, but theirs may be a sibling that we have not seen.
-        return mine.seq + 1, mine.seq + 1
-    return mine.seq + 1, top
+def _spans(mine: ChainEnd, theirs: ChainEnd) -> Iterator[tuple[int, int]]:
+    if theirs.fork and (not mine.fork or theirs.fork < mine.fork):
+        yield theirs.fork, theirs.fork  # the siblings that prove it
+    if theirs.seq > mine.seq:
+        # Who does not know our fork yet has nothing for us beyond it: nothing counts there.
+        if not mine.fork or mine.fork == theirs.fork or theirs.seq < mine.fork:
+            yield mine.seq + 1, theirs.seq
+    elif theirs.seq == mine.seq and theirs.id != mine.id:
+        yield max(1, theirs.seq - BACK + 1), theirs.seq
+    if theirs.more == mine.more:
+        return
+    if mine.hollow:
+        yield mine.hollow, max(mine.seq, mine.hollow)
+    if theirs.log == 0 and theirs.more != ZERO:
+        yield theirs.seq + 1, MAX_COUNTER
+
+
+def size(ranges: Iterable[Range]) -> int:
+    """How many operations are wanted, as far as that can be told."""
+    return sum(r.last - r.first + 1 for r in ranges if r.last < MAX_COUNTER)
 
 
 def before(seq: int, back: int) -> tuple[int, int] | None:
     """The ``back`` positions below ``seq``; None at the start of the chain."""
     return (max(1, seq - back), seq - 1) if seq > 1 else None
-
-
-def beyond_forks(mine: Iterable[ChainEnd], theirs: Iterable[ChainEnd]) -> list[Range]:
-    """What lies beyond the forks that either side knows.
-
-    It counts for nothing, but who had not heard of the fork may have built on it in good faith.
-    """
-    lowest: dict[Chain, int] = {}
-    for end in (*mine, *theirs):
-        if end.fork != ZERO:
-            chain = (end.device, end.log)
-            lowest[chain] = min(end.seq + 1, lowest.get(chain, end.seq + 1))
-    found = [Range(*chain, first, MAX_COUNTER) for chain, first in lowest.items()]
-    return sorted(found, key=lambda r: (r.log, r.device))
 
 
 @dataclass(slots=True)
@@ -101,15 +97,15 @@ class Memory:
             own = held.get(chain)
             found = wanted(own, end)
             before_ = self.asked.get(chain)
-            if found is None:
+            if not found:
                 self.asked.pop(chain, None)
                 continue
             if before_ is not None and (before_.theirs, before_.mine) == (end, own):
                 before_.in_vain = True
                 if before_.retry_at - _LAST_RETRY_MS <= now < before_.retry_at:
                     continue  # nearer than any wait is long: the clock was not set back
-            plan.append(found)
-        return sorted(plan, key=lambda r: (r.log, r.device))
+            plan.extend(found)
+        return sorted(plan, key=lambda r: (r.log, r.device, r.first))
 
     def served(
         self,
@@ -121,14 +117,17 @@ class Memory:
         """These were asked for with these vectors, and everything that came was ingested."""
         held = {(end.device, end.log): end for end in mine}
         ends = {(end.device, end.log): end for end in theirs}
-        for chain, size in {(r.device, r.log): r.last - r.first + 1 for r in ranges}.items():
+        asked: dict[Chain, list[Range]] = {}
+        for one in ranges:
+            asked.setdefault((one.device, one.log), []).append(one)
+        for chain, some in asked.items():
             if chain not in ends:
                 continue
             last = self.asked.get(chain)
             same = last is not None and (last.theirs, last.mine) == (ends[chain], held.get(chain))
             tries = last.tries + 1 if last is not None and same else 0
             wait = min(_LAST_RETRY_MS, _FIRST_RETRY_MS << min(tries, 10))
-            self.asked[chain] = _Asked(ends[chain], held.get(chain), size, now + wait, tries)
+            self.asked[chain] = _Asked(ends[chain], held.get(chain), size(some), now + wait, tries)
 
     @property
     def refused(self) -> int:

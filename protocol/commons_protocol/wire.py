@@ -30,10 +30,12 @@ VERSION = 1
 SLOTS = 16
 TAG_BYTES = 16
 NONCE_BYTES = 32
-MAX_ENDS = 512
+MAX_ENDS = 480
 """Chain ends in one frame."""
 MAX_RANGES = 512
 """Ranges in one `Want`."""
+MAX_IDS = 256
+"""Operations that a `Want` may name one by one."""
 MAX_CREDIT = 64
 MAX_OPERATION = 262_144
 """Bytes of one operation on the wire; parts that do not fit are left out, the largest first."""
@@ -42,7 +44,7 @@ Slot = Annotated[int, msgspec.Meta(ge=0, lt=SLOTS)]
 Bytes16 = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-Fork = Annotated[bytes, msgspec.Meta(max_length=32)]
+More = Annotated[bytes, msgspec.Meta(max_length=32)]
 Log = Annotated[int, msgspec.Meta(ge=0, le=1)]
 EndSeq = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNTER)]
 """0: nothing of the chain counts, since its first operation is doubled."""
@@ -58,8 +60,8 @@ WireOperation = tuple[
 ]
 """An operation as it travels: header, signature, body or nil, parts or nils."""
 
-End = tuple[Bytes32, Log, EndSeq, Bytes32, Fork]
-"""A chain's end: device, log, seq, id, fork (empty: none)."""
+End = tuple[Bytes32, Log, EndSeq, Bytes32, EndSeq, EndSeq, More]
+"""A chain's end: device, log, seq, id, fork, hollow (0: none), more (empty: nothing)."""
 
 WireRange = tuple[Bytes32, Log, Seq, Seq]
 """Device, log, first seq, last seq."""
@@ -139,11 +141,12 @@ class Vector(_Message, frozen=True, tag=11):
 
 
 class Want(_Message, frozen=True, tag=12):
-    """Send me these; you may send ``credit`` frames at once."""
+    """Send me these ranges, or these operations; you may send ``credit`` frames at once."""
 
     slot: Slot
     credit: Annotated[int, msgspec.Meta(ge=1, le=MAX_CREDIT)]
-    ranges: Annotated[tuple[WireRange, ...], msgspec.Meta(min_length=1, max_length=MAX_RANGES)]
+    ranges: Annotated[tuple[WireRange, ...], msgspec.Meta(max_length=MAX_RANGES)]
+    ids: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=MAX_IDS)]
 
 
 class Operations(_Message, frozen=True, tag=13):

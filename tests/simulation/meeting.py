@@ -73,19 +73,15 @@ class Home:
             places.setdefault((s.device, s.log), {}).setdefault(s.seq, []).append(ident)
         ends = []
         for (device, log), seqs in places.items():
-            fork = self.copy.judge.forks.get((device, log))
-            if fork is None:
-                top = max(seqs)
-                ends.append(ChainEnd(device, log, top, seqs[top][0]))
-            else:
-                before = seqs.get(fork - 1, [OperationId(ZERO)])[0]
-                proof = digest("fork", *sorted(seqs[fork])[:2])
-                ends.append(ChainEnd(device, log, fork - 1, before, proof))
+            fork = self.copy.judge.forks.get((device, log), 0)
+            top = fork - 1 if fork else max(seqs)
+            last = seqs.get(top, [OperationId(ZERO)])[0]
+            ends.append(ChainEnd(device, log, top, last, fork))
         return sorted(ends, key=lambda e: (e.log, e.device))
 
     def digest(self) -> bytes:
         return digest(
-            "ends", *(e.device + bytes([e.log]) + bytes([e.seq & 255]) + e.id + e.fork
+            "ends", *(e.device + bytes([e.log, e.seq & 255, e.fork & 255]) + e.id
                       for e in self.ends())
         )  # fmt: skip
 
@@ -93,14 +89,18 @@ class Home:
         return self.ends()
 
     def give(
-        self, ranges: Sequence[Range], after: int | None, limit: int
+        self,
+        ranges: Sequence[Range],
+        after: int | None,
+        limit: int,
+        ids: Sequence[OperationId] = (),
     ) -> tuple[list[Operation], int | None]:
         wanted = {(r.device, r.log): (r.first, r.last) for r in ranges}
         assert len(wanted) == len(ranges), "a read names each chain once"
         found = []
         for n, (ident, s) in enumerate(self.copy.standings.items()):
             first, last = wanted.get((s.device, s.log), (1, 0))
-            if first <= s.seq <= last:
+            if first <= s.seq <= last or ident in ids:
                 found.append((s.log, n, ident))
         found.sort()
         taken: list[Operation] = []
@@ -116,9 +116,13 @@ class Home:
         return taken, None
 
     async def read(
-        self, ranges: Sequence[Range], after: int | None, limit: int
+        self,
+        ranges: Sequence[Range],
+        after: int | None,
+        limit: int,
+        ids: Sequence[OperationId] = (),
     ) -> tuple[Sequence[Operation], int | None]:
-        return self.give(ranges, after, limit)
+        return self.give(ranges, after, limit, ids)
 
     def take(self, operations: Sequence[Operation]) -> Ingested:
         self.ingests += 1
@@ -142,14 +146,8 @@ class Home:
             elif isinstance(outcome, Missing):
                 missing.extend(outcome.ids)
                 header = decode_header(operation.header)
-                device = DeviceId(header.device)
-                tops = [
-                    s.seq
-                    for s in self.copy.standings.values()
-                    if (s.device, s.log) == (device, header.log)
-                ]
-                if header.prev in outcome.ids and max(tops, default=0) >= header.seq - 1:
-                    unlinked.append((device, header.log, header.seq))
+                if header.prev in outcome.ids and header.seq > 1:
+                    unlinked.append((DeviceId(header.device), header.log, header.seq))
         new = tuple(i for i in self.copy.operations if i not in before)
         return Ingested(len(new), known, refused, tuple(missing), tuple(unlinked), new)
 
@@ -294,8 +292,8 @@ class Meeting:
         match todo:
             case NeedVector(realm):
                 self._do(end, end.session.on_vector(realm, home.ends(), self.now))
-            case Read(realm, ranges, after, limit):
-                found = home.give(ranges, after, limit)
+            case Read(realm, ranges, after, limit, ids):
+                found = home.give(ranges, after, limit, ids)
                 self._do(end, end.session.on_read(realm, *found, self.now))
             case Ingest(realm, operations, purpose):
                 result = home.take(operations)

@@ -102,25 +102,36 @@ def test_a_fork_reaches_who_holds_a_longer_branch() -> None:
 
 
 def test_what_is_wanted_of_a_chain_follows_from_both_ends() -> None:
-    none, device, other, fork, third = (bytes([n]) * 32 for n in range(5))
+    none, device, other, third, more = (bytes([n]) * 32 for n in range(5))
 
-    def end(seq: int, ident: bytes = other, mark: bytes = none) -> ChainEnd:
-        return ChainEnd(device, 1, seq, ident, mark)  # type: ignore[arg-type]  # ids by shape
+    def end(seq: int, ident: bytes = other, fork: int = 0, hollow: int = 0, log: int = 1,
+            mark: bytes = none) -> ChainEnd:  # fmt: skip
+        return ChainEnd(device, log, seq, ident, fork, hollow, mark)  # type: ignore[arg-type]  # ids by shape
 
-    def span(mine: ChainEnd | None, theirs: ChainEnd) -> tuple[int, int] | None:
-        found = wanted(mine, theirs)
-        return (found.first, found.last) if found else None
+    def span(mine: ChainEnd | None, theirs: ChainEnd) -> list[tuple[int, int]]:
+        return [(found.first, found.last) for found in wanted(mine, theirs)]
 
-    assert span(None, end(5)) == (1, 5), "a chain that is not here, whole"
-    assert span(None, end(5, mark=fork)) == (1, 6), "with the siblings that prove its fork"
-    assert span(None, end(0, none, fork)) == (1, 1)
-    assert span(end(3), end(5)) == (4, 5)
-    assert span(end(5), end(5)) is None
-    assert span(end(7), end(5)) is None
-    assert span(end(7), end(5, mark=fork)) == (6, 6), "a fork below our end"
-    assert span(end(5), end(5, mark=fork)) == (6, 6)
-    assert span(end(5, mark=third), end(5, mark=fork)) == (6, 6), "siblings not seen here"
-    assert span(end(5, mark=fork), end(5)) is None, "they will want ours"
-    assert span(end(5, mark=fork), end(9)) == (6, 6), "beyond our fork nothing counts"
-    assert span(end(5, third), end(5, other)) == (1, 5)
-    assert span(end(500, third), end(500, other)) == (500 - BACK + 1, 500), "some way back"
+    assert span(None, end(5)) == [(1, 5)], "a chain that is not here, whole"
+    assert span(None, end(5, fork=6)) == [(1, 6)], "with the siblings that prove its fork"
+    assert span(None, end(0, none, fork=1)) == [(1, 1)]
+    assert span(end(3), end(5)) == [(4, 5)]
+    assert span(end(5), end(5)) == []
+    assert span(end(7), end(5)) == []
+    assert span(end(7), end(5, fork=6)) == [(6, 6)], "a fork below our end"
+    assert span(end(5), end(5, fork=6)) == [(6, 6)]
+    assert span(end(5, fork=6), end(5, fork=6)) == [], "two siblings are proof, whichever they are"
+    assert span(end(5, fork=6), end(5)) == [], "they will want ours"
+    assert span(end(5, fork=6), end(9)) == [], "beyond our fork nothing counts"
+    assert span(end(7, fork=8), end(5, fork=6)) == [(6, 6)], "a lower fork"
+    assert span(end(5, fork=6), end(9, fork=6)) == [(6, 9)], "the branch that a cut names"
+    assert span(end(9), end(9, fork=6)) == [(6, 6)], "the same, and the proof of its fork"
+    assert span(end(5, third), end(5, other)) == [(1, 5)]
+    assert span(end(500, third), end(500, other)) == [(500 - BACK + 1, 500)], "some way back"
+    assert span(end(9, hollow=4, mark=more), end(9)) == [(4, 9)], "contents that are absent here"
+    assert span(end(9, hollow=4, mark=more), end(12)) == [(4, 12)]
+    assert span(end(9, hollow=4, mark=more), end(9, hollow=4, mark=more)) == [], "and there too"
+    assert span(end(9), end(9, hollow=4, mark=more)) == [], "they will ask"
+    beyond = [(6, 2**53 - 1)]
+    assert span(end(5, log=0), end(5, log=0, mark=more)) == beyond, "what is passed on beyond"
+    assert span(end(3, log=0), end(5, log=0, mark=more)) == [(4, 2**53 - 1)]
+    assert span(end(5, log=0, mark=more), end(5, log=0)) == []

@@ -166,7 +166,7 @@ def test_many_old_epochs_do_not_hide_the_one_that_both_know() -> None:
 
 # --- rule breakers ---
 
-ENTRY = (b"d" * 32, 1, 5, b"i" * 32, b"")
+ENTRY = (b"d" * 32, 1, 5, b"i" * 32, 0, 0, b"")
 WANT = (b"d" * 32, 1, 1, 5)
 OPERATION = [b"h", b"s" * 64, b"b", []]
 
@@ -184,7 +184,7 @@ BROKEN: dict[str, tuple[Callable[[int], bytes], str]] = {
     "operations that nobody asked for": (lambda s: encode([13, s, [OPERATION]]), "unasked"),
     "an empty frame of operations": (lambda s: encode([13, s, []]), "message"),
     "a piece of nothing": (lambda s: encode([14, s, True, b"x"]), "unasked"),
-    "a want out of turn": (lambda s: encode([12, s, 4, [WANT]]), "order"),
+    "a want out of turn": (lambda s: encode([12, s, 4, [WANT], []]), "order"),
     "a vector out of turn": (lambda s: encode([11, s, True, [ENTRY]]), "order"),
     "an end out of turn": (lambda s: encode([17, s]), "order"),
     "served out of turn": (lambda s: encode([16, s]), "order"),
@@ -249,7 +249,7 @@ def test_a_flipped_bit_anywhere_harms_no_copy(
 
 
 def test_a_vector_out_of_order_or_with_repeats_is_refused() -> None:
-    for ends in ([ENTRY, ENTRY], [(b"e" * 32, *ENTRY[1:]), ENTRY], [(*ENTRY[:4], b"short")]):
+    for ends in ([ENTRY, ENTRY], [(b"e" * 32, *ENTRY[1:]), ENTRY], [(*ENTRY[:6], b"short")]):
         alice, bob = neighbourhood("bob")
         meeting = Meeting([bob], [alice]).run()
         slot = next(iter(meeting.l.session._slots))

@@ -36,6 +36,7 @@ from commons_crdt.operation import Operation, content, decode_header, operation_
 from commons_crdt.roles import Role
 from commons_node.realm.realm import Realm
 from commons_node.store.database import fetch, open_database
+from commons_node.store.reading import NOT_VOID
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
@@ -75,7 +76,10 @@ VIEWS = (
 
 
 class Facts(NamedTuple):
-    """What rooms with the same operations agree on, whatever way those came."""
+    """What rooms with the same operations agree on, whatever way those came.
+
+    What lies beyond the end of its chain counts for nothing: one room may hold it, another not.
+    """
 
     verdicts: Mapping[OperationId, tuple[int, str]]
     applied: Mapping[OperationId, str]
@@ -108,8 +112,10 @@ class Room:
     async def facts(self) -> Facts:
         """All that others must agree with."""
         read = self.realm.store.database.read
-        verdicts = await fetch(read, "SELECT id, verdict, reason FROM operations")
-        applied = await fetch(read, "SELECT id, applied FROM operations WHERE applied IS NOT NULL")
+        query = f"SELECT id, verdict, reason FROM operations WHERE {NOT_VOID}"  # noqa: S608 - own clause
+        verdicts = await fetch(read, query)
+        query = f"SELECT id, applied FROM operations WHERE applied IS NOT NULL AND {NOT_VOID}"  # noqa: S608 - own clause
+        applied = await fetch(read, query)
         rows = {
             view.name: await fetch(read, f"SELECT * FROM v_{view.name} ORDER BY key")  # noqa: S608 - our own names
             for view in VIEWS
@@ -123,6 +129,13 @@ class Room:
             of_state,
             self.realm.digest(),
         )
+
+    async def said(self, *ids: bytes) -> list[tuple[int, str, str | None] | None]:
+        """(verdict, reason, applied) of these; None for what is not here."""
+        query = "SELECT id, verdict, reason, applied FROM operations"
+        rows = await fetch(self.realm.store.database.read, query)
+        found = {row[0]: tuple(row[1:]) for row in rows}
+        return [found.get(one) for one in ids]
 
     async def everything(self, page_bytes: int = 1 << 20) -> list[Operation]:
         """All stored operations, as a peer pages through them."""

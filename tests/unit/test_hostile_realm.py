@@ -8,19 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 import pytest
 from tests.unit.street import Home, homes
 from tests.unit.town import DAY_MS, Person, person
 
 from commons_crdt.author import Draft
+from commons_crdt.authority.judge import Candidate, Judge, Standing
 from commons_crdt.ids import DocumentId
 from commons_crdt.kinds import encode_fact
 from commons_crdt.operation import Operation, salted
 from commons_node.domains.lending.facts import Decision
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.realm.authoring import ClockBehind
-from commons_node.realm.revision import Revision
 from commons_node.store.database import Unusable
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.replica import Range
@@ -172,28 +171,27 @@ async def test_a_fork_in_what_somebody_says_freezes_their_chain_and_judges_nobod
     await south.do("bob", "loan.request", resource="7", days=5)
     await south.do("cia", "resource.edit", resource="7", notice="blunt")
     again: list[str] = []
-    deep = Revision.judge_again
+    judged = Judge.rejudge
 
-    async def counted(self: Revision, connection: aiosqlite.Connection) -> None:
-        again.append("judged")
-        await deep(self, connection)
+    def counted(self: Judge, candidate: Candidate, *more: Any) -> Standing:
+        again.append(candidate.header.device.hex())
+        return judged(self, candidate, *more)
 
-    monkeypatch.setattr(Revision, "judge_again", counted)
+    monkeypatch.setattr(Judge, "rejudge", counted)
     theirs = [await _chain(south, who) for who in (CIA, BOB)]
     for operations in (*theirs, *[await _chain(north, who) for who in (BOB, CIA)]):
         for home in (south, north):
             await home.realm.ingest(operations, "the other")
-    assert not again, "a fork in log 1 costs one chain"
+    assert set(again) == {who.device.keys.id.hex() for who in (CIA, BOB)}, "a fork costs one chain"
+    monkeypatch.undo()
     assert len(north.realm.judge.forks) == 2
     assert north.realm.digest() == south.realm.digest()
     seen = await north.realm.hashes()
     assert seen == await south.realm.hashes()
     for home in (north, south):
-        async with home.realm.store.database.transaction() as connection:
-            await deep(home.realm._revision, connection)
+        await home.realm.fold_again()
         await home.realm.memory.load()
-        home.realm._hashes = None
-        assert seen == await home.realm.hashes(), "and is what judging all from nothing gives"
+        assert seen == await home.realm.hashes(), "and is what folding all from nothing gives"
 
 
 async def test_a_full_disk_is_said_so_and_forgotten_when_there_is_room(street: list[Home]) -> None:

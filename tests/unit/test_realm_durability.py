@@ -60,8 +60,15 @@ async def test_a_write_is_on_disk_when_it_returns(rooms: Rooms) -> None:
 
 
 STEPS = {
-    "store": ("insert", "set_standing", "set_applied", "set_contents", "remove", "erase"),
-    "folding": ("note", "fold", "clear", "members"),
+    "store": (
+        "insert",
+        "set_standing",
+        "set_judgements",
+        "set_applied",
+        "set_contents",
+        "erase",
+    ),
+    "folding": ("note", "fold", "members"),
     "documents": ("apply", "rebuild"),
 }
 

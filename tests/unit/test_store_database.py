@@ -16,7 +16,7 @@ from tests.unit.town import town
 
 from commons_crdt.ids import RealmId
 from commons_node.realm.memory import Foreign
-from commons_node.store.database import TooNew, Unusable, fetch, open_database
+from commons_node.store.database import TooNew, TooOld, Unusable, fetch, open_database
 from commons_node.verifier.pool import VerifierPool
 
 
@@ -48,6 +48,19 @@ async def test_a_newer_file_is_not_touched(tmp_path: Path) -> None:
     assert "newer version" in str(refused.value)
     assert refused.value.way_out, "it says what to do"
     assert path.read_bytes() == before
+
+
+async def test_a_file_from_before_rules_that_hold_no_more_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    await (await open_database(path, SCHEMA)).close()
+    with pytest.raises(TooOld, match="early version") as refused:
+        await open_database(path, ("", *SCHEMA))
+    assert refused.value.way_out, "it says what to do"
+    new = await open_database(tmp_path / "b.db", ("", *SCHEMA))
+    assert await fetch(new.read, "SELECT * FROM things") == [], "a new file starts behind it"
+    assert await fetch(new.read, "PRAGMA user_version") == [(2,)]
+    await new.close()
+    await (await open_database(tmp_path / "b.db", ("", *SCHEMA))).close()
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path) -> None:

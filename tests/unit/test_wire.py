@@ -67,8 +67,9 @@ MESSAGES: list[wire._Message] = [
     wire.Proof(15, b"x" * 144),
     wire.Members(0, ((b"k" * 32, ("/ip4/1.2.3.4/tcp/1",)),)),
     wire.Digest(0, b"d" * 32),
-    wire.Vector(0, True, ((b"d" * 32, 0, 0, bytes(32), b"f" * 32),)),
-    wire.Want(0, 16, ((b"d" * 32, 1, 1, 2**53 - 1),)),
+    wire.Vector(0, True, ((b"d" * 32, 0, 0, bytes(32), 1, 0, b"m" * 32),)),
+    wire.Want(0, 16, ((b"d" * 32, 1, 1, 2**53 - 1),), ()),
+    wire.Want(0, 16, (), (b"i" * 32,)),
     wire.Credit(0, 4),
     wire.Served(0),
     wire.Done(0),
@@ -83,10 +84,10 @@ def test_a_message_is_what_it_was(message: wire._Message) -> None:
 
 
 def test_the_largest_vector_and_want_fit_a_frame() -> None:
-    end = (b"d" * 32, 1, 2**53 - 1, b"i" * 32, b"f" * 32)
+    end = (b"d" * 32, 1, 2**53 - 1, b"i" * 32, 2**53 - 1, 2**53 - 1, b"m" * 32)
     assert len(wire.pack(wire.Vector(15, True, (end,) * wire.MAX_ENDS))) <= MAX_FRAME
     span = (b"d" * 32, 1, 2**53 - 1, 2**53 - 1)
-    assert len(wire.pack(wire.Want(15, 64, (span,) * wire.MAX_RANGES))) <= MAX_FRAME
+    assert len(wire.pack(wire.Want(15, 64, (span,) * wire.MAX_RANGES, ()))) <= MAX_FRAME
     address = "/dns/" + "x" * 195
     nodes = ((b"k" * 32, (address,) * 8),) * 32
     assert len(wire.pack(wire.Members(15, nodes))) <= MAX_FRAME

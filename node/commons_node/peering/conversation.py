@@ -178,7 +178,7 @@ class Conversation:
 
     async def _serve(self, read: Read) -> None:
         replica = self._replicas[read.realm]
-        operations, after = await replica.read(read.ranges, read.after, read.limit)
+        operations, after = await replica.read(read.ranges, read.after, read.limit, read.ids)
         self.perform(self.session.on_read(read.realm, operations, after, self._now()))
 
     async def _ingest(self, ingest: Ingest) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from commons_crdt.author import Draft, Place, compose
+from commons_crdt.authority.identity_facts import Limit
 from commons_crdt.authority.judge import Standing
+from commons_crdt.authority.kinds_identity import CLOSE
 from commons_crdt.device import DeviceSecrets
-from commons_crdt.errors import CommonsError
+from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DeviceId, OperationId
-from commons_crdt.kinds import own_document
+from commons_crdt.kinds import decode_fact, own_document
 from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_crdt.verdict import Judgement, Verdict
+from commons_node.realm.ends import counts_by_its_bytes
 from commons_node.realm.intake import CLOCK_MS
 from commons_node.realm.memory import Memory
 
@@ -40,6 +43,22 @@ class Suspended(CommonsError):
     status = "locked"
 
 
+class Limited(CommonsError):
+    """This device may not write this: {why}."""
+
+    code = "limit"
+    hint = "commons-node member device list says what it may write; use another device of yours"
+    status = "locked"
+
+
+class Ended(CommonsError):
+    """This device writes no more here: it was closed or retired, or its member removed."""
+
+    code = "ended"
+    hint = "commons-node explain, with the id of your last act, says why"
+    status = "locked"
+
+
 class Unheard(CommonsError):
     """What the act builds on is not on this node."""
 
@@ -57,7 +76,7 @@ async def write_down(
     """Signed operations for ``drafts``, each building on the one before.
 
     What other nodes would not take is not signed: a second act at its place would be a fork.
-    Raises ``Budget``, ``ClockBehind``, ``Suspended`` or ``Unheard``.
+    Raises ``Budget``, ``ClockBehind``, ``Suspended``, ``Ended`` or ``Unheard``.
     """
     device = author.keys.id
     wanted = {grant, *(ref for d in drafts for ref in d.refs)}
@@ -67,10 +86,16 @@ async def write_down(
     authority = memory.judge.authority
     tips = {n: memory.top(device, n) or known[grant] for n in (0, 1)}
     operations: list[Operation] = []
+    granted = authority.grants.get(grant)
     for draft in drafts:
+        if granted is not None and granted.limit is not None:
+            _stay_within(granted.limit, draft, memory.top_seq(device, 1) + len(operations), now_ms)
         prev = tips[draft.log]
-        if (device, draft.log) in memory.judge.forks:
+        end = memory.judge.end(device, draft.log)
+        if end.why == "fork":
             raise Suspended
+        if end.seq is not None and not _counts_beyond(memory, draft):
+            raise Ended
         if prev.time_ms > now_ms + CLOCK_MS:
             raise ClockBehind(last=_moment(prev.time_ms), now=_moment(now_ms))
         past = [known[OperationId(ref)] for ref in draft.refs]
@@ -84,6 +109,31 @@ async def write_down(
         tips[draft.log] = _predict(memory, operation, place, grant)
         known[tips[draft.log].id] = tips[draft.log]
     return operations
+
+
+def _stay_within(limit: Limit, draft: Draft, written: int, now_ms: int) -> None:
+    """What a limited device writes beyond its limit would be rejected. Raises ``Limited``."""
+    if draft.log == 0:
+        if draft.kind != CLOSE:
+            raise Limited(why="it was let in for a few kinds of acts only")
+        return
+    if draft.kind not in limit.kinds:
+        raise Limited(why=f"it was let in for {', '.join(limit.kinds)} only")
+    if written >= limit.operations:
+        raise Limited(why=f"it has written all of its {limit.operations} acts")
+    if now_ms > limit.until_ms:
+        raise Limited(why=f"its time ended on {_moment(limit.until_ms)}")
+
+
+def _counts_beyond(memory: Memory, draft: Draft) -> bool:
+    """True for what counts by its bytes: a guardian's endorsement, say, from a closed device."""
+    kind = memory.rules.kinds.get(draft.kind)
+    if draft.log or kind is None or kind.schema is not None:
+        return False
+    try:
+        return counts_by_its_bytes(decode_fact(kind.body, draft.content, kind.max_body))  # type: ignore[arg-type]  # a fact's body is a Struct
+    except Refused:
+        return False
 
 
 def _moment(ms: int) -> str:

@@ -125,8 +125,7 @@ class Documents:
         read = form(row.body)
         if read.change is None:
             return None
-        member = judge.authority.grants[standing.grant].member
-        role = judge.authority.role(member, standing.view) or Role.NEWCOMER
+        role = Role(row.role or Role.NEWCOMER)
         return Edit(
             row.id, row.device, kind, role, content(row.body), read.change,
             frozenset(read.deps), decode_header(row.header).refs,

@@ -30,7 +30,10 @@ from commons_crdt.operation import (
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
 from commons_node.realm.documents import Edit
-from commons_node.store.reading import NOT_STANDING
+from commons_node.realm.ends import counts_by_its_bytes, lies_beyond
+from commons_node.realm.erasing import is_named
+from commons_node.realm.folding import role_of
+from commons_node.store.reading import NOT_STANDING, VOID
 from commons_node.store.realm_store import Stored
 from commons_node.store.waiting import Aside
 from commons_node.verifier.pool import VerifierPool
@@ -77,7 +80,8 @@ class Batch:
     refused: Counter[str] = field(default_factory=Counter)
     unlinked: set[tuple[DeviceId, int, int]] = field(default_factory=set)
     missing: set[OperationId] = field(default_factory=set)
-    forks: list[tuple[DeviceId, int, int]] = field(default_factory=list)
+    forked: bool = False
+    """An operation came beside another one at its place."""
     known: int = 0
     late: list[Parsed] = field(default_factory=list)
     """Known operations of whose contents something was absent here and is present now."""
@@ -89,7 +93,8 @@ class Sight:
 
     ``find`` fetches standings by id; ``siblings`` the ids at one position of a chain; ``tip``
     the highest stored seq of a chain (0: none); ``absent`` whether the body, and some part, of
-    stored operations is absent; ``resting`` the operations that killed a worker just now.
+    stored operations is absent; ``resting`` the operations that killed a worker just now;
+    ``needed`` what others build on that is not here.
     """
 
     judge: Judge
@@ -99,6 +104,7 @@ class Sight:
     tip: Callable[[bytes, int], int]
     absent: Callable[[Sequence[bytes]], Awaitable[dict[OperationId, tuple[bool, bool]]]]
     resting: Callable[[int], Awaitable[set[OperationId]]]
+    needed: Callable[[], Awaitable[set[bytes]]]
 
 
 def read(operations: Iterable[Operation], realm: bytes) -> Reading:
@@ -128,6 +134,7 @@ class Intake:
         self._judged: dict[OperationId, Standing] = {}
         self._places: dict[tuple[bytes, int, int], OperationId] = {}
         self._dead: set[bytes] = set()
+        self._needed: set[bytes] = set()
 
     async def check_early(self, reading: Reading, now_ms: int) -> None:
         """Let workers verify what they can before it is this batch's turn. Judges nothing."""
@@ -175,14 +182,34 @@ class Intake:
         batch.known = len(known)
         await self._complete(known, batch)
         fresh.sort(key=lambda p: (p.header.log, p.header.lamport, p.id))
-        ones = []
+        needed = await self._sight.needed()
+        zeros: list[Parsed] = []
+        ones: list[Parsed] = []
         for item in fresh:
             if item.header.log:
                 ones.append(item)
             else:
-                await self._log_zero(item, batch, now_ms)
+                zeros.append(item)
+        self._needed = set(needed)
+        self._go_back([*zeros, *ones])
+        for item in zeros:
+            await self._log_zero(item, batch, now_ms)
+        self._needed = needed  # what log 0 has ended now, its own author does not need
+        self._go_back(ones)
         await self._log_one(ones, reading, batch, now_ms)
         return batch
+
+    def _go_back(self, items: Sequence[Parsed]) -> None:
+        """What is needed needs its past, too; ``items`` are in a causal order."""
+        judge = self._sight.judge
+        for item in reversed(items):
+            header = item.header
+            if header.log == 0:
+                kind = self._sight.rules.kinds.get(header.kind)
+                if counts_by_its_bytes(self._fact(kind, item)[0]):
+                    self._needed.add(item.id)
+            if item.id in self._needed or not lies_beyond(judge, header):
+                self._needed.update(header.antecedents)
 
     async def _complete(self, known: Sequence[Parsed], batch: Batch) -> None:
         """Find the known operations that bring what is absent here, and was not erased."""
@@ -282,6 +309,9 @@ class Intake:
         if any(ident in self._dead for ident in header.antecedents):
             self._dead.add(item.id)  # it will be offered again with what it builds on
             return
+        if item.id not in self._needed and lies_beyond(self._sight.judge, header):
+            batch.refused["ended"] += 1
+            return
         candidate = Candidate(item.id, header, body, item.operation.body is not None, result.fault)
         place = (header.device, header.log, header.seq)
         try:
@@ -292,47 +322,57 @@ class Intake:
         if isinstance(standing, Missing):
             self._wait(item, standing, batch)
             return
+        if self._lost(standing):
+            batch.refused["ended"] += 1
+            return
         twin = self._places.get(place)
         if twin is None and header.seq <= self._sight.tip(header.device, header.log):
             twin = next(iter(await self._sight.siblings(*place)), None)
         if twin is not None:
-            batch.forks.append((DeviceId(header.device), header.log, header.seq))
+            self._sight.judge.forked(DeviceId(header.device), header.log, header.seq)
+            batch.forked = True
         self._places[place] = item.id
         self._judged[item.id] = standing
         self._store(item, standing, result, batch)
 
+    def _lost(self, standing: Standing) -> bool:
+        """True for the other branch of a fork in log 1, which shows only when it is judged."""
+        fork = self._sight.judge.forks.get((standing.device, standing.log))
+        return (
+            standing.log == 1
+            and fork is not None
+            and standing.seq >= fork
+            and standing.id not in self._needed
+            and standing.judgement.verdict is not Verdict.PENDING
+            and standing.judgement.reason in VOID
+        )
+
     def _wait(self, item: Parsed, missing: Missing, batch: Batch) -> None:
         header = item.header
         batch.missing.update(missing.ids)
-        if (
-            header.prev in missing.ids
-            and self._sight.tip(header.device, header.log) >= header.seq - 1
-        ):
+        if header.prev in missing.ids and header.seq > 1:
             batch.unlinked.add((DeviceId(header.device), header.log, header.seq))
         batch.aside.append(Aside(item.id, item.operation, "missing", missing.ids[0]))
 
     def _store(self, item: Parsed, standing: Standing, result: Checked, batch: Batch) -> None:
         kind = self._sight.rules.kinds.get(item.header.kind)
-        operation = self._kept(item, standing)
+        operation, role = self._kept(item, standing), role_of(self._sight.judge, standing)
         names = tuple(part.name for part in item.header.parts)
         if kind is None or kind.schema is None:
-            batch.stored.append(Stored(standing, operation, names))
+            batch.stored.append(Stored(standing, operation, role, names))
             return
         change = result.change if operation.body is not None else None
-        batch.stored.append(Stored(standing, operation, names, change, NOT_STANDING))
+        batch.stored.append(Stored(standing, operation, role, names, change, NOT_STANDING))
         if (
             standing.judgement.verdict is not Verdict.ACCEPTED
             or change is None
             or operation.body is None
         ):
             return
-        judge = self._sight.judge
-        member = judge.authority.grants[standing.grant].member
-        role = judge.authority.role(member, standing.view) or Role.NEWCOMER
         batch.edits.setdefault(standing.document, []).append(
             Edit(
-                item.id, standing.device, kind, role, content(operation.body), change,
-                frozenset(result.deps), item.header.refs,
+                item.id, standing.device, kind, Role(role or Role.NEWCOMER),
+                content(operation.body), change, frozenset(result.deps), item.header.refs,
             )
         )  # fmt: skip
 
@@ -354,12 +394,6 @@ class Intake:
         if body is operation.body and parts == operation.parts:
             return operation
         return Operation(operation.header, operation.signature, body, parts)
-
-
-def is_named(judge: Judge, kind: Kind | None, standing: Standing) -> bool:
-    """True if an accepted erasure names the operation, or as an edit its document."""
-    edit = kind is not None and kind.schema is not None
-    return (standing.document if edit else standing.id) in judge.erased
 
 
 def _check_of(item: Parsed, keys: DeviceKeys, *, edit: bool) -> Check:

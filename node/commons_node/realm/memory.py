@@ -6,22 +6,22 @@ Everything here can be read again from the store at any time, and is after a fai
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from commons_crdt.authority.facts import Erasure
+from commons_crdt.authority.flips import Anchor, Chain
 from commons_crdt.authority.judge import ERASURE, GENESIS, Candidate, Judge, Standing
 from commons_crdt.errors import CommonsError, Refused
-from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId, digest
+from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_crdt.kinds import Rules, decode_fact
 from commons_crdt.operation import Operation, content, decode_header
-from commons_node.store.database import placeholders
+from commons_node.realm.ends import Ends
+from commons_node.realm.erasing import target_of
+from commons_node.realm.revised import Revised
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.work import form
-from commons_protocol.replica import ChainEnd
 
-Chain = tuple[DeviceId, int]
-"""A device and a log."""
 _RECENT = 20_000
+_NEEDED = 20_000
 
 
 class Foreign(CommonsError):
@@ -41,11 +41,10 @@ class Memory:
         self.judge = Judge(realm, rules)
         self._store = store
         self._reader = store.inside
+        self.ends = Ends(store.inside)
         self._recent: OrderedDict[OperationId, Standing] = OrderedDict()
-        self._ends: dict[Chain, ChainEnd] = {}
+        self._needed: OrderedDict[bytes, None] = OrderedDict()
         self._tops: dict[Chain, Standing] = {}
-        self._hollow: dict[Chain, set[int]] = {}
-        self._digest: bytes | None = None
 
     async def load(self) -> None:
         """Read authority, chain ends, forks and erasures from the store.
@@ -54,33 +53,51 @@ class Memory:
         """
         await self._store.load()
         judge = Judge(self.realm, self.rules)
-        for device, log_number, seq in await self._reader.doubled():
-            judge.forked(device, log_number, seq)
         for standing, operation in await self._reader.everything("c.log = 0"):
             if standing.kind == GENESIS and bytes(standing.id) != bytes(self.realm):
                 raise Foreign(realm=self.realm.hex()[:8], found=standing.id.hex()[:8])
             judge.restore(self.candidate(standing, operation), standing)
-        for target in (await self.erased()).values():
-            judge.restore_erasure(target)
-        hollow: dict[Chain, set[int]] = {}
-        for standing, _ in await self._reader.everything("o.reason = 'contents'"):
-            hollow.setdefault((standing.device, standing.log), set()).add(standing.seq)
+        for device, log_number, seq in await self._reader.doubled():
+            judge.forked(device, log_number, seq)
+        while flips := judge.flips():  # what is stored was judged by all of it
+            for anchor in flips.wanted:
+                judge.anchor(anchor, await self.line_to(anchor, judge))
+        await self._restore_erasures(judge)
+        hollow = await self._reader.everything("o.reason = 'contents'")
         tips = {(s.device, s.log): s for s in await self._reader.tips()}
-        self.judge, self._hollow, self._tops = judge, hollow, tips
+        ends = Ends(self._reader)
+        await ends.load(judge, tips.values(), [standing for standing, _ in hollow])
+        self.judge, self.ends, self._tops = judge, ends, tips
         self._recent.clear()
-        self._ends = {chain: await self._end(chain) for chain in tips}
-        self._digest = None
 
-    async def erased(self, erasures: Iterable[OperationId] = ()) -> dict[OperationId, Standing]:
-        """What the accepted ``erasures`` name, or all that there are."""
-        query, arguments = "o.kind = ? AND o.verdict = 1", [ERASURE, *erasures]
-        if len(arguments) > 1:
-            query += f" AND o.id IN ({placeholders(len(arguments) - 1)})"
-        targets = [
-            decode_fact(Erasure, content(operation.body or b"")).target
-            for _, operation in await self._reader.everything(query, arguments)
-        ]
-        return await self._reader.standings(targets)
+    async def _restore_erasures(self, judge: Judge) -> None:
+        rows = await self._reader.everything("o.kind = ? AND o.verdict = 1", [ERASURE])
+        named = {standing.id: target_of(operation.body) for standing, operation in rows}
+        targets = await self._reader.standings({t for t in named.values() if t is not None})
+        for ident, target in named.items():
+            if target is not None and target in targets:
+                judge.restore_erasure(targets[target], ident)
+
+    async def line_to(self, anchor: Anchor, judge: Judge) -> tuple[OperationId, ...] | None:
+        """What is stored of a chain up to a position that the judge asks for; see ``Anchor``."""
+        found = (await self._reader.standings([anchor.id])).get(anchor.id)
+        if found is None:
+            return None
+        if (found.device, found.log, found.seq) != (anchor.device, 1, anchor.seq):
+            return ()
+        fork = judge.forks.get((anchor.device, 1))
+        if fork is None or fork > anchor.seq:
+            return (anchor.id,)
+        before: dict[OperationId, OperationId] = {}
+        async for rows in self._reader.chain(anchor.device, 1, fork):
+            for row in rows:
+                before[row.standing.id] = OperationId(decode_header(row.operation.header).prev)
+            if rows[-1].standing.seq > anchor.seq:
+                break
+        line = [anchor.id]
+        for _ in range(anchor.seq - fork):
+            line.append(before[line[-1]])
+        return tuple(reversed(line))
 
     def candidate(self, standing: Standing, operation: Operation) -> Candidate:
         """A stored operation as the judge wants it."""
@@ -120,83 +137,40 @@ class Memory:
         """The last operation of a chain."""
         return self._tops.get((DeviceId(device), log_number))
 
-    async def advance(self, standings: Iterable[Standing]) -> None:
-        """Operations were stored, in this order."""
-        moved: set[Chain] = set()
+    def need(self, ids: Iterable[bytes]) -> None:
+        """What others build on is not here: it is taken even beyond its chain's end."""
+        for ident in ids:
+            self._needed[ident] = None
+            self._needed.move_to_end(ident)
+        while len(self._needed) > _NEEDED:
+            self._needed.popitem(last=False)
+
+    async def needed(self) -> set[bytes]:
+        """What others that came here build on and was missing."""
+        return {*self._needed, *await self._store.waiting.missing()}
+
+    async def advance(self, standings: Iterable[Standing], revised: Revised) -> None:
+        """Operations were stored in this order, and others were judged again."""
+        moved: set[Chain] = set(revised.ends)
         for standing in standings:
             self._recent[standing.id] = standing
+            self._needed.pop(standing.id, None)
             chain = (standing.device, standing.log)
             top = self._tops.get(chain)
             if top is None or standing.seq > top.seq:
                 self._tops[chain] = standing
-                moved.add(chain)
-            elif standing.seq == self.judge.forks.get(chain):
-                moved.add(chain)  # one more sibling: the proof may be another one now
-            if self._mark(standing):
-                moved.add(chain)
-        while len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
-        await self._move(moved)
-
-    async def revised(self, standings: Iterable[Standing]) -> None:
-        """Stored operations were judged again."""
-        moved: set[Chain] = set()
-        for standing in standings:
+            moved.add(chain)
+            self.ends.mark(standing)
+        for standing in revised.standings:
             chain = (standing.device, standing.log)
             if standing.id in self._recent:
                 self._recent[standing.id] = standing
             top = self._tops.get(chain)
             if top is not None and top.id == standing.id:
                 self._tops[chain] = standing
-            if self._mark(standing):
-                moved.add(chain)
-        await self._move(moved)
-
-    def _mark(self, standing: Standing) -> bool:
-        """Note whether contents are absent; True if that is news."""
-        chain = (standing.device, standing.log)
-        known = standing.seq in self._hollow.get(chain, ())
-        absent = standing.judgement.reason == "contents"
-        if absent and not known:
-            self._hollow.setdefault(chain, set()).add(standing.seq)
-        elif known and not absent:
-            self._hollow[chain].discard(standing.seq)
-        return known != absent
-
-    async def _move(self, chains: Iterable[Chain]) -> None:
-        for chain in chains:
-            self._ends[chain] = await self._end(chain)
-            self._digest = None
-
-    async def _end(self, chain: Chain) -> ChainEnd:
-        """The chain's effective end: its top, or the operation before its fork.
-
-        Or the one before the first whose contents are absent: whoever has them shall offer them.
-        """
-        fork = self.judge.forks.get(chain)
-        hollow = min(self._hollow.get(chain, ()), default=None)
-        if hollow is not None and (fork is None or hollow < fork):
-            return ChainEnd(*chain, hollow - 1, await self._first_at(chain, hollow - 1))
-        if fork is None:
-            top = self._tops[chain]
-            return ChainEnd(*chain, top.seq, top.id)
-        proof = digest("fork", *(await self._reader.at(*chain, fork))[:2])
-        return ChainEnd(*chain, fork - 1, await self._first_at(chain, fork - 1), proof)
-
-    async def _first_at(self, chain: Chain, seq: int) -> OperationId:
-        found = await self._reader.at(*chain, seq)
-        return found[0] if found else OperationId(ZERO)
-
-    def digest(self) -> bytes:
-        """32 bytes over all chain ends; see ``Replica``."""
-        if self._digest is None:
-            rows = sorted(self._ends.values())
-            self._digest = digest(
-                "ends",
-                *(e.device + bytes([e.log]) + e.seq.to_bytes(8) + e.id + e.fork for e in rows),
-            )
-        return self._digest
-
-    async def vector(self) -> Sequence[ChainEnd]:
-        """Every chain's end; see ``Replica``."""
-        return sorted(self._ends.values(), key=lambda e: (e.log, e.device))
+            self.ends.mark(standing)
+            moved.add(chain)
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+        for chain in moved:
+            await self.ends.move(self.judge, chain, self._tops.get(chain))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ import aiosqlite
 import structlog
 
 from commons_crdt.author import Draft
-from commons_crdt.authority.judge import ERASURE, Judge, Standing
+from commons_crdt.authority.judge import Judge, Standing
 from commons_crdt.device import DeviceKeys, DeviceSecrets
 from commons_crdt.errors import CommonsError
 from commons_crdt.folds import View, set_hash
@@ -25,14 +25,15 @@ from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, operation_id
 from commons_crdt.verdict import Judgement, Verdict
 from commons_node.realm.authoring import write_down
-from commons_node.realm.backlog import PATIENCE_S, QUIET_S, Backlog
-from commons_node.realm.documents import Documents, Edit, Outcome, Retries
+from commons_node.realm.catching_up import CatchingUp
+from commons_node.realm.documents import Documents, Outcome
 from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
 from commons_node.realm.memory import Memory
+from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
 from commons_node.store.database import fetch
-from commons_node.store.reading import HELD
+from commons_node.store.reading import HELD, NOT_VOID
 from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.replica import ChainEnd, Credential, Ingested, Range
@@ -60,7 +61,8 @@ class Written:
 @dataclass(frozen=True, slots=True)
 class Change:
     """What listeners are told after a commit: new operations, whether they are our own, and
-    whether log 0 grew.
+    whether log 0 grew; and which stored ones they gave another verdict. ``forked``: two operations
+    at one place of a chain came to light.
     """
 
     realm: RealmId
@@ -68,6 +70,8 @@ class Change:
     operations: tuple[Operation, ...]
     own: bool
     log_zero: bool
+    flips: tuple[Flip, ...] = ()
+    forked: bool = False
 
 
 class Realm:
@@ -99,10 +103,9 @@ class Realm:
         self._working: asyncio.Task[Any] | None = None
         self._hashes: tuple[bytes, bytes] | None = None
         self._unsure = False
-        self._retries = Retries()
-        self._backlog = Backlog()
-        self._arrived = 0.0
-        self._catching_up: asyncio.Task[None] | None = None
+        self._catching_up = CatchingUp(
+            store, self.documents, self._revision, self._alone, self._lock.locked, self._changing
+        )
 
     @property
     def realm(self) -> RealmId:
@@ -111,7 +114,7 @@ class Realm:
 
     @property
     def judge(self) -> Judge:
-        """The judge; a new one after a fork was learned."""
+        """The judge; a new one after a failed commit."""
         return self.memory.judge
 
     # -- opening -------------------------------------------------------------------------------
@@ -123,7 +126,11 @@ class Realm:
             if await self.folding.create(connection):
                 await self._revision.fold_again(connection, self.judge)
         if held := await self.store.inside.held_documents():
-            self._wait_with(held)
+            self._catching_up.wait_with(held)
+
+    def _changing(self) -> None:
+        """What is stored or shown is about to change."""
+        self._hashes = None
 
     # -- the one way in ------------------------------------------------------------------------
 
@@ -164,7 +171,7 @@ class Realm:
     async def _remember(self) -> None:
         """Read everything again: the judge may have learned what the disk has not."""
         self._unsure = True
-        self._backlog.read_again()
+        self._catching_up.backlog.read_again()
         await self.memory.load()
         self._hashes = None
         self._unsure = False
@@ -200,6 +207,7 @@ class Realm:
             memory.top_seq,
             store.inside.absent,
             store.waiting.resting,
+            memory.needed,
         )
         return Intake(sight, self.pool)
 
@@ -208,27 +216,32 @@ class Realm:
     ) -> tuple[Batch, tuple[OperationId, ...]]:
         try:
             batch = await self._intake().take(reading, self._now_ms())
+            self.memory.need(batch.missing)
             if own:  # an author sees at once what was written
-                await self._apply_backlog(self._backlog.among(batch.edits))
+                await self._catching_up.apply(self._catching_up.backlog.among(batch.edits))
             if own and len(batch.stored) < len(reading.parsed):
                 # kept aside it would come back later, beside what its author then wrote instead
                 why = {*batch.refused, *(one.why for one in batch.aside)} or {"missing"}
                 raise NotWritten(why=", ".join(sorted(why)))
-            stored = await self._commit(batch, released, own=own)
+            stored, revised = await self._commit(batch, released, own=own)
         except BaseException:
             await self._remember()
             raise
-        if stored:
-            self._tell(stored, own=own)
+        if stored or revised.flips():
+            self._tell(stored, revised.flips(), own=own, forked=batch.forked)
         return batch, tuple(item.standing.id for item in stored)
 
-    def _tell(self, stored: Sequence[Stored], *, own: bool) -> None:
+    def _tell(
+        self, stored: Sequence[Stored], flips: tuple[Flip, ...], *, own: bool, forked: bool
+    ) -> None:
         change = Change(
             self.realm,
             tuple(item.standing.id for item in stored),
             tuple(item.operation for item in stored),
             own,
-            any(item.standing.log == 0 for item in stored),
+            any(item.standing.log == 0 for item in stored) or any(f.log == 0 for f in flips),
+            flips,
+            forked,
         )
         for tell in self.listeners:
             try:
@@ -238,14 +251,13 @@ class Realm:
 
     async def _commit(
         self, batch: Batch, released: Sequence[OperationId], *, own: bool
-    ) -> Sequence[Stored]:
+    ) -> tuple[Sequence[Stored], Revised]:
         """Everything that a batch changes, in one transaction; then memory follows."""
-        forked = [fork for fork in batch.forks if self.judge.forked(*fork)]
-        deep = any(log_number == 0 for _, log_number, _ in forked)
-        later = [] if own or deep else self._backlog.postpone(batch.edits)
+        backlog = self._catching_up.backlog
+        later = [] if own else backlog.postpone(batch.edits)
         waits = set(later)
         now = {d: new for d, new in batch.edits.items() if d not in waits}
-        outcome = Outcome() if deep else await self.documents.apply(now)
+        outcome = await self.documents.apply(now)
         applied = outcome.applied
         applied.update({edit.id: HELD for d in later for edit in batch.edits[d]})
         stored = [
@@ -254,87 +266,30 @@ class Realm:
             else item
             for item in batch.stored
         ]
+        revised = Revised()
         if not (stored or batch.aside or batch.late or released):
-            return stored
-        revised: list[Standing] = []
-        erasures: list[OperationId] = []
+            return stored, revised
         async with self.store.database.transaction() as connection:
             first = await self.store.insert(connection, stored)
             await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
             batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside))
             await self._revision.fill(connection, batch.late)
-            if deep:
-                await self._revision.judge_again(connection)
-            else:
-                await self._fold(connection, first, stored, outcome)
-                await self._revision.freeze(connection, forked)
-                revised += await self._revision.complete(connection, batch.late)
-                erasures = [s.id for s in (*(i.standing for i in stored), *revised) if _erases(s)]
-                revised += await self._revision.erase(connection, erasures)
+            await self._fold(connection, first, stored, outcome)
+            late = [item.id for item in batch.late]
+            revised = await self._revision.follow(connection, stored, late)
         self._hashes = None
-        if forked:
-            await self._remember()
-        else:
-            await self.memory.advance(item.standing for item in stored)
-            await self.memory.revised(revised)
-        if forked or erasures:
+        await self.memory.advance([item.standing for item in stored], revised)
+        if revised.erased:
             await self.store.database.forget_erased()
         if later:
-            self._wait_with(later, batch.edits)
-        if forked or erasures or revised:
-            self._backlog.read_again()
-        return stored
-
-    # -- applying what waits -------------------------------------------------------------------
-
-    def _wait_with(
-        self,
-        documents: Sequence[DocumentId],
-        edits: Mapping[DocumentId, Sequence[Edit]] | None = None,
-    ) -> None:
-        """Apply these when no more arrives for a moment."""
-        self._backlog.add(documents, edits)
-        self._arrived = asyncio.get_running_loop().time()
-        if self._catching_up is None or self._catching_up.done():
-            self._catching_up = asyncio.create_task(self._catch_up(), name="backlog")
-
-    async def _catch_up(self) -> None:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        while self._backlog:
-            quiet = clock() - self._arrived >= QUIET_S and not self._lock.locked()
-            if quiet or clock() - began >= PATIENCE_S:
-                began = clock()
-                await self._apply_in_turns()
-            else:
-                await asyncio.sleep(QUIET_S / 4)
+            self._catching_up.wait_with(later, batch.edits)
+        if revised or revised.erased:
+            backlog.read_again()
+        return stored, revised
 
     async def settled(self, documents: Sequence[DocumentId] | None = None) -> None:
         """Wait until the views show everything that is stored, or all of some documents."""
-        if documents is None:
-            await self._apply_in_turns()
-        elif self._backlog.among(documents):
-            await self._alone(lambda: self._apply_backlog(self._backlog.among(documents)))
-
-    async def _apply_in_turns(self) -> None:
-        """Apply all that waits; who writes meanwhile has to wait for some documents only."""
-        while self._backlog:
-            await self._alone(lambda: self._apply_backlog(self._backlog.next()))
-
-    async def _apply_all(self) -> None:
-        while self._backlog:
-            await self._apply_backlog(self._backlog.next())
-
-    async def _apply_backlog(self, documents: Sequence[DocumentId]) -> None:
-        """Apply some of what waits; it waits on if that fails."""
-        if documents:
-            self._hashes = None
-            kept = self._backlog.kept(documents)
-            outcome = await self.documents.apply(kept)
-            async with self.store.database.transaction() as connection:
-                await self._revision.settle(connection, outcome)
-                await self._revision.retry(connection, [d for d in documents if d not in kept])
-            self._backlog.done(documents)
+        await self._catching_up.settled(documents)
 
     async def _fold(
         self,
@@ -381,11 +336,11 @@ class Realm:
 
     def digest(self) -> bytes:
         """32 bytes over all chain ends; see ``Replica``."""
-        return self.memory.digest()
+        return self.memory.ends.digest()
 
     async def vector(self) -> Sequence[ChainEnd]:
         """Every chain's end; see ``Replica``."""
-        return await self.memory.vector()
+        return self.memory.ends.vector()
 
     async def fold_again(self) -> None:
         """Empty every view and fold the stored operations again; the rows must not change."""
@@ -397,10 +352,14 @@ class Realm:
             await self._revision.fold_again(connection, self.judge)
 
     async def read(
-        self, ranges: Sequence[Range], after: int | None, limit: int
+        self,
+        ranges: Sequence[Range],
+        after: int | None,
+        limit: int,
+        ids: Sequence[OperationId] = (),
     ) -> tuple[Sequence[Operation], int | None]:
         """Operations in causal order; see ``Replica``."""
-        return await self.store.operations(ranges, after, limit)
+        return await self.store.operations(ranges, after, limit, ids)
 
     def epochs(self) -> Sequence[tuple[OperationId, bytes]]:
         """Known epochs, newest first."""
@@ -412,11 +371,11 @@ class Realm:
         return self.own_credential
 
     def node_keys(self, device: DeviceId) -> DeviceKeys | None:
-        """The keys of a node's device whose grant stands."""
+        """The keys of a node's device whose grant stands and whose log 0 has not ended."""
         grant = self.judge.authority.devices.get(device)
         if grant is None or not grant.unattended or grant.verdict is not Verdict.ACCEPTED:
             return None
-        return grant.keys
+        return None if self.judge.end(device, 0).why in {"cut", "closed"} else grant.keys
 
     async def hashes(self) -> tuple[bytes, bytes]:
         """(set_hash, state_hash); kept until something changes."""
@@ -425,10 +384,8 @@ class Realm:
 
     async def _hash(self) -> tuple[bytes, bytes]:
         connection = self.store.database.write
-        query = (
-            "SELECT id, verdict FROM operations WHERE verdict != 0 AND reason != 'fork' ORDER BY id"
-        )
-        await self._apply_all()
+        query = f"SELECT id, verdict FROM operations WHERE verdict != 0 AND {NOT_VOID} ORDER BY id"  # noqa: S608 - own clause
+        await self._catching_up.apply_all()
         of_set = set_hash(await fetch(connection, query))
         hashes = (of_set, await self.folding.state_hash(connection))
         self._hashes = hashes
@@ -439,28 +396,15 @@ class Realm:
         await self._alone(self._try_again)
 
     async def _try_again(self) -> None:
-        await self._apply_all()
+        await self._catching_up.apply_all()
         now = self._now_ms()
         due = await self.store.waiting.due(now)
         if due:
             await self._absorb(read(due.values(), self.realm), list(due), own=False)
-        held = [
-            document
-            for document in await self.store.inside.held_documents()
-            if document not in self._backlog and self._retries.due(document, now)
-        ]
-        if held:
-            self._hashes = None
-            async with self.store.database.transaction() as connection:
-                await self._revision.retry(connection, held)
+        await self._catching_up.retry_held(now)
 
     async def close(self) -> None:
         """Finish what is being written, then close the file."""
-        if self._catching_up is not None:
-            self._catching_up.cancel()
+        self._catching_up.stop()
         async with self._lock:
             await self.store.database.close()
-
-
-def _erases(standing: Standing) -> bool:
-    return standing.kind == ERASURE and standing.judgement.verdict is Verdict.ACCEPTED

@@ -1,34 +1,38 @@
-"""Changing what was stored: contents that come late, erasures, and forks that change everything.
+"""Changing what was stored: contents that come late, erasures, and whatever the judge flips.
 
-Rare, and never the way in. Each happens inside the transaction that brings its cause, so that a
-crash leaves all of it or nothing. Changes no memory: the realm does, after the commit.
+Each happens inside the transaction that brings its cause, so that a crash leaves all of it or
+nothing. Of the realm's memory only the judge and what is erased change on the way: both are read
+again if the transaction fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import aiosqlite
+import msgspec
 import structlog
 
-from commons_crdt.authority.judge import ERASURE, Judge, Missing, Standing
-from commons_crdt.errors import Refused
+from commons_crdt.authority.judge import Judge, Standing
 from commons_crdt.folds import Fact
-from commons_crdt.ids import DeviceId, DocumentId, OperationId
+from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.kinds import Rules
-from commons_crdt.operation import Operation
-from commons_crdt.verdict import Verdict
+from commons_crdt.operation import decode_header
+from commons_crdt.verdict import Judgement
 from commons_node.realm.documents import Documents, Outcome
-from commons_node.realm.folding import Folding
-from commons_node.realm.intake import Parsed, is_named
+from commons_node.realm.erasing import erases, is_edit, target_of
+from commons_node.realm.folding import Folding, role_of
+from commons_node.realm.intake import Parsed
 from commons_node.realm.memory import Memory
-from commons_node.store.database import placeholders
-from commons_node.store.realm_store import RealmStore
+from commons_node.realm.revised import Revised
+from commons_node.store.reading import Row
+from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.work import form
 
 log = structlog.get_logger(component="realm")
 _DOCUMENTS = 500
-_IN = 400
+_TURNS = 100
+"""Rounds of asking the judge what else has changed: each needs an answer that it waited for."""
 
 
 class Revision:
@@ -49,6 +53,8 @@ class Revision:
         self._folding = folding
         self._documents = documents
 
+    # -- what a batch changes elsewhere ----------------------------------------------------------
+
     async def fill(self, connection: aiosqlite.Connection, late: Sequence[Parsed]) -> None:
         """Store contents that came for operations that lacked some."""
         for item in late:
@@ -57,95 +63,136 @@ class Revision:
             change = form(body).change if edit and body is not None else None
             await self._store.set_contents(connection, item.id, item.operation, change)
 
-    async def complete(
-        self, connection: aiosqlite.Connection, late: Sequence[Parsed]
-    ) -> list[Standing]:
-        """Judge operations again whose contents were filled in; what they are now."""
-        found = await self._memory.find([item.id for item in late])
-        return await self._judge_some(connection, [found[item.id] for item in late])
+    async def follow(
+        self,
+        connection: aiosqlite.Connection,
+        stored: Sequence[Stored],
+        late: Sequence[OperationId],
+    ) -> Revised:
+        """Judge again what a batch has touched: ``stored`` just now, or ``late`` contents came.
 
-    async def erase(
-        self, connection: aiosqlite.Connection, erasures: Sequence[OperationId]
-    ) -> list[Standing]:
-        """Take away what accepted erasures name, and judge it by its headers alone."""
-        if not erasures:
-            return []
-        affected: dict[OperationId, Standing] = {}
-        for target in (await self._memory.erased(erasures)).values():
-            kind = self._rules.kinds.get(target.kind)
-            whole = kind is not None and kind.schema is not None
-            if not whole:
-                affected[target.id] = target
-                continue
-            rows = await self._store.inside.edits_of([target.document])
-            affected |= {row.id: row.standing for row in rows[target.document]}
-        takes_body = [
-            standing.id
-            for standing in affected.values()
-            if (kind := self._rules.kinds.get(standing.kind)) is not None and kind.erased == "body"
-        ]
-        await self._store.erase(connection, affected, body=False)
-        await self._store.erase(connection, takes_body, body=True)
-        return await self._judge_some(connection, list(affected.values()))
-
-    async def freeze(
-        self, connection: aiosqlite.Connection, forks: Sequence[tuple[DeviceId, int, int]]
-    ) -> None:
-        """Forks in log 1 were learned: from there on nothing counts of those chains.
-
-        Nothing else changes, for who may do what stands in log 0; so that a member who forks, and
-        forks again below, costs us a chain each time and not the realm. Unless an erasure goes.
+        Asks the judge until nothing changes any more. In the end verdicts, documents and rows are
+        those that the whole set gives.
         """
-        frozen: list[Standing] = []
-        for device, log_number, seq in forks:
-            where = "c.device = ? AND c.log = ? AND o.seq >= ? AND o.reason != 'fork'"
-            rows = await self._store.inside.everything(where, (device, log_number, seq))
-            frozen += [standing for standing, _ in rows]
-        if any(s.kind == ERASURE and s.judgement.verdict is Verdict.ACCEPTED for s in frozen):
-            await self.judge_again(connection)
+        revised = Revised()
+        erased = await self._named(item for item in stored if erases(item.standing))
+        changed = await self._judge_some(connection, await self._store.inside.rows(late), revised)
+        for _ in range(_TURNS):
+            flips = self._memory.judge.flips()
+            if not flips and not erased:
+                break
+            revised.ends |= flips.ends
+            await self._judged_in_log_0(connection, flips.operations, revised)
+            for anchor in flips.wanted:
+                line = await self._memory.line_to(anchor, self._memory.judge)
+                self._memory.judge.anchor(anchor, line)
+            for chain in sorted(flips.chains):
+                async for rows in self._store.inside.chain(*chain):
+                    changed += await self._judge_some(connection, rows, revised)
+            changed += await self._erased_or_not(connection, erased | flips.erasures, revised)
+            erased = set()
         else:
-            await self._judge_some(connection, frozen)
+            log.error("judge_never_rests", realm=self._memory.realm.hex()[:8])
+        await self._show(connection, changed, revised)
+        if any(flip.log == 0 for flip in revised.flips()):
+            await self._folding.members(connection, self._memory.judge.authority)
+        return revised
+
+    async def _judged_in_log_0(
+        self,
+        connection: aiosqlite.Connection,
+        operations: Mapping[OperationId, Judgement],
+        revised: Revised,
+    ) -> None:
+        if not operations:
+            return
+        before = await self._store.inside.standings(operations)
+        for ident, judgement in operations.items():
+            after = msgspec.structs.replace(before[ident], judgement=judgement)
+            revised.put(before[ident], after)
+        await self._store.set_judgements(connection, operations)
 
     async def _judge_some(
-        self, connection: aiosqlite.Connection, standings: Sequence[Standing]
-    ) -> list[Standing]:
-        """Verdicts of log-1 operations again, and everything that is or was folded from them."""
-        if not standings:
-            return []
+        self, connection: aiosqlite.Connection, rows: Sequence[Row], revised: Revised
+    ) -> list[tuple[Row, Standing]]:
+        """Verdicts of log-1 operations again, ascending in each chain; those that are other now."""
         judge = self._memory.judge
-        bytes_of = await self._operations([standing.id for standing in standings])
-        changed: list[Standing] = []
-        documents: set[DocumentId] = set()
-        for standing in standings:
-            if standing.log == 0:
+        headers = {row.standing.id: decode_header(row.operation.header) for row in rows}
+        past = await self._memory.find({i for h in headers.values() for i in h.antecedents})
+        changed: list[tuple[Row, Standing]] = []
+
+        def lookup(ident: OperationId) -> Standing | None:
+            return revised.get(ident) or past.get(ident)
+
+        for row in rows:
+            if row.standing.log == 0:
                 continue
-            candidate = self._memory.candidate(standing, bytes_of[standing.id])
-            past = await self._memory.find(candidate.header.antecedents)
-            changed.append(judge.rejudge(candidate, standing, past.get))
-            kind = self._rules.kinds.get(standing.kind)
-            if kind is not None and kind.schema is not None:
-                documents.add(standing.document)
-        await self._store.set_standing(connection, changed)
-        outcome = await self._documents.rebuild(judge, list(documents))
-        await self._store.set_applied(connection, outcome.applied.items())
-        numbers = await self._store.inside.numbers([standing.id for standing in changed])
-        facts = [
-            (numbers[standing.id], fact)
-            for standing in (*standings, *changed)
-            if (fact := self._folding.fact(judge, standing, bytes_of[standing.id].body))
-        ]
-        dirty = await self._folding.note(connection, facts)
-        await self._folding.fold(connection, judge, dirty, outcome.fields)
+            now = revised.get(row.standing.id) or row.standing
+            candidate = self._memory.candidate(row.standing, row.operation)
+            again = judge.rejudge(candidate, now, lookup)
+            if again.judgement != now.judgement or role_of(judge, again) != row.role:
+                revised.put(now, again)
+                changed.append((row, again))
+        await self._store.set_standing(connection, [(s, role_of(judge, s)) for _, s in changed])
         return changed
 
-    async def _operations(self, ids: Sequence[OperationId]) -> dict[OperationId, Operation]:
-        found: dict[OperationId, Operation] = {}
-        for i in range(0, len(ids), _IN):
-            chunk = ids[i : i + _IN]
-            where = f"o.id IN ({placeholders(len(chunk))})"
-            rows = await self._store.inside.everything(where, chunk)
-            found |= {standing.id: operation for standing, operation in rows}
-        return found
+    async def _named(self, stored: Iterable[Stored]) -> set[bytes]:
+        """The facts and documents that these erasures name."""
+        ids = {t for item in stored if (t := target_of(item.operation.body)) is not None}
+        found = (await self._store.inside.standings(ids)).values()
+        return {bytes(t.document if self._is_edit(t) else t.id) for t in found}
+
+    async def _erased_or_not(
+        self, connection: aiosqlite.Connection, things: Set[bytes], revised: Revised
+    ) -> list[tuple[Row, Standing]]:
+        """Take what is erased now; and judge it, and what is erased no more, by what is here."""
+        if not things:
+            return []
+        reader = self._store.inside
+        edits = await reader.edits_of([DocumentId(thing) for thing in sorted(things)])
+        facts = await reader.standings(things)
+        ids = {row.id: bytes(document) for document, rows in edits.items() for row in rows}
+        ids |= {ident: bytes(ident) for ident, s in facts.items() if not self._is_edit(s)}
+        gone = self._memory.judge.erased
+        taken = [row for row in await reader.rows(list(ids)) if ids[row.standing.id] in gone]
+        kinds = self._rules.kinds
+        whole = [row for row in taken if kinds[row.standing.kind].erased == "body"]
+        await self._store.erase(connection, [row.standing.id for row in taken], body=False)
+        await self._store.erase(connection, [row.standing.id for row in whole], body=True)
+        revised.erased = revised.erased or bool(taken)
+        rows = await reader.rows(list(ids))
+        changed = await self._judge_some(connection, rows, revised)
+        judged = {row.standing.id for row, _ in changed}
+        same = [row for row in rows if row.standing.id not in judged]
+        return changed + [(row, row.standing) for row in same]
+
+    def _is_edit(self, standing: Standing) -> bool:
+        return is_edit(self._rules.kinds.get(standing.kind))
+
+    async def _show(
+        self,
+        connection: aiosqlite.Connection,
+        changed: Sequence[tuple[Row, Standing]],
+        revised: Revised,
+    ) -> None:
+        """Bring documents and rows to what the operations are now."""
+        if not changed:
+            return
+        judge = self._memory.judge
+        documents = {s.document for _, s in changed if self._is_edit(s)}
+        outcome = await self._documents.rebuild(judge, sorted(documents))
+        await self._store.set_applied(connection, outcome.applied.items())
+        facts: list[tuple[int, Fact]] = []
+        for row, after in changed:
+            for standing in (row.standing, after, revised.get(after.id) or after):
+                fact = self._folding.fact(judge, standing, row.operation.body)
+                if fact is not None:
+                    facts.append((row.n, fact))
+        dirty = await self._folding.note(connection, facts)
+        dirty |= self._folding.of_documents(outcome.fields)
+        await self._folding.fold(connection, judge, dirty, outcome.fields)
+
+    # -- documents that wait, and everything again -----------------------------------------------
 
     async def retry(
         self, connection: aiosqlite.Connection, documents: Sequence[DocumentId]
@@ -160,61 +207,6 @@ class Revision:
         await self._store.set_applied(connection, outcome.applied.items())
         dirty = self._folding.of_documents(outcome.fields)
         await self._folding.fold(connection, self._memory.judge, dirty, outcome.fields)
-
-    async def judge_again(self, connection: aiosqlite.Connection) -> None:
-        """A fork was learned: judge and fold everything from nothing, in a causal order.
-
-        What is refused now (the budget of a role that does not stand) goes, with what follows.
-        """
-        forks = self._memory.judge.forks
-        log.warning("judging_again", realm=self._memory.realm.hex()[:8], forks=len(forks))
-        judge = Judge(self._memory.realm, self._rules)
-        judge.forks.update(forks)
-        fresh: dict[OperationId, Standing] = {}
-        gone: list[OperationId] = []
-        changed: list[Standing] = []
-        async for rows in self._store.inside.stream():
-            for _, standing, operation in rows:
-                try:
-                    again = judge.judge(self._memory.candidate(standing, operation), fresh.get)
-                except Refused:
-                    again = Missing(())
-                if isinstance(again, Missing):
-                    gone.append(standing.id)
-                    continue
-                fresh[standing.id] = again
-                if again != standing:
-                    changed.append(again)
-        await self._store.remove(connection, gone)
-        await self._store.set_standing(connection, changed)
-        if judge.erased:
-            await self._judge_erased(connection, judge, fresh)
-        await self.fold_again(connection, judge)
-
-    async def _judge_erased(
-        self,
-        connection: aiosqlite.Connection,
-        judge: Judge,
-        fresh: dict[OperationId, Standing],
-    ) -> None:
-        """What an erasure names was judged before the erasure was: once more, by its header."""
-        changed = []
-        bodies: list[OperationId] = []
-        parts: list[OperationId] = []
-        async for rows in self._store.inside.stream():
-            for _, standing, operation in rows:
-                kind = self._rules.kinds.get(standing.kind)
-                if is_named(judge, kind, standing):
-                    parts.append(standing.id)
-                if kind is not None and judge.is_erased(kind, standing.id, standing.document):
-                    bodies.append(standing.id)
-                    candidate = self._memory.candidate(standing, operation)
-                    again = judge.rejudge(candidate, fresh[standing.id], fresh.get)
-                    if again != standing:
-                        changed.append(again)
-        await self._store.erase(connection, parts, body=False)
-        await self._store.erase(connection, bodies, body=True)
-        await self._store.set_standing(connection, changed)
 
     async def fold_again(self, connection: aiosqlite.Connection, judge: Judge) -> None:
         """Empty every view and fold the stored operations again; the rows must not change."""
@@ -231,10 +223,10 @@ class Revision:
         dirty: set[tuple[str, bytes]] = set()
         async for rows in self._store.inside.stream():
             facts: list[tuple[int, Fact]] = []
-            for n, standing, operation in rows:
-                fact = self._folding.fact(judge, standing, operation.body)
+            for row in rows:
+                fact = self._folding.fact(judge, row.standing, row.operation.body)
                 if fact is not None:
-                    facts.append((n, fact))
+                    facts.append((row.n, fact))
             dirty |= await self._folding.note(connection, facts)
         await self._folding.fold(connection, judge, dirty, fields)
         await self._folding.members(connection, judge.authority)

@@ -27,6 +27,15 @@ class TooNew(CommonsError):
     hint = "install the newer version again"
 
 
+class TooOld(CommonsError):
+    """The file {file} was written by an early version of commons-node (schema {found}), whose rules
+    hold no more.
+    """
+
+    code = "outdated"
+    hint = "start with an empty home, and join again with a new invite"
+
+
 class Unusable(CommonsError):
     """The file {file} cannot be used: {why}."""
 
@@ -88,7 +97,8 @@ async def fetch(
 async def open_database(path: Path, schema: Sequence[str]) -> Database:
     """Open or create ``path``; ``schema`` is the list of migration scripts, oldest first.
 
-    Raises ``TooNew`` or ``Unusable``; the file is then as it was.
+    An empty script stands for a schema that nothing leads on from; a new file starts behind it.
+    Raises ``TooNew``, ``TooOld`` or ``Unusable``; the file is then as it was.
     """
     try:
         await asyncio.to_thread(_migrate, path, schema)
@@ -109,6 +119,8 @@ def _migrate(path: Path, schema: Sequence[str]) -> None:
         ((version,),) = file.execute("PRAGMA user_version").fetchall()
         if version > len(schema):
             raise TooNew(file=path.name, found=version)
+        if version and not schema[version - 1]:
+            raise TooOld(file=path.name, found=version)
         file.execute("PRAGMA journal_mode = WAL")
         for number in range(version, len(schema)):
             file.executescript(

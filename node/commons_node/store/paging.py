@@ -51,14 +51,43 @@ async def page(
     for log in (0, 1) if cursor < LOG_ONE else (1,):
         base = LOG_ONE if log else 0
         async for n, operation in _behind(connection, logs[log], max(0, cursor - base), stored):
-            length = len(operation.header) + len(operation.body or b"") + _OVERHEAD
-            length += sum(len(part or b"") for part in operation.parts)
+            length = _length(operation)
             if taken and size + length > limit:
                 return taken, cursor
             taken.append(operation)
             size += length
             cursor = base + n
     return taken, None
+
+
+async def named(
+    connection: aiosqlite.Connection, ids: Sequence[bytes], after: int | None, limit: int
+) -> tuple[list[Operation], int | None]:
+    """Those of ``ids`` (at most some hundred) that are stored; otherwise as ``page``.
+
+    The cursor counts what was given, in the order of log and number.
+    """
+    query = (
+        f"SELECT o.{_COLUMNS.replace(', ', ', o.')} FROM operations o"  # noqa: S608 - own columns
+        f" JOIN chains c ON c.n = o.chain WHERE o.id IN ({placeholders(len(ids))})"
+        " ORDER BY c.log, o.n"
+    )
+    rows = await fetch(connection, query, ids)
+    start = after or 0
+    taken: list[Operation] = []
+    size = 0
+    for _, operation in await _with_parts(connection, rows[start:]):
+        length = _length(operation)
+        if taken and size + length > limit:
+            return taken, start + len(taken)
+        taken.append(operation)
+        size += length
+    return taken, None
+
+
+def _length(operation: Operation) -> int:
+    length = len(operation.header) + len(operation.body or b"") + _OVERHEAD
+    return length + sum(len(part or b"") for part in operation.parts)
 
 
 async def _behind(
@@ -100,12 +129,12 @@ async def _search(
 
 
 async def _with_parts(
-    connection: aiosqlite.Connection, rows: Sequence[Sequence[Any]]
+    connection: aiosqlite.Connection, every: Sequence[Sequence[Any]]
 ) -> list[tuple[int, Operation]]:
     """Operations of rows of ``_COLUMNS``, parts attached."""
     parts: dict[int, list[bytes | None]] = {}
-    if rows:
-        wanted = [row[0] for row in rows]
+    for i in range(0, len(every), _CHUNK):
+        wanted = [row[0] for row in every[i : i + _CHUNK]]
         query = (
             "SELECT operation, bytes FROM parts"  # noqa: S608 - own clauses
             f" WHERE operation IN ({placeholders(len(wanted))}) ORDER BY operation, position"
@@ -114,5 +143,5 @@ async def _with_parts(
             parts.setdefault(n, []).append(part)
     return [
         (n, Operation(header, signature, body, tuple(parts.get(n, ()))))
-        for n, _, _, header, signature, body in rows
+        for n, _, _, header, signature, body in every
     ]

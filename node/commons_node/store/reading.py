@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 import aiosqlite
@@ -21,6 +22,7 @@ from commons_node.store.numbers import Numbers
 
 _IN = 500
 _CHUNK = 1000
+_ANY = 1 << 62
 _STANDING = (
     "o.id, c.device, c.log, o.seq, o.lamport, o.time_ms, o.kind, o.document, o.origin, o.mask,"
     " o.tokens, o.verdict, o.reason"
@@ -31,6 +33,13 @@ HELD = "held"
 """``applied`` of an edit that killed its worker: tried again later, never a result."""
 NOT_STANDING = "verdict"
 """``applied`` of an edit whose document does not take it because it does not stand."""
+
+
+VOID = ("fork", "cut", "closed")
+"""Reasons of what lies beyond its chain's end: it counts for nothing and stands in no hash."""
+_VOID = ", ".join(f"'{reason}'" for reason in VOID)
+NOT_VOID = f"NOT (verdict IN (2, 3) AND reason IN ({_VOID}))"
+"""What stands in hashes and ends, as SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,16 @@ class EditRow:
     body: bytes | None
     change: bytes | None
     applied: str | None
+    role: int
+
+
+class Row(NamedTuple):
+    """One stored operation with its number and the role that counted for it (0: none)."""
+
+    n: int
+    standing: Standing
+    operation: Operation
+    role: int
 
 
 class Past(NamedTuple):
@@ -120,19 +139,57 @@ class Reader:
             for row in await fetch(self.connection, query, arguments)
         ]
 
-    async def stream(self) -> AsyncIterator[list[tuple[int, Standing, Operation]]]:
-        """All operations in a causal order, some at a time, each with its number."""
-        query = (
-            f"SELECT {_STANDING}, o.header, o.signature, o.body, o.n {_FROM}"
-            f" WHERE o.n > ? ORDER BY o.n LIMIT {_CHUNK}"
-        )
+    async def stream(self) -> AsyncIterator[list[Row]]:
+        """All operations in a causal order, some at a time."""
         last = 0
-        while rows := await fetch(self.connection, query, (last,)):
-            last = rows[-1][16]
-            yield [
-                (row[16], self._standing(row[:13]), Operation(row[13], row[14], row[15]))
-                for row in rows
-            ]
+        while rows := await self._rows("o.n > ? ORDER BY o.n", (last,)):
+            last = rows[-1].n
+            yield rows
+
+    async def chain(self, device: bytes, log: int, first: int = 1) -> AsyncIterator[list[Row]]:
+        """A chain from seq ``first`` on in a causal order, some at a time."""
+        number = self._numbers.chains.get((device, log))
+        at = (first, 0)
+        query = "o.chain = ? AND (o.seq, o.n) > (?, ?) ORDER BY o.seq, o.n"
+        while rows := await self._rows(query, (number, *at)):
+            at = (rows[-1].standing.seq, rows[-1].n)
+            yield rows
+
+    async def rows(self, ids: Sequence[bytes]) -> list[Row]:
+        """Those of ``ids`` that are stored, in a causal order."""
+        found: list[Row] = []
+        for i in range(0, len(ids), _IN):
+            chunk = ids[i : i + _IN]
+            found += await self._rows(f"o.id IN ({placeholders(len(chunk))})", chunk)
+        return sorted(found, key=itemgetter(0))
+
+    async def _rows(self, where: str, arguments: Sequence[object]) -> list[Row]:
+        query = (
+            f"SELECT {_STANDING}, o.header, o.signature, o.body, o.n, o.role {_FROM}"
+            f" WHERE {where} LIMIT {_CHUNK}"
+        )
+        return [
+            Row(row[16], self._standing(row[:13]), Operation(row[13], row[14], row[15]), row[17])
+            for row in await fetch(self.connection, query, arguments)
+        ]
+
+    async def last(
+        self, device: bytes, log: int, most: int | None
+    ) -> tuple[int, OperationId, int] | None:
+        """(seq, id, verdict) of a chain's last operation that is not void, up to seq ``most``."""
+        query = (
+            f"SELECT seq, id, verdict FROM operations WHERE chain = ? AND {NOT_VOID}"  # noqa: S608 - own clause
+            " AND seq <= ? ORDER BY seq DESC, id LIMIT 1"
+        )
+        number = self._numbers.chains.get((device, log))
+        rows = await fetch(self.connection, query, (number, _ANY if most is None else most))
+        return (rows[0][0], OperationId(rows[0][1]), rows[0][2]) if rows else None
+
+    async def behind(self, device: bytes, log: int, seq: int) -> list[OperationId]:
+        """What is stored of a chain from ``seq`` on and is not void, in the order of ids."""
+        number = self._numbers.chains.get((device, log))
+        query = f"SELECT id FROM operations WHERE chain = ? AND seq >= ? AND {NOT_VOID} ORDER BY id"  # noqa: S608 - own clause
+        return [OperationId(i) for (i,) in await fetch(self.connection, query, (number, seq))]
 
     async def numbers(self, ids: Sequence[bytes]) -> dict[OperationId, int]:
         """The places of stored operations in the order of storing."""
@@ -162,7 +219,7 @@ class Reader:
         for i in range(0, len(documents), _IN):
             chunk = documents[i : i + _IN]
             query = (
-                f"SELECT {_STANDING}, o.n, o.header, o.body, o.change, o.applied {_FROM}"
+                f"SELECT {_STANDING}, o.n, o.header, o.body, o.change, o.applied, o.role {_FROM}"
                 f" WHERE o.document IN ({placeholders(len(chunk))}) AND o.applied IS NOT NULL"
                 " ORDER BY o.n"
             )

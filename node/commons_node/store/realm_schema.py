@@ -1,9 +1,11 @@
 """The tables of one realm's file. Views get tables of their own, made from their columns.
 
-``operations.n`` is the order in which this node stored them, which is a causal order.
+``operations.n`` is the order in which this node stored them, which is a causal order. ``role`` is
+the one that counted for the operation when it was judged, 0 for none.
 """
 
 REALM_SCHEMA = (
+    "",  # before authority was whole: what such a file says of verdicts holds no more
     """
     CREATE TABLE chains (
         n INTEGER PRIMARY KEY, device BLOB NOT NULL, log INTEGER NOT NULL,
@@ -14,11 +16,12 @@ REALM_SCHEMA = (
         chain INTEGER NOT NULL, seq INTEGER NOT NULL, lamport INTEGER NOT NULL,
         time_ms INTEGER NOT NULL, kind TEXT NOT NULL, document BLOB NOT NULL,
         origin BLOB NOT NULL, mask INTEGER NOT NULL, tokens INTEGER NOT NULL,
-        verdict INTEGER NOT NULL, reason TEXT NOT NULL,
+        verdict INTEGER NOT NULL, reason TEXT NOT NULL, role INTEGER NOT NULL,
         header BLOB NOT NULL, signature BLOB NOT NULL, body BLOB,
         change BLOB, applied TEXT);
     CREATE INDEX by_chain ON operations (chain, seq);
     CREATE INDEX by_document ON operations (document);
+    CREATE INDEX by_kind ON operations (kind) WHERE kind IN ('record.erasure.1', 'fork.proof.1');
     CREATE INDEX held ON operations (document) WHERE applied = 'held';
     CREATE TABLE parts (
         operation INTEGER NOT NULL, position INTEGER NOT NULL, name TEXT NOT NULL, bytes BLOB,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
@@ -10,9 +10,10 @@ import aiosqlite
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import Operation
+from commons_crdt.verdict import Judgement
 from commons_node.store.database import Database, fetch, placeholders
 from commons_node.store.numbers import Numbers
-from commons_node.store.paging import Span, page
+from commons_node.store.paging import Span, named, page
 from commons_node.store.reading import EditRow, Reader
 from commons_node.store.waiting import Waiting
 
@@ -22,11 +23,13 @@ class Stored:
     """A judged operation on its way to disk; ``change`` is the Automerge hash of an edit.
 
     ``part_names`` are the classes of the header's parts. ``applied``: None for facts, "" for an
-    applied edit, otherwise why its document does not take it.
+    applied edit, otherwise why its document does not take it. ``role``: the author's that counted,
+    0 for none.
     """
 
     standing: Standing
     operation: Operation
+    role: int
     part_names: tuple[str, ...] = ()
     change: bytes | None = None
     applied: str | None = None
@@ -78,36 +81,34 @@ class RealmStore:
             last = s
             rows.append((
                 n, s.id, chain, s.seq, s.lamport, s.time_ms, s.kind, s.document, s.grant, mask,
-                s.left, int(s.judgement.verdict), s.judgement.reason, op.header, op.signature,
-                op.body, item.change, item.applied,
+                s.left, int(s.judgement.verdict), s.judgement.reason, item.role, op.header,
+                op.signature, op.body, item.change, item.applied,
             ))  # fmt: skip
             if item.part_names:
                 given = op.parts or (None,) * len(item.part_names)
                 named = enumerate(zip(item.part_names, given, strict=True))
                 parts.extend((n, position, name, part) for position, (name, part) in named)
-        await connection.executemany(f"INSERT INTO operations VALUES ({placeholders(18)})", rows)  # noqa: S608 - own clauses
+        await connection.executemany(f"INSERT INTO operations VALUES ({placeholders(19)})", rows)  # noqa: S608 - own clauses
         if parts:
             await connection.executemany("INSERT INTO parts VALUES (?,?,?,?)", parts)
         return first
 
-    async def remove(self, connection: aiosqlite.Connection, ids: Sequence[OperationId]) -> None:
-        """Take operations away with their parts: they are refused now."""
-        gone = [(ident,) for ident in ids]
-        own = "operation = (SELECT n FROM operations WHERE id=?)"
-        await connection.executemany(f"DELETE FROM parts WHERE {own}", gone)  # noqa: S608 - own clause
-        await connection.executemany("DELETE FROM operations WHERE id=?", gone)
-
     async def set_standing(
-        self, connection: aiosqlite.Connection, standings: Iterable[Standing]
+        self, connection: aiosqlite.Connection, judged: Iterable[tuple[Standing, int]]
     ) -> None:
-        """Replace verdicts and views after judging again."""
-        rows = [
-            (int(s.judgement.verdict), s.judgement.reason,
-             await self._numbers.mask(connection, s.view), s.left, s.id)
-            for s in standings
-        ]  # fmt: skip
+        """Replace verdicts and the roles that counted, after judging again."""
+        rows = [(int(s.judgement.verdict), s.judgement.reason, role, s.id) for s, role in judged]
         await connection.executemany(
-            "UPDATE operations SET verdict=?, reason=?, mask=?, tokens=? WHERE id=?", rows
+            "UPDATE operations SET verdict=?, reason=?, role=? WHERE id=?", rows
+        )
+
+    async def set_judgements(
+        self, connection: aiosqlite.Connection, judged: Mapping[OperationId, Judgement]
+    ) -> None:
+        """Replace verdicts of log-0 operations."""
+        await connection.executemany(
+            "UPDATE operations SET verdict=?, reason=? WHERE id=?",
+            [(int(j.verdict), j.reason, ident) for ident, j in judged.items()],
         )
 
     async def set_applied(
@@ -173,9 +174,15 @@ class RealmStore:
         return dict(self.waiting.counts)
 
     async def operations(
-        self, ranges: Sequence[tuple[bytes, int, int, int]], after: int | None, limit: int
+        self,
+        ranges: Sequence[tuple[bytes, int, int, int]],
+        after: int | None,
+        limit: int,
+        ids: Sequence[OperationId] = (),
     ) -> tuple[list[Operation], int | None]:
         """Operations of (device, log, first, last) ranges with their parts; as ``Replica.read``."""
+        if ids:
+            return await named(self.database.read, ids, after, limit)
         logs: tuple[dict[int, Span], dict[int, Span]] = ({}, {})
         for device, log, first, last in ranges:
             chain = self._numbers.chains.get((device, log))

@@ -87,6 +87,13 @@ class Waiting:
                 found.update(await self._find(f"missing IN ({placeholders(len(chunk))})", chunk))
         return found
 
+    async def missing(self) -> set[bytes]:
+        """What is waited for."""
+        if "missing" not in self.counts:
+            return set()
+        query = "SELECT DISTINCT missing FROM waiting WHERE why = 'missing'"
+        return {ident for (ident,) in await fetch(self._connection, query)}
+
     async def due(self, now_ms: int) -> dict[OperationId, Operation]:
         """Those whose time has come, and those that a crash kept from being released."""
         if not self.counts:

@@ -1,0 +1,153 @@
+"""Where the chains of one realm end: what peers compare, and what is still taken beyond an end.
+
+A chain's end is what counts of it and is here. Beyond it nothing is passed on, save what counts by
+its bytes whoever carried it (log 0), and what an honest member has built on in good faith.
+
+Source: AUTHORITY.md "Self-certifying contents", ARCHITECTURE §7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from commons_crdt.authority.council_facts import Ballot, CouncilAct, Endorse, Promise
+from commons_crdt.authority.facts import Admit
+from commons_crdt.authority.flips import Chain
+from commons_crdt.authority.identity_facts import (
+    ForkProof,
+    GuardianEndorsement,
+    Own,
+    Pick,
+    Readmit,
+    Recover,
+    SetGuardians,
+)
+from commons_crdt.authority.judge import Judge, Standing
+from commons_crdt.ids import ZERO, DeviceId, OperationId, digest
+from commons_crdt.operation import Header
+from commons_crdt.verdict import Verdict
+from commons_node.store.reading import Reader
+from commons_protocol.replica import ChainEnd
+
+_BY_BYTES = (
+    CouncilAct, Promise, Ballot, Endorse, GuardianEndorsement, Admit, Readmit, ForkProof,
+)  # fmt: skip
+
+
+class Ends:
+    """The ends of all chains that are here; ``load`` must follow."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Reads what is stored, uncommitted changes included."""
+        self._reader = reader
+        self._ends: dict[Chain, ChainEnd] = {}
+        self._hollow: dict[Chain, set[int]] = {}
+        self._digest: bytes | None = None
+
+    async def load(
+        self, judge: Judge, tops: Iterable[Standing], hollow: Iterable[Standing]
+    ) -> None:
+        """Compute every end afresh; ``hollow``: the operations whose contents are absent."""
+        self._ends, self._hollow = {}, {}
+        for standing in hollow:
+            self.mark(standing)
+        chains = {(s.device, s.log): s for s in tops}
+        for chain in {*chains, *judge.forks}:
+            await self.move(judge, chain, chains.get(chain))
+
+    def mark(self, standing: Standing) -> bool:
+        """Note whether an operation's contents are absent; True if that is news."""
+        chain = (standing.device, standing.log)
+        known = standing.seq in self._hollow.get(chain, ())
+        absent = standing.judgement.reason == "contents"
+        if absent and not known:
+            self._hollow.setdefault(chain, set()).add(standing.seq)
+        elif known and not absent:
+            self._hollow[chain].discard(standing.seq)
+        return known != absent
+
+    async def move(self, judge: Judge, chain: Chain, top: Standing | None) -> None:
+        """Compute one end again; ``top``: the last operation of the chain that is here."""
+        end = judge.end(*chain)
+        fork = judge.forks.get(chain, 0)
+        seq, ident = await self._last(judge, chain, top)
+        if end.seq is not None and fork > end.seq + 1:
+            fork = 0  # it lies where nothing counts anyway: who does not know it is not told
+        hollow = self._hollow.get(chain)
+        more = ZERO
+        if hollow:
+            more = digest("hollow", *(n.to_bytes(8) for n in sorted(hollow)))
+        elif chain[1] == 0 and (end.seq is not None or fork):
+            more = await self._passed_on(chain, end.seq, fork)
+        found = ChainEnd(*chain, seq, ident, fork, min(hollow or (), default=0), more)
+        if seq or fork or more != ZERO:
+            self._ends[chain] = found
+        else:
+            self._ends.pop(chain, None)  # nothing of it counts: who never met it lists it neither
+        self._digest = None
+
+    async def _last(
+        self, judge: Judge, chain: Chain, top: Standing | None
+    ) -> tuple[int, OperationId]:
+        """The last operation of a chain that is here and counts."""
+        end = judge.end(*chain)
+        fork = judge.forks.get(chain, 0)
+        if top is None or end.seq == 0:
+            return 0, OperationId(ZERO)
+        if end.seq is None and not fork:
+            return top.seq, top.id
+        if chain[1] == 0 and end.seq is not None and end.id is not None:
+            return end.seq, end.id  # what a cut names in log 0 is here with its past
+        found = await self._reader.last(*chain, end.seq)
+        if found is not None and fork and fork <= found[0] and found[2] == Verdict.PENDING:
+            # which branch it is will show when the operation that the cut names is here
+            found = await self._reader.last(*chain, fork - 1)
+        return (found[0], found[1]) if found else (0, OperationId(ZERO))
+
+    async def _passed_on(self, chain: Chain, end: int | None, fork: int) -> bytes:
+        """A hash of what is passed on beyond an end, whoever carries it; zeroes if nothing."""
+        first = min(n for n in (fork, 0 if end is None else end + 1) if n)
+        passed = await self._reader.behind(*chain, first)
+        return digest("beyond", *passed) if passed else ZERO
+
+    def digest(self) -> bytes:
+        """32 bytes over all ends; see ``Replica``."""
+        if self._digest is None:
+            rows = self.vector()
+            self._digest = digest(
+                "ends",
+                *(
+                    e.device + bytes([e.log]) + e.seq.to_bytes(8) + e.id
+                    + e.fork.to_bytes(8) + e.more
+                    for e in rows
+                ),
+            )  # fmt: skip
+        return self._digest
+
+    def vector(self) -> Sequence[ChainEnd]:
+        """Every end; see ``Replica``."""
+        return sorted(self._ends.values(), key=lambda e: (e.log, e.device))
+
+
+def lies_beyond(judge: Judge, header: Header) -> bool:
+    """True if an operation that is not here lies beyond its chain's end for certain.
+
+    Siblings up to just behind the end are the proof of a fork: they are taken as long as none is
+    known at or below them. In log 1 it shows only when the operation that a cut names is here
+    which branch it named.
+    """
+    chain = (DeviceId(header.device), header.log)
+    end = judge.end(*chain)
+    fork = judge.forks.get(chain)
+    if end.seq is None:
+        return False
+    if header.seq <= end.seq + 1 and (fork is None or header.seq < fork):
+        return False
+    return header.seq > end.seq or header.log == 0  # all that counts of log 0 is here
+
+
+def counts_by_its_bytes(body: object) -> bool:
+    """True if such a body of log 0 may count whoever's chain carries it, and wherever that ends."""
+    if isinstance(body, Recover | SetGuardians | Pick):
+        return not isinstance(body.warrant, Own)
+    return isinstance(body, _BY_BYTES)
