@@ -640,6 +640,30 @@ def test_no_later_cut_reaches_below_a_seal(says: Says) -> None:
     assert says(village, spoken, after) == ("accepted", "rejected(cut)")
 
 
+def test_what_is_sealed_stays_though_a_cut_that_did_not_know_it_comes(says: Says) -> None:
+    village, home = prologue([ALICE, BOB, CAROL])
+    invite = home.invite(EVE.device, "guest")
+    (away,) = islands(village, home, "away")
+    admitted = home.admit(ALICE.node, invite, Person("frank"))
+    spoken = home.note(Person("frank").device)
+    in_force(village, home, home.seal([admitted, spoken]), BOB)
+    away.remove(CAROL, EVE)
+    late = home.note(Person("frank").device)
+    assert says(village, admitted, spoken, late) == ("accepted",) * 3
+
+
+def test_lifting_a_cut_does_not_reach_below_a_seal(says: Says) -> None:
+    village, home = prologue([ALICE, BOB])
+    cut = home.remove(ALICE, EVE, [home.ending(EVE.device)])
+    beyond = home.note(EVE.device)
+    answer = home.write(BOB.device, NOTE, Number(1), log=1, refs=[beyond])
+    tips = [answer, home.tip(ALICE.device, 0) or cut]
+    in_force(village, home, home.seal(tips), BOB)
+    in_force(village, home, Lift(cut), BOB)
+    after = home.note(EVE.device)
+    assert says(village, beyond, answer, after) == ("rejected(cut)", "accepted", "accepted")
+
+
 def test_a_seal_lists_nothing_beyond_a_cut(says: Says) -> None:
     village, home = prologue([ALICE, BOB])
     home.note(EVE.device)

@@ -307,7 +307,7 @@ def judge_all(
         members=members(world),
         identities={root: summary(world, root) for root in world.roots()},
         inside=frozenset(x for x in archive.ids if inside(world, x)),
-        sealed=frozenset(x for x in archive.ids if world.sealed.verdict(x) is not None),
+        sealed=frozenset[OperationId]().union(*(one.within for one in world.sealed.layers())),
         world=world,
     )
 
