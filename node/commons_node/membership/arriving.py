@@ -396,9 +396,9 @@ class Arriving:
         session = session or self._daemon.sessions.new()
         session.unlock(arrival.unlocked)
         answer: dict[str, object] = {
-            "operation": None,
-            "verdict": "pending",
-            "reason": "missing",
+            "operation": None,  # nothing is written here before somebody has let us in
+            "verdict": None,
+            "reason": None,
             "member": arrival.member.hex(),
             "device": arrival.secrets.keys.id.hex(),
             "node": self._daemon.node,

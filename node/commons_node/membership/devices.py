@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,7 +38,7 @@ from commons_node.domains.identity.facts import REQUEST, RecoverTerms, Request, 
 from commons_node.keystore.recovery_key import recovery_hash
 from commons_node.membership import warrants
 from commons_node.membership.identities import ends_of, head, identity, machines, owner_of
-from commons_node.membership.warrants import Asked, NotCarried, NotEnough
+from commons_node.membership.warrants import Asked, NotCarried, NotEnough, Overtaken
 from commons_node.realm.realm import Written
 from commons_node.standing import share
 from commons_protocol.applying import Application, Opened, Owned, chosen
@@ -372,8 +371,12 @@ class Devices:
     async def _finish(self, community: Community, over: bytes) -> None:
         asked = next((o for o in await warrants.requests(community) if o.statement == over), None)
         if asked is not None:
-            with suppress(NotEnough):
+            try:
                 await self.complete(community, asked)
+            except NotEnough:
+                return
+            except Overtaken:
+                raise TurnedAwayError("changed") from None
 
     async def carries(self, realm: RealmId) -> bool:
         """Whether this node stands in a community, and may sign."""
@@ -382,7 +385,7 @@ class Devices:
         return standing and self._daemon.may_sign(realm)
 
     async def complete(self, community: Community, asked: Asked) -> Written:
-        """Carry the act that enough guardians have endorsed. Raises ``NotEnough``."""
+        """Carry what enough guardians have endorsed. Raises ``NotEnough``, ``Overtaken``."""
         warrant = warrants.by_guardians(community, asked)
         (result,) = await warrants.carry(
             self._daemon, community, warrants.draft(community, asked.terms, warrant)

@@ -70,6 +70,13 @@ class NotEnough(CommonsError):
     status = "locked"
 
 
+class Overtaken(CommonsError):
+    """Another act on this identity came first, so what was endorsed fits it no more."""
+
+    code: ClassVar[str] = "state"
+    hint: ClassVar[str] = "ask again: the guardians endorse the new request"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request to guardians, as it stands in the community."""
@@ -126,8 +133,10 @@ def by_key(community: Community, key: RecoveryKey, terms: Terms, name: str) -> R
 
 
 def by_guardians(community: Community, asked: Asked) -> Guardians:
-    """The warrant of the guardians who have endorsed. Raises ``NotEnough``."""
+    """The warrant of the guardians who have endorsed. Raises ``NotEnough``, ``Overtaken``."""
     state = identity(community.realm, MemberId(asked.terms.member))
+    if state is not None and state.base != getattr(asked.terms, "base", state.base):
+        raise Overtaken
     guardians = set(state.guardians) if state is not None else set()
     given = [act for who, act in sorted(asked.endorsed.items()) if who in guardians]
     needed = state.threshold if state is not None else 0

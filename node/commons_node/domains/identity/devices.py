@@ -23,6 +23,7 @@ from commons_node.membership import warrants
 from commons_node.membership.devices import TICKET_S
 from commons_node.membership.identities import Machine, ends_of, find_machine, head, machines, tip
 from commons_node.membership.labels import label_part
+from commons_node.realm.authoring import Limited
 from commons_node.registry import (
     Column,
     Command,
@@ -79,7 +80,8 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
     daemon = request.node
     community = await daemon.community(request)
     actor = await daemon.actor(request, community)
-    head(community.realm, actor.member)
+    if head(community.realm, actor.member).devices.get(actor.device) is not None:
+        raise Limited(why="it was let in for a few kinds of acts only")
     if args.name is not None:
         label_part(args.name)
     limit = _limit(daemon, args)
