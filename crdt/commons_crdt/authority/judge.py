@@ -58,7 +58,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """A judged operation, as much of it as later ones need.
 
     ``view``: the log-0 operations in its past, itself included if it is one; ``left``: the
-    milli-tokens that its chain has left; ``grant``: the operation that its chain starts from.
+    milli-tokens that its chain has left; ``grant``: the operation that its chain starts from;
+    ``role``: the author's that counts, 0 where none was asked for, and in log 0.
     """
 
     id: OperationId
@@ -73,6 +74,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     view: View
     left: int
     judgement: Judgement
+    role: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Judge:
         self._chains: set[Chain] = set()
         self._wanted: set[Anchor] = set()
         self._unerased: set[bytes] = set()
+        self._counted = 0
         for (device, log), seq in (forks or {}).items():
             self.forked(device, log, seq)
 
@@ -192,7 +195,7 @@ class Judge:
         before = set(self._erasing)
         self._learn_erasure(candidate, past, judgement)
         self._unerased |= before ^ set(self._erasing)
-        return msgspec.structs.replace(standing, judgement=judgement)
+        return msgspec.structs.replace(standing, judgement=judgement, role=self._counted)
 
     def restore(self, candidate: Candidate, standing: Standing) -> None:
         """Learn a stored log-0 operation again, in the order of storing.
@@ -539,6 +542,7 @@ class Judge:
     ) -> Judgement:
         """The verdict of an operation of log 1, in the order of the page."""
         polity = self._polity
+        self._counted = 0
         if polity is None or self._waits_for_pin:
             return pending("pin")
         spot = self._spot(candidate, past)
@@ -581,6 +585,7 @@ class Judge:
         if not _within(given, header):
             return rejected("limit")
         role = self._role(polity, field, spot, given, view)
+        self._counted = role or 0
         if kind.unattended not in (None, given.unattended) or role is None or role < kind.role:
             return rejected("role")
         return self._own_rule(candidate, kind, given, role, view, past)
@@ -689,6 +694,7 @@ class Judge:
             view,
             left,
             judgement,
+            self._counted if header.log else 0,
         )
 
 
