@@ -34,6 +34,7 @@ from commons_protocol import codes, gossip
 from commons_protocol.joining import JOIN, TurnedAwayError
 from commons_protocol.lan.found import FoundPeer
 from commons_protocol.libp2p_host import Libp2pNetwork
+from commons_protocol.names import NodeId
 from commons_protocol.network import (
     Address,
     Event,
@@ -169,6 +170,7 @@ async def test_gossip_alone_delivers_too() -> None:
     async with running(a) as alice, running(b) as bob:
         await alice.connect(bob.addresses[0])
         await alice.wait_converged(timeout=40)
+        alice.book.hear(NodeId("f" * 64), ())  # somebody is out of reach: it is said whole
         (operation,) = written(a, ALICE)
         ident = operation_id(operation.header)
         for _ in range(30):  # a mesh takes a heartbeat to form, and may lose what it likes

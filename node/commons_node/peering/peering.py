@@ -192,7 +192,7 @@ class Peering:
 
         What was refused is counted by the replica, which knows why.
         """
-        self._hints.remember(result.new_ids)
+        self._hints.remember(realm, result.new_ids)
         if result.new or result.missing:
             self.talks.settle(realm)
 
