@@ -94,7 +94,7 @@ async def running(
         assert time.monotonic() - began < 12, "a node stops in bounded time"
 
 
-async def until(true: Callable[[], bool], seconds: float = 45.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 - looks at what no event tells
             await asyncio.sleep(0.01)

@@ -171,6 +171,7 @@ class Peering:
             if self.clock.jumped():
                 self.wake()
             self.talks.tick()
+            self.acquaintance.tick()
 
     def _event(self, event: Event) -> None:
         match event:
