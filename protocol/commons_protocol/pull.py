@@ -50,6 +50,7 @@ class Pull:
         self.new = 0
         """Operations that were new here, in this round."""
         self.refused: dict[str, int] = {}
+        self.held: dict[str, int] = {}
         self._lacks = False
         self._beyond: Sequence[Range] = ()
 
@@ -61,6 +62,7 @@ class Pull:
         self.active = True
         self.new = 0
         self.refused = {}
+        self.held = {}
         self._back.clear()
         self._ways_back = 0
         self._lacks, self._beyond = False, beyond
@@ -183,6 +185,8 @@ class Pull:
         self._lacks = self._lacks or bool(result.missing)
         for code, count in result.refused.items():
             self.refused[code] = self.refused.get(code, 0) + count
+        for why, count in result.held.items():
+            self.held[why] = self.held.get(why, 0) + count
         self._go_back(result)
         waiting, self._frames = self._frames, 0
         effects = self._grant(done)

@@ -44,6 +44,8 @@ class Ingested:
     ``refused``: code to count. ``missing``: operations that others wait for. ``unlinked``:
     chains whose next operation does not build on the end that is stored here (a fork that
     neither side has seen yet), with the seq of that operation. ``new_ids``: stored just now.
+    ``held``: how many were kept aside for this machine's sake, by reason (``clock``,
+    ``verifier``): they are tried again by themselves.
     """
 
     new: int = 0
@@ -52,6 +54,7 @@ class Ingested:
     missing: tuple[OperationId, ...] = ()
     unlinked: tuple[tuple[DeviceId, int, int], ...] = ()
     new_ids: tuple[OperationId, ...] = ()
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

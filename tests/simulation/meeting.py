@@ -51,6 +51,8 @@ class Home:
     device: DeviceSecrets
     keys: list[tuple[OperationId, bytes]] = field(default_factory=lambda: [(EPOCH, EPOCH_KEY)])
     refuses: Callable[[Operation], bool] = lambda _operation: False
+    holds: Callable[[Operation], str] = lambda _operation: ""
+    """Why this machine keeps an operation aside for now, or ""."""
     ingests: int = 0
     bodies: Counter[OperationId] = field(default_factory=Counter)
     """How often each operation was offered to this node."""
@@ -125,6 +127,7 @@ class Home:
         before = set(self.copy.operations)
         known = 0
         refused: Counter[str] = Counter()
+        held: Counter[str] = Counter()
         missing: list[OperationId] = []
         unlinked: list[tuple[DeviceId, int, int]] = []
         for operation in operations:
@@ -135,6 +138,9 @@ class Home:
                 continue
             if self.refuses(operation):
                 refused["budget"] += 1
+                continue
+            if why := self.holds(operation):
+                held[why] += 1
                 continue
             outcome = self.copy.receive(operation)
             if isinstance(outcome, str):
@@ -151,7 +157,7 @@ class Home:
                 if header.prev in outcome.ids and max(tops, default=0) >= header.seq - 1:
                     unlinked.append((device, header.log, header.seq))
         new = tuple(i for i in self.copy.operations if i not in before)
-        return Ingested(len(new), known, refused, tuple(missing), tuple(unlinked), new)
+        return Ingested(len(new), known, refused, tuple(missing), tuple(unlinked), new, held)
 
     async def ingest(self, operations: Sequence[Operation], source: str) -> Ingested:
         return self.take(operations)
