@@ -78,6 +78,8 @@ class RealmSync:
         self._row = 0
         self._sent_digest = b""
         self._mine: Sequence[ChainEnd] | None = None
+        self._mine_at = b""
+        self._renewing = self._renewed = False
         self._theirs: list[ChainEnd] = []
         self._theirs_whole = False
         self._counting = False
@@ -175,8 +177,12 @@ class RealmSync:
         self._done_sent = self._done_heard = False
         self._served_before = self._serve.sent
         self._equal = None
-        self._counting = False
-        return [*effects, NeedVector(self.replica.realm)]
+        self._counting = self._renewing = self._renewed = False
+        return [*effects, self._look()]
+
+    def _look(self) -> NeedVector:
+        self._mine_at = self.replica.digest()
+        return NeedVector(self.replica.realm)
 
     def _compared(self, equal: bool) -> Compared:
         return Compared(self.replica.realm, equal, self.rounds)
@@ -194,6 +200,9 @@ class RealmSync:
     def on_vector(self, vector: Sequence[ChainEnd], now: int) -> list[Effect]:
         """This node's vector, as ``NeedVector`` asked for."""
         self._have = sum(end.seq for end in vector)
+        if self._renewing:
+            self._renewing, self._renewed, self._mine = False, True, vector
+            return self._plan(now)
         if self._phase != "exchanging" or self._mine is not None:
             return [Changed(self.replica.realm)] if self._counting else []
         self._mine = vector
@@ -223,6 +232,10 @@ class RealmSync:
     def _plan(self, now: int) -> list[Effect]:
         if self._mine is None or not self._theirs_whole:
             return []
+        if not self._renewed and self._mine_at != self.replica.digest():
+            # Since this node looked, others have brought something: it is not fetched once more.
+            self._renewing = True
+            return [self._look()]
         self._asked = self.memory.plan(self._mine, self._theirs, now)
         self._missing = sum(r.last - r.first + 1 for r in self._asked)
         self._lacking = lacking(self._mine, self._theirs)
@@ -261,7 +274,7 @@ class RealmSync:
 
     def _after_pull(self, effects: list[Effect], now: int) -> list[Effect]:
         exchanging = self._phase == "exchanging" and self._theirs_whole and self._mine is not None
-        if not exchanging or self._pull.active or self._done_sent:
+        if not exchanging or self._renewing or self._pull.active or self._done_sent:
             return effects
         if any(isinstance(effect, Close) for effect in effects):
             return effects
