@@ -125,6 +125,9 @@ def _from_file(path: Path) -> dict[str, object]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfig(key="file", where=FILE, why=error, fix=f"correct {path}") from None
+    except (ValueError, RecursionError):  # what tomllib does not turn into an error of its own
+        why = "it is nested too deep, or holds a number without end"
+        raise BadConfig(key="file", where=FILE, why=why, fix=f"correct {path}") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
@@ -132,9 +135,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     for name, raw in environment.items():
         key = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and key not in _NOT_SETTINGS:
+            if not _is_text(name + raw):
+                shown, fix = ascii(key.lower()).strip("'"), f"set {name!a} to text in UTF-8"
+                raise BadConfig(key=shown, where="the environment", why="it is no text", fix=fix)
             parts = [part.strip() for part in raw.split(",") if part.strip()]
             found[key.lower()] = parts if key in _LISTS else raw
     return found
+
+
+def _is_text(given: str) -> bool:
+    """False if it holds bytes of the environment that are no UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in given)
 
 
 def _checked(where: str, key: str, raw: object, *, strict: bool) -> object:
