@@ -260,6 +260,9 @@ async def test_two_that_dial_each_other_at_once_keep_one_conversation() -> None:
         assert all(found.converged for found in both)
         await asyncio.sleep(0.5)
         assert alice.talks.now[bob.peer].opened_here != bob.talks.now[alice.peer].opened_here
+        for one, other in ((alice, bob), (bob, alice)):
+            (known,) = one.peers()
+            assert known.addresses == other.addresses, "and no socket's passing address"
         assert (await alice.wait_converged(timeout=5)).converged
 
 
