@@ -59,6 +59,10 @@ fuzz: $(ready) ## make fuzz SECONDS=60 TARGET=header: decoders, led by coverage 
 	@sh tests/fuzz/setup.sh
 	@.venv-fuzz/bin/python -m tests.fuzz.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
 
+.PHONY: soak
+soak: $(ready) ## make soak MINUTES=5 SEED=7: real daemons, written to, killed and cut off at random
+	@$(bin)/python -m tests.soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),5) $(if $(SEED),--seed $(SEED))
+
 .PHONY: format
 format: $(ready) ## rewrite the code in the house style
 	$(bin)/ruff check --fix-only .
