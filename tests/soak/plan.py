@@ -22,6 +22,9 @@ PER_MINUTE: Final[Mapping[str, float]] = {
     "kill": 3.0,
     "stillborn": 0.6,
     "restart": 1.0,
+    "away": 0.4,
+    "freeze": 1.0,
+    "worker": 0.6,
     "block": 1.0,
     "split": 1.0,
     "cut": 3.0,
@@ -33,14 +36,20 @@ PER_MINUTE: Final[Mapping[str, float]] = {
 """Faults of each kind in a minute; each comes at least once in a plan.
 
 kill: ``kill -9``, started again after a while. stillborn: the same, and once more while it starts.
-restart: stopped with SIGTERM, started again. block: two groups, by ``peer block``. split: two
-groups, by dropped links. cut, stall, one_way, slow: one link, see `links`. snap: one connection
-breaks in the middle of what it carries.
+restart: stopped with SIGTERM, started again. away: the same, much later. freeze: SIGSTOP for some
+seconds, as a laptop sleeps. worker: ``kill -9`` of a verifier process. block: two groups, by
+``peer block``. split: two groups, by dropped links. cut, stall, one_way, slow: one link, see
+`links`. snap: one connection breaks in the middle of what it carries.
 """
+OF_A_NODE: Final = frozenset({"kill", "stillborn", "restart", "away", "freeze", "worker"})
+OF_GROUPS: Final = frozenset({"block", "split"})
 _SECONDS: Final[Mapping[str, tuple[float, float]]] = {
     "kill": (0.2, 6.0),
     "stillborn": (0.1, 2.0),
     "restart": (0.0, 3.0),
+    "away": (20.0, 40.0),
+    "freeze": (1.0, 6.0),
+    "worker": (0.0, 0.0),
     "block": (8.0, 20.0),
     "split": (8.0, 20.0),
     "cut": (1.0, 12.0),
@@ -131,9 +140,9 @@ def _fault(
     rng: random.Random, kind: str, names: Sequence[str], length: float, number: int
 ) -> Fault:
     at = round(rng.uniform(0.0, max(length - _LAST_S, length / 2)), 2)
-    if kind in {"kill", "stillborn", "restart"}:
+    if kind in OF_A_NODE:
         who = [rng.choice(names)]
-    elif kind in {"block", "split"}:
+    elif kind in OF_GROUPS:
         who = rng.sample(names, rng.randint(1, len(names) // 2))
     else:
         who = rng.sample(names, 2)

@@ -7,7 +7,6 @@ from collections import Counter
 from tests.soak.plan import Plan
 from tests.soak.storm import Storm
 
-KILLS = ("kill", "stillborn")
 PARTITIONS = ("block", "split")
 
 
@@ -27,7 +26,7 @@ def report(plan: Plan, storm: Storm, minutes: float) -> dict[str, object]:
         "plan": plan.digest(),
         "nodes": len(plan.names),
         "kills": killed,
-        "restarts": struck["restart"],
+        "restarts": struck["restart"] + struck["away"],
         "partitions": sum(struck[kind] for kind in PARTITIONS),
         "dropped_links": struck["cut"] + struck["split"],
         "faults": dict(sorted(struck.items())),

@@ -5,12 +5,15 @@ Source: proc(5): /proc/net/tcp, /proc/PID/fd.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 _LISTEN = "0A"
 _NOBODYS = "0"
+_LOOKS = 5
+_NAP_S = 0.02
 _TABLE = Path("/proc/net/tcp")
 
 
@@ -50,7 +53,11 @@ def dialler(port: int, to: int, pids: Mapping[str, int]) -> str | None:
 
     None if it has closed the socket already, or died.
     """
-    for _ in range(2):  # it may do so while we look
+    for again in range(_LOOKS):
+        if again:
+            time.sleep(
+                _NAP_S
+            )  # a process that is dying has given up its files, not yet its sockets
         inodes = {inode for here, there, _, inode in _rows() if (here, there) == (port, to)}
         inodes.discard(_NOBODYS)
         if not inodes:

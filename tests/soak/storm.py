@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -20,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.household import Household
-from tests.e2e.neighbourhood import House, Street
+from tests.e2e.neighbourhood import House, Street, kill_9
 from tests.soak.figures import Figures
 from tests.soak.ledger import Ledger
 from tests.soak.links import Relay, Trouble
-from tests.soak.plan import Deed, Fault, Plan, Round
+from tests.soak.plan import OF_A_NODE, OF_GROUPS, Deed, Fault, Plan, Round
 from tests.soak.truth import SYNC_INTERVAL_S, Claim, different
 from tests.soak.watch import Holdings, Watch
 
@@ -171,9 +172,9 @@ class Storm:
 
     def _strike(self, fault: Fault) -> None:
         kind = fault.kind
-        if kind in {"kill", "stillborn", "restart"}:
-            struck = self._end_a_daemon(fault)
-        elif kind in {"block", "split"}:
+        if kind in OF_A_NODE:
+            struck = self._strike_a_node(fault)
+        elif kind in OF_GROUPS:
             others = [name for name in self.homes if name not in fault.who]
             pairs = [(one, other) for one in fault.who for other in others]
             (self._block if kind == "block" else self._drop)(fault, pairs)
@@ -192,13 +193,13 @@ class Storm:
     def _noted(self, fault: Fault) -> None:
         self.note(fault.kind, " ".join(fault.who), seconds=fault.seconds, number=fault.number)
 
-    def _end_a_daemon(self, fault: Fault) -> bool:
-        """Of the one that the plan names, or of the next one if that one is down already."""
+    def _strike_a_node(self, fault: Fault) -> bool:
+        """The one that the plan names, or the next one if that one is down already."""
         at = self.plan.names.index(fault.who[0])
         turns = self.plan.names[at:] + self.plan.names[:at]
-        return any(self._ended(name, fault) for name in turns)
+        return any(self._struck(name, fault) for name in turns)
 
-    def _ended(self, name: str, fault: Fault) -> bool:
+    def _struck(self, name: str, fault: Fault) -> bool:
         home, busy = self.homes[name], self._busy[name]
         standing = sum(one.up.is_set() for one in self.homes.values())
         if not busy.acquire(blocking=False):
@@ -208,20 +209,40 @@ class Storm:
                 return False  # somebody should be there to hear of it
             if self._watch is not None:
                 self._watch.measure(home)
+            workers = home.house.workers()
+            if fault.kind == "worker" and not workers:
+                return False
             self.note(fault.kind, name, seconds=fault.seconds, number=fault.number)
-            if fault.kind == "restart":
-                code = home.stops()
-                if code:
-                    self.figures.violated(f"{name}'s node ended with {code} when asked to stop")
-            else:
-                home.dies()
-            self._calm.wait(fault.seconds)
-            home.comes_back(fault.seconds if fault.kind == "stillborn" else None)
-            self.note("back", name)
-            self._apply_blocks(name)
+            match fault.kind:
+                case "worker":
+                    return kill_9(workers[0])
+                case "freeze":
+                    self._freeze(home, fault.seconds)
+                case _:
+                    self._end_a_daemon(home, fault)
+            self.note("back", name, number=fault.number)
             return True
         finally:
             busy.release()
+
+    def _freeze(self, home: Household, seconds: float) -> None:
+        """It sleeps, and does not know it; whoever asks it something waits."""
+        process = home.house.process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            self._calm.wait(seconds)
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    def _end_a_daemon(self, home: Household, fault: Fault) -> None:
+        name = home.house.name
+        if fault.kind in {"kill", "stillborn"}:
+            home.dies()
+        elif code := home.stops():
+            self.figures.violated(f"{name}'s node ended with {code} when asked to stop")
+        self._calm.wait(fault.seconds)
+        home.comes_back(fault.seconds if fault.kind == "stillborn" else None)
+        self._apply_blocks(name)
 
     def _block(self, fault: Fault, pairs: Sequence[tuple[str, str]]) -> None:
         self._noted(fault)

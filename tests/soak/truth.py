@@ -11,9 +11,9 @@ Three claims are held against the ledger. In each, `node` says that it agrees wi
 
 The last two stand on an earlier comparison and may be true no more while word is on its way. The
 daemon promises how long at most: it compares again after `sync_interval_s` and a quarter, and a
-peer that does not answer for 5 s is not called synced. So what X acknowledged ``patience`` before
-the question must be here, whatever the link between them does; `PATIENCE_S` leaves 10 s for a
-machine that is busy.
+peer that does not answer for 5 s is not called synced. So what X acknowledged `PATIENCE_S` before
+the question must be here, whatever the link between them does. That leaves 15 s for a machine that
+is busy, or was asleep.
 
 The definition never accuses wrongly (operations do not vanish from a node: what is here later may
 not have been here then, never the reverse); it may miss a falsehood that became true while we were
@@ -34,7 +34,7 @@ SAID: Final[tuple[Said, ...]] = ("wait", "peer", "status")
 SYNC_INTERVAL_S: Final = 5.0
 """`sync_interval_s` of the daemons in the soak."""
 UNANSWERED_S: Final = 5.0
-PATIENCE_S: Final = 1.25 * SYNC_INTERVAL_S + UNANSWERED_S + 10.0
+PATIENCE_S: Final = 1.25 * SYNC_INTERVAL_S + UNANSWERED_S + 15.0
 
 
 @dataclass(frozen=True, slots=True)
