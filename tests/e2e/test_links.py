@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -61,6 +62,11 @@ def wired() -> Iterator[Street]:
             alice.kill()
 
 
+def _say(one: socket.socket, data: bytes) -> None:
+    one.sendall(data)
+    one.shutdown(socket.SHUT_WR)
+
+
 def broken(one: socket.socket) -> bool:
     """The connection was reset: no end was said."""
     try:
@@ -72,9 +78,8 @@ def broken(one: socket.socket) -> bool:
 
 def test_a_whole_link_carries_everything_and_ends_as_its_ends_do(wired: Street) -> None:
     data = os.urandom(300_000)
-    with wired.dial() as one:
-        one.sendall(data)
-        one.shutdown(socket.SHUT_WR)
+    with wired.dial() as one, ThreadPoolExecutor(1) as saying:
+        saying.submit(_say, one, data)
         heard = b""
         while part := one.recv(65536):
             heard += part

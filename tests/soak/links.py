@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -39,6 +39,15 @@ class _Wire:
     ends: tuple[str, str]
     writers: list[asyncio.StreamWriter]
     pumps: list[asyncio.Task[bool]] = field(default_factory=list)
+
+    async def close(self) -> None:
+        """Both ends have said all: let it arrive."""
+        for writer in self.writers:
+            writer.close()
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_CALL_S):
+                for writer in self.writers:
+                    await writer.wait_closed()
 
     def reset(self) -> None:
         """Break it off as a dead router would: no word of farewell."""
@@ -206,9 +215,9 @@ class Relay:
         )
         wire.pumps = [asyncio.create_task(pump) for pump in there_and_back]
         try:
-            done, _ = await asyncio.wait(wire.pumps, return_when=asyncio.FIRST_COMPLETED)
-            if all(not pump.cancelled() and pump.result() for pump in done):
-                await asyncio.wait(wire.pumps)
+            done, others = await asyncio.wait(wire.pumps, return_when=asyncio.FIRST_COMPLETED)
+            if _whole(done) and (not others or _whole((await asyncio.wait(others))[0])):
+                await wire.close()
         finally:
             link.wires.remove(wire)
             wire.reset()
@@ -249,6 +258,11 @@ class Relay:
         except OSError:
             return False
         return True
+
+
+def _whole(pumps: Iterable[asyncio.Task[bool]]) -> bool:
+    """Whether they ended as their senders did."""
+    return all(not pump.cancelled() and pump.result() for pump in pumps)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
