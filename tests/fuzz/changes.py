@@ -7,7 +7,9 @@ a *body* make the chunk's length and checksum themselves, so that mutations get 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from random import Random
 from typing import get_args
 
 from tests.fuzz.target import Target, hold
@@ -20,15 +22,106 @@ from tests.unit.test_document_bytes import (
     chunk,
     contended,
     contended_and_settled,
+    encoded,
 )
 
 from commons_crdt.document import rules
 from commons_crdt.document.apply import apply
 from commons_crdt.document.change import MalformedChange, MalformedCode, parse_change
+from commons_crdt.document.leb import uleb
 from commons_crdt.document.values import Applied, Candidate, Value
 from commons_crdt.document.write import create
 
 MALFORMED = frozenset(get_args(MalformedCode))
+
+
+VALUES: tuple[Value, ...] = ("", "saw", "\0", "x" * 201, 0, -1, 2**53, 2**62, True, None)
+
+# --- changes of changes --------------------------------------------------------------------------
+
+
+def _respelt(data: bytes, _other: bytes, rng: Random) -> bytes:
+    """The same writes, spelt otherwise: what an encoder never does, with all lengths right.
+
+    Columns in another order, twice, empty or unknown; actors that nobody names; a run cut in two;
+    something after the end.
+    """
+    try:
+        header, written = rules.parse(chunk(data))
+    except MalformedChange:
+        return data + b"\x00"
+    craft = Craft(
+        header.actor, header.seq, header.start_op, header.deps, tuple(map(Write.of, written)),
+        header.time, header.message.encode(), header.other_actors,
+    )  # fmt: skip
+    columns = craft._columns((craft.actor, *header.other_actors))
+    name = rng.choice(sorted(columns))
+    match rng.randrange(7):
+        case 0:
+            strangers = (*header.other_actors, bytes([rng.randrange(256)]) * 32)
+            craft = replace(craft, others=tuple(sorted(set(strangers))))
+        case 1:
+            craft = replace(craft, others=header.other_actors[::-1] or (header.actor,))
+        case 2:
+            craft = replace(craft, columns={name: columns[name] + bytes([rng.randrange(3)])})
+        case 3:
+            craft = replace(craft, columns={name: _cut_run(columns[name])})
+        case 4:
+            strange = rng.choice((0x11, 0x13, 0x61, 0x80, 0x5F))
+            craft = replace(craft, columns={strange: b"\x7f\x00"})
+        case 5:
+            craft = replace(craft, extra=bytes(rng.randrange(1, 4)))
+        case _:
+            return _shuffled(body_of(craft.pack()), columns, rng)
+    return body_of(craft.pack())
+
+
+def _cut_run(column: bytes) -> bytes:
+    """The first literal run in two: `-2 a b` becomes `-1 a -1 b`."""
+    if len(column) > 2 and column[0] == 0x7E:
+        return b"\x7f" + column[1:2] + b"\x7f" + column[2:]
+    return column + column
+
+
+def _shuffled(body: bytes, columns: Mapping[int, bytes], rng: Random) -> bytes:
+    """Two of the columns change places, heads and contents."""
+    filled = [(name, data) for name, data in sorted(columns.items()) if data]
+    tail = b"".join(uleb(name) + uleb(len(data)) for name, data in filled)
+    tail = uleb(len(filled)) + tail + b"".join(data for _, data in filled)
+    rng.shuffle(filled)
+    mixed = b"".join(uleb(name) + uleb(len(data)) for name, data in filled)
+    mixed = uleb(len(filled)) + mixed + b"".join(data for _, data in filled)
+    return body.removesuffix(tail) + mixed
+
+
+def _rewritten(data: bytes, _other: bytes, rng: Random) -> bytes:
+    """Another value, field or time: well made, and not always allowed."""
+    try:
+        craft = Craft.of(chunk(data))
+    except MalformedChange:
+        return data + b"\x00"
+    at = rng.randrange(len(craft.writes))
+    write = craft.writes[at]
+    match rng.randrange(5):
+        case 0 | 1:
+            kind, raw = encoded(rng.choice(VALUES))
+            write = replace(write, kind=kind, raw=raw)
+        case 2:
+            write = replace(write, field=rng.choice((*THING.fields, "", "colour")))
+        case 3:
+            craft = replace(craft, seq=craft.seq + 1, start_op=rng.choice((1, 7, 2**31, 2**62)))
+        case _:
+            craft = replace(craft, time=rng.choice((0, 1, -1)), message=rng.choice((b"", b"hi")))
+    writes = (*craft.writes[:at], write, *craft.writes[at + 1 :])
+    return body_of(replace(craft, writes=writes).pack())
+
+
+def _behind_a_byte(data: bytes, other: bytes, rng: Random) -> bytes:
+    change = rng.choice((_respelt, _rewritten))
+    return data[:1] + change(data[1:], other[1:], rng)
+
+
+# --- targets -------------------------------------------------------------------------------------
 
 
 def take(data: bytes) -> bool:
@@ -38,9 +131,9 @@ def take(data: bytes) -> bool:
     except MalformedChange as error:
         hold(error.code in MALFORMED, f"{error.code} is no code")
         return False
-    craft = Craft(
+    craft = Craft(  # which other actors there are, follows from what is written
         header.actor, header.seq, header.start_op, header.deps, tuple(map(Write.of, written)),
-        header.time, header.message.encode(), header.other_actors,
+        header.time, header.message.encode(),
     )  # fmt: skip
     hold(craft.pack() == data, "a change that is taken has one encoding")
     return True
@@ -102,6 +195,6 @@ def _document_seeds() -> Mapping[str, bytes]:
 
 TARGETS = (
     Target("change", take, _change_seeds),
-    Target("change-body", _change_body, _change_body_seeds),
-    Target("document", _document, _document_seeds),
+    Target("change-body", _change_body, _change_body_seeds, own=(_respelt, _rewritten)),
+    Target("document", _document, _document_seeds, own=(_behind_a_byte,)),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from random import Random
 
 import click
 from tests.fuzz.messages import NODE_ADDRESS
@@ -224,6 +225,13 @@ def _document_id(data: bytes) -> bool:
     return bool(ident)
 
 
+def _other_peer(data: bytes, _other: bytes, rng: Random) -> bytes:
+    """Another node, in the same kind of name."""
+    key = rng.randbytes(32)
+    peer = names.peer_of_key(key).encode()
+    return key.hex().encode() if len(data) == 64 else data.replace(PEER.encode(), peer) or peer
+
+
 # --- typed on a command line ---------------------------------------------------------------------
 
 
@@ -259,8 +267,8 @@ TARGETS = (
     Target("code-payload", _code_payload, _payload_seeds),
     Target("invite-file", _invite_file, _invite_file_seeds, "cbor"),
     Target("offer-file", _offer_file, _offer_file_seeds, "cbor"),
-    Target("address", _address, _address_seeds, "text"),
-    Target("peer-name", _peer_name, _peer_seeds, "text"),
+    Target("address", _address, _address_seeds, "text", own=(_other_peer,)),
+    Target("peer-name", _peer_name, _peer_seeds, "text", own=(_other_peer,)),
     Target(
         "document-id",
         _document_id,

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from random import Random
 
+import msgspec
+from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, hold, only
 from tests.fuzz.vectors import operations
 
@@ -243,7 +246,7 @@ def _unseal(data: bytes) -> None:
 
 def _key_body(data: bytes) -> bool:
     """With a right checksum: it protects nothing, so anybody can make one."""
-    return _key_file(data + hashlib.blake2b(data, digest_size=32).digest())
+    return _key_file(data + _checksum(data))
 
 
 def _key_seeds() -> Mapping[str, bytes]:
@@ -257,8 +260,33 @@ def _key_seeds() -> Mapping[str, bytes]:
 
 def _key_body_seeds() -> Mapping[str, bytes]:
     found = {name: file[:-32] for name, file in _key_seeds().items()}
-    much = found["good"].replace(b'"memory":8192', b'"memory":9e99')
-    return found | {"bad parameters": much}
+    for asked in (b'"memory":9e99', b'"memory":1073741825', b'"memory":8191', b'"memory":"8"'):
+        found[f"bad {asked.decode()}"] = _asking(found["good"], b'"memory":8192', asked)
+    for asked in (b'"passes":17', b'"passes":0', b'"passes":1,"salt":""'):
+        found[f"bad {asked.decode()}"] = _asking(found["good"], b'"passes":1', asked)
+    return found
+
+
+def _asking(body: bytes, before: bytes, after: bytes) -> bytes:
+    """With other parameters, and their right length in front."""
+    start = len(sealing.MAGIC)
+    length = int.from_bytes(body[start : start + 4], "big") + len(after) - len(before)
+    return body[:start] + length.to_bytes(4, "big") + body[start + 4 :].replace(before, after, 1)
+
+
+def _resealed(data: bytes, other: bytes, rng: Random) -> bytes:
+    """Other secrets, sealed with the right key: what a program of another version may write."""
+    try:
+        head, _, _ = sealing._parse(data + _checksum(data), MEMBER)
+        secrets = sealing.open_secrets(data + _checksum(data), MEMBER, DATA_KEY)
+    except (DamagedKey, WrongPassphrase):
+        return data[:-1]
+    plain = rng.choice(OF["json"])(msgspec.json.encode(secrets), other, rng)
+    return head + sealing._box(sealing._bound(DATA_KEY, head), plain, _noise)
+
+
+def _checksum(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=32).digest()
 
 
 def _node_key(data: bytes) -> bool:
@@ -344,7 +372,7 @@ TARGETS = (
     Target("csv", _csv, _csv_seeds, "text"),
     Target("csv-map", _map, _map_seeds, "text", head=True),
     Target("key-file", _key_file, _key_seeds),
-    Target("key-body", _key_body, _key_body_seeds),
+    Target("key-body", _key_body, _key_body_seeds, own=(_resealed,)),
     Target("node-key", _node_key, _node_key_seeds, "json"),
     Target(
         "passphrase-file",

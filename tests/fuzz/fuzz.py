@@ -50,7 +50,8 @@ HANG_S = 20
 MEMORY = 4 << 30
 """Bytes of address space; an allocation beyond it is a `MemoryError`, and so a finding."""
 GRACE_S = 120
-PLANTED_S = 60
+PLANTED_S = 120
+"""At most; it takes some seconds."""
 
 
 def fuzz(target: Target, seconds: int) -> Outcome:
@@ -87,8 +88,7 @@ def _child(target: Target, seconds: int, living: Path, folder: Path, log: Path) 
         def change(data: bytes, most: int, seed: int) -> bytes:
             if seed & 1:
                 return bytes(atheris.Mutate(data, most))
-            changed = mutate(data, seeds, target.grammar, Random(seed), head=target.head)
-            return changed[:most]
+            return mutate(target, data, seeds, Random(seed))[:most]
 
         options = [
             f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", f"-timeout={HANG_S}",

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count
+from random import Random
 
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, hold, only
 from tests.fuzz.vectors import operations
 from zeroconf import ServiceInfo
@@ -185,10 +188,15 @@ def _gossip(data: bytes) -> bool:
 
 
 def _gossip_plain(data: bytes) -> bool:
-    """What is inside the seal: whoever holds the epoch's key writes anything there."""
-    sealed = CHANNEL.seal(data[: gossip.MAX_PLAIN], bytes(12))
-    hold(len(sealed) in gossip.SIZES, "a hint has one of five sizes")
-    return _gossip(sealed)
+    """What is inside the seal, its length and the message: a member writes anything there."""
+    data = data[: gossip.MAX_PLAIN + 2]
+    size = next(s for s in gossip.SIZES if len(data) + 28 <= s)
+    padded = data + bytes(size - 28 - len(data))
+    sealed = ChaCha20Poly1305(CHANNEL.key).encrypt(bytes(12), padded, CHANNEL.topic.encode())
+    taken = _gossip(bytes(12) + sealed)
+    length = int.from_bytes(padded[:2], "big")
+    hold(not taken or length <= len(padded) - 2, "a message ends before its seal does")
+    return taken
 
 
 def _hint(hint: gossip.Hint) -> bool:
@@ -213,7 +221,27 @@ def _gossip_seeds() -> Mapping[str, bytes]:
 
 
 def _gossip_plain_seeds() -> Mapping[str, bytes]:
-    return _hints() | {"bad none said": encode([1, []]), "bad short": encode([2, b"d" * 31])}
+    bad = {"none said": encode([1, []]), "short digest": encode([2, b"d" * 31])}
+    heads = _hints()["heads"]
+    found = {name: _sized(plain) for name, plain in _hints().items()}
+    found |= {f"bad {name}": _sized(plain) for name, plain in bad.items()}
+    # As long as the whole block, so that nothing but the length is wrong.
+    exact = encode([1, [[b"h", bytes(64), b"x" * 151, []]]])
+    assert len(exact) == gossip.SIZES[0] - 30, len(exact)
+    return found | {
+        "fills its block": _sized(exact),
+        "bad longer than its block": (len(exact) + 1).to_bytes(2, "big") + exact,
+        "bad shorter than it is": (len(heads) - 1).to_bytes(2, "big") + heads,
+    }
+
+
+def _sized(plain: bytes) -> bytes:
+    return len(plain).to_bytes(2, "big") + plain
+
+
+def _changed_within(data: bytes, other: bytes, rng: Random) -> bytes:
+    """The message changed, its length right."""
+    return _sized(rng.choice(OF["cbor"])(data[2:], other[2:], rng)[: gossip.MAX_PLAIN])
 
 
 # --- the LAN -------------------------------------------------------------------------------------
@@ -284,7 +312,7 @@ TARGETS = (
     Target("pieces", _pieces, _pieces_seeds, "cbor"),
     Target("path", _path, _path_seeds, "cbor"),
     Target("gossip", _gossip, _gossip_seeds),
-    Target("gossip-plain", _gossip_plain, _gossip_plain_seeds, "cbor"),
+    Target("gossip-plain", _gossip_plain, _gossip_plain_seeds, own=(_changed_within,)),
     Target("lan-record", _lan_record, _lan_seeds),
     Target("beacon", _beacon, _beacon_seeds),
 )

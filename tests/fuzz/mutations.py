@@ -8,15 +8,12 @@ input as CBOR, JSON or text, change one thing in it, and write it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 import cbor2
-from tests.fuzz.target import Grammar
-
-Mutation = Callable[[bytes, bytes, Random], bytes]
-"""(input, another input of the same target, chance) to another input."""
+from tests.fuzz.target import Grammar, Mutation, Target
 
 MOST = 1 << 16
 """No mutation makes an input longer than this."""
@@ -83,6 +80,14 @@ def _length(data: bytes, _other: bytes, rng: Random) -> bytes:
     lie = rng.choice((*_LENGTHS, *_HEADS))
     at = rng.randrange(len(data) + 1)
     return data[:at] + lie + data[at + rng.choice((0, 1, len(lie))) :]
+
+
+def _longer(data: bytes, _other: bytes, rng: Random) -> bytes:
+    """A LEB128 number, if it is one, in a longer form."""
+    at = rng.randrange(len(data) + 1)
+    if at == len(data) or data[at] & 0x80:
+        return _flip(data, _other, rng)
+    return data[:at] + bytes([data[at] | 0x80, 0]) + data[at + 1 :]
 
 
 def _deep(data: bytes, _other: bytes, rng: Random) -> bytes:
@@ -202,22 +207,21 @@ def _case(data: bytes, _other: bytes, rng: Random) -> bytes:
 
 _ANY: tuple[Mutation, ...] = (_flip, _byte, _cut, _double, _splice, _length, _deep)
 OF: dict[Grammar, tuple[Mutation, ...]] = {
-    "binary": _ANY,
+    "binary": (*_ANY, _longer),
     "cbor": (*_ANY, *[_cbor] * 8),
     "json": (*_ANY, *[_json] * 6, _word, _case),
     "text": (*_ANY, *[_word] * 3, _line, _case, _json),
 }
 
 
-def mutate(
-    data: bytes, others: Sequence[bytes], grammar: Grammar, rng: Random, *, head: bool = False
-) -> bytes:
-    """``data`` with one to four mutations. With ``head`` its first line mostly stays."""
+def mutate(target: Target, data: bytes, others: Sequence[bytes], rng: Random) -> bytes:
+    """``data`` with one to four mutations that suit the target; ``others``: more of its inputs."""
     kept = b""
-    if head and rng.random() < 0.9:
+    if target.head and rng.random() < 0.9:
         line, found, rest = data.partition(b"\n")
         kept, data = line + found, rest
         others = [other.partition(b"\n")[2] for other in others]
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
-        data = rng.choice(OF[grammar])(data, rng.choice(others) if others else data, rng)[:MOST]
+        of = target.own if target.own and rng.random() < 0.5 else OF[target.grammar]
+        data = rng.choice(of)(data, rng.choice(others) if others else data, rng)[:MOST]
     return kept + data

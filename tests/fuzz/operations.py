@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from random import Random
 
 import msgspec
 from tests.fuzz.changes import take
+from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, headed, hold, only, with_head
 from tests.fuzz.vectors import operations, vectors
 from tests.unit.test_document_bytes import ALICE
@@ -41,11 +43,13 @@ from commons_crdt.operation import (
     MAX_BODY,
     MAX_HEADER,
     SALT_BYTES,
+    body_hash,
     check_contents,
     content,
     decode_header,
     encode_header,
     operation_id,
+    part_hash,
     salted,
     sign,
 )
@@ -183,6 +187,29 @@ def _operation_seeds() -> Mapping[str, bytes]:
     return found
 
 
+def _resigned(data: bytes, other: bytes, rng: Random) -> bytes:
+    """Header, body or parts changed, and committed to and signed by who changed them."""
+    try:
+        operation = wire.unpack_pieces(data)
+        fields = canonical.decode(operation.header, MAX_HEADER)
+        body, parts = operation.body, list(operation.parts)
+        change = rng.choice(OF["cbor"])
+        match rng.randrange(4):
+            case 0 | 1 if body is not None:
+                body = body[:SALT_BYTES] + change(body[SALT_BYTES:], other, rng)
+            case 2 if parts and fields[14]:
+                parts[0] = part = change(parts[0] or SALT, other, rng)
+                fields[14][0][1:] = [len(part), part_hash(part)]
+            case _:
+                fields = canonical.decode(change(operation.header, other, rng), MAX_HEADER)
+        if body is not None:
+            fields[12:14] = [body_hash(body), len(body)]
+        header = canonical.encode(fields)
+    except (Refused, TypeError, IndexError, LookupError):
+        return data[:-1]
+    return encode([header, PLEASE_SIGN, body, parts])
+
+
 # --- sealed to a device --------------------------------------------------------------------------
 
 
@@ -309,8 +336,8 @@ def _body_seeds() -> Mapping[str, bytes]:
 TARGETS = (
     Target("canonical", _canonical, _canonical_seeds, "cbor"),
     Target("header", _header, _header_seeds, "cbor"),
-    Target("operation", _operation, _operation_seeds, "cbor"),
-    Target("parts", _parts, _parts_seeds, "cbor"),
+    Target("operation", _operation, _operation_seeds, "cbor", own=(_resigned,)),
+    Target("parts", _parts, _parts_seeds, "cbor", own=(_resigned,)),
     Target("sealed-key", _sealed_key, _sealed_key_seeds),
     Target("body", _any_body, _body_seeds, "cbor", head=True),
 )

@@ -37,6 +37,11 @@ if [ -e "$venv/.synced" ] && fits "$venv/bin/python"; then
     [ "$fresh" = no ] || exit 0
 fi
 
+# uv wants a cache; a home that cannot be written to must not stop it.
+if [ -z "${UV_CACHE_DIR:-}" ] && ! { [ -n "${HOME:-}" ] && [ -w "$HOME" ]; }; then
+    export UV_CACHE_DIR=.venv/.uv-cache
+fi
+
 python=$(find_python)
 say "making $venv with $("$python" --version)"
 rm -rf "$venv"

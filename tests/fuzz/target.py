@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from random import Random
 from typing import Literal
 
 from commons_crdt.errors import CommonsError
 
 Grammar = Literal["binary", "cbor", "json", "text"]
 """What the bytes look like, so that a mutation can keep most of their form."""
+
+Mutation = Callable[[bytes, bytes, Random], bytes]
+"""(input, another input of the same target, chance) to another input."""
 
 Run = Callable[[bytes], bool]
 """True: the decoder took the bytes. False: it refused them with its documented error."""
@@ -32,8 +36,9 @@ class Target:
 
     ``seeds``: named inputs, good and bad ones, always the same. ``grammar``: as which kind of bytes
     they are changed. ``head``: the input begins with a line of text that chooses what the rest is
-    given to (a kind, a verb); it stays whole most of the time. ``memory``: bytes that one input
-    may take at its peak, whatever it says.
+    given to (a kind, a verb); it stays whole most of the time. ``own``: mutations that only this
+    target's inputs have a use for. ``memory``: bytes that one input may take at its peak, whatever
+    it says.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Target:
     seeds: Callable[[], Mapping[str, bytes]]
     grammar: Grammar = "binary"
     head: bool = False
+    own: tuple[Mutation, ...] = ()
     memory: int = 1 << 20
 
     def __post_init__(self) -> None:

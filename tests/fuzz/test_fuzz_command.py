@@ -75,8 +75,8 @@ def test_a_run_that_tries_nothing_is_a_failure() -> None:
 
 def test_the_planted_bug_is_there_and_hidden() -> None:
     with pytest.raises(Planted):
-        PLANTED.run(b"\x84\x70\x6c\xff\x52\xff")
-    assert PLANTED.run(b"\x84\x70\x6c\xff\x52\xfe")
+        PLANTED.run(b"\x84\x70\x6c\xff\x52")
+    assert PLANTED.run(b"\x84\x70\x6c\xff\x51")
     assert not any(PLANTED.run(bytes([first]) * 6) for first in range(256))
 
 
