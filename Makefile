@@ -54,6 +54,15 @@ bench: $(ready) ## make bench NAME=sync: one figure beside its floor
 simulate: $(ready) ## make simulate SEEDS=200 FIRST=1: whole neighbourhoods, each from a seed
 	@$(bin)/python -m commons_node.testing --seeds $(or $(SEEDS),10) --first $(or $(FIRST),1)
 
+.PHONY: fuzz
+fuzz: $(ready) ## make fuzz SECONDS=60 TARGET=header: decoders, led by coverage (Python 3.12)
+	@sh tests/fuzz/setup.sh
+	@.venv-fuzz/bin/python -m tests.fuzz.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
+
+.PHONY: soak
+soak: $(ready) ## make soak MINUTES=5 SEED=7: real daemons, written to, killed and cut off at random
+	@$(bin)/python -m tests.soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),5) $(if $(SEED),--seed $(SEED))
+
 .PHONY: format
 format: $(ready) ## rewrite the code in the house style
 	$(bin)/ruff check --fix-only .
@@ -72,5 +81,5 @@ lock: ## refresh uv.lock, requirements.lock and overrides.txt after a change
 
 .PHONY: clean
 clean: ## remove .venv and every cache
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov dist build
+	rm -rf .venv .venv-fuzz .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov dist build
 	find crdt protocol node cli tui tests bench scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

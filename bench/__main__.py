@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import heal, latency, start, sync
+from bench import heal, latency, mesh, start, sync
 from bench.size import Size
 from bench.town import Town
 
@@ -19,6 +19,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "heal": heal.measure,
     "latency": latency.measure,
     "start": start.measure,
+    "mesh": mesh.measure,
 }
 
 

@@ -72,7 +72,7 @@ class FileIn(click.ParamType[Any]):
         from base64 import b64encode
 
         path = Path(value)
-        if self._or_text and value != "-" and not is_file(path):
+        if self._or_text and value != "-" and not is_file(path) and not _looks_like_a_path(value):
             return value
         try:
             if value == "-":
@@ -95,6 +95,11 @@ class FileIn(click.ParamType[Any]):
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
+
+
+def _looks_like_a_path(value: str) -> bool:
+    """Whether ``value`` can be no code: codes have neither separators nor endings."""
+    return any(sign in value for sign in ("/", "."))
 
 
 def is_file(path: Path) -> bool:

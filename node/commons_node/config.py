@@ -21,7 +21,11 @@ from commons_crdt.errors import CommonsError
 FILE: Final = "config.toml"
 PREFIX: Final = "COMMONS_"
 
-_LISTS: Final = frozenset({"LISTEN", "LAN_INTERFACES"})
+_LISTS: Final = frozenset({"LISTEN", "ANNOUNCE", "LAN_INTERFACES"})
+
+_HOST: Final = r"(ip4/[0-9.]{7,15}|ip6/[0-9a-fA-F:.]{2,45}|dns[46]?/[A-Za-z0-9.-]{1,120})"
+Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}$")]
+"""A multiaddr that others dial: an IP address or a name, and a TCP port."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
@@ -40,6 +44,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "first start and keeps it; in the environment separated by commas"
         ),
     ] = ("/ip4/0.0.0.0/tcp/0",)
+    announce: Annotated[
+        tuple[Reachable, ...],
+        Meta(
+            description="addresses at which others reach this node, where they are not those that "
+            "it listens on, such as /ip4/203.0.113.5/tcp/4001 of a router, or /dns/name/tcp/4001; "
+            "in the environment separated by commas"
+        ),
+    ] = ()
     lan: Annotated[
         bool, Meta(description="find peers on the same network, and be found by them")
     ] = True
@@ -125,6 +137,9 @@ def _from_file(path: Path) -> dict[str, object]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfig(key="file", where=FILE, why=error, fix=f"correct {path}") from None
+    except (ValueError, RecursionError):  # what tomllib does not turn into an error of its own
+        why = "it is nested too deep, or holds a number without end"
+        raise BadConfig(key="file", where=FILE, why=why, fix=f"correct {path}") from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
@@ -132,9 +147,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     for name, raw in environment.items():
         key = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and key not in _NOT_SETTINGS:
+            if not _is_text(name + raw):
+                shown, fix = ascii(key.lower()).strip("'"), f"set {name!a} to text in UTF-8"
+                raise BadConfig(key=shown, where="the environment", why="it is no text", fix=fix)
             parts = [part.strip() for part in raw.split(",") if part.strip()]
             found[key.lower()] = parts if key in _LISTS else raw
     return found
+
+
+def _is_text(given: str) -> bool:
+    """False if it holds bytes of the environment that are no UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in given)
 
 
 def _checked(where: str, key: str, raw: object, *, strict: bool) -> object:

@@ -160,6 +160,7 @@ class Daemon:
             reception=self.devices,
             lan=LanDiscovery() if self.config.lan else None,
             lan_interfaces=self.config.lan_interfaces or None,
+            announce=self.config.announce,
             settings=Settings(sync_interval=self.config.sync_interval_s),
             on_change=self._peer_changed,
         )

@@ -33,7 +33,7 @@ from commons_node.registry import (
     option,
 )
 from commons_protocol.network import Address, Blocked, NetworkError
-from commons_protocol.status import SyncStatus, worst
+from commons_protocol.status import SyncStatus, held_words, worst
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -115,6 +115,9 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         of_set, of_state = await community.realm.hashes()
         refusals.update(community.realm.refusals)
         shared = [peer.realms[realm] for peer in peers if realm in peer.realms]
+        sync = worst(shared) if shared else None
+        held = await community.realm.store.waiting_count()
+        reason, advice = held_words(held)  # of nodes that are gone, too
         communities.append(
             {
                 "community": community.id,
@@ -122,7 +125,10 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "operations": await counts(community),
                 "set_hash": of_set.hex(),
                 "state_hash": of_state.hex(),
-                "sync": worst(shared).state if shared else "alone",
+                "sync": sync.state if sync else "alone",
+                "reason": (sync.reason if sync else "") or reason,
+                "next_action": (sync.next_action if sync else "") or advice,
+                "held": held,
             }
         )
     return Reading(
@@ -308,6 +314,7 @@ REGISTRY = Registry(
         View("status", "How the node is.", Nothing, status,
              says="Node {node:id}, version {version}, up {uptime_s} s, peers connected: {peers}.",
              table=Table("communities", (Column("name", "Community"), Column("sync", "Sync"),
+                                         Column("next_action", "Next"),
                                          Column("state_hash", "State", "id"),
                                          Column("community", "Id", "id")),
                          "In no community yet.")),

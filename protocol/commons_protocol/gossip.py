@@ -100,14 +100,16 @@ class Channel:
             raise Refused("gossip_message") from error
 
 
-def hints(operations: Sequence[Operation], digest_now: bytes) -> list[bytes]:
+def hints(operations: Sequence[Operation], digest_now: bytes, *, whole: bool = True) -> list[bytes]:
     """What to seal for new operations: small ones whole, one digest for all others.
 
-    More than a handful are announced by the digest alone: a comparison is cheaper.
+    More than a handful are announced by the digest alone: a comparison is cheaper. So are all of
+    them unless ``whole``: every neighbour passes a message on to every other, and those who were
+    told already would be told again by each of them (decision 12).
     """
     small = [o for o in operations if wire.operation_size(o) <= MAX_OPERATION]
     heads = encode([2, digest_now])
-    if len(operations) > MAX_AT_ONCE:
+    if not whole or len(operations) > MAX_AT_ONCE:
         return [heads]
     plain: list[bytes] = []
     batch: list[Operation] = []

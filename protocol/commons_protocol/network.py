@@ -110,7 +110,11 @@ Event = Connected | Disconnected | StateChanged
 
 @dataclass(frozen=True, slots=True)
 class PeerConnection:
-    """A connected peer. `direction` is that of its oldest connection."""
+    """A connected peer. `direction` is "out" if this node dialled it, whoever dialled besides.
+
+    `addresses` are then those that were dialled; otherwise where the peer's sockets are, which
+    nobody can dial.
+    """
 
     addresses: tuple[Address, ...]
     direction: Literal["in", "out"]

@@ -57,12 +57,14 @@ class Pull:
         self.refused: dict[str, int] = {}
         self._named: set[OperationId] = set()
         self._missing: dict[OperationId, None] = {}
+        self.held: dict[str, int] = {}
 
     def begin(self, ranges: Sequence[Range]) -> list[Effect]:
         """Fetch ``ranges``; ``active`` is False when all of it came and is on the disk."""
         self.active = True
         self.new = 0
         self.refused = {}
+        self.held = {}
         self._back.clear()
         self._ways_back = 0
         self._named.clear()
@@ -203,6 +205,8 @@ class Pull:
         for code, count in result.refused.items():
             if code != _ENDED:  # it counts for nothing, there as here: the digests are equal
                 self.refused[code] = self.refused.get(code, 0) + count
+        for why, count in result.held.items():
+            self.held[why] = self.held.get(why, 0) + count
         self._go_back(result)
         waiting, self._frames = self._frames, 0
         effects = self._grant(done)

@@ -49,7 +49,8 @@ class Ingested:
     wanted. ``missing``: operations that others wait for. ``unlinked``: chains of which an operation
     came whose predecessor is not stored here (a branch that neither side knew to be one, or what
     counts for nothing and was not fetched), with the seq of that operation. ``new_ids``: stored
-    just now.
+    just now. ``held``: how many were kept aside for this machine's sake, by reason (``clock``,
+    ``verifier``): they are tried again by themselves.
     """
 
     new: int = 0
@@ -58,6 +59,7 @@ class Ingested:
     missing: tuple[OperationId, ...] = ()
     unlinked: tuple[tuple[DeviceId, int, int], ...] = ()
     new_ids: tuple[OperationId, ...] = ()
+    held: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

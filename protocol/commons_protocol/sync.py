@@ -18,7 +18,7 @@ Source: ARCHITECTURE §7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from commons_crdt.ids import ZERO, DeviceId, OperationId
@@ -29,13 +29,15 @@ from commons_protocol.limits import Bucket
 from commons_protocol.pull import Pull
 from commons_protocol.replica import ChainEnd, Ingested, Range, Replica
 from commons_protocol.serve import Serve
-from commons_protocol.status import SyncStatus
-from commons_protocol.wants import Memory, size
+from commons_protocol.status import SyncStatus, held_words
+from commons_protocol.wants import Memory, lacking, size
 
 MAX_VECTOR = 100_000
 """Chain ends that a peer may list."""
 MOST_ROUNDS = 10
 """Rounds that follow each other by themselves."""
+_LATE_MS = 5_000
+"""Without an answer for so long, what was equal is not called so any more."""
 
 Phase = Literal["idle", "comparing", "exchanging"]
 
@@ -76,6 +78,8 @@ class RealmSync:
         self._row = 0
         self._sent_digest = b""
         self._mine: Sequence[ChainEnd] | None = None
+        self._mine_at = b""
+        self._renewing = self._renewed = False
         self._theirs: list[ChainEnd] = []
         self._theirs_whole = False
         self._counting = False
@@ -83,11 +87,12 @@ class RealmSync:
         self._served_before = 0
         self._done_sent = self._done_heard = False
         self._equal: bytes | None = None
-        self._hinted = False
+        self._hinted = self._late = False
         self._have: int | None = None
         self._counted: bytes | None = None
         self._missing = 0
-        self._codes: Mapping[str, int] = {}
+        self._lacking = 0
+        self._ended: bytes | None = None
         self._since = now
         self._heard = now
 
@@ -116,7 +121,7 @@ class RealmSync:
 
     def _send_digest(self, phase: Phase) -> list[Effect]:
         self.rounds += 1
-        self._again = False
+        self._again = self._late = False
         self._phase = phase
         self._sent_digest = self.replica.digest()
         return [
@@ -127,6 +132,7 @@ class RealmSync:
     def on_message(self, message: wire.SyncMessage, now: int) -> list[Effect]:
         """A message for this realm."""
         self._heard = now
+        self._late = False
         match message:
             case wire.Digest():
                 return self._on_digest(message, now)
@@ -163,7 +169,7 @@ class RealmSync:
             self._phase = "idle"
             self._equal, self._hinted = self._sent_digest, False
             self._missing, self._since, self._row = 0, now, 0
-            self.memory.asked.clear()
+            self.memory.forget()
             effects += [self._compared(True), *self._count()]
             return effects + self._go_on(progress=False)
         self._phase = "exchanging"
@@ -171,8 +177,12 @@ class RealmSync:
         self._done_sent = self._done_heard = False
         self._served_before = self._serve.sent
         self._equal = None
-        self._counting = False
-        return [*effects, NeedVector(self.replica.realm)]
+        self._counting = self._renewing = self._renewed = False
+        return [*effects, self._look()]
+
+    def _look(self) -> NeedVector:
+        self._mine_at = self.replica.digest()
+        return NeedVector(self.replica.realm)
 
     def _compared(self, equal: bool) -> Compared:
         return Compared(self.replica.realm, equal, self.rounds)
@@ -190,6 +200,9 @@ class RealmSync:
     def on_vector(self, vector: Sequence[ChainEnd], now: int) -> list[Effect]:
         """This node's vector, as ``NeedVector`` asked for."""
         self._have = sum(end.seq for end in vector)
+        if self._renewing:
+            self._renewing, self._renewed, self._mine = False, True, vector
+            return self._plan(now)
         if self._phase != "exchanging" or self._mine is not None:
             return [Changed(self.replica.realm)] if self._counting else []
         self._mine = vector
@@ -217,8 +230,13 @@ class RealmSync:
     def _plan(self, now: int) -> list[Effect]:
         if self._mine is None or not self._theirs_whole:
             return []
+        if not self._renewed and self._mine_at != self.replica.digest():
+            # Since this node looked, others have brought something: it is not fetched once more.
+            self._renewing = True
+            return [self._look()]
         self._asked = self.memory.plan(self._mine, self._theirs, now)
         self._missing = size(self._asked)
+        self._lacking = lacking(self._mine, self._theirs)
         self._postponed = bool(self._asked) and not self._may_pull(self._missing)
         if self._postponed:
             self._asked = []
@@ -248,11 +266,13 @@ class RealmSync:
         if result.missing or result.unlinked:
             self.hint()
             effects += self.poke()
+        elif result.held:
+            self.hint()  # the peer holds it, and compares soon by itself
         return effects
 
     def _after_pull(self, effects: list[Effect], now: int) -> list[Effect]:
         exchanging = self._phase == "exchanging" and self._theirs_whole and self._mine is not None
-        if not exchanging or self._pull.active or self._done_sent:
+        if not exchanging or self._renewing or self._pull.active or self._done_sent:
             return effects
         if any(isinstance(effect, Close) for effect in effects):
             return effects
@@ -267,11 +287,13 @@ class RealmSync:
             return []
         self._phase = "idle"
         self._since = now
-        moved = self._pull.new > 0 or self._serve.sent > self._served_before
-        if self._pull.refused:
+        self._ended = self.replica.digest()
+        served = self._serve.sent - self._served_before
+        self._lacking = max(0, self._lacking - served)  # whether it was taken shows the next round
+        moved = self._pull.new > 0 or served > 0
+        if self._asked:
             # Once more: the next plan tells what was refused from what is still to come.
-            moved = moved or self._codes != self._pull.refused
-            self._codes = self._pull.refused
+            moved = self.memory.outcome(self._pull.refused, self._pull.held) or moved
         effects: list[Effect] = [self._compared(False), Changed(self.replica.realm)]
         return effects + self._go_on(progress=moved)
 
@@ -293,31 +315,51 @@ class RealmSync:
             return [Close("silent")]
         if self._phase == "idle" or now < self._heard:  # or the clock was set back
             self._heard = now
+        self._late = self._late or now - self._heard > _LATE_MS
         return []
 
     @property
     def equal_now(self) -> bool:
+        """As `still_equal`, and no comparison is under way."""
+        return self._phase == "idle" and self.still_equal
+
+    @property
+    def still_equal(self) -> bool:
         """The last round ended equal, and nothing is known to have changed since."""
-        return (
-            self._phase == "idle"
-            and not self._hinted
-            and self._equal is not None
-            and self._equal == self.replica.digest()
-        )
+        equal = self._rests and not self._hinted and self._equal is not None
+        return equal and self._equal == self.replica.digest()
+
+    @property
+    def _rests(self) -> bool:
+        """A comparison that is under way does not make the last one untrue by itself."""
+        return self._phase == "idle" or (self._phase == "comparing" and not self._late)
 
     def status(self) -> SyncStatus:
         """The state as far as it is known now."""
         refused = self.memory.refused
-        if self.equal_now:
+        if self.still_equal:
             return SyncStatus("synced", self._have, 0, 0, None)
         if self._phase == "exchanging":
             return SyncStatus("syncing", self._have, self._missing, refused, self._since)
-        if self._equal is None and not self.rounds:
+        if self._equal is None and self._ended is None:
             return SyncStatus("unknown", self._have, 0, refused, self._since, "not compared yet")
-        if refused:
-            codes = ", ".join(sorted(self._codes)) or "not accepted here"
-            return SyncStatus("refused", self._have, self._missing, refused, self._since, codes)
+        unmoved = self._rests and self._ended == self.replica.digest()
+        words, advice = held_words(self.memory.held)
+        if refused and self.memory.codes:
+            reason = "; ".join(filter(None, (", ".join(sorted(self.memory.codes)), words)))
+            return SyncStatus("refused", self._have, self._missing, refused, self._since, reason)
+        if words and unmoved:
+            missing = max(self._missing, refused)
+            return SyncStatus("held", self._have, missing, 0, self._since, words, advice)
+        if refused and not words:
+            reason = "not accepted here"
+            return SyncStatus("refused", self._have, self._missing, refused, self._since, reason)
+        if self._lacking and not self._missing and not self._hinted and unmoved:
+            reason = f"the other node has not taken {self._lacking} operations of here"
+            return SyncStatus("ahead", self._have, 0, 0, self._since, reason)
         reason = "something changed since the last comparison"
-        if self._postponed:
+        if self._late:
+            reason = "the other node has not answered yet"
+        elif self._postponed:
             reason = "another peer is asked first"
         return SyncStatus("behind", self._have, self._missing, 0, self._since, reason)

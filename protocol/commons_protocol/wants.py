@@ -8,7 +8,7 @@ is found by going back along the peer's branch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from commons_crdt.ids import ZERO, DeviceId, OperationId
@@ -63,6 +63,12 @@ def before(seq: int, back: int) -> tuple[int, int] | None:
     return (max(1, seq - back), seq - 1) if seq > 1 else None
 
 
+def lacking(mine: Iterable[ChainEnd], theirs: Iterable[ChainEnd]) -> int:
+    """How many operations stand here beyond the ends that the peer lists."""
+    listed = {(end.device, end.log): end.seq for end in theirs}
+    return sum(max(0, end.seq - listed.get((end.device, end.log), 0)) for end in mine)
+
+
 @dataclass(slots=True)
 class _Asked:
     """A range that was served to the end, and what both ends were then."""
@@ -84,6 +90,23 @@ class Memory:
     """
 
     asked: dict[Chain, _Asked] = field(default_factory=dict)
+    codes: Mapping[str, int] = field(default_factory=dict)
+    """Why something was refused, the last time that something was."""
+    held: Mapping[str, int] = field(default_factory=dict)
+    """How many were held here when they were last asked for, by reason."""
+
+    def forget(self) -> None:
+        """Nothing differs any more."""
+        self.asked.clear()
+        self.codes, self.held = {}, {}
+
+    def outcome(self, refused: Mapping[str, int], held: Mapping[str, int]) -> bool:
+        """What came of the last questions; True if it is another answer than before."""
+        if not (refused or held or not self.refused):
+            return False  # it was about something else
+        before = (self.codes, self.held)
+        self.codes, self.held = dict(refused), dict(held)
+        return before != (self.codes, self.held)
 
     def plan(self, mine: Iterable[ChainEnd], theirs: Sequence[ChainEnd], now: int) -> list[Range]:
         """What to ask for now, log 0 first; ``now`` in milliseconds."""

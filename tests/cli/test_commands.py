@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from structlog.testing import capture_logs
 from tests.cli.shed import ALICE, PASSPHRASES, VERBS, Shed, served
@@ -664,3 +665,13 @@ def test_base64_is_what_is_sent(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(bytes(range(256)))
     sent = FileIn().convert(str(tmp_path / "f"), None, None)
     assert base64.b64decode(sent["data"]) == bytes(range(256))
+
+
+def test_a_missing_file_is_no_code(tmp_path: Path) -> None:
+    from commons_cli.values import FileIn
+
+    offer = FileIn(or_text=True)
+    assert offer.convert("9F3K-QQ", None, None) == "9F3K-QQ", "a code is handed on"
+    for missing in (str(tmp_path / "gone"), "offer.bin"):
+        with pytest.raises(click.BadParameter, match="cannot be read"):
+            offer.convert(missing, None, None)

@@ -143,19 +143,31 @@ class House(Neighbour):
     # -- the process ---------------------------------------------------------------------------
 
     def start(self) -> subprocess.Popen[bytes]:
-        """The daemon on this home."""
+        """The daemon on this home; it ends with its standard input, so with this process."""
+        self._let_go()
         self._file.unlink(missing_ok=True)
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "commons_node", "run", "--home", str(self.home),
                 "--listen", "/ip4/127.0.0.1/tcp/0", "--ready-file", str(self._file),
-                *([] if self.lan else ["--no-lan"]),
+                "--until-stdin-closes", *([] if self.lan else ["--no-lan"]),
             ],
             env=clean_environment(self.home),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._log,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log,
         )  # fmt: skip
         self.pids.append(process.pid)
         return process
+
+    def _let_go(self) -> None:
+        """Close what the last daemon's life hangs on; nobody else does it in time."""
+        last: subprocess.Popen[bytes] | None = getattr(self, "process", None)
+        if last is not None and last.stdin is not None:
+            last.stdin.close()
+
+    def end(self) -> None:
+        """Ask the process to stop; make it, if it does not."""
+        super().end()
+        self._let_go()
 
     def again(self) -> Self:
         """Start the daemon once more, and wait until it answers."""
@@ -290,25 +302,40 @@ class Street:
     def build(
         self,
         *names: str,
-        config: str = QUICK,
+        config: str | Callable[[str], str] = QUICK,
         lan: bool = False,
         prepare: Callable[[Path], object] | None = None,
     ) -> list[House]:
-        """Start houses side by side, and wait until all of them answer."""
+        """Start houses side by side, and wait until all of them answer.
+
+        ``config``: of all houses, or of each by its name.
+        """
         made = []
         for name in names:
             home = self.folder / name
             if prepare is not None:
                 prepare(home)
-            made.append(House(name, home, config=config, lan=lan))
+            text = config if isinstance(config, str) else config(name)
+            made.append(House(name, home, config=text, lan=lan))
             self.houses.append(made[-1])
         for house in made:
             house.ready()
         return made
 
-    def community(self, *names: str, roles: Mapping[str, str] | None = None) -> list[House]:
-        """Houses in one community: the first founds it, the others join through it."""
-        first, *others = houses = self.build(*names)
+    def community(
+        self,
+        *names: str,
+        roles: Mapping[str, str] | None = None,
+        config: str | Callable[[str], str] = QUICK,
+        ready: Callable[[House], object] = lambda _house: None,
+    ) -> list[House]:
+        """Houses in one community: the first founds it, the others join through it.
+
+        ``ready`` is called with each as soon as it answers.
+        """
+        first, *others = houses = self.build(*names, config=config)
+        for house in houses:
+            ready(house)
         first.found()
         for house in others:
             joined = house.join(first.invite())

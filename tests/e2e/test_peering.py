@@ -34,6 +34,7 @@ from commons_protocol import codes, gossip
 from commons_protocol.joining import JOIN, TurnedAwayError
 from commons_protocol.lan.found import FoundPeer
 from commons_protocol.libp2p_host import Libp2pNetwork
+from commons_protocol.names import NodeId
 from commons_protocol.network import (
     Address,
     Event,
@@ -93,7 +94,7 @@ async def running(
         assert time.monotonic() - began < 12, "a node stops in bounded time"
 
 
-async def until(true: Callable[[], bool], seconds: float = 45.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 - looks at what no event tells
             await asyncio.sleep(0.01)
@@ -169,6 +170,7 @@ async def test_gossip_alone_delivers_too() -> None:
     async with running(a) as alice, running(b) as bob:
         await alice.connect(bob.addresses[0])
         await alice.wait_converged(timeout=40)
+        alice.book.hear(NodeId("f" * 64), ())  # somebody is out of reach: it is said whole
         (operation,) = written(a, ALICE)
         ident = operation_id(operation.header)
         for _ in range(30):  # a mesh takes a heartbeat to form, and may lose what it likes
@@ -258,6 +260,9 @@ async def test_two_that_dial_each_other_at_once_keep_one_conversation() -> None:
         assert all(found.converged for found in both)
         await asyncio.sleep(0.5)
         assert alice.talks.now[bob.peer].opened_here != bob.talks.now[alice.peer].opened_here
+        for one, other in ((alice, bob), (bob, alice)):
+            (known,) = one.peers()
+            assert known.addresses == other.addresses, "and no socket's passing address"
         assert (await alice.wait_converged(timeout=5)).converged
 
 

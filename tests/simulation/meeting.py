@@ -51,6 +51,8 @@ class Home:
     device: DeviceSecrets
     keys: list[tuple[OperationId, bytes]] = field(default_factory=lambda: [(EPOCH, EPOCH_KEY)])
     refuses: Callable[[Operation], bool] = lambda _operation: False
+    holds: Callable[[Operation], str] = lambda _operation: ""
+    """Why this machine keeps an operation aside for now, or ""."""
     ingests: int = 0
     bodies: Counter[OperationId] = field(default_factory=Counter)
     """How often each operation was offered to this node."""
@@ -129,6 +131,7 @@ class Home:
         before = set(self.copy.operations)
         known = 0
         refused: Counter[str] = Counter()
+        held: Counter[str] = Counter()
         missing: list[OperationId] = []
         unlinked: list[tuple[DeviceId, int, int]] = []
         for operation in operations:
@@ -140,6 +143,9 @@ class Home:
             if self.refuses(operation):
                 refused["budget"] += 1
                 continue
+            if why := self.holds(operation):
+                held[why] += 1
+                continue
             outcome = self.copy.receive(operation)
             if isinstance(outcome, str):
                 refused[outcome] += 1
@@ -149,7 +155,7 @@ class Home:
                 if header.prev in outcome.ids and header.seq > 1:
                     unlinked.append((DeviceId(header.device), header.log, header.seq))
         new = tuple(i for i in self.copy.operations if i not in before)
-        return Ingested(len(new), known, refused, tuple(missing), tuple(unlinked), new)
+        return Ingested(len(new), known, refused, tuple(missing), tuple(unlinked), new, held)
 
     async def ingest(self, operations: Sequence[Operation], source: str) -> Ingested:
         return self.take(operations)

@@ -263,6 +263,48 @@ def test_members_tell_each_other_where_nodes_are() -> None:
     assert met.nodes == ((key, ("/ip4/10.0.0.1/tcp/4001",)),)
 
 
+@pytest.mark.parametrize("much", [3, 400])
+def test_what_others_bring_while_the_peer_tells_what_it_has_is_not_fetched_again(much: int) -> None:
+    """Two peers held the same thousand; under load one in ten fetched most of them twice."""
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    written = notes(alice, ALICE, much)
+    meeting.poke(meeting.d)
+    while not meeting.l.todo:
+        meeting.deliver(meeting.l if meeting.l.inbox else meeting.d)
+    meeting.answer(meeting.l)  # bob has looked at what he holds, alice has not said what she does
+    for standing in written[:-1]:
+        bob.copy.receive(alice.copy.operations[standing.id])  # from carol
+    meeting.run()
+    assert meeting.converged
+    sent = operations_sent(meeting)
+    assert sent == Counter([written[-1].id]), "only what nobody had brought"
+    assert all(phase == "idle" for phase in _phases(meeting))
+
+
+def test_what_goes_on_coming_from_others_does_not_keep_a_round_from_its_end() -> None:
+    alice, bob, carol = neighbourhood("bob", "carol")
+    meeting = Meeting([alice], [bob]).run()
+    notes(alice, ALICE, 5)
+    meeting.poke(meeting.d)
+    steps = 0
+    while meeting.step():
+        steps += 1
+        if steps < 60:  # with every step carol's node brings bob something new
+            fresh = carol.copy.note(CAROL)
+            bob.copy.receive(carol.copy.operations[fresh.id])
+    rounds = [e for e in meeting.of("listener", Compared) if isinstance(e, Compared)]
+    assert len(rounds) > 2
+    meeting.poke(meeting.d)
+    meeting.run()
+    assert meeting.converged
+    assert alice.digest() == bob.digest()
+
+
+def _phases(meeting: Meeting) -> list[str]:
+    return [s.phase for end in (meeting.d, meeting.l) for s in end.session.realms.values()]
+
+
 @pytest.mark.parametrize("side", ["dialler", "listener"])
 def test_both_sides_hear_how_a_round_ended(side: str) -> None:
     alice, bob = neighbourhood("bob")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from commons_crdt.device import verify_claim
 from commons_crdt.ids import OperationId, RealmId, digest
 from commons_crdt.operation import Operation, operation_id
+from commons_node.membership.admissions import _code
 from commons_protocol.codes import (
     MAX_CODE,
     BadCode,
@@ -169,3 +170,16 @@ def test_an_offer_code_gives_back_what_it_was_made_of() -> None:
     found = decode_offer(grouped(text).lower())
     assert (found.offer, found.loan) == (offer.offer, offer.loan)
     assert found.resource == offer.resource[:16]
+
+
+def test_an_invite_names_the_first_address_that_fits_into_it() -> None:
+    long = Address(f"/dns/{'tools.of-a-very-long-street.' * 3}eu/tcp/4001/p2p/{NODE}")
+    short = Address(f"/ip4/203.0.113.5/tcp/4001/p2p/{NODE}")
+    with pytest.raises(LongAddress):
+        code(long)
+    assert decode_invite(_code(INVITE, SEED, REALM, [long, short])).addresses == (
+        short.removesuffix(f"/p2p/{NODE}"),
+    )
+    assert decode_invite(_code(INVITE, SEED, REALM, [long])).addresses == (), (
+        "an invite that stands already is told all the same"
+    )

@@ -55,6 +55,8 @@ def test_flags_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
         ("verifier_workers = true", {}, "verifier_workers", "processes"),
         ("sync_interval_s = 0.5", {}, "sync_interval_s", "seconds"),
         ("sync_interval_s = nan", {}, "sync_interval_s", "seconds"),
+        ('announce = ["1.2.3.4:4001"]', {}, "announce", "/ip4/203.0.113.5/tcp/4001"),
+        ("", {"COMMONS_ANNOUNCE": "/dns/a b/tcp/1"}, "announce", "COMMONS_ANNOUNCE"),
         ('log_level = "loud"', {}, "log_level", "debug, info"),
         ("lan =", {}, "file", "correct"),
         ("", {"COMMONS_LAN": "perhaps"}, "lan", "COMMONS_LAN"),

@@ -52,6 +52,12 @@ def test_a_large_operation_or_many_are_only_announced() -> None:
         assert CHANNEL.open(CHANNEL.seal(plain, NONCE)) == Heads(DIGEST)
 
 
+def test_who_was_pushed_to_is_told_only_that_there_is_something() -> None:
+    (plain,) = hints([operation(100)], DIGEST, whole=False)
+    assert CHANNEL.open(CHANNEL.seal(plain, NONCE)) == Heads(DIGEST)
+    assert len(CHANNEL.seal(plain, NONCE)) == SIZES[0], "and that in the smallest size"
+
+
 def test_a_mixture_says_the_small_ones_and_announces_the_rest() -> None:
     plain = hints([operation(10), operation(2000), operation(20)], DIGEST)
     found = [CHANNEL.open(CHANNEL.seal(p, NONCE)) for p in plain]

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.street import HOUR_MS, Home, agree, homes, member
 
 from commons_crdt.errors import CommonsError
+from commons_node.community import Unknown
 from commons_node.registry import File
 from commons_node.verifier.pool import VerifierPool
 
@@ -80,6 +81,11 @@ async def test_a_loan_at_one_terminal_from_request_to_return(
         assert done["custodian"] == member("cia").hex(), "cia has it now, not its owner"
         (row,) = await north.rows("resource.list", "resources", state="available")
         assert (row["custodian"], row["loan"]) == (member("cia").hex(), None)
+        number = str(row["number"])
+        shown = (await north.see("loan.show", loan=number)).value
+        assert (shown["loan"], shown["state"]) == (loan, "returned"), "by its number as before"
+        with pytest.raises(Unknown):
+            await north.do("bob", "loan.return", loan=number)
 
 
 async def test_a_drill_comes_back_where_nobody_ever_heard_of_the_loan(

@@ -102,7 +102,9 @@ def make_app(registry: Registry, node: object, sessions: Sessions, events: Event
         Route("/v1/verbs", api.guarded(api.verbs), methods=["GET"]),
         Route("/v1/openapi.json", api.guarded(api.document), methods=["GET"]),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
+    app.router.redirect_slashes = False  # a redirect has no body, and every answer is one object
+    return app
 
 
 class _Api:

@@ -171,7 +171,7 @@ class _Connection:
                 if not part:
                     break
                 parts.append(part)
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, OverflowError) as error:  # of lengths that cannot be
             raise _broken(error) from None
         if response.length:
             raise _broken(EOFError())
@@ -193,7 +193,7 @@ def _events(
         try:
             connection.patience(_remaining(deadline, EVENT_SILENCE_S))
             line = response.readline()
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, OverflowError) as error:
             raise _broken(error) from None
         if not line:
             return
@@ -225,7 +225,7 @@ def _remaining(deadline: float | None, most: float) -> float:
 def _object(answer: bytes) -> dict[str, Any]:
     try:
         found = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         message = "The answer is not what a node says."

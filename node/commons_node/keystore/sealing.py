@@ -120,7 +120,7 @@ def open_secrets(file: bytes, member: str, data_key: bytes) -> dict[str, bytes]:
     head, _, sealed = _parse(file, member)
     try:
         return msgspec.json.decode(_unbox(_bound(data_key, head), sealed), type=dict[str, bytes])
-    except msgspec.MsgspecError:
+    except ValueError:  # msgspec's errors and bad UTF-8
         raise DamagedKey(file=member) from None
 
 

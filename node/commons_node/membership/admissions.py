@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,8 +19,9 @@ from commons_crdt.operation import Operation
 from commons_node.community import Actor, Community
 from commons_node.realm.realm import Written
 from commons_node.standing import share
-from commons_protocol.codes import encode_invite, encode_invite_file, invite_key
+from commons_protocol.codes import LongAddress, encode_invite, encode_invite_file, invite_key
 from commons_protocol.joining import TurnedAwayError
+from commons_protocol.network import Address
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -58,7 +60,7 @@ class Admissions:
         moment = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=expires_ms)
         return MadeInvite(
             result,
-            encode_invite(result.id, seed, realm.realm, addresses[0] if addresses else None),
+            _code(result.id, seed, realm.realm, addresses),
             encode_invite_file(operation, seed, realm.realm, addresses),
             moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
         )
@@ -108,3 +110,11 @@ class Admissions:
             raise TurnedAwayError("expired")
         if authority.admissions(invite, authority.whole) >= terms.uses:
             raise TurnedAwayError("spent")
+
+
+def _code(invite: OperationId, seed: bytes, realm: RealmId, addresses: Sequence[Address]) -> str:
+    """The short code, with the first address that fits into it, or none."""
+    for address in addresses:
+        with suppress(LongAddress):
+            return encode_invite(invite, seed, realm, address)
+    return encode_invite(invite, seed, realm, None)

@@ -1,20 +1,23 @@
 """Who is where: what proven peers say of themselves and of others, and what this node makes of it.
 
 A peer is known once it has proven itself here. Until then an address is a rumour: it is tried a
-few times, listed nowhere, and believed only as far as the transport key in it answers.
+few times and then now and then, listed nowhere, and believed only as far as the transport key in
+it answers. Peers of one community are told of each other, see `introductions`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
 from commons_node.peering.conversation import Conversation
+from commons_node.peering.introductions import Introductions
 from commons_node.peering.types import KnownPeer
 from commons_node.peering.ways import best_first
-from commons_protocol.names import node_id, peer_key, peer_of_key
+from commons_protocol.names import node_id, peer_id, peer_key, peer_of_key
 from commons_protocol.network import Address, PeerId
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ class Acquaintance:
     def __init__(self, peering: Peering) -> None:
         """Of this node."""
         self._peering = peering
+        self._introductions = Introductions()
+        self._owed: set[RealmId] = set()
+        self._retry = 0.0
 
     async def seen(self, peer: PeerId) -> None:
         """A peer has proven itself: remember it, and where it may be found."""
@@ -45,20 +51,53 @@ class Acquaintance:
         now = peering.clock.now()
         await peering.book.save(replace(known, addresses=addresses, last_seen_ms=now))
         peering.talks.keep(peer)
+        if addresses:
+            self._introduce(peer)
 
     def introduce(self, realm: RealmId) -> None:
-        """Tell all proven peers of the realm where the others are, and this node first."""
+        """Tell every proven peer of the realm where the others are, as far as it was not told."""
         peering = self._peering
-        here = [talk for talk in peering.talks.now.values() if realm in talk.session.realms]
-        nodes = []
-        for talk in here:
-            known = peering.book.get(node_id(talk.peer))
-            if known is not None and known.addresses and not known.blocked:
-                nodes.append((peer_key(talk.peer), known.addresses))
-        own = (peer_key(peering.peer), peering.addresses)
-        for talk in here:
-            others = [node for node in nodes if node[0] != peer_key(talk.peer)]
-            talk.perform(talk.session.introduce(realm, [own, *others]))
+        talks = [talk for talk in peering.talks.now.values() if realm in talk.session.realms]
+        here = [
+            (talk.peer, known.addresses)
+            for talk in talks
+            if (known := peering.book.get(node_id(talk.peer))) is not None
+            and known.addresses
+            and not known.blocked
+        ]
+        own, now = (peering.peer, peering.addresses), peering.clock.now()
+        self._owed.discard(realm)
+        for talk in talks:
+            if not talk.session.realms[realm].speaks:
+                continue  # its first comparison is still to come, and with it the next call
+            news, more = self._introductions.due(talk.peer, realm, own, here, now)
+            if more:
+                self._owed.add(realm)
+            nodes = [(peer_key(peer), addresses) for peer, addresses in news]
+            effects = talk.session.introduce(realm, nodes) if nodes else []
+            if effects:
+                self._introductions.told(talk.peer, realm, news)
+                talk.perform(effects)
+
+    def _introduce(self, peer: PeerId) -> None:
+        """It is known now, or known elsewhere: others may hear of it."""
+        talk = self._peering.talks.now.get(peer)
+        for realm in talk.session.realms if talk is not None else ():
+            self.introduce(realm)
+
+    def gone(self, peer: PeerId) -> None:
+        """The conversation with it is over."""
+        self._introductions.gone(peer)
+
+    def tick(self) -> None:
+        """About once a second: what had to wait, and a new try of rumours that came to nothing."""
+        for realm in tuple(self._owed):
+            self.introduce(realm)
+        now = asyncio.get_running_loop().time()
+        if now >= self._retry:
+            self._retry = now + self._peering.settings.last_retry
+            for node in self._peering.book.rumoured():
+                self._peering.talks.keep(peer_id(node), 1)
 
     def met(self, talk: Conversation, nodes: Sequence[tuple[bytes, Sequence[str]]]) -> None:
         """A proven peer says where it is, and where others are."""
@@ -83,6 +122,7 @@ class Acquaintance:
             merged = best_first(merged, address)
         if merged != known.addresses:
             await self._peering.book.save(replace(known, addresses=merged))
+            self._introduce(peer)
 
     def found(self, peer: PeerId, addresses: tuple[Address, ...]) -> None:
         """A node is said to be at these addresses: try, but believe nothing."""
@@ -96,3 +136,4 @@ class Acquaintance:
         elif not set(addresses) <= set(known.addresses):
             peering.spawn(self._located(peer, addresses), "note an address")
             peering.talks.hurry(peer)
+        peering.talks.hint(peer)

@@ -47,3 +47,7 @@ class Book:
     def heard(self, node: NodeId) -> tuple[Address, ...]:
         """What is said of a node that is not known yet."""
         return self._rumours.get(node, ())
+
+    def rumoured(self) -> tuple[NodeId, ...]:
+        """Whom this node knows by hearsay only, the latest last."""
+        return tuple(node for node in self._rumours if node not in self._known)

@@ -33,7 +33,7 @@ class Neighbours:
 
     async def start(self) -> None:
         """Show this node; a LAN that does not work is only logged."""
-        ports = re.findall(r"/tcp/([0-9]+)", " ".join(self._peering.addresses))
+        ports = re.findall(r"/tcp/([0-9]+)", " ".join(self._peering.bound))
         if self._lan is None or not ports:
             return
         try:

@@ -81,12 +81,14 @@ class Peering:
         reception: Reception | None = None,
         lan: Lan | None = None,
         lan_interfaces: Sequence[str] | None = None,
+        announce: Sequence[str] = (),
         settings: Settings | None = None,
         on_change: OnChange | None = None,
     ) -> None:
         """``replicas`` gives the realms of this node now; call ``refresh`` when it would differ.
 
         ``refusals`` counts by code, with the network's own counts; ``status`` shows it.
+        ``announce``: where others reach this node, where that is not where it listens.
         """
         self.settings = settings or Settings()
         self.clock = Clock()
@@ -101,7 +103,9 @@ class Peering:
         self.acquaintance = Acquaintance(self)
         self._hints = Hints(self)
         self._neighbours = Neighbours(self, lan, lan_interfaces)
-        self._addresses: tuple[Address, ...] = ()
+        self.bound: tuple[Address, ...] = ()
+        """Where this node listens."""
+        self._announce = tuple(Address(f"{one}/p2p/{self.peer}") for one in announce)
         self._shown: tuple[frozenset[RealmId], frozenset[str]] = (frozenset(), frozenset())
         self._tasks: set[asyncio.Task[None]] = set()
         self.stopped = False
@@ -116,21 +120,24 @@ class Peering:
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where others reach this node, each ending in its peer id; for invite codes."""
-        return self._addresses
+        return self._announce or self.bound
 
     async def start(self) -> tuple[Address, ...]:
-        """Listen, meet the known peers, show the LAN beacon. Raises ``NetworkDown``."""
+        """Listen, meet the known peers, show the LAN beacon; where it listens.
+
+        Raises ``NetworkDown``.
+        """
         await self.book.load()
         for known in self.book.all():
             if known.blocked:
                 await self.network.block(peer_id(known.node))
-        self._addresses = await self.network.start()
+        self.bound = await self.network.start()
         self._hints.subscribe()
         for known in self.book.all():
             self.talks.keep(peer_id(known.node))
         self.spawn(self._tick(), "peering tick")
         await self._neighbours.start()
-        return self._addresses
+        return self.bound
 
     async def stop(self) -> None:
         """End everything within some seconds. Never raises."""
@@ -176,6 +183,7 @@ class Peering:
             if self.clock.jumped():
                 self.wake()
             self.talks.tick()
+            self.acquaintance.tick()
 
     def _event(self, event: Event) -> None:
         match event:
@@ -197,7 +205,7 @@ class Peering:
 
         What was refused is counted by the replica, which knows why.
         """
-        self._hints.remember(result.new_ids)
+        self._hints.remember(realm, result.new_ids)
         if result.new or result.missing:
             self.talks.settle(realm)
 

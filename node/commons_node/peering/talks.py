@@ -58,8 +58,7 @@ class Talks:
             return
         running = self._tasks.get(peer)
         if running is not None and not running.done():
-            if tries is None:
-                self.ways[peer].tries = None
+            self.ways[peer].allow(tries)
             return
         rumours = sum(way.tries is not None for way in self.ways.values())
         if tries is not None and rumours >= MOST_RUMOURS:
@@ -89,6 +88,11 @@ class Talks:
         """Dial this peer now, if there is no conversation with it."""
         if peer not in self.now and peer in self.ways:
             self.ways[peer].kick()
+
+    def hint(self, peer: PeerId) -> None:
+        """Somebody says that this peer is there: look soon, if there is no conversation with it."""
+        if peer not in self.now and peer in self.ways:
+            self.ways[peer].hint()
 
     def hurry_all(self) -> None:
         """Dial everybody who is not here."""
@@ -141,6 +145,7 @@ class Talks:
             if self.now.get(peer) is talk:
                 del self.now[peer]
                 self._due.pop(peer, None)
+                self._peering.acquaintance.gone(peer)
             for realm in self._turns.leave(peer):
                 self.settle(realm)
             self.changed(peer)

@@ -16,6 +16,8 @@ from commons_protocol.network import Address, NetworkError, PeerId
 
 _SHORT_S = 0.2
 _STEADY_S = 10.0
+_HINT_S = 15.0
+"""Between two attempts that are made because of what others say; they may say it without end."""
 
 
 class Way:
@@ -40,15 +42,30 @@ class Way:
         self.stranger = False
         """The last conversation ended without any community in common."""
         self._failures = 0
+        self._hinted = -_HINT_S
         self._kicked = asyncio.Event()
         self._kicked.set()
         self.failed = asyncio.Event()
         """Set while the last attempt was a failure."""
 
+    def allow(self, tries: int | None) -> None:
+        """So many attempts may fail, where it were fewer so far; None: any number."""
+        if tries is None or self.tries is None:
+            self.tries = None
+        else:
+            self.tries = max(self.tries, tries)
+
     def kick(self) -> None:
         """Try at once, and begin the back-off anew."""
         self._failures = 0
         self._kicked.set()
+
+    def hint(self) -> None:
+        """Try soon, for others say that it is there; the back-off goes on if it is not."""
+        now = asyncio.get_running_loop().time()
+        if now - self._hinted >= _HINT_S:
+            self._hinted = now
+            self._kicked.set()
 
     def delay(self) -> float:
         """Seconds until the next attempt."""

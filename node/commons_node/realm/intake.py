@@ -78,6 +78,7 @@ class Batch:
     aside: list[Aside] = field(default_factory=list)
     edits: dict[DocumentId, list[Edit]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
     unlinked: set[tuple[DeviceId, int, int]] = field(default_factory=set)
     missing: set[OperationId] = field(default_factory=set)
     forked: bool = False
@@ -177,7 +178,9 @@ class Intake:
         for item in parsed.values():
             if item.id in self._judged:
                 known.append(item)
-            elif item.id not in resting:
+            elif item.id in resting:
+                batch.held["verifier"] += 1
+            else:
                 fresh.append(item)
         batch.known = len(known)
         await self._complete(known, batch)
@@ -258,8 +261,7 @@ class Intake:
             if item.id not in reading.checked:
                 self._no_grant(item, batch)
             elif (result := reading.checked[item.id]) is None:
-                aside = Aside(item.id, item.operation, "verifier", until_ms=now_ms + RETRY_MS)
-                batch.aside.append(aside)
+                self._hold(item, "verifier", now_ms + RETRY_MS, batch)
             elif result.refused:
                 self._refuse(item, result.refused, batch)
             elif not self._ahead(item, batch, now_ms):
@@ -272,8 +274,12 @@ class Intake:
         until = item.header.time_ms - CLOCK_MS
         if until <= now_ms:
             return False
-        batch.aside.append(Aside(item.id, item.operation, "clock", until_ms=until))
+        self._hold(item, "clock", until, batch)
         return True
+
+    def _hold(self, item: Parsed, why: str, until_ms: int, batch: Batch) -> None:
+        batch.held[why] += 1
+        batch.aside.append(Aside(item.id, item.operation, why, until_ms=until_ms))
 
     def _keys(self, item: Parsed, body: msgspec.Struct | None) -> DeviceKeys | None:
         """The keys of the author's device: granted, or in its own genesis."""

@@ -191,6 +191,7 @@ class Realm:
                 (*total.missing, *batch.missing),
                 (*total.unlinked, *batch.unlinked),
                 (*total.new_ids, *ids),
+                Counter(total.held) + batch.held,
             )
             own = False  # what waited for ours is somebody else's
             waited = await self.store.waiting.released(ids)

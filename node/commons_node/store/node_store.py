@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import msgspec
+
 from commons_crdt.ids import MemberId, RealmId
 from commons_node.peering.types import KnownPeer
-from commons_node.store.database import Database, fetch
+from commons_node.store.database import Database, Unusable, fetch
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
@@ -36,7 +38,7 @@ class NodeStore:
         return [
             KnownPeer(
                 NodeId(node),
-                tuple(Address(one) for one in json.loads(addresses)),
+                addresses_of(addresses),
                 bool(blocked),
                 last_seen_ms,
             )
@@ -83,3 +85,11 @@ class NodeStore:
         await self.database.write.execute(
             "INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value)
         )
+
+
+def addresses_of(text: str) -> tuple[Address, ...]:
+    """A peer's addresses as ``save`` wrote them; ``Unusable`` if the disk gives something else."""
+    try:
+        return tuple(map(Address, msgspec.json.decode(text, type=list[str])))
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+        raise Unusable(file="of known peers", why="an address is damaged") from error

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
+import msgspec
 
 from commons_crdt import canonical
+from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation
-from commons_node.store.database import fetch, placeholders
+from commons_node.store.database import Unusable, fetch, placeholders
 
 MAX_COUNT = 10_000
 MAX_BYTES = 64 * 1024 * 1024
@@ -123,6 +125,13 @@ def _pack(operation: Operation) -> bytes:
     )
 
 
+_Packed = tuple[bytes, bytes, bytes | None, tuple[bytes | None, ...]]
+
+
 def _unpack(packed: bytes) -> Operation:
-    header, signature, body, parts = canonical.decode(packed, _MAX_ONE)
-    return Operation(header, signature, body, tuple(parts))
+    """What ``_pack`` made; ``Unusable`` if the disk gives back something else."""
+    try:
+        value = canonical.decode(packed, _MAX_ONE)
+        return Operation(*msgspec.convert(value, _Packed, builtin_types=(bytes,)))
+    except (Refused, msgspec.ValidationError) as error:
+        raise Unusable(file="of waiting operations", why="a row is damaged") from error

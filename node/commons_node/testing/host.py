@@ -223,14 +223,14 @@ class Host:
         self._air.trace.heard(loop.time(), "gossip", self.name, via.name, data)
         self.traffic["gossip_in"] += 1
         self.traffic["bytes_in"] += len(data)
+        if self.meter is not None:
+            self.meter("gossip", data)  # each copy that any neighbour passes on is paid for
         fresh = self._remember(data)
         if not fresh and not again:
             self.traffic["gossip_repeated"] += 1
             return
         callback = self._topics.get(topic)
         if callback is not None:
-            if self.meter is not None:
-                self.meter("gossip", data)
             callback(origin, data)
         if fresh:
             self._air.forward(self, topic, origin, data, via.peer_id)

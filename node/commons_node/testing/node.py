@@ -81,6 +81,8 @@ class Node:
         self.realm_id: RealmId | None = None
         self.skew_ms = 0
         self.lives = 0
+        self.started = 0.0
+        """When this life began, on the steady clock."""
         self.liar = False
         self.gone = False
         """Left for good."""
@@ -117,6 +119,11 @@ class Node:
     def alive(self) -> bool:
         """True while it runs."""
         return self.life is not None and self.life.alive
+
+    @property
+    def ready(self) -> bool:
+        """As the daemon says it in `status`."""
+        return self.alive
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -169,6 +176,7 @@ class Node:
     async def start(self) -> None:
         """Begin a life with what is on the disk."""
         self.lives += 1
+        self.started = time.monotonic()
         self.life = life = Life(self.name, self.skew_ms, self.crash)
         self.communities = {}
         await self.run(self._start(life))

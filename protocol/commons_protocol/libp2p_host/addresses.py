@@ -10,14 +10,19 @@ from typing import Any
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 from multiaddr.exceptions import Error as MultiaddrError  # type: ignore[import-untyped]  # same
 
+from commons_protocol.names import peer_key
 from commons_protocol.network import Address, PeerId, Unreachable
 
 _FAMILIES = {"dns": socket.AF_UNSPEC, "dns4": socket.AF_INET, "dns6": socket.AF_INET6}
 _MOST_RESOLVED = 8
+_LONGEST = 512
+"""Characters: the longest name (253) and a peer id, with room to spare."""
 
 
 def parse(address: Address) -> tuple[Multiaddr, PeerId | None]:
     """Split `/ip4/…/tcp/…[/p2p/…]`, or the same with a name. Raises `Unreachable`."""
+    if len(address) > _LONGEST:  # libp2p takes quadratic time to find out that it is none
+        raise Unreachable("this is too long for an address")
     try:
         whole = Multiaddr(address)
         host, *protocols = [protocol.name for protocol in whole.protocols()]
@@ -28,6 +33,10 @@ def parse(address: Address) -> tuple[Multiaddr, PeerId | None]:
         raise Unreachable(f"{address} is not a TCP address")
     if peer is None:
         return whole, None
+    try:
+        peer_key(PeerId(peer))
+    except ValueError as error:
+        raise Unreachable(f"{address} names no node: {error}") from error
     return whole.decapsulate(Multiaddr(f"/p2p/{peer}")), PeerId(peer)
 
 

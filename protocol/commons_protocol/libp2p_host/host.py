@@ -9,7 +9,7 @@ relays and asking others for their identity stay off.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee
@@ -264,9 +264,7 @@ class Host:
         left = [c for c in self._swarm.get_connections(peer) if not c.is_closed]
         state = None
         if left:
-            addresses = dict.fromkeys(_remote(c) for c in left)
-            direction: Literal["in", "out"] = "out" if _is_outbound(left[0]) else "in"
-            state = PeerConnection(tuple(addresses), direction)
+            state = described(left)
             if conn is left[-1] and self._nursery is not None:
                 self._nursery.start_soon(self._weed, left[:-1])
         else:
@@ -378,6 +376,16 @@ class _Watch(INotifee):
 
 def _peer_of(conn: INetConn) -> PeerId:
     return PeerId(conn.muxed_conn.peer_id.to_base58())
+
+
+def described(conns: Sequence[INetConn]) -> PeerConnection:
+    """The connections with one peer, as the daemon sees them; at least one.
+
+    Where somebody who came in may be dialled is not what their socket says.
+    """
+    dialled = [conn for conn in conns if _is_outbound(conn)]
+    addresses = dict.fromkeys(_remote(conn) for conn in dialled or conns)
+    return PeerConnection(tuple(addresses), "out" if dialled else "in")
 
 
 def _remote(conn: INetConn) -> Address:

@@ -6,6 +6,9 @@ from libp2p.peer.id import ID
 
 from commons_protocol.network import PeerId, Unreachable
 
+_LONGEST = 64
+"""Characters; reading base58 takes quadratic time."""
+
 
 def keys_of(seed: bytes) -> KeyPair:
     """The transport keys that a 32-byte Ed25519 seed gives."""
@@ -21,6 +24,8 @@ def peer_id_of(seed: bytes) -> PeerId:
 
 def id_of(peer: str) -> ID:
     """libp2p's form of a peer id. Raises `Unreachable` for what is none."""
+    if len(peer) > _LONGEST:
+        raise Unreachable("this is too long for a peer id")
     try:
         return ID.from_base58(peer)
     except ValueError as error:

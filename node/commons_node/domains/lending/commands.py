@@ -284,7 +284,7 @@ async def list_loans(request: Call[Daemon], args: Listing) -> Reading:
 async def show(request: Call[Daemon], args: OneLoan) -> Reading:
     """A loan, step by step."""
     community = await request.node.community(request)
-    found = await find_loan(community, args.loan)
+    found = await find_loan(community, args.loan, ended=True)
     decision, received = found.operation("decision"), found.operation("receive")
     more = {
         "reason_given": await community.part(decision, REASON) if decision else None,

@@ -40,6 +40,11 @@ _SELECT = (
 _AUTHOR = (
     "SELECT o.id, ch.device, o.origin, o.time_ms FROM operations o JOIN chains ch ON ch.n = o.chain"
 )
+_LAST = (
+    "l.key = (SELECT e.key FROM v_loans e JOIN operations t ON"
+    " t.id = coalesce(e.receive, e.decision, e.request) WHERE e.resource = ?"
+    " ORDER BY t.lamport DESC, t.id LIMIT 1)"
+)
 _STEPS = (
     ("request", "request"),
     ("decision", "approve"),
@@ -134,10 +139,11 @@ async def loan(community: Community, ident: bytes) -> Loan | None:
     return found[0] if found else None
 
 
-async def find_loan(community: Community, selector: str) -> Loan:
+async def find_loan(community: Community, selector: str, *, ended: bool = False) -> Loan:
     """A loan by id or 8 digits of it, or the one open loan of a thing, by its number or name.
 
-    Raises Unknown or Ambiguous.
+    ``ended``: where none is open, the one of that thing that was told of last. Raises Unknown or
+    Ambiguous.
     """
     wanted = selector.strip().lower()
     found: list[Loan] = []
@@ -153,6 +159,8 @@ async def find_loan(community: Community, selector: str) -> Loan:
         found = await loans(
             community, f"l.resource = ? AND l.state IN ({marks})", (thing.id, *OPEN)
         )
+        if ended and not found:
+            found = await loans(community, _LAST, (thing.id,))
     if not found:
         raise Unknown(what="open loan", name=selector, list=_LIST)
     if len(found) > 1:

@@ -106,7 +106,7 @@ def read_map(name: str, data: bytes) -> dict[str, str]:
             found = msgspec.json.decode(text, type=dict[str, str])
         else:
             found = msgspec.convert(tomllib.loads(text), dict[str, str])
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError, RecursionError):
+    except (ValueError, RecursionError):  # of UTF-8, of msgspec, and numbers without end in TOML
         raise BadMap("it is not a TOML or JSON table of field names and column names") from None
     for ours in found:
         if ours not in _FIELDS:
@@ -210,7 +210,8 @@ def _read(row: Row, cells: Sequence[str], places: Mapping[str, int], width: int)
         row.faults.append("it is not UTF-8 text")
     if any("\0" in cell for cell in cells):
         row.faults.append("it holds a NUL byte")
-    number = cells[places["number"]] if places.get("number", width) < len(cells) else ""
+    place = places.get("number")
+    number = cells[place] if place is not None and place < len(cells) else ""
     row.number = "".join(one if one.isprintable() else "\ufffd" for one in number)[:40]
     if len(cells) != width:
         row.faults.append(f"it has {len(cells)} cells, the header has {width}")

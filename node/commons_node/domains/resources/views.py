@@ -45,9 +45,10 @@ def item_row(subject: Subject) -> Sequence[Value] | None:
 def _document(text: object) -> bytes:
     """A document's id from its 64 hex digits; empty where it is no id."""
     try:
-        return bytes.fromhex(text) if isinstance(text, str) and len(text) == 64 else b""
+        ident = bytes.fromhex(text) if isinstance(text, str) and len(text) == 64 else b""
     except ValueError:
         return b""
+    return ident if len(ident) == 32 else b""  # fromhex passes over blanks
 
 
 def _row(schema: DocumentSchema, fields: Mapping[str, Value]) -> Sequence[Value]:

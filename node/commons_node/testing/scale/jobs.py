@@ -1,0 +1,94 @@
+"""The runs of `make scale`: what each is called, how large it is, and which follow each other.
+
+Every job is one process and one seed; the longest come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
+from time import process_time
+from typing import Any
+
+from commons_node.testing.scale import bridges, islands, spread
+from commons_node.testing.scale.figures import rounded
+
+Figures = Mapping[str, Any]
+Plan = spread.Plan | bridges.Plan | islands.Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large everything is."""
+
+    nodes: int
+    writes: int
+    """In each phase of the large community."""
+    communities: tuple[int, ...]
+    hubs: tuple[int, ...]
+    meshes: tuple[int, ...]
+    """Nodes of communities in which everybody is connected with everybody."""
+
+
+LARGE = Size(1000, 8, (10, 100, 1000), (1, 4, 16, 64, 100), (2, 5, 10, 20, 30))
+MIDDLE = Size(200, 8, (10, 100), (1, 16, 64, 100), (2, 5, 10, 20))
+SMALL = Size(60, 5, (10,), (1, 16), (5,))
+
+_QUIET, _POOR, _BAD, _CHURN = spread.PHASES
+
+
+def jobs(size: Size, seed: int) -> dict[str, Job]:
+    """Every run by its name."""
+    whole = spread.Plan(nodes=size.nodes, writes=size.writes, seed=seed)
+    alone = spread.Plan(
+        nodes=size.nodes, writes=4 * size.writes, anti_entropy=False, idle_s=1.0, seed=seed
+    )
+    plans: dict[str, Plan] = {
+        "spread calm": replace(whole, phases=(_QUIET, _POOR)),
+        "spread rough": replace(whole, phases=(_BAD, _CHURN)),
+        "gossip alone": alone,
+    }
+    for communities in sorted(size.communities, reverse=True):
+        plans[f"bridges {communities}"] = bridges.Plan(communities, seed=seed)
+    mesh = spread.Plan(places=64, writes=20, phases=(_QUIET,), idle_s=600.0, seed=seed)
+    for nodes in sorted(size.meshes, reverse=True):
+        plans[f"mesh {nodes}"] = replace(mesh, nodes=nodes, known=nodes)
+    for hub in sorted(size.hubs, reverse=True):
+        plans[f"hub {hub}"] = bridges.Plan(hub, own=1, ring=False, hub=hub, seed=seed)
+    for spare in (0, 2):
+        plans[f"islands {spare}"] = islands.Plan(spare=spare, seed=seed)
+    return {name: Job(plan) for name, plan in plans.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One plan, as another process can run it."""
+
+    plan: Plan
+
+    def __call__(self) -> Figures:
+        """Run it; what came of it, and the CPU seconds that it took."""
+        began = process_time()
+        match self.plan:
+            case spread.Plan():
+                found = asdict(spread.Spread(self.plan).run())
+            case bridges.Plan():
+                found = asdict(bridges.Bridges(self.plan).run())
+            case _:
+                found = asdict(islands.Islands(self.plan).run())
+        figures = rounded(found)
+        assert isinstance(figures, dict)
+        return {**figures, "cpu_s": round(process_time() - began, 1)}
+
+
+def run(todo: Mapping[str, Job], workers: int) -> Iterator[tuple[str, Figures]]:
+    """What came of each, as it ends."""
+    if workers == 1:
+        yield from ((name, job()) for name, job in todo.items())
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        names = {pool.submit(job): name for name, job in todo.items()}
+        for ended in as_completed(names):
+            yield names[ended], ended.result()

@@ -1,0 +1,12 @@
+"""All targets by name: what `make test` and `make fuzz` both go through."""
+
+from __future__ import annotations
+
+from tests.fuzz import api, changes, codes, files, messages, operations, streams
+from tests.fuzz.target import Target
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for module in (operations, changes, messages, streams, codes, files, api)
+    for target in module.TARGETS
+}

@@ -1,0 +1,187 @@
+"""No decoder without a target, no corpus that is stale, no finding that comes back.
+
+What is covered is not declared: the seeds of all targets are run, and every function that was
+entered is noted. A decoder that was not must stand below, with the reason.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from tests.fuzz import corpus
+from tests.fuzz.operations import facts
+from tests.fuzz.scan import Decoder, decoders
+from tests.fuzz.table import TARGETS
+from tests.fuzz.target import Target
+from tests.fuzz.watch import counting, watched
+
+from commons_node.domains import RULES, registry
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("crdt", "protocol", "node", "cli", "tui")
+SIMULATOR = "node/commons_node/testing/"
+"""Takes apart what it made itself; nothing that runs for people imports it."""
+
+ELSEWHERE = {
+    # Bytes of the operating system or of this program itself: nobody else writes them.
+    "protocol/commons_protocol/lan/interfaces.py:current": "the system's own addresses",
+    "protocol/commons_protocol/lan/interfaces.py:present": "the system's own addresses",
+    "node/commons_node/api/server.py:_ours": "the kernel's struct of who is at the socket",
+    "node/commons_node/home.py:Home.lock": "a process number for a sentence, replaced if garbage",
+    "node/commons_node/config.py:describe": "the defaults in this source",
+    "node/commons_node/demo/neighbour.py:Neighbour.ready": "the demo's own child process",
+    "cli/commons_cli/main.py:load_verbs": "a file of the package; test_registry holds it",
+    "cli/commons_cli/terminal.py:load_token": "128 bytes of this user's own file, ASCII or none",
+    "cli/commons_cli/terminal.py:_began": "the kernel's line about a process",
+    "cli/commons_cli/calls.py:Call._write": "the answer of the own node, which encoded it",
+    "node/commons_node/store/database.py:open_database": "SQLite's file, checked by SQLite",
+    "node/commons_node/store/numbers.py:Numbers.load": "any bytes are a number",
+    "node/commons_node/keystore/store.py:Keystore._read": "reads a file; `sealing` parses it",
+    # Encoding to text that is ASCII by construction.
+    "node/commons_node/demo/story.py:_play": "makes base64",
+    "node/commons_node/domains/lending/commands.py:_offer": "makes base64",
+    "node/commons_node/domains/membership/commands.py:create_invite": "makes base64",
+    "cli/commons_cli/values.py:FileIn.convert": "makes base64",
+    # Values that were parsed before.
+    "protocol/commons_protocol/libp2p_host/gossip.py:GatedPubsub.block": "made by names.peer_id",
+    "node/commons_node/community.py:Community.part": "any bytes, replaced where no UTF-8",
+    "node/commons_node/community.py:Community.names": "any bytes, replaced where no UTF-8",
+    "node/commons_node/community.py:Community.actor": "a member's id of the own key file's name",
+    "node/commons_node/community.py:Community.timezone": "a zone that `founding.found` looked up",
+    "node/commons_node/membership/founding.py:found": "the founder's own word, with its own errors",
+    "node/commons_node/daemon.py:Daemon.actor": "a member's id of an own session",
+    "node/commons_node/domains/lending/loans.py:find_loan": "letters that were found to be hex",
+    "node/commons_node/domains/resources/things.py:find_thing": "letters that were found to be hex",
+    "node/commons_node/verbs.py:explain": "letters that were found to be hex",
+    "cli/commons_cli/tables.py:_local": "falls back to the text itself; test_tables",
+}  # fmt: skip
+"""Decoders that no target runs, and why none has to."""
+
+
+class Entered:
+    """Notes which functions of this project are entered within the block, by file and name."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, str]] = set()
+
+    def __enter__(self) -> Entered:
+        self._before = sys.getprofile()
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        sys.setprofile(self._before)
+
+    def _note(self, frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            self.seen.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    def covers(self, decoder: Decoder, root: Path = ROOT) -> bool:
+        return (str(root / decoder.path), decoder.name) in self.seen
+
+
+@lru_cache
+def covered() -> Entered:
+    """All seeds and all findings of all targets, run once."""
+    entered = Entered()
+    for target in TARGETS.values():
+        for data in (*target.seeds().values(), *corpus.committed(target).values()):
+            with entered:  # for each anew: who nests without end ends the noting as well
+                target.run(data)
+    return entered
+
+
+def in_use() -> list[Decoder]:
+    return [one for one in decoders(ROOT, FOLDERS) if not one.path.startswith(SIMULATOR)]
+
+
+def test_every_decoder_has_a_target_or_a_reason_why_not() -> None:
+    found = in_use()
+    assert len(found) > 60, "the search finds decoders"
+    missing = [str(one) for one in found if not covered().covers(one)]
+    assert [one for one in missing if one not in ELSEWHERE] == [], "each is run by some target"
+
+
+def test_every_reason_is_still_needed() -> None:
+    known = {str(one): one for one in in_use()}
+    assert ELSEWHERE.keys() - known.keys() == set(), "what is excused is still there"
+    unneeded = [name for name in ELSEWHERE if covered().covers(known[name])]
+    assert unneeded == [], "and is run by no target"
+
+
+def test_nothing_public_that_is_called_a_decoder_is_excused() -> None:
+    excused = [str(one) for one in in_use() if one.public and str(one) in ELSEWHERE]
+    assert excused == ["node/commons_node/store/database.py:open_database"]
+
+
+def test_a_new_decoder_would_be_noticed(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "room.py").write_text(
+        "import msgspec\n"
+        "def decode_it(data: bytes) -> int: return len(data)\n"
+        "class Door:\n"
+        "    def _knock(self, given: object) -> object: return msgspec.convert(given, int)\n"
+        "    def unpack(self) -> None:\n"
+        "        def inner() -> object: return bytes.fromhex('')\n"
+        "def encode(value: int) -> bytes: return bytes(value)\n"
+    )
+    found = {str(one): one.public for one in decoders(tmp_path, ("new",))}
+    assert found == {
+        "new/room.py:decode_it": True,
+        "new/room.py:Door._knock": False,
+        "new/room.py:Door.unpack.<locals>.inner": False,
+    }
+    assert not any(covered().covers(one, tmp_path) for one in decoders(tmp_path, ("new",)))
+
+
+def test_every_kind_of_the_registry_has_a_good_body() -> None:
+    seeds = TARGETS["body"].seeds()
+    assert RULES.kinds.keys() - seeds.keys() == set()
+    assert facts().keys() - RULES.kinds.keys() == {"identity"}
+
+
+def test_every_verb_has_good_arguments() -> None:
+    verbs = {verb.name for verb in registry().verbs()}
+    assert verbs - TARGETS["api-arguments"].seeds().keys() == set()
+    views = {verb.name for verb in registry().views}
+    assert views - TARGETS["api-query"].seeds().keys() == set()
+
+
+# --- the corpus ----------------------------------------------------------------------------------
+
+every = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+
+
+@every
+def test_the_corpus_is_what_the_targets_begin_with(target: Target) -> None:
+    here = {k: v for k, v in corpus.committed(target).items() if not k.startswith(corpus.FOUND)}
+    assert here == corpus.seeds(target), "python -m tests.fuzz.corpus writes it again"
+
+
+def test_the_corpus_is_small_and_holds_nothing_else() -> None:
+    names = {path.name for path in corpus.FOLDER.iterdir()}
+    assert names == TARGETS.keys(), "one folder a target"
+    sizes = Counter[str]()
+    for path in corpus.FOLDER.rglob("*"):
+        if path.is_file():
+            sizes[path.parent.name] += path.stat().st_size
+    assert max(sizes.values()) < 24_000, "some kilobytes each"
+    assert sizes.total() < 200_000
+
+
+def all_findings() -> Iterator[object]:
+    for target, name, data in corpus.findings():
+        yield pytest.param(target, data, id=f"{target.name}-{name.removeprefix(corpus.FOUND)}")
+
+
+@pytest.mark.parametrize(("target", "data"), all_findings())
+def test_what_was_found_once_is_not_found_again(target: Target, data: bytes) -> None:
+    watched(target, data)
+    with counting():
+        watched(target, data)

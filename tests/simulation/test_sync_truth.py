@@ -1,0 +1,86 @@
+"""What a node says of a neighbour: never in sync when it is not; otherwise why, and what next."""
+
+from __future__ import annotations
+
+import pytest
+from tests.simulation.meeting import Meeting, neighbourhood
+from tests.simulation.test_sync_rounds import ALICE, notes
+
+from commons_crdt.operation import decode_header, operation_id
+from commons_protocol.status import HELD, SyncStatus
+
+
+def of(meeting: Meeting, side: str) -> SyncStatus:
+    end = meeting.d if side == "dialler" else meeting.l
+    status = end.session.status(end.home.realm)
+    assert status is not None
+    return status
+
+
+def test_a_routine_comparison_does_not_make_who_is_in_sync_doubt_it() -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    meeting.poke(meeting.d)
+    assert of(meeting, "dialler").state == "synced", "the last comparison still holds"
+    assert not meeting.d.session.realms[alice.realm].equal_now, "whoever waits for a new one waits"
+    for _ in range(6):
+        meeting.wait(1000)
+    assert of(meeting, "dialler").state == "behind", "but not while the other says nothing"
+    assert "not answered" in of(meeting, "dialler").reason
+    meeting.run()
+    assert of(meeting, "dialler").state == "synced"
+
+
+def test_before_the_first_comparison_has_ended_nothing_is_said_to_have_changed() -> None:
+    alice, bob = neighbourhood("bob")
+    alice.copy.note(ALICE, 1)
+    meeting = Meeting([alice], [bob])
+    seen = set()
+    while meeting.step():
+        for side in ("dialler", "listener"):
+            end = meeting.d if side == "dialler" else meeting.l
+            if end.session.proven:
+                seen.add((of(meeting, side).state, of(meeting, side).reason))
+    assert ("unknown", "not compared yet") in seen
+    assert not [reason for state, reason in seen if "changed" in reason and state == "unknown"]
+    assert {state for state, _ in seen} == {"unknown", "syncing", "behind", "synced"}
+
+
+@pytest.mark.parametrize("why", sorted(HELD))
+def test_what_is_held_is_named_with_its_reason_and_a_way_out(why: str) -> None:
+    alice, bob = neighbourhood("bob")
+    notes(alice, ALICE, 3)
+    bob.holds = lambda operation: why if decode_header(operation.header).log else ""
+    meeting = Meeting([alice], [bob]).run()
+    said = of(meeting, "listener")
+    assert (said.state, said.missing, said.refused) == ("held", 3, 0)
+    assert said.reason == f"held here: 3 {HELD[why][0]}"
+    assert said.next_action == HELD[why][1]
+    assert of(meeting, "dialler").state == "ahead"
+    assert "3 operations" in of(meeting, "dialler").reason
+    bob.holds = lambda _operation: ""
+    meeting.now += 600_000
+    meeting.poke(meeting.l)
+    meeting.run()
+    assert of(meeting, "listener").state == of(meeting, "dialler").state == "synced"
+
+
+def test_what_is_held_and_what_is_refused_are_both_named() -> None:
+    alice, bob = neighbourhood("bob")
+    ones = notes(alice, ALICE, 4)
+    bob.refuses = lambda operation: operation_id(operation.header) == ones[0].id
+    bob.holds = lambda operation: "clock" if decode_header(operation.header).log else ""
+    said = of(Meeting([alice], [bob]).run(), "listener")
+    assert said.state == "refused"
+    assert "budget" in said.reason
+    assert "clock" in said.reason
+
+
+def test_a_push_that_is_held_ends_the_claim_to_be_in_sync() -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    (one,) = notes(alice, ALICE, 1)
+    bob.holds = lambda operation: "clock" if decode_header(operation.header).log else ""
+    meeting.push(meeting.d, [alice.copy.operations[one.id]])
+    meeting.run()
+    assert of(meeting, "listener").state == "behind", "alice holds what bob does not"
