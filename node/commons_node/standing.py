@@ -107,9 +107,10 @@ class NodeStanding:
         stored = [operation for _, operation in known]
         keys = secrets.keys
         grant = realm.judge.authority.devices.get(keys.id)  # of several, one that stands
+        ended = realm.judge.end(keys.id, 0).why in {"cut", "closed"}
         realm.own_credential = (
             Credential(keys.id, grant.id, signer(secrets), path_to(grant.id, stored))
-            if grant is not None and grant.verdict is Verdict.ACCEPTED
+            if grant is not None and grant.verdict is Verdict.ACCEPTED and not ended
             else None
         )
 

@@ -106,7 +106,11 @@ class Dice:
 
     def known(self, island: Island, prefix: str) -> list[OperationId]:
         every = self.village.all
-        return sorted(i for i in island.known if every[i].header.kind.startswith(prefix))
+        return sorted(
+            i
+            for i in island.known
+            if every[i].header.kind.startswith(prefix) and every[i].body is not None
+        )
 
     def chain(self, island: Island, device: DeviceSecrets, log: int) -> list[OperationId]:
         every = self.village.all

@@ -60,14 +60,7 @@ async def test_a_write_is_on_disk_when_it_returns(rooms: Rooms) -> None:
 
 
 STEPS = {
-    "store": (
-        "insert",
-        "set_standing",
-        "set_judgements",
-        "set_applied",
-        "set_contents",
-        "erase",
-    ),
+    "store": ("insert", "set_standing", "set_applied", "set_contents", "erase"),
     "folding": ("note", "fold", "members"),
     "documents": ("apply", "rebuild"),
 }

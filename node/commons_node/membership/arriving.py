@@ -157,7 +157,10 @@ class Arriving:
         secrets = await self._next_device(unlocked)
         arrival = Arrival(member, secrets, unlocked)
         door = OldDeviceDoor(device_of(unlocked), secrets, realm, member)
-        if await self._daemon.devices.carries(realm):
+        devices = self._daemon.devices
+        # A node that nobody speaks to any more has not heard of the suspension itself.
+        known = await devices.look(door.old.keys.signing) is not None
+        if known and await devices.carries(realm):
             found = await self._here(arrival, door)
         else:
             found = await self._elsewhere(

@@ -71,7 +71,8 @@ async def settle(
     grant = realm.judge.authority.devices[secrets.keys.id].id
     await _open_epochs(realm, member, secrets)
     await daemon.standing.refresh(realm)
-    if realm.own_credential is None and not is_limited(realm, member, secrets):
+    stands = secrets.keys.id in realm.judge.authority.standing_devices()
+    if realm.own_credential is None and stands and not is_limited(realm, member, secrets):
         body = daemon.standing.grant_body(realm, member)
         draft = Draft.fact(NODE, body, log=0, document=DocumentId(member))
         await realm.write([draft], secrets, grant)

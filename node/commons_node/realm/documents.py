@@ -125,7 +125,7 @@ class Documents:
         read = form(row.body)
         if read.change is None:
             return None
-        role = Role(row.role or Role.NEWCOMER)
+        role = Role(standing.role or Role.NEWCOMER)
         return Edit(
             row.id, row.device, kind, role, content(row.body), read.change,
             frozenset(read.deps), decode_header(row.header).refs,

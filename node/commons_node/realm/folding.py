@@ -32,14 +32,6 @@ class Fields(NamedTuple):
     values: Mapping[str, str | int | bool | None]
 
 
-def role_of(judge: Judge, standing: Standing) -> int:
-    """The author's role that counts for an operation of log 1; 0 for none, and for log 0."""
-    grant = judge.authority.grants.get(standing.grant)
-    if standing.log == 0 or grant is None:
-        return 0
-    return judge.authority.role(grant.member, standing.view) or 0
-
-
 class Folding:
     """The views of one realm."""
 
@@ -104,7 +96,7 @@ class Folding:
                 parsed = decode_fact(kind.body, content(body))  # type: ignore[arg-type]  # a fact's body is a Struct
             except Refused:
                 return None
-        role = Role(role_of(judge, standing) or Role.NEWCOMER)
+        role = Role(standing.role or Role.NEWCOMER)
         return Fact(
             standing.id, standing.kind, member, role, standing.device, standing.log, standing.seq,
             standing.lamport, standing.time_ms, standing.document, parsed, erased,

@@ -32,7 +32,6 @@ from commons_crdt.verdict import Verdict
 from commons_node.realm.documents import Edit
 from commons_node.realm.ends import counts_by_its_bytes, lies_beyond
 from commons_node.realm.erasing import is_named
-from commons_node.realm.folding import role_of
 from commons_node.store.reading import NOT_STANDING, VOID
 from commons_node.store.realm_store import Stored
 from commons_node.store.waiting import Aside
@@ -43,6 +42,8 @@ CLOCK_MS = 10 * 60 * 1000
 """How far ahead of this node's clock a claimed time may be; beyond it the operation is held."""
 RETRY_MS = 60_000
 """When an operation whose check killed a worker is tried again."""
+NEVER = 1 << 62
+"""Until this program is a newer one."""
 _SLICE = 256
 _FEW = 8
 """So many are checked here: the way to a worker and back costs more. No Automerge is in it."""
@@ -323,7 +324,10 @@ class Intake:
         try:
             standing = self._sight.judge.judge(candidate, self._judged.get)
         except Refused as error:
-            self._refuse(item, error.why, batch)
+            if error.why == "rules" and header.kind != GENESIS:
+                batch.aside.append(Aside(item.id, item.operation, "rules", until_ms=NEVER))
+            else:
+                self._refuse(item, error.why, batch)
             return
         if isinstance(standing, Missing):
             self._wait(item, standing, batch)
@@ -362,13 +366,13 @@ class Intake:
 
     def _store(self, item: Parsed, standing: Standing, result: Checked, batch: Batch) -> None:
         kind = self._sight.rules.kinds.get(item.header.kind)
-        operation, role = self._kept(item, standing), role_of(self._sight.judge, standing)
+        operation = self._kept(item, standing)
         names = tuple(part.name for part in item.header.parts)
         if kind is None or kind.schema is None:
-            batch.stored.append(Stored(standing, operation, role, names))
+            batch.stored.append(Stored(standing, operation, names))
             return
         change = result.change if operation.body is not None else None
-        batch.stored.append(Stored(standing, operation, role, names, change, NOT_STANDING))
+        batch.stored.append(Stored(standing, operation, names, change, NOT_STANDING))
         if (
             standing.judgement.verdict is not Verdict.ACCEPTED
             or change is None
@@ -377,7 +381,7 @@ class Intake:
             return
         batch.edits.setdefault(standing.document, []).append(
             Edit(
-                item.id, standing.device, kind, Role(role or Role.NEWCOMER),
+                item.id, standing.device, kind, Role(standing.role or Role.NEWCOMER),
                 content(operation.body), change, frozenset(result.deps), item.header.refs,
             )
         )  # fmt: skip

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from commons_crdt.authority.flips import Anchor, Chain
+from commons_crdt.authority.flips import Chain
 from commons_crdt.authority.judge import ERASURE, GENESIS, Candidate, Judge, Standing
 from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_crdt.kinds import Rules, decode_fact
 from commons_crdt.operation import Operation, content, decode_header
+from commons_node.realm.answers import answer
 from commons_node.realm.ends import Ends
 from commons_node.realm.erasing import target_of
 from commons_node.realm.revised import Revised
@@ -60,8 +61,7 @@ class Memory:
         for device, log_number, seq in await self._reader.doubled():
             judge.forked(device, log_number, seq)
         while flips := judge.flips():  # what is stored was judged by all of it
-            for anchor in flips.wanted:
-                judge.anchor(anchor, await self.line_to(anchor, judge))
+            await answer(judge, flips, self._reader)
         await self._restore_erasures(judge)
         hollow = await self._reader.everything("o.reason = 'contents'")
         tips = {(s.device, s.log): s for s in await self._reader.tips()}
@@ -77,27 +77,6 @@ class Memory:
         for ident, target in named.items():
             if target is not None and target in targets:
                 judge.restore_erasure(targets[target], ident)
-
-    async def line_to(self, anchor: Anchor, judge: Judge) -> tuple[OperationId, ...] | None:
-        """What is stored of a chain up to a position that the judge asks for; see ``Anchor``."""
-        found = (await self._reader.standings([anchor.id])).get(anchor.id)
-        if found is None:
-            return None
-        if (found.device, found.log, found.seq) != (anchor.device, 1, anchor.seq):
-            return ()
-        fork = judge.forks.get((anchor.device, 1))
-        if fork is None or fork > anchor.seq:
-            return (anchor.id,)
-        before: dict[OperationId, OperationId] = {}
-        async for rows in self._reader.chain(anchor.device, 1, fork):
-            for row in rows:
-                before[row.standing.id] = OperationId(decode_header(row.operation.header).prev)
-            if rows[-1].standing.seq > anchor.seq:
-                break
-        line = [anchor.id]
-        for _ in range(anchor.seq - fork):
-            line.append(before[line[-1]])
-        return tuple(reversed(line))
 
     def candidate(self, standing: Standing, operation: Operation) -> Candidate:
         """A stored operation as the judge wants it."""

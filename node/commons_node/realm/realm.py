@@ -122,6 +122,7 @@ class Realm:
     async def open(self) -> None:
         """Load what stays in memory: authority, chain ends, forks, erasures."""
         await self.memory.load()
+        await self.store.waiting.newer_program()
         async with self.store.database.transaction() as connection:
             if await self.folding.create(connection):
                 await self._revision.fold_again(connection, self.judge)

@@ -19,9 +19,10 @@ from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Judgement
+from commons_node.realm.answers import answer
 from commons_node.realm.documents import Documents, Outcome
 from commons_node.realm.erasing import erases, is_edit, target_of
-from commons_node.realm.folding import Folding, role_of
+from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Parsed
 from commons_node.realm.memory import Memory
 from commons_node.realm.revised import Revised
@@ -83,9 +84,7 @@ class Revision:
                 break
             revised.ends |= flips.ends
             await self._judged_in_log_0(connection, flips.operations, revised)
-            for anchor in flips.wanted:
-                line = await self._memory.line_to(anchor, self._memory.judge)
-                self._memory.judge.anchor(anchor, line)
+            await answer(self._memory.judge, flips, self._store.inside)
             for chain in sorted(flips.chains):
                 async for rows in self._store.inside.chain(*chain):
                     changed += await self._judge_some(connection, rows, revised)
@@ -107,10 +106,13 @@ class Revision:
         if not operations:
             return
         before = await self._store.inside.standings(operations)
-        for ident, judgement in operations.items():
-            after = msgspec.structs.replace(before[ident], judgement=judgement)
-            revised.put(before[ident], after)
-        await self._store.set_judgements(connection, operations)
+        after = [
+            msgspec.structs.replace(before[ident], judgement=judgement)
+            for ident, judgement in operations.items()
+        ]
+        for standing in after:
+            revised.put(before[standing.id], standing)
+        await self._store.set_standing(connection, after)
 
     async def _judge_some(
         self, connection: aiosqlite.Connection, rows: Sequence[Row], revised: Revised
@@ -130,10 +132,10 @@ class Revision:
             now = revised.get(row.standing.id) or row.standing
             candidate = self._memory.candidate(row.standing, row.operation)
             again = judge.rejudge(candidate, now, lookup)
-            if again.judgement != now.judgement or role_of(judge, again) != row.role:
+            if (again.judgement, again.role) != (now.judgement, now.role):
                 revised.put(now, again)
                 changed.append((row, again))
-        await self._store.set_standing(connection, [(s, role_of(judge, s)) for _, s in changed])
+        await self._store.set_standing(connection, [s for _, s in changed])
         return changed
 
     async def _named(self, stored: Iterable[Stored]) -> set[bytes]:

@@ -25,8 +25,9 @@ _CHUNK = 1000
 _ANY = 1 << 62
 _STANDING = (
     "o.id, c.device, c.log, o.seq, o.lamport, o.time_ms, o.kind, o.document, o.origin, o.mask,"
-    " o.tokens, o.verdict, o.reason"
+    " o.tokens, o.verdict, o.reason, o.role"
 )
+_WIDTH = 14
 _FROM = "FROM operations o JOIN chains c ON c.n = o.chain"
 
 HELD = "held"
@@ -54,16 +55,14 @@ class EditRow:
     body: bytes | None
     change: bytes | None
     applied: str | None
-    role: int
 
 
 class Row(NamedTuple):
-    """One stored operation with its number and the role that counted for it (0: none)."""
+    """One stored operation with its number."""
 
     n: int
     standing: Standing
     operation: Operation
-    role: int
 
 
 class Past(NamedTuple):
@@ -85,11 +84,11 @@ class Reader:
 
     def _standing(self, row: Sequence[object]) -> Standing:
         (ident, device, log, seq, lamport, time_ms, kind, document, origin, mask, left, verdict,
-         reason) = row  # fmt: skip
+         reason, role) = row  # fmt: skip
         judgement = ACCEPTED if verdict == 1 and not reason else Judgement(Verdict(verdict), reason)  # type: ignore[arg-type]  # as declared in the schema
         return Standing(
             ident, device, log, seq, lamport, time_ms, kind, document, origin,  # type: ignore[arg-type]  # likewise
-            self._numbers.masks[mask], left, judgement,  # type: ignore[index, arg-type]  # likewise
+            self._numbers.masks[mask], left, judgement, role,  # type: ignore[index, arg-type]  # likewise
         )  # fmt: skip
 
     async def standings(self, ids: Iterable[bytes]) -> dict[OperationId, Standing]:
@@ -135,7 +134,7 @@ class Reader:
             f"SELECT {_STANDING}, o.header, o.signature, o.body {_FROM} WHERE {where} ORDER BY o.n"
         )
         return [
-            (self._standing(row[:13]), Operation(row[13], row[14], row[15]))
+            (self._standing(row[:_WIDTH]), Operation(*row[_WIDTH : _WIDTH + 3]))
             for row in await fetch(self.connection, query, arguments)
         ]
 
@@ -165,13 +164,24 @@ class Reader:
 
     async def _rows(self, where: str, arguments: Sequence[object]) -> list[Row]:
         query = (
-            f"SELECT {_STANDING}, o.header, o.signature, o.body, o.n, o.role {_FROM}"
+            f"SELECT {_STANDING}, o.header, o.signature, o.body, o.n {_FROM}"
             f" WHERE {where} LIMIT {_CHUNK}"
         )
         return [
-            Row(row[16], self._standing(row[:13]), Operation(row[13], row[14], row[15]), row[17])
+            Row(row[-1], self._standing(row[:_WIDTH]), Operation(*row[_WIDTH : _WIDTH + 3]))
             for row in await fetch(self.connection, query, arguments)
         ]
+
+    async def backwards(self) -> AsyncIterator[list[tuple[OperationId, DeviceId, int, bytes]]]:
+        """(id, device, seq, header) of all of log 1, what comes later first, some at a time."""
+        query = (
+            f"SELECT o.n, o.id, c.device, o.seq, o.header {_FROM} WHERE c.log = 1 AND o.n < ?"
+            f" ORDER BY o.n DESC LIMIT {_CHUNK}"
+        )
+        last = _ANY
+        while rows := await fetch(self.connection, query, (last,)):
+            last = rows[-1][0]
+            yield [(OperationId(i), DeviceId(d), seq, header) for _, i, d, seq, header in rows]
 
     async def last(
         self, device: bytes, log: int, most: int | None
@@ -219,13 +229,15 @@ class Reader:
         for i in range(0, len(documents), _IN):
             chunk = documents[i : i + _IN]
             query = (
-                f"SELECT {_STANDING}, o.n, o.header, o.body, o.change, o.applied, o.role {_FROM}"
+                f"SELECT {_STANDING}, o.n, o.header, o.body, o.change, o.applied {_FROM}"
                 f" WHERE o.document IN ({placeholders(len(chunk))}) AND o.applied IS NOT NULL"
                 " ORDER BY o.n"
             )
             for row in await fetch(self.connection, query, chunk):
-                s = self._standing(row[:13])
-                result[s.document].append(EditRow(row[13], s.id, s.device, s, *row[14:]))
+                s = self._standing(row[:_WIDTH])
+                result[s.document].append(
+                    EditRow(row[_WIDTH], s.id, s.device, s, *row[_WIDTH + 1 :])
+                )
         return result
 
     async def pasts(self, documents: Sequence[DocumentId]) -> dict[DocumentId, list[Past]]:

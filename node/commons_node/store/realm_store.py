@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
@@ -10,7 +10,6 @@ import aiosqlite
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import Operation
-from commons_crdt.verdict import Judgement
 from commons_node.store.database import Database, fetch, placeholders
 from commons_node.store.numbers import Numbers
 from commons_node.store.paging import Span, named, page
@@ -23,13 +22,11 @@ class Stored:
     """A judged operation on its way to disk; ``change`` is the Automerge hash of an edit.
 
     ``part_names`` are the classes of the header's parts. ``applied``: None for facts, "" for an
-    applied edit, otherwise why its document does not take it. ``role``: the author's that counted,
-    0 for none.
+    applied edit, otherwise why its document does not take it.
     """
 
     standing: Standing
     operation: Operation
-    role: int
     part_names: tuple[str, ...] = ()
     change: bytes | None = None
     applied: str | None = None
@@ -81,7 +78,7 @@ class RealmStore:
             last = s
             rows.append((
                 n, s.id, chain, s.seq, s.lamport, s.time_ms, s.kind, s.document, s.grant, mask,
-                s.left, int(s.judgement.verdict), s.judgement.reason, item.role, op.header,
+                s.left, int(s.judgement.verdict), s.judgement.reason, s.role, op.header,
                 op.signature, op.body, item.change, item.applied,
             ))  # fmt: skip
             if item.part_names:
@@ -94,21 +91,12 @@ class RealmStore:
         return first
 
     async def set_standing(
-        self, connection: aiosqlite.Connection, judged: Iterable[tuple[Standing, int]]
+        self, connection: aiosqlite.Connection, standings: Iterable[Standing]
     ) -> None:
         """Replace verdicts and the roles that counted, after judging again."""
-        rows = [(int(s.judgement.verdict), s.judgement.reason, role, s.id) for s, role in judged]
+        rows = [(int(s.judgement.verdict), s.judgement.reason, s.role, s.id) for s in standings]
         await connection.executemany(
             "UPDATE operations SET verdict=?, reason=?, role=? WHERE id=?", rows
-        )
-
-    async def set_judgements(
-        self, connection: aiosqlite.Connection, judged: Mapping[OperationId, Judgement]
-    ) -> None:
-        """Replace verdicts of log-0 operations."""
-        await connection.executemany(
-            "UPDATE operations SET verdict=?, reason=? WHERE id=?",
-            [(int(j.verdict), j.reason, ident) for ident, j in judged.items()],
         )
 
     async def set_applied(

@@ -25,9 +25,10 @@ _IN = 500
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """An operation to keep aside: ``why`` is ``missing``, ``clock`` or ``verifier``.
+    """An operation to keep aside: ``why`` is ``missing``, ``clock``, ``verifier`` or ``rules``.
 
-    ``missing``: what it waits for; ``until_ms``: when it is tried again, for the other two.
+    ``missing``: what it waits for; ``until_ms``: when it is tried again, for the others. ``rules``:
+    this program does not know the rules version that it was written under.
     """
 
     id: OperationId
@@ -95,6 +96,10 @@ class Waiting:
             return set()
         query = "SELECT DISTINCT missing FROM waiting WHERE why = 'missing'"
         return {ident for (ident,) in await fetch(self._connection, query)}
+
+    async def newer_program(self) -> None:
+        """Try again, at the next occasion, what the program before did not know the rules of."""
+        await self._connection.execute("UPDATE waiting SET until_ms = 0 WHERE why = 'rules'")
 
     async def due(self, now_ms: int) -> dict[OperationId, Operation]:
         """Those whose time has come, and those that a crash kept from being released."""
