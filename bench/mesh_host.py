@@ -40,12 +40,12 @@ class Host:
     def _count(self) -> None:
         taken_in = GatedPubsub.push_msg
 
-        async def push_msg(self: GatedPubsub, msg_forwarder: ID, msg: rpc_pb2.Message) -> None:
+        async def push_msg(pubsub: GatedPubsub, forwarder: ID, msg: rpc_pb2.Message) -> None:
             ident = (msg.from_id + msg.seqno).hex()
             self.arrivals.append((ident, str(forwarder), time.monotonic()))
             await taken_in(pubsub, forwarder, msg)
 
-        GatedPubsub.push_msg = push_msg  # type: ignore[method-assign]  # to look, not to change
+        GatedPubsub.push_msg = push_msg  # type: ignore[assignment]  # to look, not to change
 
     @property
     def _mesh(self) -> int:

@@ -8,10 +8,13 @@ two answers that agree agree for a reason.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from commons_crdt.authority.facts import Genesis
+from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.judge import GENESIS, Candidate, Judge, Missing, Standing
 from commons_crdt.device import DeviceKeys
 from commons_crdt.document.apply import apply
@@ -34,6 +37,9 @@ from commons_crdt.operation import (
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
 from commons_node.domains import RULES, VIEWS
+from commons_node.store.reading import VOID
+
+_TURNS = 100
 
 
 def replay(realm: RealmId, operations: Sequence[Operation], seed: int) -> tuple[bytes, bytes]:
@@ -71,7 +77,7 @@ class _Known:
     header: Header
     operation: Operation
     standing: Standing
-    body: object
+    candidate: Candidate
     change: bytes | None
     deps: tuple[bytes, ...]
 
@@ -89,7 +95,7 @@ class Oracle:
         self.judge = Judge(self.realm, RULES)
 
     def learn(self, operations: Sequence[Operation]) -> None:
-        """Judge operations in this order; forks are looked up first, erasures folded last."""
+        """Judge operations in this order; forks are looked up first, flips followed last."""
         places: dict[tuple[bytes, int, int], OperationId] = {}
         for operation in operations:
             header = decode_header(operation.header)
@@ -99,11 +105,71 @@ class Oracle:
                 self.judge.forked(DeviceId(header.device), header.log, header.seq)
         for operation in operations:
             self._learn(operation)
-        for ident, one in list(self.known.items()):
-            kind = RULES.kinds.get(one.header.kind)
-            if kind and self.judge.is_erased(kind, ident, one.standing.document):
-                candidate = Candidate(ident, one.header, None, present=False)
-                one.standing = self.judge.rejudge(candidate, one.standing, self._standing)
+        self._judge_again(one for one in self.known.values() if self._is_gone(one))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Ask the judge what else has changed, until nothing does."""
+        for _ in range(_TURNS):
+            flips = self.judge.flips()
+            if not flips:
+                return
+            for ident, judgement in flips.operations.items():
+                one = self.known[ident]
+                one.standing = msgspec.structs.replace(one.standing, judgement=judgement)
+            for anchor in flips.wanted:
+                self.judge.anchor(anchor, self._line(anchor))
+            for seal, tips in flips.closures.items():
+                self.judge.closure(seal, {top: self._line(top) or () for top in self._tops(tips)})
+            self._judge_again(
+                one
+                for one in self.known.values()
+                if (one.standing.device, one.standing.log) in flips.chains
+                or one.standing.id in flips.erasures
+                or one.standing.document in flips.erasures
+            )
+        raise AssertionError("the judge never rests")
+
+    def _judge_again(self, some: Iterable[_Known]) -> None:
+        for one in sorted(some, key=lambda one: one.standing.seq):
+            gone = Candidate(one.standing.id, one.header, None, present=False)
+            candidate = gone if self._is_gone(one) else one.candidate
+            one.standing = self.judge.rejudge(candidate, one.standing, self._standing)
+
+    def _is_gone(self, one: _Known) -> bool:
+        """Whether an erasure takes its body."""
+        kind = RULES.kinds.get(one.header.kind)
+        return kind is not None and self.judge.is_erased(
+            kind, one.standing.id, one.standing.document
+        )
+
+    def _line(self, anchor: Anchor) -> tuple[OperationId, ...] | None:
+        """What is here of a chain up to a position; see ``Anchor``."""
+        found = self.known.get(anchor.id)
+        if found is None:
+            return None
+        here = found.standing
+        if (here.device, here.log, here.seq) != (anchor.device, 1, anchor.seq):
+            return ()
+        lowest = self.judge.forks.get((anchor.device, 1), anchor.seq)
+        line = [anchor.id]
+        while self.known[line[-1]].standing.seq > lowest:
+            line.append(OperationId(self.known[line[-1]].header.prev))
+        return tuple(reversed(line))
+
+    def _tops(self, tips: Iterable[Anchor]) -> list[Anchor]:
+        """The last operations of each branch of log 1 in the closure of a seal's tips."""
+        closed: set[OperationId] = set()
+        queue = [tip.id for tip in tips]
+        while queue:
+            ident = queue.pop()
+            if ident not in closed and ident in self.known:
+                closed.add(ident)
+                queue.extend(OperationId(i) for i in self.known[ident].header.antecedents)
+        ones = {ident for ident in closed if self.known[ident].standing.log == 1}
+        inner = {OperationId(self.known[ident].header.prev) for ident in ones}
+        last = [self.known[ident].standing for ident in sorted(ones - inner)]
+        return [Anchor(one.device, one.seq, one.id) for one in last]
 
     def _learn(self, operation: Operation) -> None:
         ident = operation_id(operation.header)
@@ -130,7 +196,7 @@ class Oracle:
         except Refused:
             return
         if not isinstance(standing, Missing):
-            self.known[ident] = _Known(header, operation, standing, body, change, deps)
+            self.known[ident] = _Known(header, operation, standing, candidate, change, deps)
 
     def _keys(self, header: Header, body: object) -> DeviceKeys | None:
         if header.kind == GENESIS and isinstance(body, Genesis):
@@ -149,7 +215,8 @@ class Oracle:
         counted = [
             (ident, int(one.standing.judgement.verdict))
             for ident, one in self.known.items()
-            if one.standing.judgement.reason != "fork"
+            if one.standing.judgement.reason not in VOID
+            or one.standing.judgement.verdict is Verdict.PENDING
         ]
         rows: list[tuple[str, bytes, Sequence[Value]]] = []
         facts = [fact for ident, one in self.known.items() if (fact := self._fact(ident, one))]
@@ -195,16 +262,11 @@ class Oracle:
         authority = self.judge.authority
         member = authority.grants[standing.grant].member
         gone = self.judge.is_erased(kind, ident, standing.document)
-        body = None if gone or kind.schema is not None else one.body
+        body = None if gone or kind.schema is not None else one.candidate.body
         return Fact(
-            ident, standing.kind, member, self._role(standing), standing.device, standing.log,
+            ident, standing.kind, member, _role(standing), standing.device, standing.log,
             standing.seq, standing.lamport, standing.time_ms, standing.document, body, gone,
         )  # fmt: skip
-
-    def _role(self, standing: Standing) -> Role:
-        authority = self.judge.authority
-        member = authority.grants[standing.grant].member
-        return authority.role(member, standing.view) or Role.NEWCOMER
 
     def _documents(self) -> dict[DocumentId, tuple[str, Fields]]:
         """Every document that stands: the kind of its creation, and its fields."""
@@ -238,7 +300,7 @@ class Oracle:
             if not one.deps and one is not creation:
                 continue
             change = content(one.operation.body or b"")
-            editor = kind.editor(self._role(one.standing))
+            editor = kind.editor(_role(one.standing))
             done = apply(applied, [Change(change, one.standing.device, editor)], kind.schema)
             fields = done.fields
             if isinstance(done.results[0], Applied):
@@ -264,3 +326,8 @@ def _verified(
     except MalformedChange:
         return None, (), "malformed"
     return change.hash, tuple(change.deps), ""
+
+
+def _role(standing: Standing) -> Role:
+    """The author's role, as it counted for this operation."""
+    return Role(standing.role or Role.NEWCOMER)
