@@ -26,8 +26,8 @@ def reasons(seeds: range) -> Counter[str]:
         if whole.world is not None and whole.world.seals:
             pin = whole.world.seals[-1]
             dice = random.Random(seed)
-            spoken = sorted(x for x, signed in village.all.items() if signed.header.log)
-            gap = dice.choice(spoken) if spoken else None
+            tips = [tip.id for tip in village.all[pin].body.act.tips if tip.log]
+            gap = dice.choice(tips) if tips else None
             for part in (some_part(village, dice), [x for x in village.all if x != gap]):
                 found.update(word(j) for j in judged(village, part, pin).verdicts.values())
     return found
