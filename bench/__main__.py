@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import heal, latency, mesh, start, sync
+from bench import authority, heal, latency, mesh, start, sync
 from bench.size import Size
 from bench.town import Town
 
@@ -20,6 +20,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "latency": latency.measure,
     "start": start.measure,
     "mesh": mesh.measure,
+    "authority": authority.measure,
 }
 
 
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--together", type=int, help="things made before they are edited: all")
     parser.add_argument("--apart", type=int, default=500, help="heal: edits on each side")
     parser.add_argument("--writes", type=int, default=200, help="latency: of each kind")
+    parser.add_argument("--judged", type=int, default=100_000, help="authority: operations")
+    parser.add_argument("--members", type=int, default=1_000, help="authority: devices")
     parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
     given = parser.parse_args(arguments)
@@ -45,6 +48,8 @@ def main(arguments: list[str]) -> int:
         apart=given.apart,
         writes=given.writes,
         runs=given.runs,
+        judged=given.judged,
+        members=given.members,
         timeout=given.timeout,
     )
     with (

@@ -12,6 +12,8 @@ class Size:
     So many things are made ``together`` before they are edited: all of them, so that no document
     is done at once, is the hardest for the one who receives them.
 
+    ``judged`` operations by ``members`` devices go through the judge alone.
+
     ``writes`` of each kind are timed; ``runs`` is how many runs a median is of; ``timeout`` is
     the longest wait for any one thing, in seconds.
     """
@@ -22,6 +24,8 @@ class Size:
     writes: int = 200
     runs: int = 7
     together: int = 10_000
+    judged: int = 100_000
+    members: int = 1_000
     timeout: float = 900.0
 
     @property

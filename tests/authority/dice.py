@@ -49,7 +49,7 @@ from commons_crdt.authority.endings import NOTHING, Ending, Position
 from commons_crdt.authority.facts import RoleAct
 from commons_crdt.authority.identity_facts import Limit
 from commons_crdt.device import DeviceSecrets
-from commons_crdt.ids import ZERO, OperationId, digest
+from commons_crdt.ids import OperationId, digest
 from commons_crdt.roles import Role
 
 Act = Callable[[], object]
@@ -640,7 +640,8 @@ class Dice:
         guest, label = Person(f"guest {len(self.village.all)}"), f"t {len(self.village.all)}"
         match self.dice.randrange(8):
             case 0:
-                island.write(device, "membership.role.1", RoleAct(EVE.member, 2), document=ZERO)
+                wrong = RoleAct(EVE.member, 2)
+                self.at(ALICE).write(ALICE.device, "membership.role.1", wrong, document=DAN.member)
             case 1:
                 member = self.dice.choice([p for p in PEOPLE if p is not who]).member
                 island.grant_node(device, member, secrets(f"{who.name}'s botched node"))

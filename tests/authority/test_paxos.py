@@ -174,7 +174,7 @@ def sit(seed: int) -> bool:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_no_part_of_the_council_decides_what_another_part_does_not(seed: int) -> None:
     sit(seed)
 

@@ -106,7 +106,7 @@ PROPERTIES = {f.__name__: f for f in (order, log_0_alone, pending, unrelated, pr
 
 @pytest.mark.parametrize("name", PROPERTIES)
 @given(seed=SEEDS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_every_random_set(name: str, seed: int) -> None:
     PROPERTIES[name](random_set(seed), seed)
 
@@ -114,13 +114,13 @@ def test_every_random_set(name: str, seed: int) -> None:
 def test_enough_sets_are_sealed_and_pruned_for_these_properties_to_mean_something() -> None:
     """A property that never meets its subject proves nothing."""
     settled = dropped = 0
-    for seed in range(150):
+    for seed in range(90):
         village = random_set(seed)
         settled += bool(sealed(village, seed))
         answer = judged(village)
         dropped += len(pruned(village, answer)) < len(answer.verdicts)
-    assert settled >= 10, settled
-    assert dropped >= 20, dropped
+    assert settled >= 6, settled
+    assert dropped >= 12, dropped
 
 
 @pytest.mark.long
@@ -133,7 +133,7 @@ def test_ten_thousand_random_sets(tenth: int) -> None:
 
 def test_the_oracle_gives_an_answer_for_anything_at_all() -> None:
     """Even for sets without their beginning, and for a pin that is nothing of the kind."""
-    for seed in range(40):
+    for seed in range(20):
         village = random_set(seed)
         dice = random.Random(seed)
         some = dice.sample(sorted(village.all), len(village.all) // 2)

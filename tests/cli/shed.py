@@ -40,6 +40,7 @@ from commons_node.registry import (
     file_out,
     option,
     passphrase,
+    secret,
 )
 
 ALICE, BOB = "a1" * 32, "b0" * 32
@@ -117,6 +118,26 @@ async def lend(request: Request[Shed], args: Lend) -> Mapping[str, object]:
         "verdict": "accepted",
         "reason": None,
     }
+
+
+LABEL = "abcd efgh"
+
+
+class Check(msgspec.Struct):
+    thing: Annotated[str, argument("the thing it is on")]
+    groups: Annotated[str, secret("the groups of the label")]
+    old: Annotated[str | None, secret("the label before")] = None
+
+
+async def print_label(_request: Request[Shed], _args: Nothing) -> Mapping[str, object]:
+    return {"label": LABEL}
+
+
+async def check_label(request: Request[Shed], args: Check) -> Mapping[str, object]:
+    request.node.calls.append((args.thing, args))
+    if args.groups != LABEL:
+        raise NoThing(name="label")
+    return {"thing": args.thing}
 
 
 class Import(msgspec.Struct):
@@ -246,6 +267,9 @@ REGISTRY = Registry(
     commands=(
         Command("thing.lend", "Lend a thing.", Lend, lend, member=True,
                 says=("{thing} is lent until {until:time}.", "{thing} is lent to {borrower}.")),
+        Command("thing.paper.print", "Print a label.", Nothing, print_label,
+                says="The label is {label}.", then="thing.paper.check"),
+        Command("thing.paper.check", "Check a label.", Check, check_label, says="It is right."),
         Command("thing.import", "Import things.", Import, import_things,
                 table=Table("rows", (Column("row", "Row"), Column("outcome", "Outcome")))),
         Command("thing.export", "Export things.", Export, export, says="{things} things."),
@@ -268,7 +292,8 @@ REGISTRY = Registry(
                                     Column("id", "Id", "id")), "The shed is empty.")),
         View("status", "How the shed is.", Nothing, status),
     ),
-    nouns={"thing": "what is in the shed", "member": "who acts here"},
+    nouns={"thing": "what is in the shed", "thing.paper": "labels on paper",
+           "member": "who acts here"},
 )  # fmt: skip
 
 VERBS: dict[str, Any] = REGISTRY.describe()

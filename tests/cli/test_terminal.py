@@ -225,3 +225,53 @@ def test_a_signal_in_the_middle_is_130(shed: Shed, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert out == b""
     assert b"Traceback" not in err
+
+
+def test_a_verb_may_go_on_with_another_that_asks_for_what_it_needs(
+    shed: Shed, tmp_path: Path
+) -> None:
+    alice = Person(tmp_path, "thing", "paper", "print")
+    alice.sees("The label is abcd efgh.")
+    alice.sees("The thing it is on: ")
+    alice.types("drill\n")
+    alice.sees("The groups of the label: ")
+    alice.types("abcd efgh\n")
+    assert alice.ends() == 0
+    assert "It is right." in alice.seen
+    ((thing, given),) = shed.calls
+    assert (thing, getattr(given, "groups", ""), getattr(given, "old", "")) == (
+        "drill", "abcd efgh", None,
+    ), "what may be left out is not asked for"  # fmt: skip
+
+
+def test_a_secret_that_may_be_left_out_is_asked_for_when_told_so(
+    shed: Shed, tmp_path: Path
+) -> None:
+    (tmp_path / "groups").write_text("abcd efgh\n")
+    words = ("thing", "paper", "check", "drill", "--groups-file", str(tmp_path / "groups"))
+    alice = Person(tmp_path, *words, "--old")
+    alice.sees("The label before: ")
+    alice.types("wxyz\n")
+    assert alice.ends() == 0
+    ((_, given),) = shed.calls
+    assert getattr(given, "old", "") == "wxyz"
+
+
+def test_secrets_come_from_files_where_nobody_can_be_asked(shed: Shed, tmp_path: Path) -> None:
+    def said(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            line(tmp_path, *words), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=30, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    assert said("thing", "paper", "print") == (0, "The label is abcd efgh.\n"), "and goes not on"
+    code, text = said("thing", "paper", "check", "drill")
+    assert (code, "--groups-file" in text) == (2, True)
+    assert said("thing", "paper", "check", "drill", "--groups", "abcd efgh")[0] == 2
+    (tmp_path / "groups").write_text("abcd efgh\n")
+    file = ("--groups-file", str(tmp_path / "groups"))
+    assert said("thing", "paper", "check", "drill", *file) == (0, "It is right.\n")
+    assert said("thing", "paper", "check", "drill", *file, "--old")[0] == 2
+    assert len(shed.calls) == 1
+    assert "labels on paper" in said("thing", "paper", "--help")[1].lower()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench import __main__ as program
-from bench import floor, processes, start
+from bench import authority, floor, processes, start
 from bench.floor import Signed
 from bench.latency import percentile
 from bench.size import Size
@@ -149,3 +149,15 @@ def test_one_name_measures_one_figure(
     monkeypatch.setattr(program, "BENCHES", {"sync": lambda _: {}, "heal": lambda _: {}})
     assert program.main(["heal"]) == 0
     assert json.loads(capsys.readouterr().out) == {"v": 1, "name": "heal"}
+
+
+# --- authority ----------------------------------------------------------------------------------
+
+
+def test_the_judge_is_measured_on_a_small_quarter(tmp_path: Path) -> None:
+    size = Size(judged=1_300, members=12, writes=3)
+    said = authority.measure(Town(tmp_path, size))
+    assert said["operations"] == 1_300
+    flipped = said["flipped"]
+    assert isinstance(flipped, int)
+    assert flipped >= 1_000, "the removal reaches back, and another judge said the same before"

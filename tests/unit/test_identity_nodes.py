@@ -37,7 +37,7 @@ from commons_protocol.joining import TurnedAwayError
 from commons_protocol.tickets import Ticket, decode_ticket, digits
 
 BOB, EVE = person("bob"), person("eve")
-LAPTOP, TABLET = device_of("bob's laptop"), device_of("bob's tablet")
+LAPTOP, TABLET, THIRD = (device_of(f"bob's {what}") for what in ("laptop", "tablet", "third"))
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +214,51 @@ async def test_a_limited_device_keeps_to_its_limit(tmp_path: Path, pool: Verifie
         closed = await north.do("kiosk", "member.device.close")
         assert closed["verdict"] == "accepted"
         await refused("retired", north, "kiosk", "loan.request", resource="7", days=2)
+
+
+async def frozen(north: Machine, south: Machine) -> tuple[str, str]:
+    """Two of Bob's machines each let a third one in, without knowing of each other; both acts."""
+    await add(north, LAPTOP)
+    await north.tell(south)
+    south.people["laptop"] = (BOB.member, LAPTOP)
+    acts = await add(north, TABLET), await add(south, THIRD, "laptop")
+    await north.tell(south)
+    await south.tell(north)
+    for node in (north, south):
+        assert node.has("bob") == {BOB.device.keys.id, LAPTOP.keys.id}
+        for act in acts:
+            assert await node.says(bytes.fromhex(act)) == ("contested", "identity")
+    return acts
+
+
+async def test_two_machines_that_did_not_meet_freeze_and_a_coordinator_picks(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    async with machines(tmp_path, pool) as (north, south):
+        first, second = await frozen(north, south)
+        listed = await north.see("bob", "member.device.list", who="bob")
+        assert sorted(listed.value["frozen"]) == sorted((first, second)) == sorted(listed.conflicts)
+        await refused("frozen", north, "bob", "member.device.add")
+        error = await refused("warrant", north, "bob", "member.device.pick", act=first)
+        assert "coordinator" in error.way_out
+        await refused("unknown", north, "alice", "member.device.pick", act="0" * 64, who="bob")
+        done = await north.do("alice", "member.device.pick", act=second[:12], who="bob")
+        assert done["verdict"] == "accepted"
+        await north.tell(south)
+        for node in (north, south):
+            assert node.has("bob") == {d.keys.id for d in (BOB.device, LAPTOP, THIRD)}
+            assert await node.says(bytes.fromhex(first)) == ("rejected", "base")
+
+
+async def test_the_recovery_key_thaws_a_frozen_identity(tmp_path: Path, pool: VerifierPool) -> None:
+    async with machines(tmp_path, pool) as (north, south):
+        key = await paper(north)
+        await north.tell(south)
+        first, _second = await frozen(north, south)
+        await refused("warrant", north, "bob", "member.device.pick", act=first)
+        done = await north.do("bob", "member.device.pick", act=first, recovery=key)
+        assert done["verdict"] == "accepted"
+        assert north.has("bob") == {d.keys.id for d in (BOB.device, LAPTOP, TABLET)}
 
 
 # --- the recovery key -----------------------------------------------------------------------------

@@ -270,3 +270,19 @@ def test_the_node_key_is_plain_private_and_grows(tmp_path: Path) -> None:
         path.write_bytes(damage)
         with pytest.raises(DamagedNodeKey):
             key.load()
+
+
+async def test_a_key_that_is_out_of_use_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+    keystore = Keystore(tmp_path / "keys")
+    for number in (1, 2):
+        await keystore.create(ALICE, {"device": bytes([number])}, PASSPHRASE)
+        await keystore.set_aside(ALICE)
+        assert keystore.members() == ()
+        with pytest.raises(NoKey):
+            await keystore.set_aside(ALICE)
+    await keystore.create(ALICE, SECRETS, "another long one")
+    assert keystore.members() == (ALICE,)
+    kept = sorted(path.name for path in (tmp_path / "keys").glob("*.old"))
+    assert kept == [f"{ALICE}.1.old", f"{ALICE}.2.old"], "nothing of a member is ever deleted"
+    first = sealing.unseal((tmp_path / "keys" / kept[0]).read_bytes(), ALICE, PASSPHRASE)
+    assert first.get("device") == b"\x01", "and it opens as before"

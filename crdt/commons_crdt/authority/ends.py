@@ -57,7 +57,8 @@ class Ends:
         identities, entries = polity.strata.identities, self.book.entries
         closings = identities.closings(device)
         fork = polity.ground.fork(device)
-        if not rulings and not closings and fork is None:
+        sealed = device in polity.ground.tips and device in self.book.doubled
+        if not rulings and not closings and fork is None and not sealed:
             return _GOES_ON
         top, beyond = None, ""
         for n in self.book.lines.get(device, ()):
@@ -66,6 +67,8 @@ class Ends:
                 top = n if top is None or entries[n].seq > entries[top].seq else top
             elif not beyond or place == "fork":
                 beyond = place
+        if sealed and not beyond and not rulings and not closings:
+            return _GOES_ON
         why = beyond or ("fork" if fork is not None else "cut" if rulings else "closed")
         if top is None:
             return End(0, None, why)

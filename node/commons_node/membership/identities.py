@@ -25,9 +25,7 @@ class FrozenIdentity(CommonsError):
     """Two acts claim the same place in {name}'s identity, so nothing more is added to it."""
 
     code: ClassVar[str] = "frozen"
-    hint: ClassVar[str] = (
-        "the recovery key or the guardians decide: commons-node member device retire DEVICE"
-    )
+    hint: ClassVar[str] = "commons-node member device list shows them; one is picked with: pick"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +70,15 @@ def owner_of(realm: Realm, hashed: bytes) -> MemberId | None:
     return next((m for m, one in identities.items() if one.recovery == hashed), None)
 
 
-def head(realm: Realm, member: MemberId, name: str = "") -> Identity:
-    """The identity that an act can be added to. Raises ``FrozenIdentity``, ``Unknown``."""
+def head(realm: Realm, member: MemberId, name: str = "", *, stronger: bool = False) -> Identity:
+    """The identity that an act can be added to. Raises ``FrozenIdentity``, ``Unknown``.
+
+    ``stronger``: the act has the recovery key or guardians behind it, which go before devices.
+    """
     found = identity(realm, member)
     if found is None:
         raise Unknown(what="member", name=name or member.hex()[:8], list="commons-node member list")
-    if found.frozen:
+    if found.frozen and not stronger:
         raise FrozenIdentity(name=name or member.hex()[:8])
     return found
 

@@ -14,12 +14,13 @@ from commons_crdt.author import Draft
 from commons_crdt.authority.identity_facts import (
     GuardianEndorsement,
     Guardians,
+    Pick,
     Recover,
     Recovery,
     SetGuardians,
     Warrant,
 )
-from commons_crdt.authority.kinds_identity import GUARDIAN, GUARDIANS, RECOVER
+from commons_crdt.authority.kinds_identity import GUARDIAN, GUARDIANS, PICK, RECOVER
 from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.kinds import decode_fact
@@ -31,6 +32,7 @@ from commons_node.domains.identity.facts import (
     TERMS,
     Act,
     GuardiansTerms,
+    PickTerms,
     RecoverTerms,
     Terms,
     statement,
@@ -153,7 +155,7 @@ def draft(community: Community, terms: Terms, warrant: Warrant) -> Draft:
         case RecoverTerms():
             refs += [terms.base, *named_by(terms.endings)]
             epochs = share(community.realm, terms.device[0].keys.sealing) if terms.device else ()
-            body: Recover | SetGuardians = Recover(
+            body: Recover | SetGuardians | Pick = Recover(
                 terms.member, terms.base, terms.device, terms.endings, warrant, epochs
             )
             kind = RECOVER
@@ -163,6 +165,9 @@ def draft(community: Community, terms: Terms, warrant: Warrant) -> Draft:
                 terms.member, terms.base, terms.guardians, terms.threshold, terms.recovery, warrant
             )
             kind = GUARDIANS
+        case PickTerms():
+            refs += [terms.base, terms.act]
+            body, kind = Pick(terms.member, terms.base, terms.act, warrant), PICK
         case _:
             raise ValueError("a rehearsal is no act")
     ids = [OperationId(ref) for ref in dict.fromkeys(refs)][:_MOST_REFS]

@@ -15,6 +15,7 @@ from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.identity.facts import (
     REQUEST,
     GuardiansTerms,
+    PickTerms,
     Request,
     Terms,
     act_of,
@@ -50,7 +51,8 @@ class Change:
 async def change(daemon: Daemon, community: Community, wanted: Change) -> dict[str, object]:
     """Do it, or ask the guardians. Raises ``TakesWarrant`` where neither was offered."""
     actor, terms = wanted.actor, wanted.terms
-    state = head(community.realm, actor.member)
+    stronger = wanted.guardians or wanted.recovery is not None
+    state = head(community.realm, actor.member, stronger=stronger or isinstance(terms, PickTerms))
     name = (await community.names()).get(actor.member, actor.member.hex()[:8])
     if wanted.recovery is not None:
         key = RecoveryKey.read(wanted.recovery)
@@ -76,7 +78,8 @@ async def change(daemon: Daemon, community: Community, wanted: Change) -> dict[s
     if not there:
         raise TakesWarrant(
             what="a recovery key or guardians, and you have neither",
-            how="ask a coordinator to end your membership, and join again",
+            how="ask a coordinator: they can pick between two acts, or remove a stolen device's"
+            " member, who then joins again",
         )
     raise TakesWarrant(what=" or ".join(there), how=f"add {' or '.join(there.values())}")
 

@@ -15,13 +15,28 @@ from commons_crdt.authority.identity_facts import Close, Limit, Own
 from commons_crdt.authority.kinds_identity import CLOSE
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
-from commons_node.community import Actor, Community, WrongState, written
+from commons_crdt.roles import Role
+from commons_node.community import Actor, Community, WrongState, find, written
 from commons_node.domains.identity.changing import Change, change
-from commons_node.domains.identity.facts import LABEL, LABEL_PART, Label, RecoverTerms
+from commons_node.domains.identity.facts import (
+    LABEL,
+    LABEL_PART,
+    Label,
+    PickTerms,
+    RecoverTerms,
+)
 from commons_node.domains.identity.whose import moment, named, own_member
 from commons_node.membership import warrants
 from commons_node.membership.devices import TICKET_S
-from commons_node.membership.identities import Machine, ends_of, find_machine, head, machines, tip
+from commons_node.membership.identities import (
+    Machine,
+    ends_of,
+    find_machine,
+    head,
+    identity,
+    machines,
+    tip,
+)
 from commons_node.membership.labels import label_part
 from commons_node.realm.authoring import Limited
 from commons_node.registry import (
@@ -228,10 +243,20 @@ async def list_devices(request: Request[Daemon], args: Whose) -> Reading:
         _row(one, this=own is not None and one.node == own.device)
         for one in await machines(community, member)
     ]
+    state = identity(community.realm, member)
+    rivals = [act.hex() for act in state.frozen] if state is not None else []
     asking = request.node.devices.waiting(community.realm.realm, member)
     name = named(await community.names(), member)
     return await community.reading(
-        {"member": member.hex(), "name": name, "devices": rows, "asking": asking}
+        {
+            "member": member.hex(),
+            "name": name,
+            "devices": rows,
+            "asking": asking,
+            "frozen": rivals,
+            "rivals": ", ".join(one[:12] for one in rivals) or None,
+        },
+        conflicts=rivals,
     )
 
 
@@ -292,7 +317,8 @@ async def retire(request: Request[Daemon], args: Retire) -> Mapping[str, object]
     actor = await daemon.actor(request, community)
     machine = await find_machine(community, actor.member, args.device)
     realm = community.realm
-    state = head(realm, actor.member)
+    stronger = args.guardians or args.recovery is not None
+    state = head(realm, actor.member, stronger=stronger)
     if machine.device not in state.devices:
         raise WrongState(why="This device ends already.", next="commons-node member device list")
     answer = {"device": machine.device.hex(), "name": machine.label or machine.device.hex()[:8]}
@@ -307,6 +333,35 @@ async def retire(request: Request[Daemon], args: Retire) -> Mapping[str, object]
     )
     done = await change(daemon, community, Change(actor, terms, args.recovery, args.guardians))
     return {**done, **answer}
+
+
+class PickOne(msgspec.Struct):
+    """Arguments of ``member device pick``."""
+
+    act: Annotated[str, argument("the act that shall count, by 8 or more digits of its id")]
+    who: Annotated[str | None, option("whose act it is; for coordinators", complete=MEMBERS)] = None
+    recovery: Annotated[str | None, secret("your recovery key")] = None
+    guardians: Annotated[bool, option("ask your guardians instead")] = False
+
+
+async def pick_one(request: Request[Daemon], args: PickOne) -> Mapping[str, object]:
+    """Say which of several acts on one identity counts: two machines acted without each other."""
+    daemon = request.node
+    community = await daemon.community(request)
+    actor = await daemon.actor(request, community)
+    member = await community.member(args.who) if args.who is not None else actor.member
+    state = head(community.realm, member, stronger=True)
+    rivals = [(act, ()) for act in state.frozen]
+    act = find(
+        "contested act on this identity", args.act, rivals, "commons-node member device list"
+    )
+    terms = PickTerms(member, state.base, act)
+    if member != actor.member or (actor.role is Role.COORDINATOR and not state.guarded):
+        actor.needs(Role.COORDINATOR)
+        (result,) = await community.write(actor, warrants.draft(community, terms, Own()))
+        return {**written(result), "act": act.hex()}
+    done = await change(daemon, community, Change(actor, terms, args.recovery, args.guardians))
+    return {**done, "act": act.hex()}
 
 
 class Nothing(msgspec.Struct):
@@ -346,6 +401,9 @@ COMMANDS = (
             says=("Your guardians are asked. Tell them these digits: {spoken}",
                   "{name} is retired. What it writes from now on does not count."),
             asks="Retire {device}? It can't be undone.", member=True),
+    Command("member.device.pick", "Say which of two contradicting acts counts.", PickOne, pick_one,
+            says=("Your guardians are asked. Tell them these digits: {spoken}",
+                  "The act {act:id} counts."), member=True),
     Command("member.device.close", "End the device that you act with here.", Nothing, close,
             says="This device writes nothing more.",
             asks="Close this device for good? It can't be undone.", member=True),
@@ -353,6 +411,7 @@ COMMANDS = (
 
 LISTS = (
     View("member.device.list", "The devices that a member has or had.", Whose, list_devices,
+         says="Of these acts only one can count: {rivals}. Say which: member device pick ACT",
          table=Table("devices", (Column("name", "Name"), Column("standing", "Standing"),
                                  Column("this", "Here", "yes"), Column("limited", "Limited", "yes"),
                                  Column("since", "Since", "time"),

@@ -47,6 +47,14 @@ class GuardiansTerms(msgspec.Struct, array_like=True, frozen=True, forbid_unknow
     recovery: Hash
 
 
+class PickTerms(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An ``identity_facts.Pick`` without its warrant."""
+
+    member: Hash
+    base: Hash
+    act: Hash
+
+
 class RehearsalTerms(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """Nothing at all: guardians show that they could be reached. No act has this statement."""
 
@@ -54,16 +62,18 @@ class RehearsalTerms(msgspec.Struct, array_like=True, frozen=True, forbid_unknow
     nonce: Hash
 
 
-Terms = RecoverTerms | GuardiansTerms | RehearsalTerms
-Act = Literal["recover", "guardians", "rehearsal"]
+Terms = RecoverTerms | GuardiansTerms | PickTerms | RehearsalTerms
+Act = Literal["recover", "guardians", "pick", "rehearsal"]
 TERMS: dict[Act, type[Terms]] = {
     "recover": RecoverTerms,
     "guardians": GuardiansTerms,
+    "pick": PickTerms,
     "rehearsal": RehearsalTerms,
 }
 ACT_KINDS: dict[Act, str] = {
     "recover": "identity.recover.1",
     "guardians": "identity.guardians.1",
+    "pick": "identity.pick.1",
     "rehearsal": "identity.rehearsal.1",  # listed by no rules: a rehearsal can't become an act
 }
 

@@ -16,7 +16,12 @@ from commons_crdt.ids import DocumentId, MemberId
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.identity.changing import Change, ask, change
 from commons_node.domains.identity.devices import MEMBERS
-from commons_node.domains.identity.facts import GuardiansTerms, RecoverTerms, RehearsalTerms
+from commons_node.domains.identity.facts import (
+    GuardiansTerms,
+    PickTerms,
+    RecoverTerms,
+    RehearsalTerms,
+)
 from commons_node.domains.identity.whose import moment, named, own_member
 from commons_node.membership import warrants
 from commons_node.membership.identities import head, identity
@@ -92,7 +97,8 @@ async def set_guardians(request: Request[Daemon], args: SetGuardians) -> Mapping
     threshold = args.threshold if args.threshold is not None else len(chosen) // 2 + bool(chosen)
     if not bool(chosen) <= threshold <= len(chosen):
         raise BadGuardians(why=f"{threshold} of {len(chosen)} can't be")
-    state = head(community.realm, actor.member)
+    stronger = args.guardians or args.recovery is not None
+    state = head(community.realm, actor.member, stronger=stronger)
     terms = GuardiansTerms(actor.member, state.base, tuple(chosen), threshold, state.recovery)
     done = await change(daemon, community, Change(actor, terms, args.recovery, args.guardians))
     names = await community.names()
@@ -176,6 +182,8 @@ def _what(one: Asked) -> str:
             return " and ".join(filter(None, (new, ended))) or "nothing"
         case GuardiansTerms():
             return "other guardians or another recovery key"
+        case PickTerms():
+            return "one of two acts that contradict each other"
         case RehearsalTerms():
             return "a rehearsal, without any effect"
 

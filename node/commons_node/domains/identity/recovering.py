@@ -58,7 +58,8 @@ async def confirm(request: Request[Daemon], args: ConfirmKey) -> Mapping[str, ob
     actor = await daemon.actor(request, community)
     realm = community.realm.realm
     key = daemon.papers.check(realm, actor.member, args.groups)
-    state = head(community.realm, actor.member)
+    stronger = args.guardians or args.recovery is not None
+    state = head(community.realm, actor.member, stronger=stronger)
     terms = GuardiansTerms(actor.member, state.base, state.guardians, state.threshold, key.hash)
     done = await change(daemon, community, Change(actor, terms, args.recovery, args.guardians))
     daemon.papers.forget(realm, actor.member)
