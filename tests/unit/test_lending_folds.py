@@ -303,6 +303,40 @@ def test_custody_is_a_line_through_many_loans() -> None:
     assert (held["move"], held["conflicts"], held["provisional"]) == (previous, b"", 0)
 
 
+def test_who_accepts_once_more_after_the_return_has_not_got_it_again() -> None:
+    """The simulator found it: the drill was shown as out for ever, of a loan that was closed."""
+    street = Street()
+    loan = street.request("bob")
+    offer = street.hand_over("alice", loan, "bob")
+    taken = street.accept("bob", offer)
+    back = street.receive("alice", taken, street.give_back("bob", taken))
+    street.accept("bob", offer)
+    assert loan_row(street.facts, loan.id)["state"] == "returned"  # type: ignore[index]
+    held = custody_row(street.facts)
+    assert held is not None
+    assert (held["holder"], held["loan"], held["move"]) == (member("alice"), None, back.id)
+    assert held["conflicts"] == b"", "nobody else has it, either"
+    _, dans = street.lend("alice", "dan", previous=back.id)
+    held = custody_row(street.facts)
+    assert held is not None
+    assert (held["holder"], held["move"]) == (member("dan"), dans.id), "and it can be lent again"
+    assert custody_row(reversed(street.facts)) == held
+
+
+def test_a_loan_with_two_offers_and_acceptances_is_closed_by_one_receipt() -> None:
+    street = Street()
+    loan = street.request("bob")
+    offers = [street.hand_over(giver, loan, "bob") for giver in ("alice", "cia")]
+    taken = [street.accept("bob", offer) for offer in offers]
+    for accept in taken:
+        facts = [*street.facts]
+        back = street.receive("cia", accept)
+        held = custody_row(street.facts)
+        assert held is not None
+        assert (held["loan"], held["move"], held["conflicts"]) == (None, back.id, b"")
+        street.facts = facts
+
+
 def test_copies_of_which_there_are_many_do_not_contradict_each_other() -> None:
     street = Street()
     for taker in ("bob", "dan"):

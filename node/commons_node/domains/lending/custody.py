@@ -62,20 +62,27 @@ def custody(subject: Subject) -> Sequence[Value] | None:
     for move in moves.values():
         known = move.previous is not None and (move.previous in moves or move.previous == ZERO)
         after.setdefault(move.previous if known else None, []).append(move)
-    path = _walk(after, ZERO)
+    closed: dict[bytes, list[Move]] = {}
+    for move in moves.values():
+        if move.fact.kind == RECEIVE:
+            closed.setdefault(move.fact.document, []).append(move)
+    path = _walk(after, closed, ZERO)
     loose = after.get(None)
     if loose:  # what builds on something that has not arrived is later than what has
         first = _best(loose)
-        path = [*path, first, *_walk(after, first.fact.id)]
+        path = [*path, first, *_walk(after, closed, first.fact.id)]
     if not path:
         return None
     head = path[-1].fact
     shown = {move.fact.id for move in path}
-    came_back = {move.previous for move in moves.values() if move.fact.kind == RECEIVE}
+    came_back = {move.previous for received in closed.values() for move in received}
     conflicts = sorted(
         ident
         for ident, move in moves.items()
-        if ident not in shown and move.fact.kind == ACCEPT and ident not in came_back
+        if ident not in shown
+        and move.fact.kind == ACCEPT
+        and ident not in came_back
+        and move.fact.document not in closed
     )
     out = head.kind == ACCEPT
     return (
@@ -113,8 +120,16 @@ def _moves(subject: Subject) -> Mapping[bytes, Move]:
     return moves
 
 
-def _walk(after: Mapping[bytes | None, Sequence[Move]], start: bytes) -> list[Move]:
-    """The moves that follow ``start``, at each branching the one that counts."""
+def _walk(
+    after: Mapping[bytes | None, Sequence[Move]],
+    closed: Mapping[bytes, Sequence[Move]],
+    start: bytes,
+) -> list[Move]:
+    """The moves that follow ``start``, at each branching the one that counts.
+
+    ``closed``: the receipts of each loan. Whichever acceptance of a loan the receipt names, the
+    thing is back: a borrower who accepts once more keeps nothing by it.
+    """
     path: list[Move] = []
     seen = {start}
     following = after.get(start)
@@ -125,6 +140,8 @@ def _walk(after: Mapping[bytes | None, Sequence[Move]], start: bytes) -> list[Mo
         seen.add(move.fact.id)
         path.append(move)
         following = after.get(move.fact.id)
+        if not following and move.fact.kind == ACCEPT:
+            following = [m for m in closed.get(move.fact.document, ()) if m.fact.id not in seen]
     return path
 
 
