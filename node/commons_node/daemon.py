@@ -26,6 +26,7 @@ from commons_node.api.server import ApiServer
 from commons_node.community import Actor, Community, find
 from commons_node.config import Config
 from commons_node.domains import RULES, VIEWS, registry
+from commons_node.flips import told
 from commons_node.home import Home
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.sessions import Sessions, pick
@@ -35,9 +36,11 @@ from commons_node.membership.arriving import Arriving
 from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
+from commons_node.membership.watching import prove_forks
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import Settings
 from commons_node.realm.realm import Change, Realm
+from commons_node.realm.revised import Flip
 from commons_node.registry import Request
 from commons_node.standing import NodeStanding
 from commons_node.store.database import open_database
@@ -250,6 +253,7 @@ class Daemon:
         community = Community(held)
         self.communities[realm] = community
         self._may_sign[realm] = asyncio.Event()
+        self._spawn(self._prove_forks(held))
         return community
 
     async def add_realm(
@@ -288,6 +292,22 @@ class Daemon:
                 "own": change.own,
             },
         )
+
+        if change.flips:
+            self._spawn(self._tell_flips(community, change.flips))
+        if change.forked:
+            self._spawn(self._prove_forks(community.realm))
+
+    async def _tell_flips(self, community: Community, flips: Sequence[Flip]) -> None:
+        for event in await told(community, flips):
+            self.events.publish("flip", event)
+
+    async def _prove_forks(self, realm: Realm) -> None:
+        """Write down, with this node's own device, that somebody's chain forked."""
+        await self._may_sign[realm.realm].wait()
+        node = self.standing.device(realm.realm)
+        if node is not None:
+            await prove_forks(realm, node)
 
     def _peer_changed(self, kind: str, detail: str) -> None:
         self.events.publish(kind, {"detail": detail})

@@ -86,3 +86,18 @@ def test_a_demoted_coordinator_on_the_list_has_the_lower_role_from_now_on() -> N
     home.endorse(BOB, home.act(ALICE, lowered), base)
     agree(village)
     assert judged(village).members[BOB.member] == 3
+
+
+def test_a_tip_that_sees_more_than_its_seal_is_not_missing_for_the_next_seal() -> None:
+    """The oracle looked for it in the sealed set, where it is not: the judge was right."""
+    village, home = prologue([ALICE, BOB])
+    early = home.tip(EVE.device, 0)
+    assert early is not None
+    spoken, other = home.note(EVE.device), home.note(BOB.device)
+    for listed in ([early, spoken], [village.base, other]):
+        base = village.base
+        act = home.act(ALICE, home.seal(listed), base)
+        home.endorse(BOB, act, base)
+        village.base = act
+    said = agree(village)
+    assert (said[spoken], said[other]) == ("accepted", "accepted")

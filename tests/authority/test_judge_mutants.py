@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,15 +20,44 @@ from tests.authority.test_disagreements import (
 )
 from tests.authority.test_mutants import Mutant, always, around, cycle, one_guardian_twice, put
 
+from commons_crdt import authority
 from commons_crdt.authority import records
-from commons_crdt.authority import strata as strata_module
 from commons_crdt.authority.council import Council, State
 from commons_crdt.authority.council_facts import Endorse
 from commons_crdt.authority.cuts import Cuts, Ground
 from commons_crdt.authority.identity import Identities
 from commons_crdt.authority.judge import Judge
 from commons_crdt.authority.settled import Settled
-from commons_crdt.authority.strata import Facts, Polity
+from commons_crdt.authority.strata import Polity
+
+
+def modules() -> list[ModuleType]:
+    """Every module of the judge."""
+    names = [m.name for m in pkgutil.iter_modules(authority.__path__)]
+    return [importlib.import_module(f"{authority.__name__}.{name}") for name in names]
+
+
+def owner_of(method: str) -> type:
+    """The one class that defines this method, wherever it lives."""
+    found = {
+        value
+        for module in modules()
+        for value in vars(module).values()
+        if isinstance(value, type) and method in vars(value)
+    }
+    (owner,) = found
+    return owner
+
+
+def user_of(function: str) -> ModuleType:
+    """The one module that uses a function of another module."""
+    found = [
+        module
+        for module in modules()
+        if function in vars(module) and vars(module)[function].__module__ != module.__name__
+    ]
+    (user,) = found
+    return user
 
 
 def compared(_says: Says) -> None:
@@ -70,7 +102,7 @@ MUTANTS = (
     Mutant(
         "who is dropped silently is dismissed",
         around(
-            strata_module,
+            user_of("dismissals_of"),
             "dismissals_of",
             lambda a, *_: tuple(d for d in a if d.endings),
         ),
@@ -94,7 +126,7 @@ MUTANTS = (
     ),
     Mutant(
         "no tip beyond a cut",
-        put(Facts, "_bad_tip", always(False)),
+        put(owner_of("_bad_tip"), "_bad_tip", always(False)),
         stories.test_a_seal_lists_nothing_beyond_a_cut,
     ),
     Mutant(
@@ -187,7 +219,7 @@ MUTANTS = (
     ),
     Mutant(
         "a proof is enough",
-        put(strata_module, "shown", always(())),
+        put(user_of("shown"), "shown", always(())),
         stories.test_a_proof_alone_freezes_for_those_who_saw_one_side,
     ),
     # (D)

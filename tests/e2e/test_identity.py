@@ -169,6 +169,7 @@ def test_who_lost_a_phone_comes_back_with_the_recovery_key(elm_street: Street) -
     assert standing(alice, "bob") == [done["device"]]
 
 
+@pytest.mark.long  # between realms without a network it runs in every test run
 def test_a_thief_who_is_cut_off_gains_nothing_against_the_recovery_key(elm_street: Street) -> None:
     alice, carl, stolen = elm_street.community("alice", "carl", "bob", roles={"bob": "member"})
     key = paper_of(stolen)

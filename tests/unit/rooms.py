@@ -32,6 +32,7 @@ from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.document.write import create, edit
 from commons_crdt.folds import Subject, Value, View, by_document
 from commons_crdt.ids import DocumentId, OperationId, RealmId
+from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, content, decode_header, operation_id
 from commons_crdt.roles import Role
 from commons_node.realm.realm import Realm
@@ -158,11 +159,13 @@ class Room:
         await self.realm.close()
 
 
-async def open_room(path: Path, realm: RealmId, pool: VerifierPool, now: int) -> Room:
+async def open_room(
+    path: Path, realm: RealmId, pool: VerifierPool, now: int, rules: Rules = RULES
+) -> Room:
     """The room in this file, made if it is not there."""
     clock = [now]
     store = RealmStore(await open_database(path, REALM_SCHEMA))
-    made = Realm(realm, store, RULES, VIEWS, pool, lambda: clock[0])
+    made = Realm(realm, store, rules, VIEWS, pool, lambda: clock[0])
     try:
         await made.open()
     except BaseException:
@@ -178,11 +181,18 @@ class Rooms:
     folder: Path
     pool: VerifierPool
     opened: list[Room] = field(default_factory=list)
+    rules: Rules = RULES
 
     async def open(self, name: str, home: Replica, *operations: Operation) -> Room:
         """A room for ``home``'s realm with a clock just after its last act; told ``operations``."""
+        return await self.told(name, home.realm, home.now_ms + HOUR_MS, operations)
+
+    async def told(
+        self, name: str, realm: RealmId, now: int, operations: Sequence[Operation]
+    ) -> Room:
+        """A room for a realm with its clock at ``now``, that was told ``operations``."""
         path = self.folder / f"{name}.db"
-        room = await open_room(path, home.realm, self.pool, home.now_ms + HOUR_MS)
+        room = await open_room(path, realm, self.pool, now, self.rules)
         self.opened.append(room)
         for i in range(0, len(operations), 500):
             await room.take(*operations[i : i + 500])
@@ -192,7 +202,7 @@ class Rooms:
         """The node stops and starts."""
         await room.close()
         self.opened.remove(room)
-        made = await open_room(room.path, room.realm.realm, self.pool, room.now)
+        made = await open_room(room.path, room.realm.realm, self.pool, room.now, self.rules)
         self.opened.append(made)
         return made
 

@@ -15,6 +15,7 @@ from tests.unit.town import (
     NOTICE,
     PAGE,
     Number,
+    Person,
     Replica,
     Ticket,
     erasure,
@@ -25,9 +26,17 @@ from tests.unit.town import (
 )
 
 from commons_crdt.author import Draft
+from commons_crdt.authority.council_facts import CouncilAct, Lift
+from commons_crdt.authority.endings import NOTHING, Ending, Position
+from commons_crdt.authority.facts import Branch, Demotion, Removal
+from commons_crdt.authority.judge import Standing
+from commons_crdt.authority.kinds import BRANCH, DEMOTION, REMOVAL
 from commons_crdt.document.write import create
-from commons_crdt.ids import DocumentId
+from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import content
+from commons_crdt.roles import Role
+
+COUNCIL_ACT = "council.act.1"
 
 
 def _facts(home: Replica, town: Village) -> None:
@@ -141,4 +150,97 @@ def split() -> tuple[Replica, Village]:
     return home, town
 
 
-TALES = (plain, erased, forked, split)
+def position(home: Replica, who: Person, log: int, last: Standing | None = None) -> Position:
+    """Where a chain ends here, or at ``last``."""
+    if last is None:
+        chain = home.chain(who.device.keys.id, log)
+        last = chain[-1] if chain else None
+    return Position(last.seq, last.id) if last else NOTHING
+
+
+def removal(home: Replica, who: Person, record: Position | None = None, until_ms: int = 0) -> Draft:
+    """What a coordinator writes to end somebody's chains here, or log 1 at ``record``."""
+    log_0 = position(home, who, 0)
+    ending = Ending(who.device.keys.id, log_0, record or position(home, who, 1))
+    body = Removal(who.member, until_ms, (ending,), "conduct")
+    refs = [OperationId(log_0.id)] if log_0 != NOTHING else []
+    return Draft.fact(REMOVAL, body, log=0, document=DocumentId(who.member), refs=refs)
+
+
+def lift(home: Replica, cut: Standing) -> Draft:
+    """What a founder alone writes to take a cut back."""
+    return Draft.fact(COUNCIL_ACT, CouncilAct(home.realm, 0, Lift(cut.id)), log=0, refs=[cut.id])
+
+
+@cache
+def removed() -> tuple[Replica, Village]:
+    """Eve is removed as of a while ago; till the others hear of it she and they go on."""
+    home, town = plain()
+    home = home.island("removed")
+    garden = page(home, town.bob, "The garden")
+    kept = note(home, town.eve, 30, "eve's words")
+    last = note(home, town.eve, 31)
+    island = home.island("unheard")
+    home.write(town.alice.device, removal(home, town.eve, position(home, town.eve, 1, last)))
+    note(home, town.cia, 32)
+    island.erase(town.eve, kept)
+    retitle(island, town.eve, garden, "Eve's garden")
+    retitle(island, town.bob, garden, "Bob's and eve's garden")
+    asked = note(island, town.eve, 33)
+    island.write(town.eve.device, Draft.fact(LOAN, Number(34), refs=[asked.id]))
+    island.write(town.bob.device, Draft.fact(LOAN, Number(35), refs=[asked.id]))
+    island.invite(town.eve, "eve's friend")
+    own = page(island, town.eve, "Eve's page")
+    retitle(island, town.bob, own, "Bob was here")
+    home.meet(island)
+    note(home, town.cia, 36)
+    return home, town
+
+
+@cache
+def lifted() -> tuple[Replica, Village]:
+    """The same, and the founder takes the removal back: everything stands again."""
+    home, town = removed()
+    home = home.island("lifted")
+    cut = next(s for s in home.standings.values() if s.kind == REMOVAL)
+    home.write(town.alice.device, lift(home, cut))
+    note(home, town.bob, 40)
+    return home, town
+
+
+@cache
+def demoted() -> tuple[Replica, Village]:
+    """Cia was a steward up to a while ago: what takes one falls, the rest is a newcomer's."""
+    home, town = plain()
+    home = home.island("demoted")
+    last = note(home, town.cia, 50)
+    island = home.island("unheard")
+    ending = Ending(
+        town.cia.device.keys.id, position(home, town.cia, 0), position(home, town.cia, 1, last)
+    )
+    body = Demotion(town.cia.member, Role.NEWCOMER, (ending,), "request")
+    document = DocumentId(town.cia.member)
+    home.write(town.alice.device, Draft.fact(DEMOTION, body, log=0, document=document))
+    island.write(town.cia.device, Draft.fact(NOTICE, Number(51)))
+    note(island, town.cia, 52)
+    page(island, town.cia, "Cia's page")
+    home.meet(island)
+    return home, town
+
+
+@cache
+def branched() -> tuple[Replica, Village]:
+    """As in ``split``, and alice names one of eve's branches: that one stands, to its end."""
+    home, town = split()
+    home = home.island("branched")
+    ones = [s for s in home.chain(town.eve.device.keys.id, 1) if s.kind == PAGE]
+    named = position(home, town.eve, 1, ones[-1])
+    ending = Ending(town.eve.device.keys.id, position(home, town.eve, 0), named)
+    body = Branch(town.eve.member, ending)
+    document = DocumentId(town.eve.member)
+    home.write(town.alice.device, Draft.fact(BRANCH, body, log=0, document=document))
+    note(home, town.bob, 60)
+    return home, town
+
+
+TALES = (plain, erased, forked, split, removed, lifted, demoted, branched)

@@ -15,15 +15,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(next(iter(commons_crdt.__path__)))
 FILES = [p for p in PACKAGE.rglob("*.py") if "document" not in p.relative_to(PACKAGE).parts]
 STRATA = {
-    ("book", "_admitted"),
-    ("book", "_readmitted"),
     ("cuts", "place"),
-    ("identity", "consents"),
     ("identity", "named"),
     ("identity", "reason"),
-    ("strata", "_admitted"),
-    ("strata", "_readmitted"),
-    ("strata", "_rule_in_c"),
+    ("signatures", "_admitted"),
+    ("signatures", "_consent"),
+    ("signatures", "_readmitted"),
+    ("stratum_c", "_rule_in_c"),
+    ("stratum_d", "_admitted"),
+    ("stratum_d", "_readmitted"),
 }
 RULES = {kind.rule.__name__ for kind in CORE}
 

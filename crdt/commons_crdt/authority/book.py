@@ -39,7 +39,8 @@ from commons_crdt.authority.identity_facts import (
     Recover,
     SetGuardians,
 )
-from commons_crdt.device import DeviceKeys, verify_claim
+from commons_crdt.authority.signatures import Signatures
+from commons_crdt.device import DeviceKeys
 from commons_crdt.ids import DeviceId, MemberId, OperationId, RealmId
 from commons_crdt.operation import Header
 
@@ -124,7 +125,7 @@ class Book:
     proofs: list[int] = field(default_factory=list)
     endorsements: list[int] = field(default_factory=list)
     """Guardians' endorsements."""
-    _genuine: dict[int, str] = field(default_factory=dict)
+    signatures: Signatures = field(default_factory=Signatures)
 
     def __len__(self) -> int:
         """How many operations of log 0 are here."""
@@ -175,8 +176,11 @@ class Book:
         match body:
             case Genesis() | Admit():
                 self._root(n, body.identity.device, body.identity.member)
-                if isinstance(body, Admit) and not self.genuine(n):
-                    self.admissions[self.numbers[OperationId(body.invite)]].append(n)
+                invite = (
+                    self.number(body.invite, entry.past) if isinstance(body, Admit) else NOWHERE
+                )
+                if invite in self.invites and not self.signatures.genuine(self, entry):
+                    self.admissions[invite].append(n)
             case Readmit():
                 self._root(n, body.device, MemberId(body.member))
             case NodeGrant():
@@ -258,42 +262,6 @@ class Book:
     def among(self, numbers: Iterable[int], view: View) -> Iterator[int]:
         """Those of ``numbers`` that are in ``view``."""
         return (n for n in numbers if view >> n & 1)
-
-    def genuine(self, n: int) -> str:
-        """Why the signatures of an admission or readmission do not hold; "" if they do."""
-        if n not in self._genuine:
-            entry = self.entries[n]
-            body = entry.body
-            if isinstance(body, Admit):
-                self._genuine[n] = self._admitted(entry, body)
-            else:
-                self._genuine[n] = (
-                    self._readmitted(entry, body) if isinstance(body, Readmit) else "malformed"
-                )
-        return self._genuine[n]
-
-    def _admitted(self, entry: Entry, body: Admit) -> str:
-        invite = self.invites.get(self.number(body.invite, entry.past))
-        if invite is None:
-            return "invite"
-        claim = (self.realm, body.invite, body.identity.member)
-        if not verify_claim("possess", invite.key, body.possession, *claim):
-            return "possession"
-        if not verify_claim("consent", body.identity.device.signing, body.consent, *claim):
-            return "consent"
-        return ""
-
-    def _readmitted(self, entry: Entry, body: Readmit) -> str:
-        if not verify_claim("consent", body.device.signing, body.consent, self.realm, body.member):
-            return "consent"
-        claim = (self.realm, body.member, body.device.id)
-        for n in self.among(self.grants.get(DeviceId(body.old), ()), entry.past):
-            old = self.given[n]
-            if old.member == body.member and not old.unattended:
-                if verify_claim("release", old.keys.signing, body.release, *claim):
-                    return ""
-                break  # a device's id is a hash of its keys
-        return "release"
 
     def is_member(self, member: MemberId, view: View) -> bool:
         """True if ``view`` holds an admission of the member, by bytes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from commons_crdt.authority.book import NOWHERE, Book, Entry
 from commons_crdt.authority.cuts import Cut, Cuts, Ground, Ruling, by_device
@@ -25,8 +26,7 @@ from commons_crdt.authority.identity_facts import (
     Recovery,
     SetGuardians,
 )
-from commons_crdt.authority.warrants import by_recovery_key, stated, statement
-from commons_crdt.device import DeviceKeys, verify_claim
+from commons_crdt.authority.warrants import recovery_hash, signed_by, stated, statement
 from commons_crdt.ids import ZERO, DeviceId, MemberId
 
 BY_SEAL, BY_KEY, BY_GUARDIANS, BY_DEVICE = range(4)
@@ -234,8 +234,11 @@ class Identities:
                     may = isinstance(body, SetGuardians) and free
                 return BY_DEVICE if may and self._own(entry, state) else None
             case Recovery() as warrant:
+                if recovery_hash(warrant.key) != state.recovery:
+                    return None
                 said = stated(self._book.realm, entry.kind, body)
-                return BY_KEY if by_recovery_key(warrant, state.recovery, said) else None
+                verify = partial(signed_by, warrant, said)
+                return BY_KEY if self._book.signatures.warrant(n, verify) else None
             case Guardians(endorsements=endorsements):
                 who = {self._guardian(entry, body, end, state) for end in endorsements} - {None}
                 enough = state.threshold and len(who) >= state.threshold
@@ -270,15 +273,12 @@ class Identities:
         """The rules of an identity act that are about its own bytes."""
         entry = self._book.entries[n]
         body = entry.body
+        if isinstance(body, AddDevice | Recover):
+            fault = self._book.signatures.consents(self._book, entry)
+            if fault:
+                return fault
         if isinstance(body, AddDevice):
-            return consents(self._book, entry.member, body.device, body.consent) or named(
-                entry, entry.member
-            )
-        if isinstance(body, Recover):
-            for new in body.device:
-                fault = consents(self._book, MemberId(body.member), new.keys, new.consent)
-                if fault:
-                    return fault
+            return named(entry, entry.member)
         if isinstance(body, Recover | SetGuardians | Pick):
             return named(entry, body.member)
         return "malformed"
@@ -325,13 +325,6 @@ def _initial(book: Book, root: int) -> IdentityState:
         who = body.identity
         return IdentityState(root, {root: None}, who.guardians, who.threshold, who.recovery)
     return IdentityState(root, {root: None}, (), 0, ZERO)
-
-
-def consents(book: Book, member: MemberId | None, keys: DeviceKeys, consent: bytes) -> str:
-    """Whether a new device signed for its grant, and something can be sealed to it."""
-    if member is None or not verify_claim("consent", keys.signing, consent, book.realm, member):
-        return "consent"
-    return "" if keys.usable else "keys"
 
 
 def named(entry: Entry, member: bytes | None) -> str:

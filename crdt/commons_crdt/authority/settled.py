@@ -75,6 +75,11 @@ class Settled:
 
     records: Records
     closures: dict[int, Tops] = field(default_factory=dict)
+    _fields: dict[int, SettledField] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """An answer came, or a chain forked: what was derived from answers is stale."""
+        self._fields.clear()
 
     def ready(self, layer: Layer) -> bool:
         """True if every tip of a seal is here, so that its closure can be asked for."""
@@ -118,8 +123,13 @@ class Settled:
 
     def field_of(self, layers: Sequence[Layer]) -> SettledField:
         """Log 1 as the last of these seals settles it."""
-        within = [self.closures[one.seal] for one in layers if one.seal in self.closures]
-        return SettledField(self.records, self.highest(layers), within)
+        last = layers[-1].seal
+        known = self._fields.get(last)
+        if known is None:
+            within = [self.closures[one.seal] for one in layers if one.seal in self.closures]
+            known = SettledField(self.records, self.highest(layers), within)
+            self._fields[last] = known
+        return known
 
 
 def _comparable(one: Anchor, line: Line, other: Anchor, others: Line) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from commons_crdt.authority.book import NOWHERE, Given, View
 from commons_crdt.authority.council_facts import CouncilContent
+from commons_crdt.authority.explaining import causes
 from commons_crdt.authority.facts import Admit, Epoch, Invite, Removal, Revocation
 from commons_crdt.authority.identity_facts import Limit, Recover
 from commons_crdt.authority.settings import Constitution
@@ -351,7 +352,7 @@ class Authority:
         n = self.bits.get(operation, NOWHERE)
         if n == NOWHERE:
             return ()
-        return tuple(polity.book.entries[cause].id for cause in polity.causes(n))
+        return tuple(polity.book.entries[cause].id for cause in causes(polity, n))
 
 
 def _word(

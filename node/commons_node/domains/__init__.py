@@ -9,7 +9,7 @@ from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
 from commons_node import verbs
-from commons_node.domains import identity, lending, membership, resources
+from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
 from commons_node.registry import Registry, merge
 
@@ -18,6 +18,8 @@ DOMAINS: tuple[Domain, ...] = (
     identity.DOMAIN,
     resources.DOMAIN,
     lending.DOMAIN,
+    council.DOMAIN,
+    sanctions.DOMAIN,
 )
 
 RULES = Rules.of(1, [*CORE, *(kind for domain in DOMAINS for kind in domain.kinds)])

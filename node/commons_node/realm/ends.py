@@ -132,9 +132,9 @@ class Ends:
 def lies_beyond(judge: Judge, header: Header) -> bool:
     """True if an operation that is not here lies beyond its chain's end for certain.
 
-    Siblings up to just behind the end are the proof of a fork: they are taken as long as none is
-    known at or below them. In log 1 it shows only when the operation that a cut names is here
-    which branch it named.
+    Up to just behind the end an operation could be one of two siblings, the proof of a fork: it is
+    taken as long as no fork is known at or below it. Which branch of log 1 a cut names shows only
+    when the operation that it names is here.
     """
     chain = (DeviceId(header.device), header.log)
     end = judge.end(*chain)

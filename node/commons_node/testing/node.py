@@ -25,6 +25,7 @@ from commons_node.community import Actor, Community
 from commons_node.domains import RULES, VIEWS
 from commons_node.keystore.node_key import NodeKey
 from commons_node.membership.admissions import Admissions
+from commons_node.membership.watching import prove_forks
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import KnownPeer, Settings
 from commons_node.realm.realm import Change, Realm, Written
@@ -162,8 +163,15 @@ class Node:
         self.town.arrived(self, change)
         if change.log_zero:
             self.peering.spawn(self.refresh(self.realm), "refresh")
+        if change.forked:
+            self.peering.spawn(self._prove_forks(), "prove")
         if change.own:
             self.peering.spawn(self.peering.written(change.realm, change.operations), "tell")
+
+    async def _prove_forks(self) -> None:
+        node = self.standing.device(self.realm.realm)
+        if node is not None:
+            await prove_forks(self.realm, node)
 
     async def _ticking(self) -> None:
         while True:

@@ -54,7 +54,13 @@ class Sealed:
         return known is not None and known in self.world.set
 
     def _missing(self, tips: tuple[Tip, ...]) -> bool:
-        return not all(self._here(tip) for tip in tips if tip.log)
+        """Some tip of log 1 is not here: in the whole set, though this may be a sealed part."""
+        here = self.world.whole.set
+        return any(
+            self.world.archive.at(tip.device, tip.log, Position(tip.seq, tip.id)) not in here
+            for tip in tips
+            if tip.log
+        )
 
     def _closure(self, tips: tuple[Tip, ...]) -> tuple[frozenset[Id], frozenset[Id]]:
         """The sealed operations of log 0, and those of log 1 that see nothing beyond them."""

@@ -38,6 +38,7 @@ from commons_node.membership.identities import (
     tip,
 )
 from commons_node.membership.labels import label_part
+from commons_node.membership.rotation import rotate_if_due
 from commons_node.realm.authoring import Limited
 from commons_node.registry import (
     Column,
@@ -332,6 +333,8 @@ async def retire(request: Request[Daemon], args: Retire) -> Mapping[str, object]
         actor.member, state.base, (), tuple(end for _, end in ends_of(realm, [machine]))
     )
     done = await change(daemon, community, Change(actor, terms, args.recovery, args.guardians))
+    if done.get("verdict") == "accepted" and "asked" not in done:
+        await rotate_if_due(daemon, community, actor)
     return {**done, **answer}
 
 

@@ -1,0 +1,194 @@
+"""Eve is removed, and her old node does not want to know: nothing of it reaches anybody."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from tests.simulation.talk import Talk, asks_once, meet, stand
+from tests.unit.rooms import (
+    Room,
+    Rooms,
+    Village,
+    bytes_of,
+    ident,
+    note,
+    page,
+    retitle,
+    village,
+    workers,
+)
+from tests.unit.tales import lift, position, removal
+from tests.unit.town import LOAN, Number, Replica, person, secrets
+
+from commons_crdt.author import Draft
+from commons_crdt.operation import Operation, operation_id
+from commons_node.verifier.pool import VerifierPool
+from commons_protocol import wire
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[VerifierPool]:
+    with workers(1) as made:
+        yield made
+
+
+@pytest.fixture
+async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
+    made = Rooms(tmp_path, pool)
+    yield made
+    await made.close()
+
+
+def town_of_nodes() -> tuple[Replica, Village]:
+    """Everybody has a node."""
+    home, people = village()
+    for who in people[1:]:
+        home.grant_node(who, secrets(f"{who.name}'s node"))
+    note(home, people.eve, 1)
+    return home, people
+
+
+async def at(rooms: Rooms, name: str, home: Replica, *operations: Operation) -> Room:
+    """The room of somebody's node, that has heard all of ``home`` and these."""
+    room = await rooms.open(name, home, *bytes_of(home), *operations)
+    await stand(room, secrets(f"{name}'s node"))
+    return room
+
+
+def behind(home: Replica, people: Village, count: int) -> list[Operation]:
+    """What eve writes on her island, seen by nobody."""
+    island = home.island("eve's island")
+    for n in range(count):
+        note(island, people.eve, n)
+        island.invite(people.eve, f"friend {n}")
+    return [op for i, op in island.operations.items() if i not in home.operations]
+
+
+async def kept(room: Room, operations: list[Operation]) -> int:
+    """How many of these a room has stored."""
+    return sum(one is not None for one in await room.said(*map(ident, operations)))
+
+
+async def test_her_old_node_is_served_no_more(rooms: Rooms) -> None:
+    home, people = town_of_nodes()
+    hers = behind(home, people, 5)
+    eves = await at(rooms, "eve", home, *hers)
+    home.write(people.alice.device, removal(home, people.eve))
+    alices = await at(rooms, "alice", home)
+    talk = await Talk(eves, alices).begin()
+    assert not talk.l.session.proven, "her node's log has ended with hers"
+    assert not set(map(ident, hers)) & set(talk.told(alices)), "she shows her grant, and no more"
+
+
+async def test_what_reaches_a_node_through_somebody_who_had_not_heard_is_not_kept(
+    rooms: Rooms,
+) -> None:
+    """Eve still reaches bob, bob reaches alice: alice's removal comes back, eve's acts do not."""
+    home, people = town_of_nodes()
+    hers = behind(home, people, 40)
+    bobs = await at(rooms, "bob", home, *hers)
+    before = len(await bobs.everything())
+    home.write(people.alice.device, removal(home, people.eve))
+    alices = await at(rooms, "alice", home)
+    talk = await meet(alices, bobs)
+    assert talk.converged
+    assert await alices.facts() == await bobs.facts()
+    assert await kept(alices, hers) == 2, "alice keeps nothing of it but the next of each log"
+    assert len(await bobs.everything()) == before + 1, "bob keeps what he had, and tells nobody"
+    cias = await at(rooms, "cia", home)
+    talk = await meet(bobs, cias)
+    assert not set(map(ident, hers)) & set(talk.told(cias)), "not even offered"
+    for one, other in ((alices, bobs), (bobs, cias), (cias, alices)):
+        assert await asks_once(one, other), "equal, whatever else they hold"
+    await talk.push(talk.d, hers[:2])
+    assert talk.told(cias)[-2:] == [ident(one) for one in hers[:2]], "pushed all the same"
+    assert await kept(cias, hers) == 2, "again the next of each log, which could prove a fork"
+    await talk.push(talk.d, hers[2:20])
+    assert await kept(cias, hers) == 2
+    assert cias.realm.refusals["ended"] == 18
+    assert await asks_once(bobs, cias)
+
+
+async def test_a_lift_brings_back_what_was_not_kept(rooms: Rooms) -> None:
+    home, people = town_of_nodes()
+    first = page(home, people.bob, "Tools")
+    island = home.island("unheard")
+    note(island, people.eve, 2)
+    edit = retitle(island, people.eve, first, "Eve's tools")
+    bobs = await at(rooms, "bob", home, *bytes_of(island))
+    cut = home.write(people.alice.device, removal(home, people.eve))
+    alices = await at(rooms, "alice", home)
+    await meet(alices, bobs)
+    assert await alices.said(edit.id) == [None]
+    assert await bobs.said(edit.id) == [(2, "cut", "verdict")]
+    undo = home.write(people.alice.device, lift(home, cut))
+    await alices.take(home.operations[undo.id])
+    talk = await meet(alices, bobs)
+    assert talk.converged
+    assert await alices.said(edit.id) == await bobs.said(edit.id) == [(1, "", "")]
+    assert (await alices.facts()).rows["pages"] == [(first.id, "Eve's tools")]
+    assert await alices.facts() == await bobs.facts()
+    assert await asks_once(alices, bobs)
+
+
+async def test_what_an_honest_member_built_on_comes_with_what_it_needs(rooms: Rooms) -> None:
+    """Bob answered eve's fourth act before he had heard: his answer stands, at every node."""
+    home, people = town_of_nodes()
+    island = home.island("unheard")
+    for n in range(3):
+        note(island, people.eve, n)
+    asked = note(island, people.eve, 9)
+    more = [note(island, people.eve, 10 + n) for n in range(30)]
+    draft = Draft.fact(LOAN, Number(5), refs=[asked.id])
+    answer = island.write(people.bob.device, draft)
+    bobs = await at(rooms, "bob", home, *bytes_of(island))
+    last = position(home, people.eve, 1)
+    home.write(people.alice.device, removal(home, people.eve, last))
+    alices = await at(rooms, "alice", home)
+    talk = await meet(alices, bobs)
+    assert talk.converged
+    assert (await alices.facts()).rows["loans"] == [(answer.id, 5)]
+    assert await alices.said(asked.id) == [(2, "cut", None)], "kept, for bob's sake"
+    assert await alices.said(*(one.id for one in more)) == [None] * 30, "and nothing behind it"
+    cias = await at(rooms, "cia", home)
+    assert (await meet(cias, alices)).converged, "alice can pass it on, too"
+    assert await cias.facts() == await alices.facts() == await bobs.facts()
+    assert await asks_once(cias, bobs)
+
+
+async def test_what_counts_by_its_bytes_comes_from_a_removed_members_chain(rooms: Rooms) -> None:
+    """Eve's node let fay in, after the cut; the invite was bob's: fay is in, at every node."""
+    home, people = town_of_nodes()
+    ticket = home.invite(people.bob, "fay")
+    island = home.island("unheard")
+    island.invite(people.eve, "nobody")
+    fay = person("fay")
+    let_in = island.admit(secrets("eve's node"), ticket, fay)
+    word = note(island, fay, 77)
+    bobs = await at(rooms, "bob", home, *bytes_of(island))
+    home.write(people.alice.device, removal(home, people.eve))
+    alices = await at(rooms, "alice", home)
+    talk = await meet(alices, bobs)
+    assert talk.converged
+    said = await alices.said(let_in.id, word.id)
+    assert said == await bobs.said(let_in.id, word.id) == [(1, "", None), (1, "", None)]
+    assert await alices.facts() == await bobs.facts()
+    assert await asks_once(alices, bobs)
+
+
+async def test_a_removal_behind_thousands_of_acts_comes_in_the_first_frame(rooms: Rooms) -> None:
+    """Log 0 goes first, however much of log 1 there is: nobody imports in front of a removal."""
+    home, people = town_of_nodes()
+    bobs = await at(rooms, "bob", home)
+    for n in range(2_000):
+        note(home, people.cia, n)
+    cut = home.write(people.alice.device, removal(home, people.eve))
+    alices = await at(rooms, "alice", home)
+    talk = await Talk(bobs, alices).begin()
+    frames = [m for m in talk.frames(talk.l) if isinstance(m, wire.Operations)]
+    assert len(frames) > 5
+    assert cut.id in {operation_id(one[0]) for one in frames[0].operations}
+    assert talk.told(bobs).index(cut.id) < 100, "and is stored before the rest has come"
+    assert await bobs.facts() == await alices.facts()
