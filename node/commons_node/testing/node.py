@@ -245,7 +245,7 @@ class Node:
         self.disk.lose_power()
         faults["crashes"] += 1
         faults["torn_writes"] += self.disk.torn - torn
-        faults["forgotten_peers"] += self.shelf.forget()
+        faults["forgotten_peers"] += self.shelf.lose()
         self.host.vanish("crashed")
         self.town.note("crash", self, "in the middle of a write" if self.disk.torn > torn else "")
 
