@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import heal, latency, mesh, start, sync
+from bench import grow, heal, idle, latency, members, mesh, start, sync
 from bench.size import Size
 from bench.town import Town
 
@@ -20,6 +20,9 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "latency": latency.measure,
     "start": start.measure,
     "mesh": mesh.measure,
+    "members": members.measure,
+    "grow": grow.measure,
+    "idle": idle.measure,
 }
 
 
@@ -33,6 +36,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--apart", type=int, default=500, help="heal: edits on each side")
     parser.add_argument("--writes", type=int, default=200, help="latency: of each kind")
     parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
+    parser.add_argument("--members", type=int, default=5_000, help="members: at most so many")
+    parser.add_argument("--idle", type=float, default=180, help="idle: seconds for each size")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
     given = parser.parse_args(arguments)
     # an end from outside also stops the daemons
@@ -46,6 +51,8 @@ def main(arguments: list[str]) -> int:
         writes=given.writes,
         runs=given.runs,
         timeout=given.timeout,
+        members=given.members,
+        idle=given.idle,
     )
     with (
         tempfile.TemporaryDirectory(prefix="commons-bench-") as folder,

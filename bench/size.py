@@ -23,6 +23,10 @@ class Size:
     runs: int = 7
     together: int = 10_000
     timeout: float = 900.0
+    members: int = 5_000
+    """At most: `members` measures at the sizes up to it."""
+    idle: float = 180.0
+    """Seconds that `idle` looks on for."""
 
     @property
     def operations(self) -> int:
