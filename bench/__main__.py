@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import authority, heal, latency, mesh, start, sync
+from bench import authority, grow, heal, idle, latency, members, mesh, start, sync
 from bench.size import Size
 from bench.town import Town
 
@@ -21,6 +21,9 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "start": start.measure,
     "mesh": mesh.measure,
     "authority": authority.measure,
+    "members": members.measure,
+    "grow": grow.measure,
+    "idle": idle.measure,
 }
 
 
@@ -34,8 +37,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--apart", type=int, default=500, help="heal: edits on each side")
     parser.add_argument("--writes", type=int, default=200, help="latency: of each kind")
     parser.add_argument("--judged", type=int, default=100_000, help="authority: operations")
-    parser.add_argument("--members", type=int, default=1_000, help="authority: devices")
+    parser.add_argument("--devices", type=int, default=1_000, help="authority: devices")
     parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
+    parser.add_argument("--members", type=int, default=5_000, help="members: at most so many")
+    parser.add_argument("--idle", type=float, default=180, help="idle: seconds for each size")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
     given = parser.parse_args(arguments)
     # an end from outside also stops the daemons
@@ -49,8 +54,10 @@ def main(arguments: list[str]) -> int:
         writes=given.writes,
         runs=given.runs,
         judged=given.judged,
-        members=given.members,
+        devices=given.devices,
         timeout=given.timeout,
+        members=given.members,
+        idle=given.idle,
     )
     with (
         tempfile.TemporaryDirectory(prefix="commons-bench-") as folder,

@@ -58,9 +58,9 @@ RULES = Rules.of(1, (*CORE, Kind(NOTE, Number, Role.NEWCOMER)))
 def measure(town: Town) -> dict[str, object]:
     """``operations, devices, log_0, seconds, floor_seconds, ratio, note_ms, act_ms, …``."""
     size = town.size
-    say(f"writing {size.judged} operations by {size.members} devices")
+    say(f"writing {size.judged} operations by {size.devices} devices")
     quarter = Quarter()
-    quarter.people(size.members)
+    quarter.people(size.devices)
     late = quarter.settle_in(size.judged)
     story = [(c, encode_header(c.header)) for c in quarter.story]
     began = time.perf_counter()
@@ -77,8 +77,8 @@ def measure(town: Town) -> dict[str, object]:
         fresh.heed()
     seconds = time.perf_counter() - began
     assert fresh.standings == quarter.standings, "another judge says the same"
-    notes = [fresh.timed(fresh.note(n % size.members)) for n in range(size.writes)]
-    acts = [fresh.timed(fresh.role(n % size.members)) for n in range(size.writes)]
+    notes = [fresh.timed(fresh.note(n % size.devices)) for n in range(size.writes)]
+    acts = [fresh.timed(fresh.role(n % size.devices)) for n in range(size.writes)]
     say("a removal arrives late")
     removal = fresh.removal(late)
     before = {i: s.judgement for i, s in fresh.standings.items()}
@@ -88,7 +88,7 @@ def measure(town: Town) -> dict[str, object]:
     log_0 = sum(c.header.log == 0 for c, _ in story)
     return {
         "operations": len(story),
-        "devices": size.members,
+        "devices": size.devices,
         "log_0": log_0,
         "seconds": round(seconds, 2),
         "floor_seconds": round(floor, 2),

@@ -27,6 +27,8 @@ class Node:
         self.node = ""
         self.address = ""
         self.session: str | None = None
+        self.community: str | None = None
+        """Which one is meant, where there are several."""
         self._socket = Path()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -90,7 +92,7 @@ class Node:
 
     def client(self) -> Client:
         """A client in this node's terminal session."""
-        return Client(self._socket, session=self.session)
+        return Client(self._socket, session=self.session, community=self.community)
 
     def do(self, name: str, seconds: float = 60.0, /, **arguments: Any) -> dict[str, Any]:
         """Run a command of the API."""

@@ -12,7 +12,7 @@ class Size:
     So many things are made ``together`` before they are edited: all of them, so that no document
     is done at once, is the hardest for the one who receives them.
 
-    ``judged`` operations by ``members`` devices go through the judge alone.
+    ``judged`` operations by ``devices`` devices go through the judge alone.
 
     ``writes`` of each kind are timed; ``runs`` is how many runs a median is of; ``timeout`` is
     the longest wait for any one thing, in seconds.
@@ -25,8 +25,12 @@ class Size:
     runs: int = 7
     together: int = 10_000
     judged: int = 100_000
-    members: int = 1_000
+    devices: int = 1_000
     timeout: float = 900.0
+    members: int = 5_000
+    """At most: `members` measures at the sizes up to it."""
+    idle: float = 180.0
+    """Seconds that `idle` looks on for."""
 
     @property
     def operations(self) -> int:

@@ -36,6 +36,11 @@ MAX_OPERATION = 1024
 MAX_AT_ONCE = 8
 """Operations that are sent whole at a time."""
 
+MOST_SEEN = 8192
+"""Things that a node remembers having seen."""
+MOST_GATED = 512
+"""Peers of whom a node remembers how much they say."""
+
 _NONCE = 12
 _SEAL = 16
 _LENGTH = 2
@@ -133,7 +138,7 @@ def _said(operations: Sequence[Operation]) -> bytes:
 class Seen:
     """The latest so many things that were seen; forgets the oldest."""
 
-    def __init__(self, most: int = 8192) -> None:
+    def __init__(self, most: int = MOST_SEEN) -> None:
         """``most``: how many are remembered."""
         self._most = most
         self._seen: OrderedDict[Hashable, None] = OrderedDict()
@@ -155,7 +160,9 @@ class Seen:
 class Gate:
     """How many hints of one peer are opened at all: checked before anything is decrypted."""
 
-    def __init__(self, burst: float = 64, per_second: float = 20, most_peers: int = 512) -> None:
+    def __init__(
+        self, burst: float = 64, per_second: float = 20, most_peers: int = MOST_GATED
+    ) -> None:
         """``most_peers``: how many buckets are kept; the longest unused is forgotten."""
         self._burst = burst
         self._per_second = per_second

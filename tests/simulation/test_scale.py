@@ -5,6 +5,7 @@ The same code as `make scale` runs with a thousand nodes, here with as many as a
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from commons_node.testing.scale import bridges, islands, report
 from commons_node.testing.scale.__main__ import main
 from commons_node.testing.scale.bridges import Bridges
-from commons_node.testing.scale.crowd import INBOUND, PLACES
+from commons_node.testing.scale.crowd import INBOUND, PLACES, Crowd
 from commons_node.testing.scale.islands import Islands
 from commons_node.testing.scale.jobs import MIDDLE, Job, jobs
 from commons_node.testing.scale.packets import Message
@@ -147,6 +148,35 @@ def test_islands_without_a_place_left_find_together() -> None:
     outcome = Islands(islands.Plan(places=5, patience_s=600.0)).run()
     assert outcome.full == outcome.nodes, "the islands are full"
     assert outcome.converged
+
+
+def _busy_pair(communities: int) -> bool:
+    """Two nodes share one community, the last that each of them entered: do they speak of it?"""
+    crowd = Crowd(1)
+    one, two = crowd.node(), crowd.node()
+    shared = crowd.community(0)
+    for n, node in enumerate((one, two)):
+        for m in range(communities - 1):
+            node.enter(crowd.community(1 + n * communities + m))
+        node.enter(shared)
+    one.knows(two)
+    two.knows(one)
+
+    async def story() -> bool:
+        await crowd.start([one, two], 1.0)
+        await asyncio.sleep(60)
+        return any(shared.realm in talk.session.realms for talk in one.peering.talks.now.values())
+
+    return crowd.play(story)
+
+
+def test_two_nodes_find_the_community_that_they_share() -> None:
+    assert _busy_pair(16), "as many as there are slots for tags"
+
+
+@pytest.mark.xfail(strict=True, reason="docs/scale.md: who dials shows 16 tags, whoever may answer")
+def test_two_nodes_in_more_communities_than_there_are_slots_find_the_one_they_share() -> None:
+    assert _busy_pair(20)
 
 
 # --- the command --------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import pytest
 
 from commons_node.testing.__main__ import main
 from commons_node.testing.batch import Ran, Sum, one
-from commons_node.testing.storm import SMALL, Plan, run
+from commons_node.testing.plan import SMALL, Plan
+from commons_node.testing.storm import run
 from commons_node.testing.telling import story
 
 

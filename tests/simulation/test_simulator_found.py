@@ -13,7 +13,8 @@ from tests.simulation.meeting import Meeting, neighbourhood
 from tests.simulation.test_simulator_seeds import told
 
 from commons_crdt.ids import DeviceId, OperationId, digest
-from commons_node.testing.storm import SMALL, run
+from commons_node.testing.plan import SMALL
+from commons_node.testing.storm import run
 from commons_node.testing.weather import ROUGH
 from commons_protocol.effects import Close
 from commons_protocol.limits import Bucket

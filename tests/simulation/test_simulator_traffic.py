@@ -16,7 +16,7 @@ from commons_crdt.operation import operation_id
 from commons_crdt.roles import Role
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.peering.hints import Hints
-from commons_node.testing.checks import MOST_ON_WAY
+from commons_node.testing.bounds import MOST_ON_WAY
 from commons_node.testing.deeds import any_deed
 from commons_node.testing.node import SETTINGS, Node
 from commons_node.testing.town import Town

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from tests.soak.truth import PATIENCE_S
+
 ROUND_S: Final = 60.0
 """Seconds of storm before everything is mended and looked at."""
 _LAST_S: Final = 4.0
@@ -27,6 +29,7 @@ PER_MINUTE: Final[Mapping[str, float]] = {
     "worker": 0.6,
     "block": 1.0,
     "split": 1.0,
+    "mute": 0.8,
     "cut": 3.0,
     "stall": 1.0,
     "one_way": 1.0,
@@ -38,11 +41,12 @@ PER_MINUTE: Final[Mapping[str, float]] = {
 kill: ``kill -9``, started again after a while. stillborn: the same, and once more while it starts.
 restart: stopped with SIGTERM, started again. away: the same, much later. freeze: SIGSTOP for some
 seconds, as a laptop sleeps. worker: ``kill -9`` of a verifier process. block: two groups, by
-``peer block``. split: two groups, by dropped links. cut, stall, one_way, slow: one link, see
-`links`. snap: one connection breaks in the middle of what it carries.
+``peer block``. split: two groups, by dropped links. mute: two groups whose connections stand and
+carry nothing, for longer than anybody may go on saying "synced" (`truth.PATIENCE_S`). cut, stall,
+one_way, slow: one link, see `links`. snap: one connection breaks in the middle of what it carries.
 """
 OF_A_NODE: Final = frozenset({"kill", "stillborn", "restart", "away", "freeze", "worker"})
-OF_GROUPS: Final = frozenset({"block", "split"})
+OF_GROUPS: Final = frozenset({"block", "split", "mute"})
 _SECONDS: Final[Mapping[str, tuple[float, float]]] = {
     "kill": (0.2, 6.0),
     "stillborn": (0.1, 2.0),
@@ -52,6 +56,7 @@ _SECONDS: Final[Mapping[str, tuple[float, float]]] = {
     "worker": (0.0, 0.0),
     "block": (8.0, 20.0),
     "split": (8.0, 20.0),
+    "mute": (PATIENCE_S + 5.0, PATIENCE_S + 20.0),
     "cut": (1.0, 12.0),
     "stall": (2.0, 15.0),
     "one_way": (2.0, 15.0),
@@ -139,14 +144,17 @@ def make(seed: int, seconds: float, names: Sequence[str]) -> Plan:
 def _fault(
     rng: random.Random, kind: str, names: Sequence[str], length: float, number: int
 ) -> Fault:
-    at = round(rng.uniform(0.0, max(length - _LAST_S, length / 2)), 2)
+    seconds = round(rng.uniform(*_SECONDS[kind]), 2)
+    # What is long begins early: the end of a round mends everything.
+    latest = max(length - _LAST_S - (seconds if kind == "mute" else 0.0), length / 8)
+    at = round(rng.uniform(0.0, latest), 2)
     if kind in OF_A_NODE:
         who = [rng.choice(names)]
     elif kind in OF_GROUPS:
         who = rng.sample(names, rng.randint(1, len(names) // 2))
     else:
         who = rng.sample(names, 2)
-    return Fault(at, kind, tuple(who), round(rng.uniform(*_SECONDS[kind]), 2), number)
+    return Fault(at, kind, tuple(who), seconds, number)
 
 
 def _deeds(rng: random.Random, names: Sequence[str], length: float) -> tuple[Deed, ...]:

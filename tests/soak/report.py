@@ -7,7 +7,7 @@ from collections import Counter
 from tests.soak.plan import Plan
 from tests.soak.storm import Storm
 
-PARTITIONS = ("block", "split")
+PARTITIONS = ("block", "split", "mute")
 
 
 def report(plan: Plan, storm: Storm, minutes: float) -> dict[str, object]:

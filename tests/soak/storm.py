@@ -104,6 +104,9 @@ class Storm:
             self._blow(one)
             self._heal(number)
             self._look()
+            if self.figures.violations:
+                self._say("  something does not hold: the rest of the plan is left out")
+                break
         self._watch.stop()
         self._stop(houses)
 
@@ -177,7 +180,10 @@ class Storm:
         elif kind in OF_GROUPS:
             others = [name for name in self.homes if name not in fault.who]
             pairs = [(one, other) for one in fault.who for other in others]
-            (self._block if kind == "block" else self._drop)(fault, pairs)
+            if kind == "block":
+                self._block(fault, pairs)
+            else:
+                self._ail(fault, pairs, "cut" if kind == "split" else "stall")
             struck = True
         elif kind == "snap":
             one, other = fault.who
@@ -185,7 +191,7 @@ class Storm:
             self.relay.snap(one, other, 1 + fault.number * 97 % 3000)
             struck = True
         else:
-            self._ail(fault)
+            self._ail(fault, [fault.who], kind)
             struck = True
         counts = self.figures.struck if struck else self.figures.skipped
         self.figures.count(counts, kind)
@@ -267,19 +273,12 @@ class Storm:
                 if other.house is not house and now.get(other.house.node, False) != wanted:
                     house.do(f"peer.{'block' if wanted else 'unblock'}", node=other.house.node)
 
-    def _drop(self, fault: Fault, pairs: Sequence[tuple[str, str]]) -> None:
+    def _ail(self, fault: Fault, pairs: Sequence[tuple[str, ...]], what: str) -> None:
+        """Trouble on the links of these pairs; of each the first is the sender."""
+        trouble: Trouble = what  # type: ignore[assignment]  # a plan has no other kinds
         self._noted(fault)
         for one, other in pairs:
-            self.relay.trouble(one, other, "cut", fault)
-        self._calm.wait(fault.seconds)
-        self.relay.mend(fault)
-        self.note("joined", " ".join(fault.who), number=fault.number)
-
-    def _ail(self, fault: Fault) -> None:
-        self._noted(fault)
-        one, other = fault.who
-        what: Trouble = fault.kind  # type: ignore[assignment]  # the other kinds were seen to
-        self.relay.trouble(one, other, what, fault, sender=one)
+            self.relay.trouble(one, other, trouble, fault, sender=one)
         self._calm.wait(fault.seconds)
         self.relay.mend(fault)
         self.note("mended", " ".join(fault.who), number=fault.number)
@@ -339,7 +338,7 @@ class Storm:
         if apart:
             figures.divergent += 1
             figures.violated(f"calm, and not the same: {apart}")
-            if not unsure:
+            if "set" in apart and not unsure:
                 figures.false_converged += 1
                 figures.violated("all of them said that they had converged")
         holdings = Holdings([home.house for home in homes.values()])

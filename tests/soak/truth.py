@@ -31,7 +31,7 @@ from tests.soak.ledger import Entry
 Said = Literal["wait", "peer", "status"]
 SAID: Final[tuple[Said, ...]] = ("wait", "peer", "status")
 
-SYNC_INTERVAL_S: Final = 5.0
+SYNC_INTERVAL_S: Final = 3.0
 """`sync_interval_s` of the daemons in the soak."""
 UNANSWERED_S: Final = 5.0
 PATIENCE_S: Final = 1.25 * SYNC_INTERVAL_S + UNANSWERED_S + 15.0

@@ -155,7 +155,7 @@ def test_one_name_measures_one_figure(
 
 
 def test_the_judge_is_measured_on_a_small_quarter(tmp_path: Path) -> None:
-    size = Size(judged=1_300, members=12, writes=3)
+    size = Size(judged=1_300, devices=12, writes=3)
     said = authority.measure(Town(tmp_path, size))
     assert said["operations"] == 1_300
     flipped = said["flipped"]

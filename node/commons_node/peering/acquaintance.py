@@ -51,6 +51,10 @@ class Acquaintance:
         now = peering.clock.now()
         await peering.book.save(replace(known, addresses=addresses, last_seen_ms=now))
         peering.talks.keep(peer)
+        for surplus in peering.book.surplus():
+            if peer_id(surplus) not in peering.talks.now:
+                peering.talks.leave(peer_id(surplus))
+                await peering.book.forget(surplus)
         if addresses:
             self._introduce(peer)
 

@@ -8,7 +8,10 @@ from commons_node.peering.types import KnownPeer, PeerBook
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
-_MOST_RUMOURS = 256
+MOST_RUMOURS = 256
+MOST_KNOWN = 4096
+"""Peers that are remembered. One member's node may show itself under as many transport keys as it
+likes, and each would be dialled for ever."""
 
 
 class Book:
@@ -37,11 +40,24 @@ class Book:
         self._known[peer.node] = peer
         await self._book.save(peer)
 
+    def surplus(self) -> list[NodeId]:
+        """Who is to be forgotten, the longest unseen first; nobody who is blocked."""
+        if len(self._known) <= MOST_KNOWN:
+            return []
+        free = [known for known in self._known.values() if not known.blocked]
+        free.sort(key=lambda known: (known.last_seen_ms or 0, known.node))
+        return [known.node for known in free[: len(self._known) - MOST_KNOWN]]
+
+    async def forget(self, node: NodeId) -> None:
+        """Know this peer no more."""
+        self._known.pop(node, None)
+        await self._book.forget(node)
+
     def hear(self, node: NodeId, addresses: tuple[Address, ...]) -> None:
         """Somebody says that a node is at these addresses."""
         self._rumours[node] = addresses[:8]
         self._rumours.move_to_end(node)
-        while len(self._rumours) > _MOST_RUMOURS:
+        while len(self._rumours) > MOST_RUMOURS:
             self._rumours.popitem(last=False)
 
     def heard(self, node: NodeId) -> tuple[Address, ...]:

@@ -31,6 +31,9 @@ from commons_protocol.replica import Ingested, Replica
 from commons_protocol.session import Session
 
 _FLUSH_S = 3.0
+MOST_QUEUED = 24 << 20
+"""Bytes for a peer that takes them slowly: all that it may have given credit for, and some pushes
+of what is written here meanwhile."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +63,8 @@ class Conversation:
         self.ended = asyncio.Event()
         self.code = ""
         self.was_proven = False
+        self.queued = 0
+        """Bytes that wait to be sent."""
         self._stream = stream
         self._replicas: Mapping[RealmId, Replica] = {r.realm: r for r in replicas}
         self._now = now
@@ -113,7 +118,10 @@ class Conversation:
             match effect:
                 case Send(frame):
                     self._out.append(frame)
+                    self.queued += len(frame)
                     self._waking.set()
+                    if self.queued > MOST_QUEUED:
+                        self.end("slow")
                 case NeedVector(realm):
                     self._start(self._vector(self._replicas[realm]), self._tasks)
                 case Read():
@@ -164,7 +172,9 @@ class Conversation:
         try:
             while True:
                 while self._out:
-                    await self._stream.send(self._out.popleft())
+                    frame = self._out.popleft()
+                    await self._stream.send(frame)
+                    self.queued -= len(frame)
                 if self.code:
                     return
                 self._waking.clear()

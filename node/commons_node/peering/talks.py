@@ -82,6 +82,8 @@ class Talks:
             self.now[peer].end("blocked")
         if task is not None:
             task.cancel()
+        for key in [key for key in self._memories if key[0] == peer]:
+            del self._memories[key]
         self.changed(peer)
 
     def hurry(self, peer: PeerId) -> None:

@@ -67,6 +67,10 @@ class PeerBook(Protocol):
         """Insert or replace a peer, durably for ``blocked``."""
         ...
 
+    async def forget(self, node: NodeId) -> None:
+        """Remove a peer."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryBook:
@@ -79,6 +83,9 @@ class MemoryBook:
 
     async def save(self, peer: KnownPeer) -> None:
         self.known[peer.node] = peer
+
+    async def forget(self, node: NodeId) -> None:
+        self.known.pop(node, None)
 
 
 class Lan(Protocol):

@@ -52,6 +52,10 @@ class NodeStore:
             (peer.node, json.dumps(list(peer.addresses)), int(peer.blocked), peer.last_seen_ms),
         )
 
+    async def forget(self, node: NodeId) -> None:
+        """Remove a peer."""
+        await self.database.write.execute("DELETE FROM peers WHERE node = ?", (node,))
+
     async def realms(self) -> list[RealmId]:
         """The realms of this node, in the order in which it got them."""
         query = "SELECT realm FROM realms ORDER BY added_ms, realm"

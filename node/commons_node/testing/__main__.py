@@ -15,17 +15,18 @@ from pathlib import Path
 
 from commons_node.testing import picture, telling
 from commons_node.testing.batch import Ran, many
-from commons_node.testing.storm import SMALL, Plan, run
+from commons_node.testing.plan import SMALL, Plan, command, read
+from commons_node.testing.storm import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every invariant held, 1 if not."""
     asked = _parser().parse_args(arguments)
-    plan = SMALL if asked.small else Plan()
+    plan = read(asked.plan) if asked.plan else SMALL if asked.small else Plan()
     if asked.seed is not None:
         return _one(asked.seed, plan, asked.story, asked.timeline, asked.quiet)
     seeds = range(asked.first, asked.first + asked.seeds)
-    total = many(seeds, plan, asked.workers, _heard)
+    total = many(seeds, plan, asked.workers, lambda ran: _heard(ran, plan))
     _say([json.dumps(total.json())])
     return 1 if any(ran.wrong for ran in total.runs) or total.idle() else 0
 
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeline", metavar="FILE.svg", type=Path, help="draw the run")
     parser.add_argument("--quiet", action="store_true", help="how it ended, no timeline")
     parser.add_argument("--small", action="store_true", help="6 nodes instead of 20, as in tests")
+    parser.add_argument("--plan", metavar="JSON", help="another story; a failing test prints it")
     parser.add_argument("--seeds", type=int, default=10, help="run so many, one after the other")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
     parser.add_argument("--workers", type=int, default=2, help="processes that share them")
@@ -56,10 +58,10 @@ def _one(seed: int, plan: Plan, story: str | None, file: Path | None, quiet: boo
     return 1 if outcome.wrong else 0
 
 
-def _heard(ran: Ran) -> None:
+def _heard(ran: Ran, plan: Plan) -> None:
     if ran.wrong:
         told = "\n  ".join(ran.wrong)
-        _say([f"seed {ran.seed} fails: python -m commons_node.testing --seed {ran.seed}\n  {told}"])
+        _say([f"seed {ran.seed} fails: {command(ran.seed, plan)}\n  {told}"])
     else:
         _say([f"seed {ran.seed} holds ({ran.cpu_s:.1f} s)"])
 

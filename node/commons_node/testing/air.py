@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from commons_node.testing.streams import SimStream
 from commons_node.testing.trace import Trace
-from commons_node.testing.weather import Faults, Weather
+from commons_node.testing.weather import CUT, Faults, Weather
 from commons_protocol.network import Address, PeerId
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _FANOUT = 6
 """To how many of its peers a node forwards a message, as in GossipSub's mesh."""
+_LATE_S = 0.5
+_GONE_S = 30.0
+"""Longer than any gossip is on its way."""
 
 
 class Wire:
@@ -57,7 +60,10 @@ class Wire:
         for stream in self._streams:
             stream.wake()
         for host in self.ends:
+            knew = self.far(host).peer_id in host.peers()
             host.lost(self.far(host).peer_id)
+            if why == CUT:
+                self.air.faults["cut_off"] += knew and self.far(host).peer_id not in host.peers()
 
 
 class Air:
@@ -76,29 +82,36 @@ class Air:
         self._wires: dict[tuple[PeerId, PeerId], Wire] = {}
         self._latency: dict[tuple[PeerId, PeerId], float] = {}
         self._island: dict[PeerId, int] = {}
+        self._apart: dict[PeerId, int] = {}
+        """The islands of before the heal, until they have met."""
+        self._letters = 0
+        self._aloft: dict[int, float] = {}
+        """When the gossip was sent that has not come yet."""
 
     # --- who reaches whom ---
 
     def split(self, islands: Sequence[Iterable[PeerId]]) -> None:
         """From now on only those of one island reach each other."""
         self._island = {peer: n for n, island in enumerate(islands) for peer in island}
-        self.faults["partitions"] += 1
+        self._apart = {}
+        self.faults["partitions"] += len(set(self._island.values())) > 1
 
     def heal(self) -> None:
         """Everybody reaches everybody again."""
-        self._island = {}
+        self._apart, self._island = self._island, {}
         self.mute.clear()
         self.faults["heals"] += 1
 
     def passes(self, source: Host, target: Host) -> bool:
         """True if what ``source`` sends now comes to ``target``."""
         a, b = source.peer_id, target.peer_id
-        return (
-            self._island.get(a) == self._island.get(b)
-            and (a, b) not in self.mute
-            and self.hosts.get(a) is source
-            and self.hosts.get(b) is target
-        )
+        if self._island.get(a) != self._island.get(b):
+            self.faults["kept_apart"] += 1
+            return False
+        if (a, b) in self.mute:
+            self.faults["unheard"] += 1
+            return False
+        return self.hosts.get(a) is source and self.hosts.get(b) is target
 
     def delay(self, source: Host, target: Host) -> float:
         """How long the next message takes."""
@@ -142,6 +155,8 @@ class Air:
         key = (min(host.peer_id, peer), max(host.peer_id, peer))
         if key not in self._wires:
             self._wires[key] = Wire(self, host, target)
+            islands = self._apart.get(host.peer_id), self._apart.get(peer)
+            self.faults["reunited"] += None not in islands and islands[0] != islands[1]
             self.trace.note(asyncio.get_running_loop().time(), "met", host.name, target.name)
             host.gained(peer, address, "out")
             target.gained(host.peer_id, host.address, "in")
@@ -171,15 +186,32 @@ class Air:
     def _carry(self, host: Host, other: Host, topic: str, origin: PeerId, data: bytes) -> None:
         weather, loop = self.weather, asyncio.get_running_loop()
         host.sent(len(data), 0)
-        if not self.passes(host, other) or self.strikes("lost", weather.lost):
+        if not self.passes(host, other):
+            return
+        self._letters += 1
+        number, began = self._letters, loop.time()
+        self._aloft[number] = began
+        if self.strikes("lost", weather.lost):
             return
         delay = self.delay(host, other)
         if self.strikes("late", weather.late):
             delay += self.rng.uniform(*weather.lateness)
         again = self.strikes("twice", weather.twice)
-        loop.call_later(delay, other.heard, topic, origin, data, host, False, context=other.context)
+
+        def come(once_more: bool) -> None:
+            self._aloft.pop(number, None)
+            self.faults["came_late"] += not once_more and loop.time() - began >= _LATE_S
+            other.heard(topic, origin, data, host, once_more)
+
+        loop.call_later(delay, come, False, context=other.context)
         if again:
             delay += self.rng.uniform(*weather.lateness)
-            loop.call_later(
-                delay, other.heard, topic, origin, data, host, True, context=other.context
-            )
+            loop.call_later(delay, come, True, context=other.context)
+
+    def settle(self) -> None:
+        """Count the gossip that never came; what may still be on its way is no loss."""
+        ago = asyncio.get_running_loop().time() - _GONE_S
+        gone = [number for number, began in self._aloft.items() if began < ago]
+        for number in gone:
+            del self._aloft[number]
+        self.faults["missed"] += len(gone)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-from commons_node.testing.liars import LIES
-from commons_node.testing.storm import Outcome, Plan, run
-from commons_node.testing.weather import FAULTS, Faults
+from commons_node.testing.lies import unmet
+from commons_node.testing.plan import Plan
+from commons_node.testing.storm import Outcome, run
+from commons_node.testing.weather import Faults, idle
 
 ENOUGH = 20
-"""Seeds from which on every fault must have struck."""
+"""Seeds from which on every fault must have struck, and every lie must have been met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Sum:
         struck: Faults = Faults()
         for ran in self.runs:
             struck.update(ran.outcome.faults if ran.outcome is not None else {})
-        return [name for name in (*FAULTS, *(f"lie_{lie}" for lie in LIES)) if not struck[name]]
+        return [*idle(struck), *unmet(struck)]
 
 
 def one(seed: int, plan: Plan) -> Ran:

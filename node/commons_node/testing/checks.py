@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from commons_crdt.ids import OperationId
+from commons_node.testing.bounds import exceeded
+from commons_node.testing.lies import harm
 from commons_node.testing.node import Node
-from commons_node.testing.oracle import replay
-from commons_node.testing.town import Town
+from commons_node.testing.paths import PATHS, Way
+from commons_node.testing.sums import uneven
+from commons_node.testing.town import START_MS, Town
 
 _LOOK_S = 7.0
 _SOON_S = 2.0
-MOST_ASIDE = 10_000
-MOST_ON_WAY = 1 << 20
-"""Bytes of one stream on their way."""
+_SOON_WAIT_S = 150.0
+"""A frame that was mangled may have left a round without an answer: it is given up after 60 s."""
+_NOTICED_MS = 1000
+STALE_S = 110.0
+"""How old a claim to be in sync may be: a routine comparison comes after 75 s at the latest, finds
+out within 5 s that nobody answers, and a connection that is silent is given up after 25 s."""
 
 
 @dataclass(slots=True)
@@ -31,6 +39,12 @@ class Watch:
     """What no honest node may store."""
     wrong: dict[str, None] = field(default_factory=dict)
     looks: int = 0
+    ways: Counter[str] = field(default_factory=Counter)
+    """How often the same operations went another way."""
+    converged: int = 0
+    """How often `sync wait` said yes, and was checked."""
+    cuts: int = 0
+    """How often islands were looked at long after they had been cut off."""
     claims: int = 0
     """How often a node said that it was in sync, and was checked."""
 
@@ -53,20 +67,54 @@ class Watch:
             self.fail(f"a node logged an error: {error}")
         living = [node for node in self.town.honest if node.alive and node.communities]
         for node in living:
-            self._bounds(node)
+            for sentence in exceeded(node):
+                self.fail(sentence)
             self._claims(node)
+            self._effects(node)
         await self._equals(living)
 
     def _claims(self, node: Node) -> None:
-        """Who says "synced" holds what the other held at some time."""
+        """Who says "synced" holds what the other held a short while ago."""
         others = {other.node: other for other in self.town.honest}
+        mine, now = node.realm.digest(), self.town.now
         for state in node.peering.peers():
             other = others.get(state.node)
             if other is None or state.sync.state != "synced":
                 continue
             self.claims += 1
-            if node.realm.digest() not in other.digests and other.alive:
+            if other.alive and other.communities:
+                other.realm.digest()  # what it has now is heard, too
+            if not other.ears.had(mine, 0):
                 self.fail(f"{node.name} says it is in sync with {other.name}, and never was")
+            elif not other.ears.had(mine, now - STALE_S):
+                self.fail(f"{node.name} says it is in sync with {other.name}, long after it was")
+
+    def _effects(self, node: Node) -> None:
+        """What is seen here of the faults of its machine."""
+        assert node.life is not None
+        true_ms = START_MS + self.town.now * 1000
+        clock = node.life.context.run(node.now_ms)
+        self.town.faults["clocks_off"] += abs(clock - true_ms) >= _NOTICED_MS
+        dead = _holds(node) or "verifier" in node.realm.store.waiting.counts
+        self.town.faults["held_items"] += dead
+
+    async def asked(self, node: Node, others_of: Sequence[Node], seconds: float) -> bool | None:
+        """Somebody runs `sync wait` at a node: what it answers is looked into.
+
+        What it answers; None if the node dies meanwhile.
+        """
+        began, named = self.town.now, [other.node for other in others_of if other is not node]
+        answer = await node.run(node.peering.wait_converged(named, timeout=seconds))
+        if answer is None or not answer.converged:
+            return None if answer is None else False
+        self.converged += 1
+        others = {other.node: other for other in self.town.honest}
+        common = {d for d, seen in node.ears.digests.items() if seen >= began}
+        for name in named:
+            other = others.get(name)
+            if other is not None and not any(other.ears.had(d, began) for d in common):
+                self.fail(f"{node.name} has waited for {other.name}, and they never were equal")
+        return True
 
     async def _equals(self, living: Sequence[Node]) -> None:
         """Equal digests are equal sets and equal states."""
@@ -81,15 +129,18 @@ class Watch:
                 what = "sets" if same[0] != hashes[0] else "states"
                 self.fail(f"{first.name} and {node.name} have one digest and different {what}")
 
-    def _bounds(self, node: Node) -> None:
-        ((aside,),) = node.disk.rows("SELECT count(*) FROM waiting")
-        if aside > MOST_ASIDE:
-            self.fail(f"{node.name} keeps {aside} operations aside")
-        if node.host.traffic["most"] > MOST_ON_WAY:
-            self.fail(f"{node.name} sends {node.host.traffic['most']} bytes without waiting")
+    def survived(self, node: Node) -> None:
+        """The power is back: what was acknowledged here is on the disk, before anybody helps."""
+        held = {ident for ident, _, _ in node.stored()}
+        for ident, author in self.town.acks.items():
+            if author == node.name and ident not in held:
+                self.fail(f"{ident.hex()[:8]}, acknowledged to {author}, did not survive a crash")
 
-    def islands(self, groups: Sequence[Sequence[Node]]) -> None:
+    def islands(self, groups: Sequence[Sequence[Node]], seconds: float) -> None:
         """Long after a cut, nobody says to be in sync with anybody beyond it."""
+        if seconds <= STALE_S:
+            return
+        self.cuts += 1
         where = {node.node: n for n, group in enumerate(groups) for node in group}
         for node in self.town.honest:
             if not node.alive or node.node not in where:
@@ -134,12 +185,17 @@ class Watch:
     async def after(self) -> None:
         """What must hold once everybody is connected and nobody writes."""
         await self.look()
-        honest = self.town.honest
+        honest = [node for node in self.town.honest if node.communities]
+        for node in honest:
+            if not self.wrong and not await self.asked(node, honest, _SOON_WAIT_S):
+                self.fail(f"{node.name} waits in vain for neighbours who are all here and equal")
         hashes: dict[str, tuple[bytes, bytes]] = {}
         for node in honest:
             found = await node.run(node.realm.hashes())
             if found is not None:
                 hashes[node.name] = found
+                for sentence in uneven(node):
+                    self.fail(sentence)
         for n, what in enumerate(("set_hash", "state_hash")):
             if len({pair[n] for pair in hashes.values()}) > 1:
                 self.fail(f"different {what} after the heal: {_groups(hashes, n)}")
@@ -147,7 +203,39 @@ class Watch:
         self._nothing_lost(verdicts)
         self._same_verdicts(verdicts)
         self._nothing_forbidden(verdicts)
-        self._order(honest, hashes)
+        for way, path in PATHS.items():
+            await self._by(way, path, hashes)
+        self._count(honest)
+
+    async def _by(self, name: str, path: Way, hashes: Mapping[str, tuple[bytes, bytes]]) -> None:
+        """The same operations by another way are judged and folded alike."""
+        here = [node for node in self.town.honest if node.name in hashes]
+        rng = random.Random(f"{name} {self.town.seed}")  # noqa: S311 - seeded
+        rng.shuffle(here)
+        for node in here:
+            again = await node.run(path(node, rng))
+            if again is None:
+                continue
+            self.ways[name] += 1
+            for n, what in enumerate(("set_hash", "state_hash")):
+                if again[n] != hashes[node.name][n]:
+                    self.fail(f"the same operations {name} give another {what} at {node.name}")
+            return
+
+    def _count(self, honest: Sequence[Node]) -> None:
+        """What of the faults can be seen at the end only."""
+        faults, first = self.town.faults, honest[0]
+        self.town.air.settle()
+        faults["slow_commits"] += sum(node.disk.slow for node in self.town.nodes)
+        members = first.realm.judge.authority.members() if first.communities else {}
+        faults["newcomers"] += sum(node.joined and node.member in members for node in honest)
+        gone = {node.node for node in self.town.nodes if node.gone and node.lives}
+        faults["missed_members"] += sum(
+            peer.node in gone and not peer.connected
+            for node in honest
+            if node.alive
+            for peer in node.peering.peers()
+        )
 
     def _nothing_lost(self, verdicts: dict[str, dict[OperationId, tuple[int, str]]]) -> None:
         gone = {node.name for node in self.town.nodes if node.gone}
@@ -173,21 +261,11 @@ class Watch:
                     )
 
     def _nothing_forbidden(self, verdicts: dict[str, dict[OperationId, tuple[int, str]]]) -> None:
+        for sentence in harm(self.town):
+            self.fail(sentence)
         for name, held in verdicts.items():
             for ident in sorted(self.forbidden & held.keys()):
                 self.fail(f"{name} has stored {ident.hex()[:8]}, which breaks a rule")
-
-    def _order(self, honest: Sequence[Node], hashes: dict[str, tuple[bytes, bytes]]) -> None:
-        """The same operations in another order, by another path, are judged and folded alike."""
-        node = honest[0]
-        if node.name not in hashes:
-            return
-        assert node.realm_id is not None
-        again = replay(node.realm_id, node.operations(), self.town.seed)
-        if again[0] != hashes[node.name][0]:
-            self.fail("another order of the same operations gives another set_hash")
-        if again[1] != hashes[node.name][1]:
-            self.fail("another order of the same operations gives another state_hash")
 
 
 def _holds(node: Node) -> bool:

@@ -17,6 +17,9 @@ import aiosqlite
 from commons_node.store.database import Database
 from commons_node.store.realm_schema import REALM_SCHEMA
 
+_SLOW_S = 0.15
+"""From when on a commit is slow."""
+
 
 class PowerLost(Exception):
     """The power went while this was being done."""
@@ -56,6 +59,8 @@ class Disk:
             self._platter.executescript(script)
         self.torn = 0
         """Transactions that were cut off in the middle."""
+        self.slow = 0
+        """Commits that took so long that a person would notice."""
 
     def copy_from(self, other: Disk) -> None:
         """Hold what another disk holds, as a clone of it."""
@@ -67,7 +72,7 @@ class Disk:
 
     def database(self, power: Power, write_s: Callable[[], float]) -> Database:
         """The disk as the store opens it; ``write_s``: how long the next commit takes."""
-        shared = _Shared(self._platter, power, write_s)
+        shared = _Shared(self, self._platter, power, write_s)
         write = cast("aiosqlite.Connection", _Connection(shared, waits=False))
         read = cast("aiosqlite.Connection", _Connection(shared, waits=True))
         return Database(Path("simulated"), write, read)
@@ -83,8 +88,9 @@ class _Shared:
     """One open disk: its two connections see each other's transaction."""
 
     def __init__(
-        self, platter: sqlite3.Connection, power: Power, write_s: Callable[[], float]
+        self, disk: Disk, platter: sqlite3.Connection, power: Power, write_s: Callable[[], float]
     ) -> None:
+        self.disk = disk
         self.platter = platter
         self.power = power
         self.write_s = write_s
@@ -174,11 +180,13 @@ class _Connection:
     async def commit(self) -> None:
         shared = self._shared
         shared.power.spend()
-        seconds = shared.write_s()
+        clock = asyncio.get_running_loop().time
+        began, seconds = clock(), shared.write_s()
         if seconds:
             await asyncio.sleep(seconds)
         shared.power.need()
         shared.platter.commit()
+        shared.disk.slow += clock() - began >= _SLOW_S
         self._end()
 
     async def rollback(self) -> None:

@@ -231,6 +231,7 @@ class Host:
             return
         callback = self._topics.get(topic)
         if callback is not None:
+            self._air.faults["heard_again"] += again and not fresh
             callback(origin, data)
         if fresh:
             self._air.forward(self, topic, origin, data, via.peer_id)

@@ -40,11 +40,11 @@ class Life:
         self._tasks[task] = None
         task.add_done_callback(lambda ended: self._tasks.pop(ended, None))
 
-    def end(self) -> None:
-        """Every task stops where it stands."""
+    def end(self) -> int:
+        """Every task stops where it stands; how many there were."""
         self.power.on = False
-        for task in tuple(self._tasks):
-            task.cancel()
+        tasks = tuple(self._tasks)
+        return sum(task.cancel() for task in tasks)
 
 
 @dataclass(slots=True)
@@ -66,12 +66,17 @@ class Shelf:
         elif len(self._fresh) == 1:
             asyncio.get_running_loop().call_later(2.0, self.settle)
 
+    async def forget(self, node: NodeId) -> None:
+        """See ``PeerBook``."""
+        self.durable.pop(node, None)
+        self._fresh.pop(node, None)
+
     def settle(self) -> None:
         """What was fresh is durable."""
         self.durable.update(self._fresh)
         self._fresh.clear()
 
-    def forget(self) -> int:
+    def lose(self) -> int:
         """A crash: how many entries were not durable yet."""
         gone = len(self._fresh)
         self._fresh.clear()

@@ -31,7 +31,9 @@ from commons_node.peering.types import KnownPeer, Settings
 from commons_node.realm.realm import Change, Realm, Written
 from commons_node.standing import NodeStanding
 from commons_node.store.realm_store import RealmStore
+from commons_node.testing.desk import Desk
 from commons_node.testing.disk import Disk, PowerLost
+from commons_node.testing.heard import Ears, HeardRealm
 from commons_node.testing.host import Host
 from commons_node.testing.life import Keys, Life, Shelf, Workers
 from commons_node.verifier.pool import VerifierPool
@@ -45,21 +47,6 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _TICK_S = 30.0
-
-
-class HeardRealm(Realm):
-    """A realm that remembers every digest that anybody was ever given."""
-
-    def __init__(self, *arguments: Any, heard: set[bytes]) -> None:
-        """``heard`` outlives it."""
-        super().__init__(*arguments)
-        self._heard = heard
-
-    def digest(self) -> bytes:
-        """See ``Realm``."""
-        found = super().digest()
-        self._heard.add(found)
-        return found
 
 
 class Node:
@@ -85,17 +72,27 @@ class Node:
         self.started = 0.0
         """When this life began, on the steady clock."""
         self.liar = False
+        self.lies: dict[str, list[OperationId]] = {}
+        """The lies that it has told, with the ids of what was told."""
         self.gone = False
         """Left for good."""
         self.refusals: Counter[str] = Counter()
-        self.digests: set[bytes] = set()
-        """Every digest that this node has ever had."""
+        self.ears = Ears(lambda: town.now, self._wrote)
+        self.traffic: Counter[str] = Counter()
+        """Of all lives before this one."""
+        self.copies: list[Disk] = []
+        """The disk as it was after the latest crashes."""
+        self.joined = False
+        """Came in over the network, while everything was going on."""
+        self.founding = False
+        """Knew everything from the first day on."""
         self.life: Life | None = None
         self.communities: dict[RealmId, Community] = {}
         self.standing: NodeStanding
         self.peering: Peering
         self.host: Host
         self.admissions: Admissions
+        self.desk = Desk(self)
         self._keys = Keys({"network": self._key("network")})
 
     def _key(self, use: str) -> bytes:
@@ -197,6 +194,8 @@ class Node:
             await self.open(self.realm_id)
 
         def network(handlers: Any, on_event: Any) -> Host:
+            if self.lives > 1:
+                self.traffic.update(self.host.traffic)
             self.host = Host(
                 town.air, self.name, self.key, self.address, handlers, on_event, life.context
             )
@@ -212,6 +211,7 @@ class Node:
         )
         await self.peering.start()
         self.peering.spawn(self._ticking(), "ticking")
+        town.faults["lives_again"] += self.lives > 1
 
     async def open(self, realm_id: RealmId) -> Realm:
         """Open the realm on this disk."""
@@ -221,7 +221,7 @@ class Node:
         database = self.disk.database(self.life.power, town.write_time)
         workers = cast("VerifierPool", Workers(town.air))
         store = RealmStore(database)
-        realm = HeardRealm(realm_id, store, RULES, VIEWS, workers, self.now_ms, heard=self.digests)
+        realm = HeardRealm(realm_id, store, RULES, VIEWS, workers, self.now_ms, ears=self.ears)
         await realm.open()
         realm.listeners.append(self._changed)
         await self.standing.refresh(realm)
@@ -248,18 +248,21 @@ class Node:
         if self.life is None or not self.life.alive:
             return
         faults = self.town.faults
-        self.life.end()
+        faults["tasks_killed"] += self.life.end()
         torn = self.disk.torn
         self.disk.lose_power()
         faults["crashes"] += 1
         faults["torn_writes"] += self.disk.torn - torn
-        faults["forgotten_peers"] += self.shelf.forget()
+        faults["forgotten_peers"] += self.shelf.lose()
+        self.copies = [*self.copies[-1:], copy := Disk()]
+        copy.copy_from(self.disk)
         self.host.vanish("crashed")
         self.town.note("crash", self, "in the middle of a write" if self.disk.torn > torn else "")
 
     def crash_in(self, statements: int) -> None:
         """The power goes while a transaction is written, so many statements from now."""
         if self.life is not None:
+            self.town.faults["fuses"] += 1
             self.life.power.fuse = statements
 
     async def stop(self) -> None:
@@ -287,11 +290,13 @@ class Node:
         if actor is None or not drafts:
             return None
         try:
-            written = await self.realm.write(drafts, actor.secrets, actor.grant)
+            return await self.realm.write(drafts, actor.secrets, actor.grant)
         except (PowerLost, CommonsError):
             return None
+
+    def _wrote(self, written: Sequence[Written]) -> None:
+        """Something was acknowledged to the member."""
         self.town.acknowledged(self, written)
-        return written
 
     def knows(self, other: Node) -> None:
         """Where another node is stands in the book."""

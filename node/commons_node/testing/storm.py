@@ -7,46 +7,29 @@ found ─ everybody starts ─ writing begins ─┬─ three islands ─┬─ 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import random
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from commons_crdt.roles import Role
 from commons_node.testing.checks import Watch
 from commons_node.testing.deeds import any_deed
-from commons_node.testing.liars import LIES, tell
+from commons_node.testing.errands import any_errand
+from commons_node.testing.lies import count_met, tell
 from commons_node.testing.node import Node
+from commons_node.testing.plan import Plan
 from commons_node.testing.town import Town
 from commons_node.testing.trace import Trace
-from commons_node.testing.weather import CALM, ROUGH, Faults, Weather
+from commons_node.testing.weather import CALM, Faults, idle
 
 _ROLES = (
     Role.STEWARD, Role.MEMBER, Role.STEWARD, Role.NEWCOMER, Role.MEMBER, Role.STEWARD, Role.MEMBER,
 )  # fmt: skip
 _LONGEST_REST_S = 1800.0
 _MOST_SKEW_MS = 7 * 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How large the story is. Times in seconds, virtual."""
-
-    nodes: int = 20
-    joining: int = 1
-    leaving: int = 1
-    liars: int = 1
-    lies: Sequence[str] = tuple(LIES)
-    crashes: int = 6
-    jumps: int = 3
-    one_way: int = 3
-    islands: int = 3
-    writes: int = 120
-    weather: Weather = ROUGH
-    apart_s: float = 70.0
-    settle_s: float = 25.0
-
-
-SMALL = Plan(nodes=6, crashes=3, jumps=1, one_way=1, writes=50)
+_BY_VERB = 0.6
+"""How much of what members do goes by the product's verbs; the rest is drafted past them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +43,21 @@ class Outcome:
     operations: int
     acknowledged: int
     claims: int
+    converged: int
+    """How often `sync wait` said yes, and was right."""
+    ways: Mapping[str, int]
+    """By which other ways the operations came to the same."""
+    cuts: int
+    """How often the islands were looked at long after the cut."""
     rest_s: float | None
     events: int
     trace: str
     seconds: float = 0.0
     """Virtual."""
 
-    def idle(self, *faults: str) -> list[str]:
-        """Those of ``faults`` that never struck: a test that relies on them proves nothing."""
-        return [name for name in faults if not self.faults[name]]
+    def idle(self) -> list[str]:
+        """What of the faults proves nothing here; see ``weather.idle``."""
+        return idle(self.faults)
 
 
 @dataclass(slots=True)
@@ -108,10 +97,12 @@ class Storm:
         for node in town.honest:
             refusals.update(node.refusals)
             refusals.update(node.refused())
-            town.faults["forks_found"] += len(node.realm.judge.forks)
+            town.faults["forks_found"] += len(node.realm.judge.forks) if node.communities else 0
+        count_met(town)
         return Outcome(
             town.seed, tuple(self.watch.wrong), town.faults, refusals,
-            len(town.arrivals), len(town.acks), self.watch.claims, rest,
+            len(town.arrivals), len(town.acks), self.watch.claims, self.watch.converged,
+            dict(self.watch.ways), self.watch.cuts, rest,
             town.trace.events, town.trace.digest(), town.now,
         )  # fmt: skip
 
@@ -123,6 +114,7 @@ class Storm:
             self._jump(plan.jumps),
             self._mute(plan.one_way),
             self._lie(),
+            self._ask(plan.asks),
             *(self._join(n) for n in range(plan.joining)),
             *(self._leave() for _ in range(plan.leaving)),
         ]
@@ -156,8 +148,19 @@ class Storm:
                 await node.run(self._deed(node))
 
     async def _deed(self, node: Node) -> None:
-        drafts = await any_deed(node, self.town.rng)
-        await node.write(drafts)
+        if self.town.rng.random() < _BY_VERB:
+            await any_errand(node, self.town.rng)
+        else:
+            await node.write(await any_deed(node, self.town.rng))
+
+    async def _ask(self, times: int) -> None:
+        """Now and then somebody waits for everybody, and is told whether that came true."""
+        rng = random.Random(f"asks {self.town.seed}")  # noqa: S311 - a seeded run is the point
+        for _ in range(times):
+            await asyncio.sleep(rng.uniform(5, 30))
+            living = [n for n in self.town.honest if n.alive and n.communities]
+            if living:
+                await self.watch.asked(rng.choice(living), living, rng.uniform(5, 30))
 
     async def _partition(self) -> None:
         town, plan = self.town, self.plan
@@ -168,7 +171,7 @@ class Storm:
         town.air.split([[node.peer for node in island] for island in islands])
         town.note("split", None, " / ".join(" ".join(n.name for n in i) for i in islands))
         await asyncio.sleep(plan.apart_s)
-        self.watch.islands(islands)
+        self.watch.islands(islands, plan.apart_s)
         town.air.heal()
         town.note("heal")
 
@@ -198,6 +201,7 @@ class Storm:
 
     async def _again(self, node: Node) -> None:
         if not node.alive and not node.gone:
+            self.watch.survived(node)
             await node.start()
             self.town.faults["restarts"] += 1
             self.town.note("restart", node)
@@ -244,6 +248,7 @@ class Storm:
         if invitation is None or not await town.join(newcomer, invitation, host):
             newcomer.gone = True
             return
+        newcomer.joined = True
         town.faults["joins"] += 1
 
     async def _leave(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from commons_node.testing.weather import CUT
 from commons_protocol.network import MAX_FRAME, FrameTooLarge, PeerId, StreamClosed
 
 if TYPE_CHECKING:
@@ -17,6 +18,16 @@ _WINDOW = 512 * 1024
 _LOOK_S = 0.25
 _TOGETHER_S = 1e-4
 """Frames this near to each other arrive at once."""
+_HELD_UP_S = 0.2
+
+
+class _Parcel(NamedTuple):
+    """A frame on its way, the ``number``-th of its stream; ``frame`` None: the end."""
+
+    when: float
+    frame: bytes | None
+    number: int
+    sent: float
 
 
 class SimStream:
@@ -32,9 +43,12 @@ class SimStream:
         self._far: SimStream
         self._said_all = False
         self._inbox: deque[bytes] = deque()
-        self._on_way: deque[tuple[float, bytes | None]] = deque()
+        self._on_way: deque[_Parcel] = deque()
         self._weight = 0
         self._sailing = False
+        self._numbers = 0
+        self._came = 0
+        self._stalled = False
         self._stalled_at: float | None = None
         self._moved = asyncio.Event()
 
@@ -62,35 +76,37 @@ class SimStream:
         if air.strikes("resent", weather.resent):
             when += air.rng.uniform(*weather.resend)
         if air.strikes("cut", weather.cut):
-            self._wire.cut("cut by the weather")
+            self._wire.cut(CUT)
             raise StreamClosed
+        self._numbers += 1
+        parcel = _Parcel(when, frame, self._numbers, loop.time())
         if weather.mangled and air.rng.random() < weather.mangled:
-            self._mangle(when, frame)
+            self._mangle(parcel)
         else:
-            self._queue(when, frame)
+            self._queue(parcel)
 
-    def _mangle(self, when: float, frame: bytes) -> None:
+    def _mangle(self, parcel: _Parcel) -> None:
         air = self._wire.air
         how = air.rng.choice(("frame_lost", "frame_doubled", "frames_swapped"))
-        if how == "frames_swapped" and (not self._on_way or self._on_way[-1][1] is None):
+        if how == "frames_swapped" and (not self._on_way or self._on_way[-1].frame is None):
             how = "frame_doubled"
         air.faults[how] += 1
         if how == "frame_doubled":
-            self._queue(when, frame)
-            self._queue(when, frame)
+            self._queue(parcel)
+            self._queue(parcel)
         elif how == "frames_swapped":
             last = self._on_way.pop()
-            self._weight -= len(last[1] or b"")
-            self._queue(last[0], frame)
-            self._queue(when, last[1])
+            self._weight -= len(last.frame or b"")
+            self._queue(parcel._replace(when=last.when))
+            self._queue(last._replace(when=parcel.when))
 
-    def _queue(self, when: float, frame: bytes | None) -> None:
+    def _queue(self, parcel: _Parcel) -> None:
         if self._on_way:
-            when = max(when, self._on_way[-1][0])
-        self._on_way.append((when, frame))
-        self._weight += len(frame or b"")
+            parcel = parcel._replace(when=max(parcel.when, self._on_way[-1].when))
+        self._on_way.append(parcel)
+        self._weight += len(parcel.frame or b"")
         if not self._sailing:
-            self._sail(when)
+            self._sail(parcel.when)
 
     def _sail(self, when: float) -> None:
         self._sailing = True
@@ -103,7 +119,7 @@ class SimStream:
         now, air = asyncio.get_running_loop().time(), self._wire.air
         if not air.passes(self.host, self._far_host):
             if self._stalled_at is None:
-                self._stalled_at = now
+                self._stalled_at, self._stalled = now, True
                 air.faults["stalled"] += 1
             if now - self._stalled_at > self._wire.patience:
                 self._wire.cut("silence")
@@ -111,14 +127,26 @@ class SimStream:
                 self._sail(now + _LOOK_S)
             return
         self._stalled_at = None
-        while self._on_way and self._on_way[0][0] <= now + _TOGETHER_S:
-            _, frame = self._on_way.popleft()
-            self._weight -= len(frame or b"")
-            self._far.take(frame)
+        while self._on_way and self._on_way[0].when <= now + _TOGETHER_S:
+            parcel = self._on_way.popleft()
+            self._weight -= len(parcel.frame or b"")
+            self._see(parcel, now)
+            self._far.take(parcel.frame)
         self._moved.set()
         self._moved = asyncio.Event()
         if self._on_way:
-            self._sail(self._on_way[0][0])
+            self._sail(self._on_way[0].when)
+
+    def _see(self, parcel: _Parcel, now: float) -> None:
+        """Count what is unusual about the order and the time in which frames come."""
+        faults, last = self._wire.air.faults, self._came
+        if parcel.frame is None:
+            return
+        self._came = max(last, parcel.number)
+        faults["frame_gaps"] += parcel.number > last + 1
+        faults["frame_repeats"] += parcel.number == last
+        faults["frame_swaps"] += parcel.number < last
+        faults["held_up"] += now - parcel.sent >= _HELD_UP_S and not self._stalled
 
     def take(self, frame: bytes | None) -> None:
         """A frame, or the end, has arrived here."""
@@ -148,7 +176,8 @@ class SimStream:
         if not self._said_all and self._wire.up:
             self._said_all = True
             loop = asyncio.get_running_loop()
-            self._queue(loop.time() + self._wire.air.delay(self.host, self._far_host), None)
+            when = loop.time() + self._wire.air.delay(self.host, self._far_host)
+            self._queue(_Parcel(when, None, self._numbers, loop.time()))
 
     async def reset(self) -> None:
         """See ``network.Stream``."""

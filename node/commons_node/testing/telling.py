@@ -33,6 +33,7 @@ def verdict(outcome: Outcome) -> Iterator[str]:
     yield (
         f"seed {outcome.seed} {state}: {outcome.operations} operations, {outcome.acknowledged}"
         f" acknowledged, {outcome.claims} claims to be in sync looked into,"
+        f" {outcome.converged} waits for it answered with yes,"
         f" {outcome.seconds:.0f} s of virtual time, trace {outcome.trace[:16]}"
     )
     for sentence in outcome.wrong:

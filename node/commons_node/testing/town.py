@@ -207,6 +207,7 @@ class Town:
             await alice.run(self._let_in(alice, member))
         await alice.stop()
         for node in self.nodes:
+            node.founding = True
             if node is not alice:
                 node.realm_id = alice.realm_id
                 node.disk.copy_from(alice.disk)

@@ -28,7 +28,6 @@ from commons_node.testing.loop import WHO, VirtualLoop
 from commons_node.testing.scale.host import MeshHost
 from commons_node.testing.scale.ledger import Ledger
 from commons_node.testing.scale.light import Annals, LightReplica
-from commons_node.testing.town import START_MS
 from commons_node.testing.trace import Trace
 from commons_node.testing.weather import CALM, Faults, Weather
 from commons_protocol import gossip
@@ -37,6 +36,7 @@ from commons_protocol.network import Address
 
 Result = TypeVar("Result")
 
+_BEGIN_MS = 1_750_000_000_000
 PLACES = 64
 INBOUND = 48
 """Connections of one node: those of `libp2p_host.gate.Limits`."""
@@ -188,7 +188,7 @@ class Crowd:
             return round(loop.time() * 1e9)
 
         def wall() -> int:
-            return START_MS * 1_000_000 + steady()
+            return _BEGIN_MS * 1_000_000 + steady()
 
         loop.set_exception_handler(self._unheard)
         with governed(self.seed, wall, steady):

@@ -12,11 +12,12 @@ from multiprocessing import get_context
 from time import process_time
 from typing import Any
 
-from commons_node.testing.scale import bridges, islands, spread
+from commons_node.testing.scale import bridges, islands, mesh, spread
 from commons_node.testing.scale.figures import rounded
+from commons_node.testing.scale.router import Settings
 
 Figures = Mapping[str, Any]
-Plan = spread.Plan | bridges.Plan | islands.Plan
+Plan = spread.Plan | bridges.Plan | islands.Plan | mesh.Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,15 @@ class Size:
     hubs: tuple[int, ...]
     meshes: tuple[int, ...]
     """Nodes of communities in which everybody is connected with everybody."""
+    neighbours: tuple[int, ...]
+    """Of each router, where there is nothing but routers."""
 
 
-LARGE = Size(1000, 8, (10, 100, 1000), (1, 4, 16, 64, 100), (2, 5, 10, 20, 30))
-MIDDLE = Size(200, 8, (10, 100), (1, 16, 64, 100), (2, 5, 10, 20))
-SMALL = Size(60, 5, (10,), (1, 16), (5,))
+LARGE = Size(
+    1000, 8, (10, 100, 1000), (1, 4, 16, 64, 100), (2, 5, 10, 20, 30), (4, 8, 12, 16, 24, 48)
+)
+MIDDLE = Size(200, 8, (10, 100), (1, 16, 64, 100), (2, 5, 10, 20), (8, 24))
+SMALL = Size(60, 5, (10,), (1, 16), (5,), (8,))
 
 _QUIET, _POOR, _BAD, _CHURN = spread.PHASES
 
@@ -52,11 +57,15 @@ def jobs(size: Size, seed: int) -> dict[str, Job]:
     }
     for communities in sorted(size.communities, reverse=True):
         plans[f"bridges {communities}"] = bridges.Plan(communities, seed=seed)
-    mesh = spread.Plan(places=64, writes=20, phases=(_QUIET,), idle_s=600.0, seed=seed)
+    dense = spread.Plan(places=64, writes=20, phases=(_QUIET,), idle_s=600.0, seed=seed)
     for nodes in sorted(size.meshes, reverse=True):
-        plans[f"mesh {nodes}"] = replace(mesh, nodes=nodes, known=nodes)
+        plans[f"mesh {nodes}"] = replace(dense, nodes=nodes, known=nodes)
     for hub in sorted(size.hubs, reverse=True):
         plans[f"hub {hub}"] = bridges.Plan(hub, own=1, ring=False, hub=hub, seed=seed)
+    for neighbours in size.neighbours:
+        routers = mesh.Plan(300, neighbours, 100, warm_s=120.0, scattered=True, seed=seed)
+        plans[f"routers {neighbours}"] = routers
+        plans[f"calm routers {neighbours}"] = replace(routers, settings=Settings(opportunistic=0))
     for spare in (0, 2):
         plans[f"islands {spare}"] = islands.Plan(spare=spare, seed=seed)
     return {name: Job(plan) for name, plan in plans.items()}
@@ -76,6 +85,8 @@ class Job:
                 found = asdict(spread.Spread(self.plan).run())
             case bridges.Plan():
                 found = asdict(bridges.Bridges(self.plan).run())
+            case mesh.Plan():
+                found = asdict(mesh.Mesh(self.plan).run())
             case _:
                 found = asdict(islands.Islands(self.plan).run())
         figures = rounded(found)

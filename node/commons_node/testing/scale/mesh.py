@@ -8,12 +8,11 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from commons_node.testing.scale.packets import HEADERS, Message, MessageId, Packet
-from commons_node.testing.scale.router import Out, Router
+from commons_node.testing.scale.router import Out, Router, Settings
 from commons_protocol.network import PeerId
 
 TOPIC = "a" * 48
@@ -22,7 +21,10 @@ _AFTER_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``neighbours``: of each node on a ring; ``nodes`` - 1: everybody. Times in seconds."""
+    """``neighbours``: of each node on a ring; ``nodes`` - 1: everybody. Times in seconds.
+
+    ``scattered``: neighbours by chance instead, so many on average.
+    """
 
     nodes: int
     neighbours: int
@@ -33,6 +35,8 @@ class Plan:
     """From the last connection until the first message."""
     latency: tuple[float, float] = (0.001, 0.006)
     lost: float = 0.0
+    scattered: bool = False
+    settings: Settings = field(default_factory=Settings)
     seed: int = 1
 
 
@@ -48,6 +52,8 @@ class Figures:
     """Mesh peers of a node, over the time of the messages."""
     bytes: float
     """That came to a node for each message, everything of TCP's payload included."""
+    control: float = 0.0
+    """Bytes in an hour that come to a node to keep the mesh: GRAFT and PRUNE."""
 
 
 def edges(nodes: int, neighbours: int) -> list[tuple[int, int]]:
@@ -65,8 +71,8 @@ class Mesh:
     plan: Plan
     arrivals: int = 0
     hops: dict[MessageId, dict[PeerId, int]] = field(default_factory=dict)
-    kinds: Counter[str] = field(default_factory=Counter)
     _bytes: int = 0
+    _control: int = 0
     _sizes: list[int] = field(default_factory=list)
     _todo: list[tuple[float, int, PeerId, PeerId | None, Packet | None]] = field(
         default_factory=list
@@ -83,12 +89,12 @@ class Mesh:
         plan, rng = self.plan, self._rng
         names = [PeerId(f"node{n:05d}") for n in range(plan.nodes)]
         routers = {
-            name: Router(name, random.Random(f"{plan.seed} {name}"))  # noqa: S311 - likewise
+            name: Router(name, random.Random(f"{plan.seed} {name}"), plan.settings)  # noqa: S311
             for name in names
         }
         for router in routers.values():
             router.subscribe(TOPIC, 0.0)
-        for i, j in edges(plan.nodes, plan.neighbours):
+        for i, j in self._edges():
             for near, far in ((names[i], names[j]), (names[j], names[i])):
                 self._send(near, routers[near].connected(far), rng.random())
         for name in names:
@@ -99,6 +105,16 @@ class Mesh:
             self._at(at, name, name)
         self._play(routers, begin, begin + plan.messages * plan.pause_s + _AFTER_S)
         return self._figures()
+
+    def _edges(self) -> list[tuple[int, int]]:
+        plan = self.plan
+        if not plan.scattered:
+            return edges(plan.nodes, plan.neighbours)
+        found: dict[tuple[int, int], None] = {}
+        while len(found) < plan.nodes * plan.neighbours // 2:
+            i, j = self._rng.sample(range(plan.nodes), 2)
+            found[min(i, j), max(i, j)] = None
+        return list(found)
 
     def _at(self, at: float, name: PeerId, author: PeerId | None = None) -> None:
         heapq.heappush(self._todo, (at, next(self._numbers), name, author, None))
@@ -130,14 +146,20 @@ class Mesh:
             self._send(name, out, now)
 
     def _count(self, packet: Packet) -> None:
-        self.kinds[packet.kind] += 1
-        self._bytes += packet.size() + HEADERS
+        size = packet.size() + HEADERS
+        self._bytes += size
+        self._control += size if packet.kind == "mesh" else 0
         self.arrivals += len(packet.publish)
 
     def _note(self, name: PeerId, source: PeerId, fresh: list[Message]) -> None:
         for message in fresh:
             reached = self.hops[message.id]
             reached[name] = reached[source] + 1
+
+    @property
+    def _hours(self) -> float:
+        """That were looked at."""
+        return (self.plan.messages * self.plan.pause_s + _AFTER_S) / 3600
 
     def _figures(self) -> Figures:
         plan = self.plan
@@ -150,4 +172,5 @@ class Mesh:
             pairs - len(hops),
             sum(self._sizes) / len(self._sizes),
             self._bytes / plan.messages / plan.nodes,
+            self._control / plan.nodes / self._hours,
         )

@@ -17,7 +17,7 @@ def tables(results: Results) -> dict[str, str]:
     """Markdown by name; a table whose runs are missing is left out."""
     made: dict[str, Callable[[Results], str]] = {
         "spread": _spread, "bytes": _bytes, "idle": _idle, "meshes": _meshes,
-        "communities": _communities, "hubs": _hubs, "islands": _islands,
+        "routers": _routers, "communities": _communities, "hubs": _hubs, "islands": _islands,
     }  # fmt: skip
     return {name: text for name, make in made.items() if (text := make(results))}
 
@@ -123,6 +123,37 @@ def _meshes(results: Results) -> str:
         "bytes a node and write", "of these gossip", "idle bytes a node and hour",
     )  # fmt: skip
     return _table(head, rows)
+
+
+def _routers(results: Results) -> str:
+    rows = [
+        [
+            neighbours,
+            *(
+                cell
+                for found in pair
+                for cell in (
+                    f"{found['mesh']:.1f}", f"{found['copies']:.2f}", f"{found['control']:,.0f}",
+                )
+            ),
+        ]
+        for neighbours, pair in _pairs(results)
+    ]  # fmt: skip
+    head = (
+        "neighbours", "mesh peers", "copies of a message", "GRAFT, PRUNE: bytes an hour",
+        "mesh peers without it", "copies without it", "bytes an hour without it",
+    )  # fmt: skip
+    return _table(head, rows)
+
+
+def _pairs(results: Results) -> list[tuple[int, tuple[Figures, Figures]]]:
+    """By neighbours: with and without opportunistic grafting."""
+    numbers = sorted(int(n.split()[-1]) for n in results if n.startswith("routers "))
+    return [
+        (n, (results[f"routers {n}"], results[f"calm routers {n}"]))
+        for n in numbers
+        if f"calm routers {n}" in results
+    ]
 
 
 def _communities(results: Results) -> str:

@@ -4,8 +4,9 @@ A model, checked against real hosts by `bench/mesh.py`. Where py-libp2p and the 
 differ, py-libp2p is followed:
 
 - All scores are 0 (no weight is set), so "opportunistic grafting" takes two more peers into the
-  mesh with every heartbeat, until it is above `high` and cut back to `degree`: with up to `high`
-  neighbours all of them are mesh peers, with more the mesh swings between `degree` and `high` + 2.
+  mesh with every heartbeat (`Settings.opportunistic`), until it is above `high` and cut back to
+  `degree`: with up to `high` neighbours all of them are mesh peers, with more the mesh swings
+  between `degree` and `high` + 2.
 - Who prunes in a heartbeat notes no back-off, grafts again at once and is pruned for it.
 - Whoever is grafted in a heartbeat is also sent what those before it in the list were sent.
 - There is no flood publishing, no quota of outbound mesh peers and no peer exchange.
@@ -54,6 +55,8 @@ class Settings:
     leave_backoff_s: int = 10
     flood_s: float = 10.0
     seen_s: float = 120.0
+    opportunistic: int = 2
+    """Peers that a heartbeat takes in beyond need; by the specification none when all is well."""
     topics_per_peer: int = 64
     topics_per_packet: int = 256
 
@@ -260,7 +263,7 @@ class Router:
         if size < settings.low:
             grafted = self._choose(settings.degree - size, outside)
         else:
-            grafted = sorted(outside, key=self._order)[:2]
+            grafted = sorted(outside, key=self._order)[: self.settings.opportunistic]
         for peer in grafted:
             mesh[peer] = None
         if size > settings.high:

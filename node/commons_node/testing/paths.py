@@ -1,0 +1,79 @@
+"""The ways in which operations may come to a node: by each of them they amount to the same.
+
+A way is a function from a node to the (set_hash, state_hash) that its operations have by that way.
+A new way (a bundle, when there are bundles) is one more function in ``PATHS``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, cast
+
+from commons_crdt.operation import Operation
+from commons_node.domains import RULES, VIEWS
+from commons_node.realm.realm import Realm
+from commons_node.store.realm_store import RealmStore
+from commons_node.testing import oracle
+from commons_node.testing.air import Air
+from commons_node.testing.disk import Disk, Power
+from commons_node.testing.life import Workers
+from commons_node.testing.node import Node
+from commons_node.testing.weather import Faults, Weather
+from commons_node.verifier.pool import VerifierPool
+
+Hashes = tuple[bytes, bytes]
+Way = Callable[[Node, random.Random], Coroutine[Any, Any, Hashes | None]]
+"""None: there was no occasion to go this way."""
+
+_BATCH = 24
+
+
+async def replayed(node: Node, rng: random.Random) -> Hashes:
+    """Judged and folded in memory, in another order, without a store."""
+    assert node.realm_id is not None
+    return oracle.replay(node.realm_id, node.operations(), rng.randrange(1 << 30))
+
+
+async def from_nothing(node: Node, rng: random.Random) -> Hashes:
+    """Told to an empty store in no order at all, some of it twice, as by a crowd of peers."""
+    operations = node.operations()
+    rng.shuffle(operations)
+    return await _told(Disk(), node, [*operations, *rng.sample(operations, len(operations) // 4)])
+
+
+async def from_a_crash(node: Node, rng: random.Random) -> Hashes | None:
+    """A copy of the store, made when the power had just gone, that is told what it missed."""
+    if not node.copies:
+        return None
+    operations = node.operations()
+    rng.shuffle(operations)
+    return await _told(rng.choice(node.copies), node, operations)
+
+
+PATHS: Mapping[str, Way] = {
+    "in another order": replayed,
+    "from nothing": from_nothing,
+    "from a copy of the store": from_a_crash,
+}
+
+
+async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Hashes:
+    """What a realm on this disk amounts to once it was told these, a few at a time."""
+    assert node.realm_id is not None
+    calm = Air(random.Random(0), Weather(), Faults(), node.town.trace)  # noqa: S311 - never asked
+    store = RealmStore(disk.database(Power(lambda: None), lambda: 0.0))
+    workers = cast("VerifierPool", Workers(calm))
+    realm = Realm(node.realm_id, store, RULES, VIEWS, workers, node.now_ms)
+    await realm.open()
+    left, new = list(operations), 1
+    while left and new:
+        late, new = [], 0
+        for at in range(0, len(left), _BATCH):
+            batch = left[at : at + _BATCH]
+            result = await realm.ingest(batch, "another way")
+            new += result.new
+            if result.refused:
+                late += batch  # whose author was not known yet is a stranger: it is told again
+        left = late
+    return await realm.hashes()
