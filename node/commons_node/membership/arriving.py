@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 
 from commons_crdt.author import Draft
 from commons_crdt.device import DeviceSecrets
-from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId, OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_node.domains.identity.facts import LABEL, LABEL_PART, Label
 from commons_node.keystore.recovery_key import RecoveryKey
 from commons_node.keystore.sessions import Session
 from commons_node.keystore.unlocked import Unlocked
+from commons_node.membership.arrival import (
+    AlreadyYours,
+    Arrival,
+    NotArriving,
+    Probe,
+    WrongGrant,
+)
 from commons_node.membership.doors import Door, HelpDoor, KeyDoor, OldDeviceDoor, TicketDoor
 from commons_node.membership.identities import identity
 from commons_node.membership.labels import label_part
 from commons_node.membership.settling import device_of, keep, new_device, settle
 from commons_node.peering.types import NotJoined
-from commons_protocol import wire
 from commons_protocol.applying import Application, Met, application, request
 from commons_protocol.joining import TurnedAwayError
 from commons_protocol.network import Address, PeerId
@@ -41,47 +46,6 @@ log = structlog.get_logger(component="membership")
 _FIRST_WORD_S = 45.0
 """How long a command waits until a node has answered at all."""
 _FIRST_ROUND_S = 5.0
-
-
-class AlreadyYours(CommonsError):
-    """This node holds a device of this member already, and it stands."""
-
-    code: ClassVar[str] = "exists"
-    hint: ClassVar[str] = "commons-node member unlock"
-
-
-class NotArriving(CommonsError):
-    """This node does not wait to be let in for anybody."""
-
-    code: ClassVar[str] = "nothing_asked"
-    hint: ClassVar[str] = (
-        "commons-node member device join CODE, or: commons-node member recover start"
-    )
-    status = "not_found"
-
-
-class WrongGrant(CommonsError):
-    """The file does not let in the device that this machine has made."""
-
-    code: ClassVar[str] = "grant"
-    hint: ClassVar[str] = "write a new request: commons-node member device join CODE --request FILE"
-
-
-@dataclass(slots=True)
-class Arrival:
-    """One way in that is under way."""
-
-    member: MemberId
-    secrets: DeviceSecrets
-    unlocked: Unlocked
-    label: str | None = None
-    digits: asyncio.Future[str] = field(default_factory=asyncio.Future)
-    task: asyncio.Task[RealmId] | None = None
-
-    def tell(self, digits: str) -> None:
-        """The digits are known; they stay the same for as long as the arrival lasts."""
-        if not self.digits.done():
-            self.digits.set_result(digits)
 
 
 class Arriving:
@@ -304,7 +268,7 @@ class Arriving:
         opened = await self._daemon.devices.look(key.public)
         if opened is not None and await self._daemon.devices.carries(opened.realm):
             return Met(opened.realm, opened.member, opened.base, opened.endings), None
-        probe = _Probe(key)
+        probe = Probe(key)
         reasons = []
         for address in addresses:
             try:
@@ -429,20 +393,6 @@ class Arriving:
             "state": "joined",
             "goes_on": False,
         }
-
-
-@dataclass(slots=True)
-class _Probe:
-    """A door that asks for nothing."""
-
-    key: RecoveryKey
-    met: Met | None = None
-
-    def knock(self, nonce: bytes, node: PeerId, joiner: PeerId) -> wire.KnockKey:
-        return self.key.knock(nonce, node, joiner)
-
-    def ask(self, met: Met) -> None:
-        self.met = met
 
 
 _NO_BASE = OperationId(bytes(32))

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import structlog
 from nacl.exceptions import BadSignatureError
@@ -29,7 +28,6 @@ from commons_crdt.authority.identity_facts import (
 )
 from commons_crdt.authority.kinds import NODE
 from commons_crdt.authority.kinds_identity import DEVICE, READMIT
-from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId, RealmId
 from commons_crdt.kinds import encode_fact
 from commons_crdt.operation import Operation
@@ -38,6 +36,12 @@ from commons_node.domains.identity.facts import REQUEST, RecoverTerms, Request, 
 from commons_node.keystore.recovery_key import recovery_hash
 from commons_node.membership import warrants
 from commons_node.membership.identities import ends_of, head, identity, machines, owner_of
+from commons_node.membership.open_tickets import (
+    NobodyAsks,
+    NotGranted,
+    OpenTicket,
+    WrongDigits,
+)
 from commons_node.membership.warrants import Asked, NotCarried, NotEnough, Overtaken
 from commons_node.realm.realm import Written
 from commons_node.standing import share
@@ -66,45 +70,6 @@ _HOLD_S = 40.0
 _LOOK_S = 0.5
 _MOST_TICKETS = 64
 _TRIES = 3
-
-
-class NobodyAsks(CommonsError):
-    """No machine has asked to be let in with a code of yours."""
-
-    code: ClassVar[str] = "nothing_asked"
-    hint: ClassVar[str] = "on the new machine: commons-node member device join CODE"
-    status = "not_found"
-
-
-class WrongDigits(CommonsError):
-    """No machine that asks shows these digits; {left}."""
-
-    code: ClassVar[str] = "digits"
-    hint: ClassVar[str] = (
-        "type what the new machine shows; if it shows something else, somebody else has your code"
-    )
-
-
-class NotGranted(CommonsError):
-    """Your act was written and does not count: {reason}."""
-
-    code: ClassVar[str] = "rejected"
-    hint: ClassVar[str] = "commons-node explain {operation}"
-
-
-@dataclass(slots=True)
-class OpenTicket:
-    """A ticket that this node honours, and who came with it."""
-
-    ticket: Ticket
-    realm: RealmId
-    ends_ms: int
-    limit: Limit | None = None
-    label: str | None = None
-    asked: Application | None = None
-    salt: bytes = b""
-    tries: int = 0
-    granted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Devices:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from commons_crdt.author import Draft
 from commons_crdt.authority.endings import Ending
-from commons_crdt.authority.identity_facts import Close, Limit, Own
+from commons_crdt.authority.identity_facts import Close, Own
 from commons_crdt.authority.kinds_identity import CLOSE
-from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community, WrongState, find, written
@@ -25,6 +24,7 @@ from commons_node.domains.identity.facts import (
     PickTerms,
     RecoverTerms,
 )
+from commons_node.domains.identity.limits import limit_of
 from commons_node.domains.identity.whose import moment, named, own_member
 from commons_node.membership import warrants
 from commons_node.membership.devices import TICKET_S
@@ -63,18 +63,6 @@ if TYPE_CHECKING:
 
 DEVICES = Complete("member.device.list", "devices", "name")
 MEMBERS = Complete("member.list", "members", "name")
-_DAY_MS = 24 * 3600 * 1000
-_LIMIT_DAYS = 90
-_LIMIT_OPERATIONS = 10_000
-_MOST_KINDS = 16
-
-
-class BadLimit(CommonsError):
-    """The limit of the device is wrong: {why}."""
-
-    code: ClassVar[str] = "limit"
-    hint: ClassVar[str] = "for example --kinds lending.request --operations 500 --until 2027-01-01"
-    status = "usage"
 
 
 class Add(msgspec.Struct):
@@ -100,7 +88,7 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
         raise Limited(why="it was let in for a few kinds of acts only")
     if args.name is not None:
         label_part(args.name)
-    limit = _limit(daemon, args)
+    limit = limit_of(daemon, args.kinds, args.operations, args.until)
     addresses = daemon.addresses
     code, ends_ms = daemon.devices.make(
         "device",
@@ -118,31 +106,6 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
         "limited": limit is not None,
         "goes_on": not args.offline,
     }
-
-
-def _limit(daemon: Daemon, args: Add) -> Limit | None:
-    """What a kiosk's or an agent's device may do; None for a device like any other."""
-    if not args.kinds:
-        if args.operations is not None or args.until is not None:
-            raise BadLimit(why="it does not say what the device may write")
-        return None
-    known = {name for name, kind in daemon.rules.kinds.items() if kind.log == 1}
-    chosen = set()
-    for word in args.kinds:
-        fitting = {k for k in known if k == word or k.rpartition(".")[0] == word}
-        if not fitting:
-            raise BadLimit(why=f"there is no kind of act called {word!r}")
-        chosen |= fitting
-    if len(chosen) > _MOST_KINDS:
-        raise BadLimit(why=f"it lists more than {_MOST_KINDS} kinds")
-    now = daemon.now_ms()
-    until = now + _LIMIT_DAYS * _DAY_MS
-    if args.until is not None:
-        local = args.until if args.until.tzinfo is not None else args.until.replace(tzinfo=UTC)
-        until = int(local.timestamp() * 1000)
-        if until <= now:
-            raise BadLimit(why="its time is over already")
-    return Limit(tuple(sorted(chosen)), args.operations or _LIMIT_OPERATIONS, until)
 
 
 class Confirm(msgspec.Struct):
