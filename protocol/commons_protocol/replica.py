@@ -5,12 +5,12 @@ The daemon implements ``Replica`` over SQLite, the simulator over memory. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from commons_crdt.device import DeviceKeys
-from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId
+from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId, digest
 from commons_crdt.operation import Operation
 
 
@@ -26,6 +26,13 @@ class ChainEnd(NamedTuple):
     seq: int
     id: OperationId
     fork: bytes = ZERO
+
+
+def ends_digest(ends: Iterable[ChainEnd]) -> bytes:
+    """32 bytes over all chain ends, in whatever order: equal digests mean equal sets."""
+    rows = sorted(ends)
+    packed = (e.device + bytes([e.log]) + e.seq.to_bytes(8) + e.id + e.fork for e in rows)
+    return digest("ends", *packed)
 
 
 class Range(NamedTuple):
@@ -78,7 +85,7 @@ class Replica(Protocol):
         """The realm's id."""
 
     def digest(self) -> bytes:
-        """32 bytes over all chain ends, sorted: equal digests mean equal sets."""
+        """``ends_digest`` of all chain ends."""
 
     async def vector(self) -> Sequence[ChainEnd]:
         """Every chain's end, sorted by (log, device)."""

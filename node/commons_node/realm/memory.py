@@ -17,7 +17,7 @@ from commons_crdt.operation import Operation, content, decode_header
 from commons_node.store.database import placeholders
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.work import form
-from commons_protocol.replica import ChainEnd
+from commons_protocol.replica import ChainEnd, ends_digest
 
 Chain = tuple[DeviceId, int]
 """A device and a log."""
@@ -190,11 +190,7 @@ class Memory:
     def digest(self) -> bytes:
         """32 bytes over all chain ends; see ``Replica``."""
         if self._digest is None:
-            rows = sorted(self._ends.values())
-            self._digest = digest(
-                "ends",
-                *(e.device + bytes([e.log]) + e.seq.to_bytes(8) + e.id + e.fork for e in rows),
-            )
+            self._digest = ends_digest(self._ends.values())
         return self._digest
 
     async def vector(self) -> Sequence[ChainEnd]:
