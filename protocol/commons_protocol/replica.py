@@ -5,12 +5,12 @@ The daemon implements ``Replica`` over SQLite, the simulator over memory. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from commons_crdt.device import DeviceKeys
-from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId
+from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId, digest
 from commons_crdt.operation import Operation
 
 
@@ -30,6 +30,15 @@ class ChainEnd(NamedTuple):
     fork: int = 0
     hollow: int = 0
     more: bytes = ZERO
+
+
+def ends_digest(ends: Iterable[ChainEnd]) -> bytes:
+    """32 bytes over all chain ends, in whatever order: equal digests mean equal sets."""
+    packed = (
+        e.device + bytes([e.log]) + e.seq.to_bytes(8) + e.id + e.fork.to_bytes(8) + e.more
+        for e in sorted(ends)
+    )
+    return digest("ends", *packed)
 
 
 class Range(NamedTuple):
@@ -83,7 +92,7 @@ class Replica(Protocol):
         """The realm's id."""
 
     def digest(self) -> bytes:
-        """32 bytes over all chain ends, sorted: equal digests mean equal sets."""
+        """``ends_digest`` of all chain ends."""
 
     async def vector(self) -> Sequence[ChainEnd]:
         """Every chain's end, sorted by (log, device)."""

@@ -17,11 +17,15 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import redirect_stderr
+import traceback
+from contextlib import redirect_stderr, suppress
 from dataclasses import replace
+from hashlib import sha256
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from random import Random
+from typing import NoReturn
 
 import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]  # in .venv-fuzz only
 
@@ -38,8 +42,8 @@ PACKAGES = [
 with redirect_stderr(StringIO()), atheris.instrument_imports(include=PACKAGES):  # it says each name
     from tests.fuzz import corpus
     from tests.fuzz.mutations import mutate
-    from tests.fuzz.planted import PLANTED
-    from tests.fuzz.report import Outcome, line, outcome, summary
+    from tests.fuzz.planted import PLANTED, Planted
+    from tests.fuzz.report import CRASHED, FINDING, KEPT, Outcome, line, outcome, summary
     from tests.fuzz.table import TARGETS
     from tests.fuzz.target import Target
 
@@ -50,6 +54,7 @@ HANG_S = 20
 MEMORY = 4 << 30
 """Bytes of address space; an allocation beyond it is a `MemoryError`, and so a finding."""
 GRACE_S = 120
+NEVER_BEGAN = 70
 PLANTED_S = 120
 """At most; it takes some seconds."""
 
@@ -71,33 +76,42 @@ def fuzz(target: Target, seconds: int) -> Outcome:
     return outcome(target.name, text, code, time.monotonic() - began, folder)
 
 
-def _child(target: Target, seconds: int, living: Path, folder: Path, log: Path) -> None:
-    """Never returns: libFuzzer ends the process."""
-    try:
-        os.setsid()
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        for stream in (1, 2):
-            os.dup2(out, stream)
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        seeds = list(target.seeds().values())
+def _child(target: Target, seconds: int, living: Path, folder: Path, log: Path) -> NoReturn:
+    """Fuzzes until the time is over or something was found, and ends the process."""
+    os.setsid()
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for stream in (1, 2):
+        os.dup2(out, stream)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seeds = list(target.seeds().values())
+    tried = count(1)
 
-        def one(data: bytes) -> None:
+    def one(data: bytes) -> None:
+        number = next(tried)
+        try:
             target.run(data)
+        except BaseException:
+            # Not left to libFuzzer: as the interpreter is taken down, its own alarm may strike.
+            file = folder / f"crash-{sha256(data).hexdigest()[:40]}"
+            file.write_bytes(data)
+            said = (FINDING, traceback.format_exc(), f"{KEPT} {file}", f"#{number}\tDONE\n")
+            sys.stderr.write("\n".join(said))
+            sys.stderr.flush()
+            os._exit(CRASHED)
 
-        def change(data: bytes, most: int, seed: int) -> bytes:
-            if seed & 1:
-                return bytes(atheris.Mutate(data, most))
-            return mutate(target, data, seeds, Random(seed))[:most]
+    def change(data: bytes, most: int, seed: int) -> bytes:
+        if seed & 1 or target.name == PLANTED.name:
+            return bytes(atheris.Mutate(data, most))
+        return mutate(target, data, seeds, Random(seed))[:most]
 
-        options = [
-            f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", f"-timeout={HANG_S}",
-            f"-artifact_prefix={folder}/", "-print_final_stats=1", "-rss_limit_mb=2048",
-        ]  # fmt: skip
-        atheris.Setup(["fuzz", *options, str(living)], one, custom_mutator=change)
-        atheris.Fuzz()
-    finally:
-        os._exit(70)  # only if it never began
+    options = [
+        f"-max_total_time={seconds}", f"-max_len={MOST_BYTES}", f"-timeout={HANG_S}",
+        f"-artifact_prefix={folder}/", "-print_final_stats=1", "-rss_limit_mb=2048",
+    ]  # fmt: skip
+    atheris.Setup(["fuzz", *options, str(living)], one, custom_mutator=change)
+    atheris.Fuzz()
+    os._exit(NEVER_BEGAN)  # libFuzzer ends the process itself when its time is over
 
 
 def _wait(child: int, seconds: float) -> int:
@@ -113,9 +127,13 @@ def _wait(child: int, seconds: float) -> int:
 
 
 def _planted() -> bool:
+    """Whether the bug on purpose was found, kept as a file, and is there when that is repeated."""
     shutil.rmtree(WORK / PLANTED.name, ignore_errors=True)
     found = fuzz(replace(PLANTED, run=atheris.instrument_func(PLANTED.run)), PLANTED_S)
-    if found.findings:
+    for file in found.findings:
+        with suppress(Planted):
+            PLANTED.run(Path(file).read_bytes())
+            continue
         sys.stdout.write(f"the planted bug was found after {found.inputs} inputs\n")
         return True
     sys.stdout.write("the planted bug was not found: what follows would mean nothing\n")

@@ -11,7 +11,10 @@ from pathlib import Path
 _COVERAGE = re.compile(r"^#\d+\s+(\w+)\s+cov: (\d+)", re.MULTILINE)
 _INPUTS = re.compile(r"^(?:stat::number_of_executed_units: (\d+)|#(\d+)\t)", re.MULTILINE)
 _CORPUS = re.compile(r"corp: (\d+)/")
-_KEPT = re.compile(r"Test unit written to (\S+)")
+KEPT = "Test unit written to"
+"""What stands before the name of the file, in our words and in libFuzzer's."""
+FINDING = "=== Uncaught Python exception: ==="
+_KEPT = re.compile(rf"{KEPT} (\S+)")
 CLEAN, CRASHED = 0, 77
 """How libFuzzer ends: after its time, and after a finding."""
 
@@ -61,8 +64,8 @@ def outcome(name: str, log: str, code: int, seconds: float, folder: Path) -> Out
 
 def _tail(log: str) -> str:
     """The traceback, or else the last lines."""
-    _, found, rest = log.partition("=== Uncaught Python exception: ===")
-    text = rest.partition("==ERROR")[0].partition("== ERROR")[0] if found else log
+    _, found, rest = log.partition(FINDING)
+    text = rest.partition(KEPT)[0] if found else log
     return "\n".join(text.strip().splitlines()[-30:])
 
 

@@ -35,7 +35,7 @@ from commons_protocol.effects import (
 )
 from commons_protocol.names import peer_of_key
 from commons_protocol.network import MAX_FRAME, PeerId
-from commons_protocol.replica import ChainEnd, Credential, Ingested, Range
+from commons_protocol.replica import ChainEnd, Credential, Ingested, Range, ends_digest
 from commons_protocol.session import Session
 from commons_protocol.wants import Memory
 
@@ -82,10 +82,7 @@ class Home:
         return sorted(ends, key=lambda e: (e.log, e.device))
 
     def digest(self) -> bytes:
-        return digest(
-            "ends", *(e.device + bytes([e.log, e.seq & 255, e.fork & 255]) + e.id
-                      for e in self.ends())
-        )  # fmt: skip
+        return ends_digest(self.ends())
 
     async def vector(self) -> Sequence[ChainEnd]:
         return self.ends()

@@ -2,7 +2,8 @@
 
 A `Replica` is one node's copy of the realm: it writes, receives in any order, meets others, finds
 forks, and says what it thinks. It does by hand what the daemon does with a store, so that a test
-reads as a story. Nothing here is random: the same story gives the same bytes.
+reads as a story. Nothing here is random: the same story gives the same bytes. What people write is
+the same as in the simulator's town (`commons_node.testing.acts`).
 """
 
 from __future__ import annotations
@@ -15,24 +16,16 @@ import msgspec
 
 from commons_crdt.author import Draft, Place, compose, found
 from commons_crdt.authority.council_facts import Coordinators, CouncilAct
-from commons_crdt.authority.facts import (
-    Admit,
-    Erasure,
-    Genesis,
-    Identity,
-    Invite,
-    NodeGrant,
-    RoleAct,
-)
+from commons_crdt.authority.facts import Genesis
 from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.judge import ERASURE, GENESIS, Candidate, Judge, Missing, Standing
-from commons_crdt.authority.kinds import ADMIT, CORE, INVITE, NODE, ROLE
+from commons_crdt.authority.kinds import CORE
 from commons_crdt.authority.kinds_council import ACT
-from commons_crdt.device import DeviceKeys, DeviceSecrets, sign_claim
+from commons_crdt.device import DeviceKeys, DeviceSecrets
 from commons_crdt.document.schema import DocumentSchema, Field
 from commons_crdt.errors import Refused
 from commons_crdt.folds import set_hash
-from commons_crdt.ids import ZERO, DeviceId, DocumentId, MemberId, OperationId, RealmId, digest
+from commons_crdt.ids import DeviceId, MemberId, OperationId, RealmId, digest
 from commons_crdt.kinds import Claim, Kind, Rules, decode_fact
 from commons_crdt.operation import (
     Header,
@@ -40,16 +33,14 @@ from commons_crdt.operation import (
     check_contents,
     content,
     decode_header,
-    encode_header,
     operation_id,
-    sign,
     verify,
 )
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
+from commons_node.testing import acts
+from commons_node.testing.acts import DAY_MS, START_MS, erasure, identity, resign, role_act
 
-START_MS = 1_750_000_000_000
-DAY_MS = 86_400_000
 NOTE, LOAN, NOTICE, PAGE, METER = (
     "town.note.1",
     "town.loan.1",
@@ -87,11 +78,6 @@ def secrets(name: str) -> DeviceSecrets:
     return DeviceSecrets(digest("t-sign", label), digest("t-seal", label))
 
 
-def identity(device: DeviceSecrets) -> Identity:
-    """An identity of one device, without guardians or a recovery key."""
-    return Identity(device.keys, (), 0, ZERO)
-
-
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody with one device."""
@@ -109,18 +95,6 @@ def person(name: str) -> Person:
     return Person(name, secrets(name))
 
 
-def role_act(subject: Person, role: Role) -> Draft:
-    """What a coordinator writes to give a role."""
-    return Draft.fact(
-        ROLE, RoleAct(subject.member, role), log=0, document=DocumentId(subject.member)
-    )
-
-
-def erasure(target: Standing) -> Draft:
-    """What somebody writes to erase an operation, or the document it belongs to."""
-    return Draft.fact(ERASURE, Erasure(target.id), document=target.document, refs=[target.id])
-
-
 def ticket_seed(label: str) -> bytes:
     """The seed of the invite called ``label``."""
     return digest("t-invite", label.encode())
@@ -129,8 +103,7 @@ def ticket_seed(label: str) -> bytes:
 def invitation(label: str, uses: int, expires_ms: int) -> Draft:
     """What a member writes to invite."""
     seed = ticket_seed(label)
-    key = DeviceSecrets(seed, seed).keys.signing
-    return Draft.fact(INVITE, Invite(key, uses, expires_ms), log=0)
+    return acts.invitation(DeviceSecrets(seed, seed).keys.signing, uses, expires_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +133,6 @@ def said(outcome: Outcome) -> tuple[str, str]:
             return "missing", ""
         case _:
             return outcome.judgement.verdict.name.lower(), outcome.judgement.reason
-
-
-def resign(operation: Operation, by: DeviceSecrets, /, **changes: object) -> Operation:
-    """The operation with other header fields, signed again: what a forger would write."""
-    header = msgspec.structs.replace(decode_header(operation.header), **changes)
-    encoded = encode_header(header)
-    return replace(operation, header=encoded, signature=sign(encoded, by.signing))
 
 
 @dataclass(slots=True, repr=False)
@@ -247,16 +213,7 @@ class Replica:
 
     def admission(self, ticket: Ticket, newcomer: Person) -> Draft:
         """What a node writes to let a newcomer in, with both of the newcomer's signatures."""
-        who = identity(newcomer.device)
-        signed = (self.realm, ticket.id, who.member)
-        fact = Admit(
-            ticket.id,
-            who,
-            sign_claim("possess", ticket.seed, *signed),
-            sign_claim("consent", newcomer.device.signing, *signed),
-            (),
-        )
-        return Draft.fact(ADMIT, fact, log=0, document=DocumentId(who.member))
+        return acts.admission(self.realm, ticket.id, ticket.seed, newcomer.device)
 
     def admit(self, node: DeviceSecrets, ticket: Ticket, newcomer: Person) -> Standing:
         """A node lets a newcomer in."""
@@ -268,9 +225,7 @@ class Replica:
 
     def node_grant(self, owner: Person, node: DeviceSecrets) -> Draft:
         """What a member writes to grant a node's device, with the node's signature."""
-        consent = sign_claim("consent", node.signing, self.realm, owner.member)
-        fact = NodeGrant(node.keys, consent, ())
-        return Draft.fact(NODE, fact, log=0, document=DocumentId(owner.member))
+        return acts.node_grant(self.realm, owner, node)
 
     def give_role(
         self, who: Person, subject: Person, role: Role, *, aware: bool = True
@@ -515,3 +470,7 @@ def town(
     home = replica(realm, "home", [genesis])
     home.grant_node(alice, secrets("alice's node"))
     return home
+
+
+# Tests find here what they need, wherever it is written:
+__all__ = ["DAY_MS", "START_MS", "erasure", "identity", "resign", "role_act"]

@@ -27,7 +27,7 @@ from commons_crdt.ids import ZERO, DeviceId, OperationId, digest
 from commons_crdt.operation import Header
 from commons_crdt.verdict import Verdict
 from commons_node.store.reading import Reader
-from commons_protocol.replica import ChainEnd
+from commons_protocol.replica import ChainEnd, ends_digest
 
 _BY_BYTES = (
     CouncilAct, Promise, Ballot, Endorse, GuardianEndorsement, Admit, Readmit, ForkProof,
@@ -113,15 +113,7 @@ class Ends:
     def digest(self) -> bytes:
         """32 bytes over all ends; see ``Replica``."""
         if self._digest is None:
-            rows = self.vector()
-            self._digest = digest(
-                "ends",
-                *(
-                    e.device + bytes([e.log]) + e.seq.to_bytes(8) + e.id
-                    + e.fork.to_bytes(8) + e.more
-                    for e in rows
-                ),
-            )  # fmt: skip
+            self._digest = ends_digest(self._ends.values())
         return self._digest
 
     def vector(self) -> Sequence[ChainEnd]:

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from commons_crdt.ids import OperationId
+from commons_node.testing.acts import START_MS
 from commons_node.testing.bounds import exceeded
 from commons_node.testing.lies import harm
 from commons_node.testing.node import Node
 from commons_node.testing.paths import PATHS, Way
 from commons_node.testing.sums import uneven
-from commons_node.testing.town import START_MS, Town
+from commons_node.testing.town import Town
 
 _LOOK_S = 7.0
 _SOON_S = 2.0

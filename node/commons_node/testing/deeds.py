@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from commons_crdt.author import Draft
-from commons_crdt.authority.facts import Erasure
-from commons_crdt.authority.judge import ERASURE
 from commons_crdt.ids import ZERO, DocumentId, OperationId
 from commons_crdt.kinds import Kind, decode_fact
 from commons_crdt.operation import content
@@ -36,10 +34,9 @@ from commons_node.domains.lending.facts import (
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.domains.resources.drafts import Fields, changes, creations
 from commons_node.domains.resources.facts import ITEM, SPECIFICATION
+from commons_node.testing.acts import DAY_MS, erasure, role_act
 from commons_node.testing.node import Node
-from commons_node.testing.town import role_act
 
-_DAY_MS = 86_400_000
 _TRIES = 6
 _THINGS = ("drill", "ladder", "tent", "saw", "canoe", "projector", "sewing machine", "trailer")
 
@@ -75,9 +72,8 @@ async def erase(node: Node, actor: Actor, rng: random.Random) -> Sequence[Draft]
     own = await node.community.query(query, (PROFILE, actor.device))
     if len(own) < 2:
         return ()
-    target = OperationId(rng.choice(own)[0])
-    document = DocumentId(actor.member)
-    return [Draft.fact(ERASURE, Erasure(target), document=document, refs=[target])]
+    target = await node.realm.standing(OperationId(rng.choice(own)[0]))
+    return [erasure(target)] if target is not None else ()
 
 
 async def describe(node: Node, actor: Actor, rng: random.Random) -> Sequence[Draft]:
@@ -114,8 +110,8 @@ async def ask(node: Node, _actor: Actor, rng: random.Random) -> Sequence[Draft]:
     items = await node.community.query("SELECT key FROM v_items ORDER BY key")
     if not items:
         return ()
-    begin = node.now_ms() + rng.randrange(5) * _DAY_MS
-    body = Request(rng.choice(items)[0], begin, begin + _DAY_MS * rng.randrange(1, 9), "UTC")
+    begin = node.now_ms() + rng.randrange(5) * DAY_MS
+    body = Request(rng.choice(items)[0], begin, begin + DAY_MS * rng.randrange(1, 9), "UTC")
     return [Draft.fact(REQUEST, body)]
 
 

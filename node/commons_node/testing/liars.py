@@ -10,17 +10,15 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
-
-import msgspec
 
 from commons_crdt.author import Draft, Place, compose
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DocumentId, OperationId
-from commons_crdt.operation import Operation, decode_header, encode_header, operation_id, sign
+from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.peering.conversation import Conversation
+from commons_node.testing.acts import resign
 from commons_node.testing.host import Host
 from commons_node.testing.node import Node
 from commons_protocol import gossip
@@ -108,9 +106,8 @@ async def craft(node: Node, draft: Draft, prev: Standing) -> Operation:
 
 
 def resigned(node: Node, operation: Operation, /, **changes: object) -> Operation:
-    """The operation with another header, signed again."""
-    header = encode_header(msgspec.structs.replace(decode_header(operation.header), **changes))
-    return replace(operation, header=header, signature=sign(header, node.secrets.signing))
+    """The operation with another header, signed again by the liar."""
+    return resign(operation, node.secrets, **changes)
 
 
 def behind(node: Node, first: Operation) -> Operation:

@@ -15,11 +15,10 @@ from typing import ClassVar
 from nacl.signing import SigningKey
 
 from commons_crdt.author import Draft
-from commons_crdt.authority.facts import Invite
-from commons_crdt.authority.kinds import INVITE
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import Operation, decode_header, operation_id, salted
 from commons_node.domains.resources.facts import SPECIFICATION, SPECIFICATION_SCHEMA
+from commons_node.testing.acts import invitation
 from commons_node.testing.liars import (
     Lie,
     Told,
@@ -93,7 +92,7 @@ class ForkAuthority(Fork):
     def drafts(self, node: Node, rng: random.Random) -> list[Draft]:
         """See ``Fork``."""
         seed, ends = rng.randbytes(16), node.now_ms() + 86_400_000
-        return [Draft.fact(INVITE, Invite(invite_key(seed), n, ends), log=0) for n in (1, 2)]
+        return [invitation(invite_key(seed), n, ends) for n in (1, 2)]
 
 
 class _Refused(Lie):

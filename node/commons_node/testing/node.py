@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from nacl.signing import SigningKey
 
 from commons_crdt.author import Draft
-from commons_crdt.authority.facts import Identity
 from commons_crdt.device import DeviceSecrets
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import ZERO, MemberId, OperationId, RealmId, digest
+from commons_crdt.ids import MemberId, OperationId, RealmId, digest
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
@@ -31,6 +30,7 @@ from commons_node.peering.types import KnownPeer, Settings
 from commons_node.realm.realm import Change, Realm, Written
 from commons_node.standing import NodeStanding
 from commons_node.store.realm_store import RealmStore
+from commons_node.testing.acts import identity
 from commons_node.testing.desk import Desk
 from commons_node.testing.disk import Disk, PowerLost
 from commons_node.testing.heard import Ears, HeardRealm
@@ -59,7 +59,7 @@ class Node:
         self.role = role
         """What alice gives its member."""
         self.secrets = DeviceSecrets(self._key("signing"), self._key("sealing"))
-        self.identity = Identity(self.secrets.keys, (), 0, ZERO)
+        self.identity = identity(self.secrets)
         self.disk = Disk()
         self.shelf = Shelf()
         self.address = Address(f"/ip4/10.0.{number >> 8}.{number & 255}/tcp/4001")

@@ -17,16 +17,15 @@ import structlog
 
 from commons_crdt import author
 from commons_crdt.author import Draft
-from commons_crdt.authority.facts import Genesis, Invite, RoleAct
-from commons_crdt.authority.kinds import INVITE, NODE, ROLE
-from commons_crdt.device import DeviceSecrets, sign_claim
-from commons_crdt.ids import DocumentId, OperationId, RealmId, digest
-from commons_crdt.operation import Operation
+from commons_crdt.authority.facts import Genesis
+from commons_crdt.authority.kinds import NODE
+from commons_crdt.ids import DocumentId, OperationId, digest
 from commons_crdt.roles import Role
 from commons_node.domains import RULES
 from commons_node.membership.settling import settle
 from commons_node.peering.types import Joined, NotJoined
 from commons_node.realm.realm import Change, Written
+from commons_node.testing.acts import DAY_MS, START_MS, consent, invitation, role_act
 from commons_node.testing.air import Air
 from commons_node.testing.chance import governed
 from commons_node.testing.disk import PowerLost
@@ -41,7 +40,6 @@ Result = TypeVar("Result")
 
 _AGAIN_S = 5.0
 _TRIES = 60
-START_MS = 1_750_000_000_000
 NAMES = (
     "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy",
     "kim", "leo", "mia", "nick", "olga", "peggy", "quinn", "rosa", "sam", "trent",
@@ -225,13 +223,13 @@ class Town:
     async def _let_in(self, alice: Node, member: Node) -> None:
         realm, founder = alice.realm, alice.actor()
         assert founder is not None
-        invitation = await self.invite(alice, member.name)
+        found = await self.invite(alice, member.name)
         operations = await alice.admissions.admit(
             realm.realm,
-            invitation.invite,
+            found.invite,
             member.identity,
-            invitation.possess(realm.realm, member.member),
-            consent(member, realm.realm, invitation),
+            found.possess(realm.realm, member.member),
+            consent(member.secrets, realm.realm, found.invite),
         )
         assert operations
         if member.role is not Role.NEWCOMER:
@@ -251,22 +249,22 @@ class Town:
     async def invite(self, host: Node, label: str, uses: int = 1) -> Invitation:
         """An invite by the member of a node."""
         seed = digest("sim-inv", self.seed.to_bytes(8, "big"), label.encode())[:16]
-        body = Invite(invite_key(seed), uses, host.now_ms() + 7 * 86_400_000)
-        written = await host.write([Draft.fact(INVITE, body, log=0)])
+        ends = host.now_ms() + 7 * DAY_MS
+        written = await host.write([invitation(invite_key(seed), uses, ends)])
         assert written is not None, "an invite is written"
         assert host.realm_id is not None
         pin = host.realm_id[:16]
         return Invitation(written[0].id, seed, pin, (host.host.address,))
 
-    async def join(self, newcomer: Node, invitation: Invitation, through: Node) -> bool:
+    async def join(self, newcomer: Node, code: Invitation, through: Node) -> bool:
         """A newcomer is let in over the network, as ``commons-node join`` does it."""
         await newcomer.start()
-        return bool(await newcomer.run(self._join(newcomer, invitation, through)))
+        return bool(await newcomer.run(self._join(newcomer, code, through)))
 
-    async def _join(self, newcomer: Node, invitation: Invitation, through: Node) -> bool:
+    async def _join(self, newcomer: Node, code: Invitation, through: Node) -> bool:
         joined = None
         for _ in range(_TRIES):
-            joined = await self._ask(newcomer, invitation, through)
+            joined = await self._ask(newcomer, code, through)
             if joined is not None:
                 break
             await asyncio.sleep(_AGAIN_S)
@@ -281,27 +279,13 @@ class Town:
         self.note("joined", newcomer, f"through {through.name}")
         return True
 
-    async def _ask(self, newcomer: Node, invitation: Invitation, through: Node) -> Joined | None:
+    async def _ask(self, newcomer: Node, code: Invitation, through: Node) -> Joined | None:
         try:
             return await newcomer.peering.join(
-                invitation,
+                code,
                 newcomer.identity,
-                lambda realm: consent(newcomer, realm, invitation),
+                lambda realm: consent(newcomer.secrets, realm, code.invite),
                 addresses=[through.host.address],
             )
         except NotJoined:
             return None
-
-
-def consent(member: Node, realm: RealmId, invitation: Invitation) -> bytes:
-    """The newcomer's own signature."""
-    return sign_claim("consent", member.secrets.signing, realm, invitation.invite, member.member)
-
-
-def role_act(member: Node, role: Role) -> Draft:
-    """What a coordinator writes to give a role."""
-    body = RoleAct(member.member, int(role))
-    return Draft.fact(ROLE, body, log=0, document=DocumentId(member.member))
-
-
-__all__ = ["DeviceSecrets", "Operation", "Town", "consent", "role_act"]
