@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +29,7 @@ from commons_crdt.authority.facts import (
     NodeGrant,
     RoleAct,
 )
+from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.judge import ERASURE, Candidate, Judge, Missing, Standing
 from commons_crdt.authority.kinds import ADMIT, CORE, INVITE, NODE, ROLE
 from commons_crdt.device import DeviceSecrets, sign_claim
@@ -52,6 +54,7 @@ from commons_crdt.operation import (
 from commons_crdt.roles import Role
 
 HERE = Path(__file__).resolve().parent / "vectors"
+sys.path.insert(0, str(HERE.parent))
 START_MS = 1_750_000_000_000
 NOTE = "vector.note.1"
 # The order of the group of Ed25519, the prime of its field (RFC 8032 §5.1), the tag of a header.
@@ -397,6 +400,7 @@ class Town:
     def tell(self, name: str, operation: Operation) -> OperationId:
         """Judge and keep an operation that every node keeps."""
         standing = judged(self.judge, operation, self.standings)
+        assert name not in self.operations, f"another one is called {name}"
         self.operations[name] = operation
         self.standings[standing.id] = standing
         self.places[standing.device, standing.log] = standing.id
@@ -416,8 +420,16 @@ class Town:
 
 def judged(judge: Judge, operation: Operation, known: dict[OperationId, Standing]) -> Standing:
     """The standing of an operation whose antecedents are known."""
+    check_contents(decode_header(operation.header), operation)
+    outcome = judge.judge(candidate(operation), known.get)
+    if isinstance(outcome, Missing):
+        raise TypeError("a vector's past is complete")
+    return outcome
+
+
+def candidate(operation: Operation) -> Candidate:
+    """An operation with its body parsed."""
     header = decode_header(operation.header)
-    check_contents(header, operation)
     kind = RULES.kinds.get(header.kind)
     body, fault = None, ""
     if kind is not None and operation.body is not None and len(operation.body) <= kind.max_body:
@@ -426,11 +438,7 @@ def judged(judge: Judge, operation: Operation, known: dict[OperationId, Standing
         except Refused as refused:
             fault = refused.why
     ident = operation_id(operation.header)
-    present = operation.body is not None
-    outcome = judge.judge(Candidate(ident, header, body, present, fault), known.get)
-    if isinstance(outcome, Missing):
-        raise TypeError("a vector's past is complete")
-    return outcome
+    return Candidate(ident, header, body, operation.body is not None, fault)
 
 
 def note(value: int = 1, **fields: Any) -> Draft:
@@ -503,7 +511,7 @@ def story() -> Town:
     town.write(
         "consent is not given", "node", admission(town, fresh, "two", "eve", consent=bytes(64))
     )
-    town.write("a member's device does not admit", "alice", admission(town, fresh, "two", "eve"))
+    town.write("an admission counts in any chain", "alice", admission(town, fresh, "two", "dora"))
     town.write("an invite nobody wrote", "node", admission(town, let_in, "two", "eve"))
     town.write("a newcomer does not invite", "bob", invitation("bob's"))
     town.write("alice makes bob a member", "alice", role_act(bob, Role.MEMBER))
@@ -567,21 +575,32 @@ def forgeries(town: Town, start: OperationId, alices: OperationId) -> None:
 
 def judge() -> dict[str, Any]:
     """A story with every operation's final outcome, and what is refused beside it."""
-    town = story()
-    again = Judge(town.realm, RULES, forks=doubled(town))
+    return listed(story())
+
+
+def authority() -> dict[str, Any]:
+    """A longer story: a council, cuts, forks, identities, a seal."""
+    from authority_story import authority_story  # noqa: PLC0415 - it is told with what is above
+
+    return listed(authority_story())
+
+
+def listed(town: Town) -> dict[str, Any]:
+    """The operations of a town, each with what becomes of it when all of them are known."""
+    again = Judge(town.realm, RULES)
     final: dict[OperationId, Standing] = {}
-    names = {operation_id(operation.header): name for name, operation in town.operations.items()}
-    for operation in town.operations.values():
+    told = {operation_id(operation.header): operation for operation in town.operations.values()}
+    for operation in told.values():
         standing = judged(again, operation, final)
         final[standing.id] = standing
+    for (device, log), seq in doubled(town).items():
+        again.forked(device, log, seq)
+    heed(again, final, told)
     for ident, standing in final.items():
         kind = RULES.kinds.get(standing.kind)
         if kind is not None and again.is_erased(kind, ident, standing.document):
-            operation = town.operations[names[ident]]
-            header, present = decode_header(operation.header), operation.body is not None
-            final[ident] = again.rejudge(
-                Candidate(ident, header, None, present), standing, final.get
-            )
+            final[ident] = again.rejudge(candidate(told[ident]), standing, final.get)
+    counted = [(i, s.judgement.verdict) for i, s in final.items() if again.relays(s)]
     return {
         "about": "Judged in this order or any other, each operation ends with its verdict here.",
         "realm": town.realm.hex(),
@@ -609,8 +628,68 @@ def judge() -> dict[str, Any]:
             {"name": name, **_operation(operation), "code": code}
             for name, operation, code in town.refused
         ],
-        "set_hash": set_hash((i, s.judgement.verdict) for i, s in final.items()).hex(),
+        "set_hash": set_hash(counted).hex(),
     }
+
+
+def heed(
+    judge: Judge, known: dict[OperationId, Standing], told: dict[OperationId, Operation]
+) -> None:
+    """Do what the judge's flips ask for, until it comes to rest."""
+    for _ in range(100):
+        flips = judge.flips()
+        if not flips:
+            return
+        for ident, judgement in flips.operations.items():
+            known[ident] = msgspec.structs.replace(known[ident], judgement=judgement)
+        for anchor in flips.wanted:
+            judge.anchor(anchor, branch(judge, known, told, anchor))
+        for seal, tips in flips.closures.items():
+            judge.closure(seal, closure(judge, known, told, [tip.id for tip in tips]))
+        for standing in sorted(known.values(), key=lambda s: s.seq):
+            if (standing.device, standing.log) in flips.chains:
+                again = judge.rejudge(candidate(told[standing.id]), standing, known.get)
+                known[standing.id] = again
+    raise AssertionError("the judge comes to rest")
+
+
+def branch(
+    judge: Judge,
+    known: dict[OperationId, Standing],
+    told: dict[OperationId, Operation],
+    anchor: Anchor,
+) -> list[OperationId] | None:
+    """What ``Anchor`` asks for."""
+    at = known.get(anchor.id)
+    if at is None:
+        return None
+    if (at.device, at.log, at.seq) != (anchor.device, 1, anchor.seq):
+        return []
+    lowest = judge.forks.get((anchor.device, 1), anchor.seq)
+    ids = [anchor.id]
+    while known[ids[0]].seq > min(lowest, anchor.seq):
+        ids.insert(0, OperationId(decode_header(told[ids[0]].header).prev))
+    return ids
+
+
+def closure(
+    judge: Judge,
+    known: dict[OperationId, Standing],
+    told: dict[OperationId, Operation],
+    tips: list[OperationId],
+) -> dict[Anchor, list[OperationId]]:
+    """What ``Flips.closures`` asks for."""
+    here: set[OperationId] = set()
+    waiting = list(tips)
+    while waiting:
+        ident = waiting.pop()
+        if ident not in here and known[ident].log == 1:
+            here.add(ident)
+            waiting += [OperationId(a) for a in decode_header(told[ident].header).antecedents]
+    inner = {decode_header(told[ident].header).prev for ident in here}
+    tops = [known[ident] for ident in here if ident not in inner]
+    anchors = [Anchor(top.device, top.seq, top.id) for top in tops]
+    return {anchor: branch(judge, known, told, anchor) or [] for anchor in anchors}
 
 
 def doubled(town: Town) -> dict[tuple[DeviceId, int], int]:
@@ -647,6 +726,7 @@ def files() -> dict[str, str]:
         "signatures": signatures(),
         "hashes": hashes(),
         "judge": judge(),
+        "authority": authority(),
     }
     return {f"{name}.json": json.dumps(value, indent=1) + "\n" for name, value in made.items()}
 

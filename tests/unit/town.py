@@ -351,6 +351,8 @@ class Replica:
                 self.standings[ident] = msgspec.structs.replace(known, judgement=judgement)
             for anchor in flips.wanted:
                 self.judge.anchor(anchor, self._line(anchor))
+            for seal, tips in flips.closures.items():
+                self.judge.closure(seal, self._closure(tip.id for tip in tips))
             for chain in flips.chains:
                 for standing in self.chain(*chain):
                     self._again(standing.id)
@@ -379,6 +381,19 @@ class Replica:
         while self.standings[ids[0]].seq > min(fork, anchor.seq):
             ids.insert(0, OperationId(self.header(ids[0]).prev))
         return ids
+
+    def _closure(self, tips: Iterable[OperationId]) -> dict[Anchor, list[OperationId]]:
+        """What ``Flips.closures`` asks for: the last of each branch in the tips' closure."""
+        here: set[OperationId] = set()
+        waiting = list(tips)
+        while waiting:
+            ident = waiting.pop()
+            if ident not in here and self.standings[ident].log == 1:
+                here.add(ident)
+                waiting += [OperationId(a) for a in self.header(ident).antecedents]
+        inner = {self.header(ident).prev for ident in here}
+        tops = [self.standings[ident] for ident in here if ident not in inner]
+        return {a: self._line(a) or [] for a in (Anchor(s.device, s.seq, s.id) for s in tops)}
 
     def rejudge_from_nothing(self) -> None:
         """Forget every verdict and judge again, in the same order."""
@@ -434,7 +449,8 @@ class Replica:
 
     def set_hash(self) -> bytes:
         """The hash that two nodes with the same operations share."""
-        return set_hash((ident, s.judgement.verdict) for ident, s in self.standings.items())
+        counted = (s for s in self.standings.values() if self.judge.relays(s))
+        return set_hash((s.id, s.judgement.verdict) for s in counted)
 
     def role(self, who: Person) -> Role | None:
         """Somebody's role, as everything known here gives it."""

@@ -219,10 +219,13 @@ class Judge:
 
         It is neither passed on nor in ``set_hash``. Ask with the newest standing.
         """
-        if standing.judgement.reason not in _BEYOND:
+        if standing.log:
+            return standing.judgement.reason not in _BEYOND
+        self._settle()
+        n = self._book.numbers[standing.id]
+        if self._ledger.certifies_itself(n) or self._polity is None:
             return True
-        n = self._book.numbers.get(standing.id)
-        return n is not None and self._ledger.certifies_itself(n)
+        return not self._polity.place(n)
 
     def is_erased(self, kind: Kind, identity: OperationId, document: DocumentId) -> bool:
         """True if an accepted erasure takes the body: of one fact, or of a document's edits."""

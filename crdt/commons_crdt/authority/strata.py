@@ -98,6 +98,11 @@ class Polity(MemberStratum):
             return contested(place) if place == "fork" else rejected(place)
         return self.granted(entry.grant) or self._permitted(entry)
 
+    def place(self, n: int) -> str:
+        """Where an operation is in its chain, as its stratum has it; "" if it is inside."""
+        stage = self.b if self.is_of_c(n) else self.strata.identities
+        return stage.place(n)
+
     def _judge_message(self, entry: Entry) -> Judgement:
         message = self.council.messages.get(entry.n)
         if entry.n in self.council.bad_tips:
