@@ -63,6 +63,10 @@ fuzz: $(ready) ## make fuzz SECONDS=60 TARGET=header: decoders, led by coverage 
 soak: $(ready) ## make soak MINUTES=5 SEED=7: real daemons, written to, killed and cut off at random
 	@$(bin)/python -m tests.soak --minutes $(or $(MINUTES),5) --nodes $(or $(NODES),5) $(if $(SEED),--seed $(SEED))
 
+.PHONY: scale
+scale: $(ready) ## make scale SIZE=small: a thousand nodes, a thousand communities; docs/scale.md
+	@$(bin)/python -m commons_node.testing.scale --size $(or $(SIZE),large) --seed $(or $(SEED),1) $(if $(WRITE),--write docs/scale.md)
+
 .PHONY: format
 format: $(ready) ## rewrite the code in the house style
 	$(bin)/ruff check --fix-only .

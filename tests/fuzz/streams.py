@@ -246,6 +246,6 @@ def _joining_seeds() -> Mapping[str, bytes]:
 
 TARGETS = (
     Target("stream", _stream, _stream_seeds),
-    Target("session", _session, _session_seeds, memory=8 << 20),
-    Target("joining", _joining, _joining_seeds),
+    Target("session", _session, _session_seeds, recorded=True, memory=8 << 20),
+    Target("joining", _joining, _joining_seeds, recorded=True),
 )

@@ -37,8 +37,9 @@ class Target:
     ``seeds``: named inputs, good and bad ones, always the same. ``grammar``: as which kind of bytes
     they are changed. ``head``: the input begins with a line of text that chooses what the rest is
     given to (a kind, a verb); it stays whole most of the time. ``own``: mutations that only this
-    target's inputs have a use for. ``memory``: bytes that one input may take at its peak, whatever
-    it says.
+    target's inputs have a use for. ``recorded``: the seeds are what our own machines say now; the
+    committed ones are what they said once, and need not be the same. ``memory``: bytes that one
+    input may take at its peak, whatever it says.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Target:
     grammar: Grammar = "binary"
     head: bool = False
     own: tuple[Mutation, ...] = ()
+    recorded: bool = False
     memory: int = 1 << 20
 
     def __post_init__(self) -> None:

@@ -161,7 +161,9 @@ every = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: t
 @every
 def test_the_corpus_is_what_the_targets_begin_with(target: Target) -> None:
     here = {k: v for k, v in corpus.committed(target).items() if not k.startswith(corpus.FOUND)}
-    assert here == corpus.seeds(target), "python -m tests.fuzz.corpus writes it again"
+    now = corpus.seeds(target)
+    assert here.keys() == now.keys(), "python -m tests.fuzz.corpus writes it again"
+    assert here == now or target.recorded, "python -m tests.fuzz.corpus writes it again"
 
 
 def test_the_corpus_is_small_and_holds_nothing_else() -> None:

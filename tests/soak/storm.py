@@ -331,9 +331,9 @@ class Storm:
         """Nobody writes and nothing is broken: what must hold now."""
         figures, homes = self.figures, self.homes
         asked = time.monotonic()
-        unsure = self._all_wait(60)
+        unsure = self._all_wait(45)
         for said in unsure:
-            figures.violated(f"mended, and not converged after a minute: {said}")
+            figures.violated(f"mended, and not converged after 45 s: {said}")
         apart = different(self._hashes())
         if apart:
             figures.divergent += 1
