@@ -110,7 +110,9 @@ def called(node: ast.Call) -> str:
 def error_codes() -> set[str]:
     """Codes of all errors that a person can be shown: API, command line and domains."""
     found = set(API_CODES)
-    for _path, node in sources():
+    for path, node in sources():
+        if "testing" in path.parts:
+            continue  # a lie says by which code it is refused, and is no error
         for line in node.body if isinstance(node, ast.ClassDef) else ():
             target: ast.expr | None = None
             if isinstance(line, ast.AnnAssign):
