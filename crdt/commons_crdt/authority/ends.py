@@ -22,9 +22,17 @@ class Ends:
     book: Book
     records: Records
     _told: dict[Chain, End] = field(default_factory=dict)
+    _polity: Polity | None = None
+    _seen: tuple[int, int] | None = None
 
     def changed(self, polity: Polity) -> frozenset[Chain]:
         """The chains that end elsewhere than when this was last asked."""
+        # a polity grows by what ends no chain; only a sealed branch grows with its chain
+        grown = len(self.book) if polity.layers else 0
+        seen = (self.records.version, grown)
+        if polity is self._polity and seen == self._seen:
+            return frozenset()
+        self._polity, self._seen = polity, seen
         now: dict[Chain, End] = {}
         for device in self._touched(polity):
             for log in (0, 1):

@@ -147,10 +147,23 @@ class Judge:
         past = {i: s for i in header.antecedents if (s := lookup(OperationId(i))) is not None}
         grant = self._book.numbers[standing.grant]
         judgement = self._verdict(candidate, grant, standing.view, past)
-        before = set(self._erasures.named)
-        self._erasures.learn(candidate, past, judgement)
-        self._unerased |= before ^ set(self._erasures.named)
+        if candidate.header.kind == ERASURE:
+            before = set(self._erasures.named)
+            self._erasures.learn(candidate, past, judgement)
+            self._unerased |= before ^ set(self._erasures.named)
         return msgspec.structs.replace(standing, judgement=judgement, role=self._log_1.counted)
+
+    def unmoved(self, standing: Standing) -> bool:
+        """True if ``rejudge`` would certainly say of an operation of log 1 what it said before.
+
+        Only for those that a role was asked for, and whose contents and erasure have not changed.
+        In a chain that is neither forked nor sealed, if it is true of two operations with the same
+        view and role it is true of all such between them.
+        """
+        self._settle()
+        if self._polity is None or self._waits_for_pin or len(self.tables) > 1:
+            return False
+        return self._log_1.unmoved(self._polity, standing)
 
     def restore(self, candidate: Candidate, standing: Standing) -> None:
         """Learn a stored log-0 operation again, in the order of storing.

@@ -61,6 +61,19 @@ class LogOne:
             return pending("seal")
         return self._in_polity(polity, self.records, candidate, spot, grant, view, past)
 
+    def unmoved(self, polity: Polity, standing: Standing) -> bool:
+        """True if place, grant and role are what they were when a role was asked for."""
+        if not standing.role or polity.layers or standing.device in self.records.forks:
+            return False
+        grant = self.book.numbers[standing.grant]
+        given = self.book.given[grant]
+        spot = Spot(standing.device, standing.seq, standing.id, standing.id, False)
+        rulings = polity.strata.identities.rulings(grant)
+        closings = polity.record_closings(given.device)
+        if records.place(self.records, spot, rulings, closings) or polity.granted(grant):
+            return False
+        return self._role(polity, self.records, spot, given, standing.view) == standing.role
+
     def _in_polity(
         self,
         polity: Polity,

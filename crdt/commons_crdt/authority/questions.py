@@ -83,6 +83,7 @@ class Questions:
     def forked(self, device: DeviceId, seq: int) -> None:
         """A chain of log 1 is doubled at a lower place than was known."""
         self.records.forks[device] = seq
+        self.records.version += 1
         for anchor in self.records.doubted(device, seq):
             self._ask(anchor)
         for seal in self.settled.touching(device):

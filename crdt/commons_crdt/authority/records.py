@@ -132,6 +132,8 @@ class Records:
     answers: dict[Anchor, Line | None] = field(default_factory=dict)
     shown: defaultdict[DeviceId, list[Shown]] = field(default_factory=lambda: defaultdict(list))
     """What fork proofs show of log 1."""
+    version: int = 0
+    """Counts what was learned; unchanged, every answer is."""
     _by_device: defaultdict[DeviceId, set[Anchor]] = field(default_factory=lambda: defaultdict(set))
     _above: dict[DeviceId, defaultdict[int, set[OperationId]]] = field(default_factory=dict)
     """What descends from a sealed tip of a forked chain, by seq."""
@@ -191,6 +193,7 @@ class Records:
             if self.tops.get(device) != tops.get(device)
         }
         self.tops = dict(tops)
+        self.version += bool(changed)
         for device in changed:
             self._above.pop(device, None)
         return changed & self.forks.keys()
@@ -202,6 +205,7 @@ class Records:
     def put(self, anchor: Anchor, ids: Sequence[OperationId] | None) -> None:
         """Remember an answer; None: it is not here."""
         self.answers[anchor] = None if ids is None else tuple(ids)
+        self.version += 1
         self._by_device[anchor.device].add(anchor)
 
     def doubted(self, device: DeviceId, seq: int) -> list[Anchor]:

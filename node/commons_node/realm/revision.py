@@ -7,17 +7,17 @@ again if the transaction fails.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 
 import aiosqlite
 import msgspec
 import structlog
 
+from commons_crdt.authority.flips import Chain
 from commons_crdt.authority.judge import Judge, Standing
 from commons_crdt.folds import Fact
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.kinds import Rules
-from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Judgement
 from commons_node.realm.answers import answer
 from commons_node.realm.documents import Documents, Outcome
@@ -32,6 +32,9 @@ from commons_node.verifier.work import form
 
 log = structlog.get_logger(component="realm")
 _DOCUMENTS = 500
+_ANY = 1 << 62
+_STRETCHES = 200
+"""Stretches of one view that a query leaves out; SQLite takes so many conditions."""
 _TURNS = 100
 """Rounds of asking the judge what else has changed: each needs an answer that it waited for."""
 
@@ -78,24 +81,49 @@ class Revision:
         revised = Revised()
         erased = await self._named(item for item in stored if erases(item.standing))
         changed = await self._judge_some(connection, await self._store.inside.rows(late), revised)
+        chains: set[Chain] = set()
         for _ in range(_TURNS):
             flips = self._memory.judge.flips()
-            if not flips and not erased:
+            if not (flips or erased or chains):
                 break
             revised.ends |= flips.ends
+            chains |= flips.chains
+            erased |= flips.erasures
             await self._judged_in_log_0(connection, flips.operations, revised)
-            await answer(self._memory.judge, flips, self._store.inside)
-            for chain in sorted(flips.chains):
-                async for rows in self._store.inside.chain(*chain):
+            if flips.wanted or flips.closures:
+                await answer(self._memory.judge, flips, self._store.inside)
+                continue  # verdicts wait for the answers: who was judged now would be judged twice
+            for chain in sorted(chains):
+                async for rows in await self._moved(chain):
                     changed += await self._judge_some(connection, rows, revised)
-            changed += await self._erased_or_not(connection, erased | flips.erasures, revised)
-            erased = set()
+            things, erased = erased, set()
+            chains.clear()
+            changed += await self._erased_or_not(connection, things, revised)
         else:
             log.error("judge_never_rests", realm=self._memory.realm.hex()[:8])
         await self._show(connection, changed, revised)
         if any(flip.log == 0 for flip in revised.flips()):
             await self._folding.members(connection, self._memory.judge.authority)
         return revised
+
+    async def _moved(self, chain: Chain) -> AsyncIterator[list[Row]]:
+        """What of a chain may be judged otherwise now: most often what lies beyond its end.
+
+        A long chain is asked at the ends of each stretch with one view and one role.
+        """
+        judge, reader = self._memory.judge, self._store.inside
+        end = judge.end(*chain).seq
+        most = _ANY if end is None else end
+        if chain in judge.forks:
+            return reader.chain(*chain)
+        stretches = await reader.extremes(*chain, most)
+        at = await reader.placed(*chain, {seq for stretch in stretches for seq in stretch[2:]})
+        same = [
+            (mask, role)
+            for mask, role, first, last in stretches
+            if judge.unmoved(at[first]) and judge.unmoved(at[last])
+        ]
+        return reader.chain_but(*chain, most, same[:_STRETCHES])
 
     async def _judged_in_log_0(
         self,
@@ -119,18 +147,21 @@ class Revision:
     ) -> list[tuple[Row, Standing]]:
         """Verdicts of log-1 operations again, ascending in each chain; those that are other now."""
         judge = self._memory.judge
-        headers = {row.standing.id: decode_header(row.operation.header) for row in rows}
-        past = await self._memory.find({i for h in headers.values() for i in h.antecedents})
+        candidates = [
+            self._memory.candidate(row.standing, row.operation)
+            for row in rows
+            if row.standing.log == 1
+        ]
+        past = await self._memory.find({i for c in candidates for i in c.header.antecedents})
         changed: list[tuple[Row, Standing]] = []
 
         def lookup(ident: OperationId) -> Standing | None:
             return revised.get(ident) or past.get(ident)
 
-        for row in rows:
-            if row.standing.log == 0:
-                continue
+        by_id = {row.standing.id: row for row in rows}
+        for candidate in candidates:
+            row = by_id[candidate.id]
             now = revised.get(row.standing.id) or row.standing
-            candidate = self._memory.candidate(row.standing, row.operation)
             again = judge.rejudge(candidate, now, lookup)
             if (again.judgement, again.role) != (now.judgement, now.role):
                 revised.put(now, again)

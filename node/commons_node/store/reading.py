@@ -6,7 +6,7 @@ was not committed. Judges nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
@@ -153,6 +153,48 @@ class Reader:
         while rows := await self._rows(query, (number, *at)):
             at = (rows[-1].standing.seq, rows[-1].n)
             yield rows
+
+    async def extremes(self, device: bytes, log: int, most: int) -> list[tuple[int, int, int, int]]:
+        """(mask, role, lowest seq, highest seq) of a chain's operations that have a role.
+
+        Up to seq ``most``; one row for each view and role.
+        """
+        query = (
+            "SELECT mask, role, min(seq), max(seq) FROM operations"
+            " WHERE chain = ? AND seq <= ? AND role != 0 GROUP BY mask, role"
+        )
+        number = self._numbers.chains.get((device, log))
+        return [tuple(row) for row in await fetch(self.connection, query, (number, most))]
+
+    async def chain_but(
+        self, device: bytes, log: int, most: int, skipped: Collection[tuple[int, int]]
+    ) -> AsyncIterator[list[Row]]:
+        """A chain in a causal order without what has one of these (mask, role) up to ``most``."""
+        number = self._numbers.chains.get((device, log))
+        pairs = " OR ".join(["(o.mask = ? AND o.role = ?)"] * len(skipped))
+        at = (0, 0)
+        query = (
+            f"o.chain = ? AND (o.seq, o.n) > (?, ?) AND NOT (o.seq <= ? AND ({pairs or 0}))"
+            " ORDER BY o.seq, o.n"
+        )
+        named = [x for pair in skipped for x in pair]
+        while rows := await self._rows(query, (number, *at, most, *named)):
+            at = (rows[-1].standing.seq, rows[-1].n)
+            yield rows
+
+    async def placed(self, device: bytes, log: int, seqs: Iterable[int]) -> dict[int, Standing]:
+        """What stands at these places of a chain that is not forked."""
+        number = self._numbers.chains.get((device, log))
+        wanted = list(seqs)
+        found: dict[int, Standing] = {}
+        for i in range(0, len(wanted), _IN):
+            chunk = wanted[i : i + _IN]
+            where = f"WHERE o.chain = ? AND o.seq IN ({placeholders(len(chunk))})"
+            rows = await fetch(
+                self.connection, f"SELECT {_STANDING} {_FROM} {where}", (number, *chunk)
+            )
+            found |= {s.seq: s for s in map(self._standing, rows)}
+        return found
 
     async def rows(self, ids: Sequence[bytes]) -> list[Row]:
         """Those of ``ids`` that are stored, in a causal order."""
