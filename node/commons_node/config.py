@@ -24,7 +24,7 @@ PREFIX: Final = "COMMONS_"
 _LISTS: Final = frozenset({"LISTEN", "ANNOUNCE", "LAN_INTERFACES"})
 
 _HOST: Final = r"(ip4/[0-9.]{7,15}|ip6/[0-9a-fA-F:.]{2,45}|dns[46]?/[A-Za-z0-9.-]{1,120})"
-Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}$")]
+Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}\Z")]
 """A multiaddr that others dial: an IP address or a name, and a TCP port."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]

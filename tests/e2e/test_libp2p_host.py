@@ -600,9 +600,12 @@ async def test_a_full_mailbox_drops_counts_and_goes_on() -> None:
 # --- strangers ----------------------------------------------------------------------------------
 
 
-def _stranger(talk: Callable[[Any, Any], Any], security: str = "noise") -> Any:
+def _stranger(
+    talk: Callable[[Any, Any], Any], security: str = "noise", identity: str = "ed25519"
+) -> Any:
     """Run a plain libp2p host, as libp2p makes it, in a Trio run of its own."""
-    from libp2p import generate_new_ed25519_identity, new_host
+    from libp2p import new_host
+    from libp2p.crypto import ed25519, rsa, secp256k1
     from libp2p.crypto.x25519 import create_new_key_pair
     from libp2p.security.insecure.transport import PLAINTEXT_PROTOCOL_ID, InsecureTransport
     from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
@@ -611,7 +614,12 @@ def _stranger(talk: Callable[[Any, Any], Any], security: str = "noise") -> Any:
     from libp2p.security.tls.transport import PROTOCOL_ID as TLS
     from libp2p.security.tls.transport import TLSTransport
 
-    keys = generate_new_ed25519_identity()
+    identities: dict[str, Callable[[], Any]] = {
+        "ed25519": ed25519.create_new_key_pair,
+        "rsa": lambda: rsa.create_new_key_pair(2048),
+        "secp256k1": secp256k1.create_new_key_pair,
+    }
+    keys = identities[identity]()
     offers: dict[str, Callable[[], dict[Any, Any]]] = {
         "noise": lambda: {NOISE: Noise(keys, noise_privkey=create_new_key_pair().private_key)},
         "plaintext": lambda: {PLAINTEXT_PROTOCOL_ID: InsecureTransport(keys)},
@@ -660,6 +668,17 @@ async def test_a_plain_libp2p_client_with_noise_is_taken() -> None:
         assert await asyncio.to_thread(_stranger, _connect_to(alice.addresses[0]))
         assert len(alice.heard(Connected)) == 1, "what refuses the others lets this one in"
         await until(lambda: len(alice.heard(Disconnected)) == 1)
+
+
+@pytest.mark.parametrize("identity", ["rsa", "secp256k1"])
+async def test_a_client_with_another_kind_of_key_is_refused(identity: str) -> None:
+    async with node() as alice, node() as bob:
+        talk = _connect_to(alice.addresses[0])
+        await asyncio.to_thread(_stranger, talk, "noise", identity)
+        await until(lambda: alice.refusals["handshake"])
+        assert not alice.heard(Connected), "it has no name among nodes, so nobody hears of it"
+        await bob.network.connect(alice.addresses[0])
+        await assert_echoes(bob, alice.id)
 
 
 async def test_only_noise_is_offered_and_noise_is_what_is_used() -> None:

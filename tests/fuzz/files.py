@@ -63,6 +63,7 @@ def _config_file(data: bytes) -> bool:
             found = config.load(_folder(), {})
     except BadConfig:
         return False
+    hold(all(map(str.isprintable, found.announce)), "what is announced is an address and no more")
     path.write_text(_toml(found), encoding="utf-8")
     hold(config.load(_folder(), {}) == found, "a configuration means one thing")
     return True
@@ -102,6 +103,8 @@ def _config_seeds() -> Mapping[str, bytes]:
         "everything": b'listen = ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"]\nlan = true\n'
         b'lan_interfaces = ["192.0.2.7"]\nverifier_workers = 0\nlog_level = "debug"\n'
         b'log_format = "auto"\nsync_interval_s = 60.0',
+        "announced": b'announce = ["/ip4/203.0.113.5/tcp/4001", "/dns/drill.example/tcp/1"]',
+        "bad announced": b'announce = ["/ip4/203.0.113.5/tcp/4001\\n"]',
         "bad key": b"lann = true\n",
         "bad type": b'lan = "yes"\n',
         "bad table": b"[lan]\nx = 1979-05-27T07:32:00Z\n",

@@ -24,6 +24,7 @@ from libp2p.transport.exceptions import SecurityUpgradeFailure
 from libp2p.transport.upgrader import TransportUpgrader
 
 from commons_protocol.libp2p_host.gate import Direction, Gate
+from commons_protocol.names import peer_key
 from commons_protocol.network import PeerId
 
 NEGOTIATE_S = 5
@@ -108,7 +109,7 @@ class _Muxers(MuxerMultistream):
 
 
 class GatedUpgrader(TransportUpgrader):
-    """Lets in who proves an identity by Noise and is not blocked."""
+    """Lets in who proves an Ed25519 identity by Noise and is not blocked."""
 
     def __init__(self, keys: KeyPair, gate: Gate) -> None:
         noise = Noise(keys, noise_privkey=new_noise_key().private_key)
@@ -133,8 +134,13 @@ class GatedUpgrader(TransportUpgrader):
         remote = secured.get_remote_peer()
         if remote == self._self_id:
             raise OwnAddressError("this is our own address")
+        peer = PeerId(remote.to_base58())
+        try:
+            peer_key(peer)
+        except ValueError as error:  # Noise takes RSA and secp256k1 as well
+            raise SecurityUpgradeFailure("it has no Ed25519 key, so it is no node") from error
         direction: Direction = "out" if is_initiator else "in"
-        if self._gate.refuses(PeerId(remote.to_base58()), direction):
+        if self._gate.refuses(peer, direction):
             raise PeerIsBlockedError("blocked")
         return secured
 
