@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from commons_crdt.authority.facts import Identity
 from commons_crdt.device import verify_claim
@@ -76,23 +77,22 @@ Find = Callable[[OperationId], tuple[RealmId, bytes] | None]
 """The realm and the one-time key of an invite, if this node has it."""
 
 
+HostState = Literal["welcomed", "known", "entering", "over"]
+NewcomerState = Literal["outside", "knocked", "entering", "inside", "over"]
+
+
 class Host:
     """The node's side of one attempt."""
 
     def __init__(self, own: PeerId, peer: PeerId, find: Find, nonce: bytes) -> None:
         """``nonce``: 32 fresh random bytes."""
+        self.state: HostState = "welcomed"
         self._own = own
         self._peer = peer
         self._find = find
         self._nonce = nonce
-        self._invite: OperationId | None = None
-        self._found: tuple[RealmId, bytes] | None = None
-        self._asked = False
-
-    @property
-    def knocked(self) -> bool:
-        """True once the newcomer has shown that it holds an invite."""
-        return self._found is not None
+        self._invite: OperationId
+        self._found: tuple[RealmId, bytes]
 
     def begin(self) -> list[Send]:
         """The first frame, the same for everybody."""
@@ -101,16 +101,19 @@ class Host:
     def on_frame(self, frame: bytes) -> list[Send | Admit | Close]:
         """A frame of the newcomer."""
         try:
-            message = wire.unpack_join(frame)
-            match message:
-                case wire.Knock() if self._invite is None:
+            match self.state, wire.unpack_join(frame):
+                case "welcomed", wire.Knock() as message:
                     return self._knock(message)
-                case wire.Enter() if self._found is not None and not self._asked:
+                case "known", wire.Enter() as message:
                     return self._enter(message)
                 case _:
-                    return [Close("join_order")]
+                    return self._end("join_order")
         except Refused as error:
-            return [Close(f"join_{error.why}")]
+            return self._end(f"join_{error.why}")
+
+    def _end(self, code: str) -> list[Send | Admit | Close]:
+        self.state = "over"
+        return [Close(code)]
 
     def _knock(self, message: wire.Knock) -> list[Send | Admit | Close]:
         self._invite = OperationId(message.invite)
@@ -120,32 +123,32 @@ class Host:
         key = found[1] if found is not None else bytes(self._nonce)
         good = verify_claim("knock", key, message.signature, *parts)
         if found is None or not good:
-            return [Close("join_stranger")]
-        self._found = found
+            return self._end("join_stranger")
+        self._found, self.state = found, "known"
         return [Send(wire.pack(wire.Realm(found[0])))]
 
     def _enter(self, message: wire.Enter) -> list[Send | Admit | Close]:
-        assert self._found is not None
-        assert self._invite is not None
-        self._asked = True
         realm, key = self._found
         identity = decode_fact(Identity, message.identity, 1024)
         signed = (realm, self._invite, identity.member)
         if not verify_claim("possess", key, message.possession, *signed):
-            return [Close("join_possession")]
+            return self._end("join_possession")
         if not verify_claim("consent", identity.device.signing, message.consent, *signed):
-            return [Close("join_consent")]
+            return self._end("join_consent")
         if not identity.device.usable:
-            return [Close("join_keys")]  # nothing could be sealed to it
+            return self._end("join_keys")  # nothing could be sealed to it
+        self.state = "entering"
         return [Admit(realm, self._invite, identity, message.possession, message.consent)]
 
     def admitted(self, operations: Sequence[Operation]) -> list[Send | Close]:
         """The answer to ``Admit``: all log-0 operations, the admission among them."""
+        self.state = "over"
         pages = list(wire.pages(operations))
         return [*(Send(page) for page in pages), Close("")]
 
     def turned(self, code: str) -> list[Send | Close]:
         """The other answer to ``Admit``."""
+        self.state = "over"
         return [Send(wire.pack(wire.Turned(TurnedAwayError(code).code))), Close("join_turned")]
 
 
@@ -166,8 +169,8 @@ class Newcomer:
         self._invitation = invitation
         self._identity = identity
         self._consent = consent
-        self._realm: RealmId | None = None
-        self._knocked = False
+        self.state: NewcomerState = "outside"
+        self._realm: RealmId
         self._operations: list[Operation] = []
         self._pages = 0
 
@@ -176,31 +179,36 @@ class Newcomer:
         try:
             message = wire.unpack_join(frame)
         except Refused as error:
-            return [Close(error.why)]
-        match message:
-            case wire.Welcome() if not self._knocked:
+            return self._end(error.why)
+        match self.state, message:
+            case "outside", wire.Welcome():
                 return self._knock(message)
-            case wire.Realm() if self._knocked and self._realm is None:
+            case "knocked", wire.Realm():
                 return self._enter(message)
-            case wire.Page() if self._realm is not None:
-                return self._page(message, self._realm)
-            case wire.Turned() if self._realm is not None and not self._pages:
+            case "entering" | "inside", wire.Page():
+                return self._page(message)
+            case "entering", wire.Turned():
+                self.state = "over"
                 return [TurnedAway(message.code if message.code in HELPFUL else "later")]
             case _:
-                return [Close("order")]
+                return self._end("order")
+
+    def _end(self, code: str) -> list[Send | Received | TurnedAway | Close]:
+        self.state = "over"
+        return [Close(code)]
 
     def _knock(self, message: wire.Welcome) -> list[Send | Received | TurnedAway | Close]:
         if message.version != wire.VERSION:
-            return [Close("version")]
-        self._knocked = True
+            return self._end("version")
+        self.state = "knocked"
         signature = self._invitation.knock(message.nonce, self._peer, self._own)
         return [Send(wire.pack(wire.Knock(self._invitation.invite, signature)))]
 
     def _enter(self, message: wire.Realm) -> list[Send | Received | TurnedAway | Close]:
         realm = RealmId(message.realm)
         if not self._invitation.fits_realm(realm):
-            return [Close("pin")]
-        self._realm = realm
+            return self._end("pin")
+        self._realm, self.state = realm, "entering"
         return [
             Send(
                 wire.pack(
@@ -213,11 +221,13 @@ class Newcomer:
             )
         ]
 
-    def _page(
-        self, message: wire.Page, realm: RealmId
-    ) -> list[Send | Received | TurnedAway | Close]:
+    def _page(self, message: wire.Page) -> list[Send | Received | TurnedAway | Close]:
         self._pages += 1
+        self.state = "inside"
         if self._pages > MAX_PAGES:
-            return [Close("size")]
+            return self._end("size")
         self._operations.extend(wire.unpack_operations(message.operations))
-        return [Received(realm, tuple(self._operations))] if message.last else []
+        if not message.last:
+            return []
+        self.state = "over"
+        return [Received(self._realm, tuple(self._operations))]

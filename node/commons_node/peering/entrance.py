@@ -109,9 +109,9 @@ class Entrance:
                                 await stream.send(step.frame)
                         await stream.close()
                         return
-            knew = host.knocked
+            stood = host.state
             effects = host.on_frame(await stream.receive())
-            if host.knocked and not knew:
+            if (stood, host.state) == ("welcomed", "known"):
                 now = asyncio.get_running_loop().time()
                 limit.reschedule(now + self._settings.join_timeout)
 
