@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from commons_crdt.authority.facts import Identity
 from commons_crdt.device import verify_claim
@@ -78,25 +79,29 @@ Find = Callable[[OperationId], tuple[RealmId, bytes] | None]
 """The realm and the one-time key of an invite, if this node has it."""
 
 
+HostState = Literal["welcomed", "looking", "known", "opened", "entering", "over"]
+NewcomerState = Literal["outside", "knocked", "entering", "inside", "over"]
+
+
 class Host:
     """The node's side of one attempt."""
 
     def __init__(self, own: PeerId, peer: PeerId, find: Find, nonce: bytes) -> None:
         """``nonce``: 32 fresh random bytes."""
+        self.state: HostState = "welcomed"
         self._own = own
         self._peer = peer
         self._find = find
-        self._opened: Opened | None = None
-        self._knock_signature: bytes | None = None
         self._nonce = nonce
-        self._invite: OperationId | None = None
-        self._found: tuple[RealmId, bytes] | None = None
-        self._asked = False
+        self._invite: OperationId
+        self._found: tuple[RealmId, bytes]
+        self._opened: Opened
+        self._knock_signature: bytes
 
     @property
     def knocked(self) -> bool:
         """True once the newcomer has shown that it holds an invite, a ticket or a key."""
-        return self._found is not None or self._opened is not None
+        return self.state in {"known", "opened"}
 
     def begin(self) -> list[Send]:
         """The first frame, the same for everybody."""
@@ -105,39 +110,42 @@ class Host:
     def on_frame(self, frame: bytes) -> list[Send | Admit | Look | Application | Close]:
         """A frame of the newcomer."""
         try:
-            message = wire.unpack_join(frame)
-            match message:
-                case wire.Knock() if self._invite is None:
+            match self.state, wire.unpack_join(frame):
+                case "welcomed", wire.Knock() as message:
                     return self._knock(message)
-                case wire.KnockKey() if self._invite is None:
+                case "welcomed", wire.KnockKey() as message:
                     return self._look(OperationId(message.key), message.signature)
-                case wire.Apply() if self._opened is not None and not self._asked:
-                    self._asked = True
+                case "opened", wire.Apply() as message:
+                    self.state = "entering"
                     return [application(self._opened, message)]
-                case wire.Enter() if self._found is not None and not self._asked:
+                case "known", wire.Enter() as message:
                     return self._enter(message)
                 case _:
-                    return [Close("join_order")]
+                    return self._end("join_order")
         except Refused as error:
-            return [Close(f"join_{error.why}")]
+            return self._end(f"join_{error.why}")
+
+    def _end(self, code: str) -> list[Send | Admit | Look | Application | Close]:
+        self.state = "over"
+        return [Close(code)]
 
     def _look(
         self, name: OperationId, signature: bytes
     ) -> list[Send | Admit | Look | Application | Close]:
         self._invite, self._knock_signature = name, signature
+        self.state = "looking"
         return [Look(name)]
 
     def on_look(self, opened: Opened | None) -> list[Send | Close]:
         """The answer to ``Look``; as silent as ever to whoever does not hold the ticket or key."""
-        assert self._invite is not None
-        assert self._knock_signature is not None
         parts = knock_parts(self._nonce, self._own, self._peer, self._invite)
         # What is unknown costs a verification, too: the time tells nothing.
         key = opened.key if opened is not None else bytes(self._nonce)
         good = verify_claim("knock", key, self._knock_signature, *parts)
         if opened is None or not good:
+            self.state = "over"
             return [Close("join_stranger")]
-        self._opened = opened
+        self._opened, self.state = opened, "opened"
         return [Send(wire.pack(subject(opened)))]
 
     def _knock(self, message: wire.Knock) -> list[Send | Admit | Look | Application | Close]:
@@ -147,27 +155,26 @@ class Host:
             return self._look(self._invite, message.signature)
         parts = knock_parts(self._nonce, self._own, self._peer, self._invite)
         if not verify_claim("knock", found[1], message.signature, *parts):
-            return [Close("join_stranger")]
-        self._found = found
+            return self._end("join_stranger")
+        self._found, self.state = found, "known"
         return [Send(wire.pack(wire.Realm(found[0])))]
 
     def _enter(self, message: wire.Enter) -> list[Send | Admit | Look | Application | Close]:
-        assert self._found is not None
-        assert self._invite is not None
-        self._asked = True
         realm, key = self._found
         identity = decode_fact(Identity, message.identity, 1024)
         signed = (realm, self._invite, identity.member)
         if not verify_claim("possess", key, message.possession, *signed):
-            return [Close("join_possession")]
+            return self._end("join_possession")
         if not verify_claim("consent", identity.device.signing, message.consent, *signed):
-            return [Close("join_consent")]
+            return self._end("join_consent")
         if not identity.device.usable:
-            return [Close("join_keys")]  # nothing could be sealed to it
+            return self._end("join_keys")  # nothing could be sealed to it
+        self.state = "entering"
         return [Admit(realm, self._invite, identity, message.possession, message.consent)]
 
     def admitted(self, operations: Sequence[Operation]) -> list[Send | Close]:
         """The answer to ``Admit``: all log-0 operations, the admission among them."""
+        self.state = "over"
         pages = list(wire.pages(operations))
         return [*(Send(page) for page in pages), Close("")]
 
@@ -177,6 +184,7 @@ class Host:
 
     def turned(self, code: str) -> list[Send | Close]:
         """The other answer to ``Admit``."""
+        self.state = "over"
         return [Send(wire.pack(wire.Turned(TurnedAwayError(code).code))), Close("join_turned")]
 
 
@@ -197,8 +205,8 @@ class Newcomer:
         self._invitation = invitation
         self._identity = identity
         self._consent = consent
-        self._realm: RealmId | None = None
-        self._knocked = False
+        self.state: NewcomerState = "outside"
+        self._realm: RealmId
         self._operations: list[Operation] = []
         self._pages = 0
 
@@ -207,31 +215,36 @@ class Newcomer:
         try:
             message = wire.unpack_join(frame)
         except Refused as error:
-            return [Close(error.why)]
-        match message:
-            case wire.Welcome() if not self._knocked:
+            return self._end(error.why)
+        match self.state, message:
+            case "outside", wire.Welcome():
                 return self._knock(message)
-            case wire.Realm() if self._knocked and self._realm is None:
+            case "knocked", wire.Realm():
                 return self._enter(message)
-            case wire.Page() if self._realm is not None:
-                return self._page(message, self._realm)
-            case wire.Turned() if self._realm is not None and not self._pages:
+            case "entering" | "inside", wire.Page():
+                return self._page(message)
+            case "entering", wire.Turned():
+                self.state = "over"
                 return [TurnedAway(message.code if message.code in HELPFUL else "later")]
             case _:
-                return [Close("order")]
+                return self._end("order")
+
+    def _end(self, code: str) -> list[Send | Received | TurnedAway | Close]:
+        self.state = "over"
+        return [Close(code)]
 
     def _knock(self, message: wire.Welcome) -> list[Send | Received | TurnedAway | Close]:
         if message.version != wire.VERSION:
-            return [Close("version")]
-        self._knocked = True
+            return self._end("version")
+        self.state = "knocked"
         signature = self._invitation.knock(message.nonce, self._peer, self._own)
         return [Send(wire.pack(wire.Knock(self._invitation.invite, signature)))]
 
     def _enter(self, message: wire.Realm) -> list[Send | Received | TurnedAway | Close]:
         realm = RealmId(message.realm)
         if not self._invitation.fits_realm(realm):
-            return [Close("pin")]
-        self._realm = realm
+            return self._end("pin")
+        self._realm, self.state = realm, "entering"
         return [
             Send(
                 wire.pack(
@@ -244,11 +257,13 @@ class Newcomer:
             )
         ]
 
-    def _page(
-        self, message: wire.Page, realm: RealmId
-    ) -> list[Send | Received | TurnedAway | Close]:
+    def _page(self, message: wire.Page) -> list[Send | Received | TurnedAway | Close]:
         self._pages += 1
+        self.state = "inside"
         if self._pages > MAX_PAGES:
-            return [Close("size")]
+            return self._end("size")
         self._operations.extend(wire.unpack_operations(message.operations))
-        return [Received(realm, tuple(self._operations))] if message.last else []
+        if not message.last:
+            return []
+        self.state = "over"
+        return [Received(self._realm, tuple(self._operations))]

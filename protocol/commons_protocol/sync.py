@@ -36,6 +36,9 @@ MAX_VECTOR = 100_000
 """Chain ends that a peer may list."""
 MOST_ROUNDS = 10
 """Rounds that follow each other by themselves."""
+_ANSWER_MS = 20_000
+"""Without an answer to a digest for so long, the session ends: nothing has to be read to give it.
+Where a digest was lost, each side would else take the other's next one for its answer, for ever."""
 _LATE_MS = 5_000
 """Without an answer for so long, what was equal is not called so any more."""
 
@@ -311,7 +314,10 @@ class RealmSync:
 
     def tick(self, now: int) -> list[Effect]:
         """Give up on a peer that is silent in the middle of a round."""
-        if self._phase != "idle" and now - self._heard > self._round_timeout:
+        patience = self._round_timeout
+        if self._phase == "comparing":
+            patience = min(patience, _ANSWER_MS)
+        if self._phase != "idle" and now - self._heard > patience:
             return [Close("silent")]
         if self._phase == "idle" or now < self._heard:  # or the clock was set back
             self._heard = now

@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import cycle, islice
 from random import Random
 from types import FrameType
@@ -40,20 +39,30 @@ _LETTERS = (
 every = pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 
 
-@contextmanager
-def not_hanging(target: Target, data: list[bytes]) -> Iterator[None]:
-    """Interrupt what hangs, and say at which input."""
+class Alarm:
+    """Within its block, interrupts an input that hangs, and says which it was."""
 
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise Broken(f"it hangs\n{repeat(target, data[-1])}")
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.tried = 0
+        self._data = b""
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, A_WHILE)
-    try:
-        yield
-    finally:
+    def __enter__(self) -> Alarm:
+        self._before = signal.signal(signal.SIGALRM, self._ring)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def watched(self, data: bytes) -> bool:
+        self._data = data
+        self.tried += 1
+        signal.setitimer(signal.ITIMER_REAL, A_WHILE)
+        return watched(self.target, data)
+
+    def _ring(self, _signal: int, _frame: FrameType | None) -> None:
+        raise Broken(f"it hangs\n{repeat(self.target, self._data)}")
 
 
 @every
@@ -71,17 +80,14 @@ def test_what_is_nearly_right_is_taken_or_refused_and_nothing_else(target: Targe
     for data in seeds:
         watched(target, data)  # what is made once is not counted below
     outcomes: Counter[bool] = Counter()
-    tried: list[bytes] = [b""]
+    alarm = Alarm(target)
 
     @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
     @given(rng=st.randoms(use_true_random=True))
     def change(rng: Random) -> None:
         for _ in range(AT_ONCE):
-            seed = rng.choice(seeds)
-            data = mutate(target, seed, seeds, rng)
-            tried.append(data)
-            taken = watched(target, data)
-            outcomes[taken] += data not in seeds
+            data = mutate(target, rng.choice(seeds), seeds, rng)
+            outcomes[alarm.watched(data)] += data not in seeds
 
     def look_for_both() -> None:
         """What few inputs show is looked for in many, and always in the same ones."""
@@ -89,28 +95,26 @@ def test_what_is_nearly_right_is_taken_or_refused_and_nothing_else(target: Targe
             if outcomes[False] and (outcomes[True] or target.name in SEALED):
                 return
             data = mutate(target, seeds[n % len(seeds)], seeds, Random(n))
-            outcomes[watched(target, data)] += data not in seeds
+            outcomes[alarm.watched(data)] += data not in seeds
 
-    with counting(), not_hanging(target, tried):
+    with alarm, counting():
         change()
-    look_for_both()
+        look_for_both()
     assert outcomes[False] > 0, "some of what was changed is refused"
     assert outcomes[True] > 0 or target.name in SEALED, "some of it is taken"
 
 
 @every
 def test_large_inputs_cost_little(target: Target) -> None:
-    tried: list[bytes] = [b""]
     for seed in target.seeds().values():
         watched(target, seed)
-    with not_hanging(target, tried):
+    with Alarm(target) as alarm:
         for data in large(target):
-            tried.append(data)
-            watched(target, data)
+            alarm.watched(data)
         with counting():  # of some only: it makes what makes many small things very slow
             for data in islice(large(target), 0, None, 5):
-                watched(target, data)
-    assert len(tried) > 10, "there were some"
+                alarm.watched(data)
+    assert alarm.tried > 10, "there were some"
 
 
 def large(target: Target) -> Iterator[bytes]:
@@ -136,6 +140,19 @@ def test_a_decoder_that_lets_another_error_out_is_found() -> None:
     target = Target("broken", run, lambda: {"good": b"x" * 50})
     with pytest.raises(Broken, match="IndexError"):
         watched(target, b"short")
+
+
+def test_a_decoder_that_hangs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(data: bytes) -> bool:
+        while data:
+            pass
+        return False
+
+    monkeypatch.setattr(f"{__name__}.A_WHILE", 0.05)
+    with Alarm(Target("endless", run, dict)) as alarm:
+        assert not alarm.watched(b"")
+        with pytest.raises(Broken, match="hangs"):
+            alarm.watched(b"x")
 
 
 def test_a_decoder_that_takes_too_much_memory_is_found() -> None:

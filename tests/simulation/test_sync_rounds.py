@@ -235,8 +235,23 @@ def test_a_peer_that_falls_silent_in_a_round_is_left() -> None:
     meeting = Meeting([alice], [bob]).run()
     meeting.poke(meeting.d)
     meeting.l.inbox.clear()
-    meeting.wait(30_000)
+    meeting.wait(15_000)
     assert not meeting.d.closed
+    meeting.wait(6_000)
+    assert meeting.d.session.closed == "silent", "a digest takes no time to answer"
+
+
+def test_a_peer_that_falls_silent_while_it_serves_has_more_time() -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    notes(bob, BOB, 3)
+    meeting.poke(meeting.d)
+    while not [m for m in meeting.sent("dialler") if isinstance(m, wire.Want)]:
+        meeting.step()
+    meeting.l.inbox.clear()
+    meeting.l.todo.clear()
+    meeting.wait(30_000)
+    assert not meeting.d.closed, "it may have much to read"
     meeting.wait(31_000)
     assert meeting.d.session.closed == "silent"
 

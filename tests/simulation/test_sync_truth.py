@@ -7,6 +7,7 @@ from tests.simulation.meeting import Meeting, neighbourhood
 from tests.simulation.test_sync_rounds import ALICE, notes
 
 from commons_crdt.operation import decode_header, operation_id
+from commons_protocol.effects import Close
 from commons_protocol.status import HELD, SyncStatus
 
 
@@ -84,3 +85,23 @@ def test_a_push_that_is_held_ends_the_claim_to_be_in_sync() -> None:
     meeting.push(meeting.d, [alice.copy.operations[one.id]])
     meeting.run()
     assert of(meeting, "listener").state == "behind", "alice holds what bob does not"
+
+
+def test_a_digest_that_is_lost_does_not_leave_the_two_out_of_step_for_ever() -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    meeting.poke(meeting.d)
+    meeting.l.inbox.clear()  # no transport does this; no session may be harmed by it
+    closed: list[int] = []
+    for second in range(60):
+        meeting.wait(1000)
+        if second == 10:
+            meeting.poke(meeting.l)  # alice takes it for her answer, and bob waits for his
+            meeting.run()
+        if second == 30:
+            meeting.poke(meeting.d)
+            meeting.run()
+        if meeting.l.closed or meeting.d.closed:
+            closed.append(second)
+    assert closed[0] <= 32, "whoever gets no answer begins anew"
+    assert Close("silent") in [*meeting.of("dialler", Close), *meeting.of("listener", Close)]

@@ -93,7 +93,6 @@ class Entrance:
         find = admissions.find if admissions is not None else lambda _invite: None
         host = joining.Host(own, stream.peer, find, secrets.token_bytes(32))
         effects: list[Send | joining.Admit | Look | Application | Close] = [*host.begin()]
-        known = False
         while True:
             if effects and isinstance(looking := effects[0], Look):
                 reception = self._reception
@@ -124,8 +123,7 @@ class Entrance:
                                 await stream.send(step.frame)
                         await stream.close()
                         return
-            if host.knocked and not known:
-                known = True
+            if host.knocked:
                 now = asyncio.get_running_loop().time()
                 limit.reschedule(now + self._settings.join_timeout)
             effects = [*host.on_frame(await stream.receive())]

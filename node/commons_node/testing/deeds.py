@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from commons_crdt.author import Draft
+from commons_crdt.errors import CommonsError
 from commons_crdt.ids import ZERO, DocumentId, OperationId
 from commons_crdt.kinds import Kind, decode_fact
 from commons_crdt.operation import content
@@ -50,9 +52,10 @@ async def any_deed(node: Node, rng: random.Random) -> Sequence[Draft]:
         return ()
     deeds = [deed for role, deed in _DEEDS if role <= actor.role]
     for _ in range(_TRIES):
-        drafts = await rng.choice(deeds)(node, actor, rng)
-        if drafts:
-            return drafts
+        with suppress(CommonsError):  # an edit of what was erased meanwhile
+            drafts = await rng.choice(deeds)(node, actor, rng)
+            if drafts:
+                return drafts
     return ()
 
 

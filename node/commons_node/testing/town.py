@@ -256,14 +256,16 @@ class Town:
         pin = host.realm_id[:16]
         return Invitation(written[0].id, seed, pin, (host.host.address,))
 
-    async def join(self, newcomer: Node, code: Invitation, through: Node) -> bool:
+    async def join(
+        self, newcomer: Node, code: Invitation, through: Node, tries: int = _TRIES
+    ) -> bool:
         """A newcomer is let in over the network, as ``commons-node join`` does it."""
         await newcomer.start()
-        return bool(await newcomer.run(self._join(newcomer, code, through)))
+        return bool(await newcomer.run(self._join(newcomer, code, through, tries)))
 
-    async def _join(self, newcomer: Node, code: Invitation, through: Node) -> bool:
+    async def _join(self, newcomer: Node, code: Invitation, through: Node, tries: int) -> bool:
         joined = None
-        for _ in range(_TRIES):
+        for _ in range(tries):
             joined = await self._ask(newcomer, code, through)
             if joined is not None:
                 break
