@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import authority, grow, heal, idle, latency, members, mesh, start, sync
+from bench import authority, flip, grow, heal, idle, latency, members, mesh, start, sync
 from bench.size import Size
 from bench.town import Town
 
@@ -21,6 +21,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "start": start.measure,
     "mesh": mesh.measure,
     "authority": authority.measure,
+    "flip": flip.measure,
     "members": members.measure,
     "grow": grow.measure,
     "idle": idle.measure,

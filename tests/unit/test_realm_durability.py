@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 from tests.unit.rooms import Room, Rooms, bytes_of, workers
-from tests.unit.tales import erased, forked, plain
+from tests.unit.tales import erased, forked, plain, removed
 from tests.unit.town import NOTE, Number, Person
 
 from commons_crdt.author import Draft
+from commons_crdt.authority.kinds import REMOVAL
 from commons_crdt.operation import operation_id
 from commons_node.realm.realm import Written
 from commons_node.store.database import Unusable
@@ -123,6 +124,38 @@ async def test_a_failure_at_any_step_leaves_memory_equal_to_disk(
     assert await room.facts() == expected, "what failed can be done again"
     unseen = {"set_contents"}  # nothing comes late in this tale
     assert set(trap.sprung) == {name for names in STEPS.values() for name in names} - unseen
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_removal_is_there_whole_or_not_at_all(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """What it flips, with documents, erasures and rows: each step of the commit fails once."""
+    home, _ = removed()
+    everything = bytes_of(home)
+    (removal,) = [s for s in home.standings.values() if s.kind == REMOVAL]
+    cut, heard = home.operations[removal.id], home.judge.authority.bit(removal.id)
+    unheard = [op for i, op in home.operations.items() if not home.standings[i].view & heard]
+    room = await rooms.open("failing", home, *unheard)
+    before = await room.facts()
+    undone = [i for i, s in home.standings.items() if s.judgement.reason == "cut"]
+    assert len([one for one in await room.said(*undone) if one]) > 3, "it flips some"
+    trap = Trap(room, monkeypatch, after=after)
+    for step in range(1, 100):
+        trap.left = step
+        try:
+            await room.take(cut)
+        except Stop:
+            assert await room.facts() == before, f"{trap.sprung[-1]} failed: nothing changed"
+        else:
+            break
+    assert {"insert", "set_standing", "set_applied", "rebuild", "fold"} <= set(trap.sprung)
+    trap.left = 0  # enough
+    await room.take(*everything)
+    expected = await (await rooms.open("expected", home, *everything)).facts()
+    if expected.digest != room.realm.digest():
+        await room.take(*everything)  # contents that an erasure took which fell are told again
+    assert await room.facts() == expected
 
 
 async def test_a_commit_that_fails_is_no_commit(

@@ -24,9 +24,11 @@ from tests.unit.rooms import (
     workers,
 )
 from tests.unit.tales import plain
-from tests.unit.town import DAY_MS, NOTE, Number, resign, secrets
+from tests.unit.town import DAY_MS, NOTE, RULES, Number, resign, secrets
 
 from commons_crdt.author import Draft
+from commons_crdt.authority.council_facts import CouncilAct, RulesVersion
+from commons_crdt.kinds import Rules
 from commons_node.realm import intake
 from commons_node.realm.authoring import ClockBehind
 from commons_node.realm.realm import NotWritten
@@ -247,3 +249,23 @@ async def test_an_own_act_whose_check_dies_is_not_written(
     assert await room.facts() == before, "all or nothing"
     assert not room.realm.store.waiting.counts, "and nothing that would come back as a fork"
     assert len(await room.realm.write(drafts, town.bob.device, grant)) == 10
+
+
+async def test_what_newer_rules_wrote_is_kept_aside_for_a_newer_program(rooms: Rooms) -> None:
+    """The council puts rules version 2 in force: what builds on that waits, and is not refused."""
+    home, town = village()
+    home.judge.tables[2] = Rules(2, RULES.kinds)
+    act = CouncilAct(home.realm, 0, RulesVersion(2))
+    home.write(town.alice.device, Draft.fact("council.act.1", act, log=0))
+    known = len(home.operations)
+    later = [note(home, town.bob, n) for n in range(2)]
+    room = await rooms.open("old", home, *bytes_of(home))
+    assert await room.said(*(one.id for one in later)) == [None, None]
+    assert room.realm.store.waiting.counts == {"rules": 1, "missing": 1}
+    assert not room.realm.refusals, "nothing is wrong with them"
+    room = await rooms.again(room)
+    await room.realm.tick()
+    assert room.realm.store.waiting.counts == {"rules": 1, "missing": 1}, "it is the same program"
+    assert len(await room.everything()) == known, "they are not passed on from here"
+    due = await room.realm.store.waiting.due(room.now)
+    assert not due, "and not tried again before the next start"

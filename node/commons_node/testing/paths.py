@@ -69,14 +69,11 @@ async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Hash
     later = node.now_ms() + _LATER_MS
     realm = Realm(node.realm_id, store, RULES, VIEWS, workers, lambda: later)
     await realm.open()
-    left, new = list(operations), 1
-    while left and new:
-        late, new = [], 0
-        for at in range(0, len(left), _BATCH):
-            batch = left[at : at + _BATCH]
-            result = await realm.ingest(batch, "another way")
-            new += result.new
-            if result.refused:
-                late += batch  # whose author was not known yet is a stranger: it is told again
-        left = late
+    before: bytes | None = None
+    while before != realm.digest():
+        before = realm.digest()
+        # Whose author was not known yet is a stranger, and what an erasure took that fell later is
+        # absent: all of it is told again, as long as that changes anything.
+        for at in range(0, len(operations), _BATCH):
+            await realm.ingest(operations[at : at + _BATCH], "another way")
     return await realm.hashes()
