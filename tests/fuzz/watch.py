@@ -19,7 +19,7 @@ MEMORY_PER_BYTE = 256
 
 
 @cache
-def _turn() -> float:
+def turn() -> float:
     """Seconds of the processor that counting to a million takes; the least of three tries."""
     times = []
     for _ in range(3):
@@ -53,7 +53,7 @@ def watched(target: Target, data: bytes, *, once_more: bool = True) -> bool:
     except Exception as error:
         raise Broken(f"{type(error).__name__}: {error}\n{repeat(target, data)}") from error
     seconds, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1] - before
-    if seconds > MOST_TURNS * _turn():
+    if seconds > MOST_TURNS * turn():
         raise Broken(f"it took {seconds:.1f} s\n{repeat(target, data)}")
     if peak > target.memory + MEMORY_PER_BYTE * len(data):
         if once_more:  # a library may have been loaded

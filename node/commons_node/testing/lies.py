@@ -98,7 +98,7 @@ class ForkAuthority(Fork):
 class _Refused(Lie):
     """A false envelope: refused by a code, stored by nobody."""
 
-    code: ClassVar[str]
+    why: ClassVar[str]
 
     async def tell(self, node: Node, rng: random.Random) -> Told:
         """See the class."""
@@ -112,14 +112,14 @@ class _Refused(Lie):
 
     def met(self, honest: Node, liar: Node, told: Sequence[OperationId]) -> int:
         """It was offered this, and refused something of the liar's for this."""
-        return min(offered(honest, liar, told), refused(honest, liar, self.code))
+        return min(offered(honest, liar, told), refused(honest, liar, self.why))
 
 
 class BackDate(_Refused):
     """An operation that claims to be older than what it follows."""
 
     name: ClassVar = "back_date"
-    code: ClassVar = "time"
+    why: ClassVar = "time"
 
     def falsify(self, node: Node, honest: Operation, _rng: random.Random) -> Operation:
         """See the class."""
@@ -130,7 +130,7 @@ class JumpAhead(_Refused):
     """An operation whose lamport is larger than its past makes it."""
 
     name: ClassVar = "jump_ahead"
-    code: ClassVar = "lamport"
+    why: ClassVar = "lamport"
 
     def falsify(self, node: Node, honest: Operation, _rng: random.Random) -> Operation:
         """See the class."""
@@ -141,7 +141,7 @@ class Forge(_Refused):
     """The next operation in somebody else's name, right in everything but the key that signs it."""
 
     name: ClassVar = "forge"
-    code: ClassVar = "signature"
+    why: ClassVar = "signature"
 
     async def tell(self, node: Node, rng: random.Random) -> Told:
         """See the class."""
@@ -159,7 +159,7 @@ class StandIn(_Refused):
     """Another body under a signed header."""
 
     name: ClassVar = "stand_in"
-    code: ClassVar = "body"
+    why: ClassVar = "body"
 
     async def tell(self, node: Node, rng: random.Random) -> Told:
         """See the class; the same id would be fine with its own body."""
@@ -176,14 +176,14 @@ class _Aside(_Refused):
 
     def met(self, honest: Node, _liar: Node, told: Sequence[OperationId]) -> int:
         """It keeps this aside."""
-        return aside(honest, told, self.code)
+        return aside(honest, told, self.why)
 
 
 class Withhold(_Aside):
     """The second of two operations, never the first."""
 
     name: ClassVar = "withhold"
-    code: ClassVar = "missing"
+    why: ClassVar = "missing"
 
     def falsify(self, node: Node, honest: Operation, _rng: random.Random) -> Operation:
         """See the class."""
@@ -194,7 +194,7 @@ class FromTomorrow(_Aside):
     """An operation that claims to be written in three days."""
 
     name: ClassVar = "from_tomorrow"
-    code: ClassVar = "clock"
+    why: ClassVar = "clock"
 
     def falsify(self, node: Node, honest: Operation, _rng: random.Random) -> Operation:
         """See the class."""

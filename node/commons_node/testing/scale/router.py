@@ -25,6 +25,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from commons_node.testing.scale.packets import Message, MessageId, Packet
 from commons_protocol.network import PeerId
@@ -355,6 +356,7 @@ def _control(
     return out + [(peer, Packet(ihave=tuple(ids))) for peer, ids in gossip.items()]
 
 
+@lru_cache(1 << 17)
 def hash_of(salt: int, peer: PeerId) -> int:
     """A number for a peer that looks like chance, the same in every run."""
     return random.Random(f"{salt} {peer}").getrandbits(32)  # noqa: S311 - a seeded run is the point
