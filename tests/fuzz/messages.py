@@ -117,6 +117,12 @@ def join_messages() -> list[wire._Message]:
         wire.Enter(b"identity", b"p" * 64, b"c" * 64),
         page,
         wire.Turned("expired"),
+        wire.KnockKey(b"k" * 32, b"s" * 64),
+        wire.Subject(
+            b"r" * 32, b"m" * 32, b"b" * 32, ((b"d" * 32, b"n" * 32, 3, b"i" * 32, 0, bytes(32)),)
+        ),
+        wire.Apply(b"device", b"c" * 64, b"node", b"n" * 64, b"p" * 64, (b"r" * 32,)),
+        wire.Pending(b"s" * 16),
     ]
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from random import Random
 
 import msgspec
+from tests.fuzz import powers
 from tests.fuzz.changes import take
 from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, headed, hold, only, with_head
@@ -32,6 +33,7 @@ from commons_crdt.authority.facts import (
 )
 from commons_crdt.authority.judge import ERASURE, GENESIS
 from commons_crdt.authority.kinds import ADMIT, EPOCH, INVITE, NODE, ROLE
+from commons_crdt.authority.kinds_council import ACT
 from commons_crdt.device import DeviceSecrets, unseal
 from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.document.values import Value
@@ -309,6 +311,7 @@ def facts() -> Mapping[str, msgspec.Struct]:
         membership.PROFILE: membership.Profile(),
         membership.COMMUNITY: membership.CommunityName(),
         ERASURE: Erasure(b"t" * 32),
+        **powers.facts(keys),
         lending.REQUEST: lending.Request(b"r" * 32, 1, 2**53 - 1, "Europe/Berlin"),
         lending.DECISION: lending.Decision(True),
         lending.HANDOVER: lending.Handover(b"r" * 32, b"t" * 32, ZERO),
@@ -326,6 +329,8 @@ def _body_seeds() -> Mapping[str, bytes]:
     )
     for schema, fields in made:
         found[schema.name] = with_head(schema.name, create(ALICE, fields, schema))
+    for sort, act in powers.acts().items():
+        found[f"council act {sort}"] = with_head(ACT, encode_fact(act))
     invite = encode_fact(facts()[INVITE])
     return found | {
         "bad of another kind": with_head(ROLE, invite),

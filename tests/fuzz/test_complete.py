@@ -59,6 +59,12 @@ ELSEWHERE = {
     "node/commons_node/domains/lending/loans.py:find_loan": "letters that were found to be hex",
     "node/commons_node/domains/resources/things.py:find_thing": "letters that were found to be hex",
     "node/commons_node/verbs.py:explain": "letters that were found to be hex",
+    "node/commons_node/domains/identity/devices.py:confirm": "makes base64",
+    "node/commons_node/domains/identity/devices.py:join": "makes base64",
+    "node/commons_node/domains/identity/whose.py:own_member": "a member's id of an own session",
+    "node/commons_node/domains/sanctions/finding.py:find_operation": "letters found to be hex",
+    "node/commons_node/membership/arriving.py:Arriving.readmit": "a member of a key file",
+    "node/commons_node/membership/paper.py:Papers.print": "makes a key",
     "cli/commons_cli/tables.py:_local": "falls back to the text itself; test_tables",
 }  # fmt: skip
 """Decoders that no target runs, and why none has to."""
