@@ -82,7 +82,7 @@ def test_a_judge_who_overlooks_forks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_judge_who_takes_any_lamport(monkeypatch: pytest.MonkeyPatch) -> None:
-    import commons_crdt.authority.judge as module
+    import commons_crdt.authority.envelope as module
 
     class Any(int):
         def __eq__(self, other: object) -> bool:
