@@ -19,6 +19,7 @@ from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.community import Ambiguous, Community, Unknown
+from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
     Command,
@@ -33,7 +34,7 @@ from commons_node.registry import (
     option,
 )
 from commons_protocol.network import Address, Blocked, NetworkError
-from commons_protocol.status import SyncStatus, held_words, worst
+from commons_protocol.status import SyncStatus, held_words
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -114,8 +115,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
     for realm, community in daemon.communities.items():
         of_set, of_state = await community.realm.hashes()
         refusals.update(community.realm.refusals)
-        shared = [peer.realms[realm] for peer in peers if realm in peer.realms]
-        sync = worst(shared) if shared else None
+        sync = state_with_all(realm, peers)
         held = await community.realm.store.waiting_count()
         reason, advice = held_words(held)  # of nodes that are gone, too
         communities.append(

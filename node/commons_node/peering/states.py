@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
@@ -35,3 +36,18 @@ def state_of(peering: Peering, known: KnownPeer) -> PeerState:
         else:
             sync = SyncStatus("unreachable", unknown_since=seen, reason=reason)
     return PeerState(known.node, known.addresses, connected, known.blocked, seen, sync, realms)
+
+
+def state_with_all(realm: RealmId, peers: Iterable[PeerState]) -> SyncStatus | None:
+    """How a realm stands with everybody who is here: the worst of them; None if nobody is.
+
+    Who is connected and has not compared yet, or does not answer, may hold anything.
+    """
+    shared, unsure = [], []
+    for peer in peers:
+        if realm in peer.realms:
+            shared.append(peer.realms[realm])
+        elif peer.connected and not peer.realms and peer.sync.state == "unknown":
+            unsure.append(peer.sync)
+    found = [*shared, *unsure]
+    return worst(found) if found else None

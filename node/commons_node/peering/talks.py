@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
@@ -18,7 +19,7 @@ from commons_node.peering.turns import Turns
 from commons_node.peering.ways import Way
 from commons_protocol.effects import Changed, Compared, Count, Met, Proven
 from commons_protocol.names import node_id
-from commons_protocol.network import PeerId, Stream, Unreachable
+from commons_protocol.network import NetworkError, PeerId, Stream, Unreachable
 from commons_protocol.replica import Ingested, Replica
 from commons_protocol.session import SYNC, Session
 from commons_protocol.wants import Memory
@@ -102,17 +103,28 @@ class Talks:
             self.hurry(peer)
 
     async def _dial(self, peer: PeerId) -> Conversation | None:
-        peering, node = self._peering, node_id(peer)
-        if peer not in peering.network.peers():
-            known = peering.book.get(node)
-            addresses = known.addresses if known is not None else peering.book.heard(node)
-            if not addresses:
-                raise Unreachable("no address of it is known")
-            await peering.network.connect_any(addresses, peering.settings.dial_timeout)
+        network, seconds = self._peering.network, self._peering.settings.dial_timeout
+        if peer not in network.peers():
+            await self._connect(peer)
             if peer in self.now:
                 return None  # it was faster
-        stream = await peering.network.open(peer, SYNC, peering.settings.dial_timeout)
+        try:
+            stream = await network.open(peer, SYNC, seconds)
+        except Unreachable:
+            # What stands as a connection may lead nowhere: it is tried, and made anew if it does.
+            with suppress(NetworkError):
+                await self._connect(peer)
+            raise
         return await self._talk(stream, opened_here=True)
+
+    async def _connect(self, peer: PeerId) -> None:
+        """Be connected with it for sure. Raises ``Unreachable``."""
+        book, node = self._peering.book, node_id(peer)
+        known = book.get(node)
+        addresses = known.addresses if known is not None else book.heard(node)
+        if not addresses:
+            raise Unreachable("no address of it is known")
+        await self._peering.network.connect_any(addresses, self._peering.settings.dial_timeout)
 
     # --- conversations ---
 
