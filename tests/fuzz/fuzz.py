@@ -145,9 +145,9 @@ def main(arguments: list[str]) -> int:
     """0: nothing was found. 1: something was, or the planted bug was not. 2: no such target."""
     parser = argparse.ArgumentParser(prog="make fuzz")
     parser.add_argument("--seconds", type=int, default=60, help="in all, shared by the targets")
-    parser.add_argument("--target", choices=sorted(TARGETS), help="this one only")
+    parser.add_argument("--target", nargs="+", choices=sorted(TARGETS), help="these only")
     given = parser.parse_args(arguments)
-    names = [given.target] if given.target else list(TARGETS)
+    names = given.target or list(TARGETS)
     each = max(1, given.seconds // len(names))
     if not _planted():
         sys.stdout.write(summary([], planted=False) + "\n")
