@@ -508,6 +508,20 @@ async def test_a_stop_ends_streams_and_lets_a_request_finish(tmp_path: Path) -> 
         assert not door.path.exists()
 
 
+async def test_what_a_stop_cuts_off_is_no_fault_of_the_node(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A passphrase that took long on a busy machine was logged with a traceback."""
+    monkeypatch.setattr(server_module, "GRACE_S", 0.2)
+    async with opened(tmp_path) as door:
+        napping = asyncio.create_task(door.post("thing.nap", {"seconds": 19}))
+        await asyncio.sleep(0.1)
+        await door.server.stop()
+        (ended,) = await asyncio.gather(napping, return_exceptions=True)
+        assert isinstance(ended, Exception), "there was no answer, and the line is dead at once"
+    assert "Traceback" not in caplog.text
+
+
 async def test_a_stop_does_not_wait_for_what_never_ends(tmp_path: Path) -> None:
     async with opened(tmp_path) as door:
         stuck = socket.socket(socket.AF_UNIX)

@@ -130,6 +130,12 @@ class _Api:
                 return _refusal(error)
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody reads it
+            except asyncio.CancelledError:
+                # The node stops, and has waited long enough: whoever asked sees that it is gone.
+                transport = http.scope.get("state", {}).get(TRANSPORT)
+                if transport is not None:
+                    transport.abort()
+                return Response(status_code=499)
             except Exception:
                 reference = secrets.token_hex(4)
                 log.exception("a request failed", reference=reference, path=http.url.path)
