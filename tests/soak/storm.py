@@ -88,7 +88,7 @@ class Storm:
                     if self._watch is not None:
                         self._watch.stop()
         except AssertionError as error:  # what the street itself looks at: faults in the logs
-            self.figures.violated(str(error))
+            self.figures.violated(str(error).partition("\n")[0])
         finally:
             self.relay.close()
             self.ledger.close()

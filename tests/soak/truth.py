@@ -6,8 +6,9 @@ Three claims are held against the ledger. In each, `node` says that it agrees wi
 - ``wait``: `sync wait --peer X` answered "converged". A full round was begun after the call and
   ended in equal digests, so node holds whatever X had acknowledged before the call.
 - ``peer``: `peer list` says that X is ``synced``.
-- ``status``: `status` says ``synced`` for the community; about every node that `peer list` called
-  connected before and after it. About others it says nothing: an island may well agree.
+- ``status``: `status` says ``synced`` for the community; about every node that is connected: those
+  that `peer list` called so before and after it, where `status` itself counts as many. About others
+  it says nothing: an island may well agree.
 
 The last two stand on an earlier comparison and may be true no more while word is on its way. The
 daemon promises how long at most: it compares again after `sync_interval_s` and a quarter, and a
@@ -73,6 +74,12 @@ def different(hashes: Mapping[str, tuple[str, str]]) -> dict[str, list[list[str]
     return found
 
 
-def connected_throughout(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
-    """Who was connected at both looks."""
-    return tuple(sorted(set(before) & set(after)))
+def connected_throughout(
+    before: Sequence[str], after: Sequence[str], between: int
+) -> tuple[str, ...]:
+    """Who was connected at both looks; nobody if somebody came or went meanwhile.
+
+    ``between``: how many were connected in the moment itself.
+    """
+    same = sorted(before) == sorted(after) and len(set(before)) == between
+    return tuple(sorted(before)) if same else ()

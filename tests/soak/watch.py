@@ -100,22 +100,18 @@ class Watch:
         before = self._peers(house)
         match said:
             case "wait":
-                reached = sorted(name for name, peer in before.items() if peer["connected"])
+                reached = _connected(before)
                 return self._waited(house, self._rng.choice(reached)) if reached else []
             case "peer":
                 agrees = [name for name, peer in before.items() if peer["state"] == "synced"]
                 return [Claim(house.name, said, (name,), asked) for name in agrees]
             case "status":
-                (community,) = self._view(house, "status")["communities"]
+                status = self._view(house, "status")
+                (community,) = status["communities"]
                 if community["sync"] != "synced":
                     return []
                 after = self._peers(house)
-                here = connected_throughout(
-                    *(
-                        [name for name, peer in look.items() if peer["connected"]]
-                        for look in (before, after)
-                    )
-                )
+                here = connected_throughout(_connected(before), _connected(after), status["peers"])
                 return [Claim(house.name, said, here, asked)] if here else []
 
     def _waited(self, house: House, about: str) -> list[Claim]:
@@ -188,3 +184,7 @@ class Watch:
             return
         if one.house.process.pid == pid:
             self._figures.refusals[name, pid] = Counter(refusals)
+
+
+def _connected(peers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return sorted(name for name, peer in peers.items() if peer["connected"])

@@ -164,7 +164,9 @@ def test_different_hashes_are_found_and_said_of_whom() -> None:
 
 
 def test_a_claim_of_the_whole_is_about_those_who_were_there_all_the_time() -> None:
-    assert connected_throughout(["bob", "cleo"], ["cleo", "dora"]) == ("cleo",)
+    assert connected_throughout(["cleo", "bob"], ["bob", "cleo"], 2) == ("bob", "cleo")
+    assert not connected_throughout(["bob", "cleo"], ["bob"], 2), "who went may have been gone"
+    assert not connected_throughout(["bob", "cleo"], ["bob", "cleo"], 1), "and come back"
 
 
 # --- the figures ----------------------------------------------------------------------------------
