@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from commons_crdt.ids import OperationId
 from commons_node.testing.acts import START_MS
 from commons_node.testing.bounds import exceeded
+from commons_node.testing.differing import differing
 from commons_node.testing.lies import harm
 from commons_node.testing.node import Node
 from commons_node.testing.paths import PATHS, Way
@@ -128,7 +129,9 @@ class Watch:
             first, same = known.setdefault(before, (node, hashes))
             if same != hashes:
                 what = "sets" if same[0] != hashes[0] else "states"
-                self.fail(f"{first.name} and {node.name} have one digest and different {what}")
+                where = differing(first.disk, node.disk)
+                told = f"{first.name} and {node.name} have one digest and different {what}"
+                self.fail(f"{told}: {where}" if where else told)
 
     def survived(self, node: Node) -> None:
         """The power is back: what was acknowledged here is on the disk, before anybody helps."""
@@ -199,7 +202,10 @@ class Watch:
                     self.fail(sentence)
         for n, what in enumerate(("set_hash", "state_hash")):
             if len({pair[n] for pair in hashes.values()}) > 1:
-                self.fail(f"different {what} after the heal: {_groups(hashes, n)}")
+                one, two = _odd(hashes, n)
+                where = differing(self.town.node(one).disk, self.town.node(two).disk)
+                told = f"different {what} after the heal: {_groups(hashes, n)}"
+                self.fail(f"{told}; between {one} and {two} {where or 'nothing that is stored'}")
         verdicts = {node.name: _verdicts(node) for node in honest}
         self._nothing_lost(verdicts)
         self._same_verdicts(verdicts)
@@ -219,8 +225,12 @@ class Watch:
                 continue
             self.ways[name] += 1
             for n, what in enumerate(("set_hash", "state_hash")):
-                if again[n] != hashes[node.name][n]:
-                    self.fail(f"the same operations {name} give another {what} at {node.name}")
+                if again.hashes[n] != hashes[node.name][n]:
+                    where = again.disk and differing(node.disk, again.disk)
+                    more = f": {where}" if where else ""
+                    self.fail(
+                        f"the same operations {name} give another {what} at {node.name}{more}"
+                    )
             return
 
     def _count(self, honest: Sequence[Node]) -> None:
@@ -276,6 +286,12 @@ def _holds(node: Node) -> bool:
 
 def _verdicts(node: Node) -> dict[OperationId, tuple[int, str]]:
     return {ident: (verdict, reason) for ident, verdict, reason in node.stored()}
+
+
+def _odd(hashes: dict[str, tuple[bytes, bytes]], n: int) -> tuple[str, str]:
+    """Two names that have different hashes."""
+    first = next(iter(hashes))
+    return first, next(name for name, pair in hashes.items() if pair[n] != hashes[first][n])
 
 
 def _groups(hashes: dict[str, tuple[bytes, bytes]], n: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from commons_crdt.operation import Operation
 from commons_node.domains import RULES, VIEWS
@@ -23,7 +23,16 @@ from commons_node.testing.weather import Faults, Weather
 from commons_node.verifier.pool import VerifierPool
 
 Hashes = tuple[bytes, bytes]
-Way = Callable[[Node, random.Random], Coroutine[Any, Any, Hashes | None]]
+
+
+class Came(NamedTuple):
+    """What operations amount to by another way, and the store they came into, if there is one."""
+
+    hashes: Hashes
+    disk: Disk | None = None
+
+
+Way = Callable[[Node, random.Random], Coroutine[Any, Any, Came | None]]
 """None: there was no occasion to go this way."""
 
 _BATCH = 24
@@ -31,20 +40,20 @@ _LATER_MS = 3_600_000
 """Nothing is held for the clock of a node that is told all of it an hour later."""
 
 
-async def replayed(node: Node, rng: random.Random) -> Hashes:
+async def replayed(node: Node, rng: random.Random) -> Came:
     """Judged and folded in memory, in another order, without a store."""
     assert node.realm_id is not None
-    return oracle.replay(node.realm_id, node.operations(), rng.randrange(1 << 30))
+    return Came(oracle.replay(node.realm_id, node.operations(), rng.randrange(1 << 30)))
 
 
-async def from_nothing(node: Node, rng: random.Random) -> Hashes:
+async def from_nothing(node: Node, rng: random.Random) -> Came:
     """Told to an empty store in no order at all, some of it twice, as by a crowd of peers."""
     operations = node.operations()
     rng.shuffle(operations)
     return await _told(Disk(), node, [*operations, *rng.sample(operations, len(operations) // 4)])
 
 
-async def from_a_crash(node: Node, rng: random.Random) -> Hashes | None:
+async def from_a_crash(node: Node, rng: random.Random) -> Came | None:
     """A copy of the store, made when the power had just gone, that is told what it missed."""
     if not node.copies:
         return None
@@ -53,15 +62,25 @@ async def from_a_crash(node: Node, rng: random.Random) -> Hashes | None:
     return await _told(rng.choice(node.copies), node, operations)
 
 
+async def read_again(node: Node, _rng: random.Random) -> Came:
+    """The disk as it is, started from once more, and every view folded from nothing."""
+    disk = Disk()
+    disk.copy_from(node.disk)
+    realm = await _opened(disk, node)
+    await realm.fold_again()
+    return Came(await realm.hashes(), disk)
+
+
 PATHS: Mapping[str, Way] = {
     "in another order": replayed,
     "from nothing": from_nothing,
     "from a copy of the store": from_a_crash,
+    "read again": read_again,
 }
 
 
-async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Hashes:
-    """What a realm on this disk amounts to once it was told these, a few at a time."""
+async def _opened(disk: Disk, node: Node) -> Realm:
+    """A realm on this disk, an hour later, with neither network nor weather."""
     assert node.realm_id is not None
     calm = Air(random.Random(0), Weather(), Faults(), node.town.trace)  # noqa: S311 - never asked
     store = RealmStore(disk.database(Power(lambda: None), lambda: 0.0))
@@ -69,6 +88,12 @@ async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Hash
     later = node.now_ms() + _LATER_MS
     realm = Realm(node.realm_id, store, RULES, VIEWS, workers, lambda: later)
     await realm.open()
+    return realm
+
+
+async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Came:
+    """What a realm on this disk amounts to once it was told these, a few at a time."""
+    realm = await _opened(disk, node)
     left, new = list(operations), 1
     while left and new:
         late, new = [], 0
@@ -79,4 +104,4 @@ async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Hash
             if result.refused:
                 late += batch  # whose author was not known yet is a stranger: it is told again
         left = late
-    return await realm.hashes()
+    return Came(await realm.hashes(), disk)

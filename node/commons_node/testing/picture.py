@@ -37,6 +37,10 @@ def _lines(town: Town) -> Iterator[str]:
     )
     caption = f"seed {town.seed}: {len(town.arrivals)} operations, {end:.0f} s"
     yield f'<text x="8" y="18">{caption}</text>'
+    for n, (what, (colour, size)) in enumerate(_MARKS.items()):
+        at = _LEFT + 240 + 80 * n
+        yield f'<circle cx="{at}" cy="14" r="{size}" fill="{colour}"/>'
+        yield f'<text x="{at + 8}" y="18" fill="#666">{what}</text>'
     apart = [m.seconds for m in moments if m.what == "split"]
     healed = [m.seconds for m in moments if m.what == "heal"]
     for begin, stop in zip(apart, healed, strict=False):
@@ -49,10 +53,10 @@ def _lines(town: Town) -> Iterator[str]:
         liar = " (lies)" if node.liar else ""
         yield f'<text x="8" y="{y + 4}">{escape(node.name + liar)}</text>'
         yield f'<line x1="{_LEFT}" y1="{y}" x2="{x(end):.1f}" y2="{y}" stroke="#ddd"/>'
-        for begin, stop in _down(moments, node.name, end):
+        for begin, stop, word in _down(moments, node.name, end):
             yield (
                 f'<line x1="{x(begin):.1f}" y1="{y}" x2="{x(stop):.1f}" y2="{y}"'
-                ' stroke="#333" stroke-width="5"><title>without power</title></line>'
+                f' stroke="#333" stroke-width="5"><title>{word}</title></line>'
             )
     for moment in moments:
         if moment.what in _MARKS and moment.node in rows:
@@ -67,16 +71,18 @@ def _lines(town: Town) -> Iterator[str]:
     yield "</svg>"
 
 
-def _down(moments: list[Moment], name: str, end: float) -> Iterator[tuple[float, float]]:
-    """When a node had no power."""
+def _down(moments: list[Moment], name: str, end: float) -> Iterator[tuple[float, float, str]]:
+    """When a node did not run, and why."""
     since: float | None = None
+    word = ""
     for moment in moments:
         if moment.node != name:
             continue
         if moment.what in {"crash", "leave"}:
             since = moment.seconds
+            word = "without power" if moment.what == "crash" else "has left"
         elif moment.what == "restart" and since is not None:
-            yield since, moment.seconds
+            yield since, moment.seconds, word
             since = None
     if since is not None:
-        yield since, end
+        yield since, end, word

@@ -18,6 +18,12 @@ _WORDS = {
     "calm": "the weather is calm from here",
 }  # fmt: skip
 
+_FOUND = (
+    "SELECT verdict, reason, applied, body IS NOT NULL,"
+    " EXISTS (SELECT 1 FROM parts p WHERE p.operation = o.n AND p.bytes IS NULL)"
+    " FROM operations o WHERE id = ?"
+)
+
 
 def timeline(town: Town) -> Iterator[str]:
     """One line a moment: when, who, what."""
@@ -56,12 +62,15 @@ def story(town: Town, prefix: str) -> Iterator[str]:
         later = arrival.seconds - first
         yield f"{arrival.seconds:9.3f} s  {arrival.node} {how}, {later:.3f} s later"
     for node in town.nodes:
-        rows = node.disk.rows("SELECT verdict, reason FROM operations WHERE id = ?", (ident,))
+        rows = node.disk.rows(_FOUND, (ident,))
         if not rows:
             yield f"at {node.name}: not there{' (it has left)' if node.gone else ''}"
             continue
-        word = Verdict(rows[0][0]).name.lower()
-        yield f"at {node.name}: {word}. {SENTENCES[rows[0][1]]}"
+        verdict, reason, applied, body, parts = rows[0]
+        word = Verdict(verdict).name.lower()
+        edit = f" Its document does not take it: {applied}." if applied else ""
+        bare = " Its body is not there." if not body else " A part is not there." if parts else ""
+        yield f"at {node.name}: {word}. {SENTENCES[reason]}{edit}{bare}"
 
 
 def _written(town: Town, ident: OperationId) -> Iterator[str]:
