@@ -34,6 +34,7 @@ class Acquaintance:
         self._peering = peering
         self._introductions = Introductions()
         self._owed: set[RealmId] = set()
+        self._shown: dict[PeerId, tuple[Address, ...]] = {}
         self._retry = 0.0
 
     async def seen(self, peer: PeerId) -> None:
@@ -55,8 +56,8 @@ class Acquaintance:
             if peer_id(surplus) not in peering.talks.now:
                 peering.talks.leave(peer_id(surplus))
                 await peering.book.forget(surplus)
-        if addresses:
-            self._introduce(peer)
+        if addresses and addresses != self._shown.get(peer):
+            self._introduce(peer, addresses)
 
     def introduce(self, realm: RealmId) -> None:
         """Tell every proven peer of the realm where the others are, as far as it was not told."""
@@ -83,15 +84,18 @@ class Acquaintance:
                 self._introductions.told(talk.peer, realm, news)
                 talk.perform(effects)
 
-    def _introduce(self, peer: PeerId) -> None:
+    def _introduce(self, peer: PeerId, addresses: tuple[Address, ...]) -> None:
         """It is known now, or known elsewhere: others may hear of it."""
         talk = self._peering.talks.now.get(peer)
+        if talk is not None:
+            self._shown[peer] = addresses
         for realm in talk.session.realms if talk is not None else ():
             self.introduce(realm)
 
     def gone(self, peer: PeerId) -> None:
         """The conversation with it is over."""
         self._introductions.gone(peer)
+        self._shown.pop(peer, None)
 
     def tick(self) -> None:
         """About once a second: what had to wait, and a new try of rumours that came to nothing."""
@@ -126,7 +130,7 @@ class Acquaintance:
             merged = best_first(merged, address)
         if merged != known.addresses:
             await self._peering.book.save(replace(known, addresses=merged))
-            self._introduce(peer)
+            self._introduce(peer, merged)
 
     def found(self, peer: PeerId, addresses: tuple[Address, ...]) -> None:
         """A node is said to be at these addresses: try, but believe nothing."""
