@@ -29,7 +29,7 @@ from commons_node.peering.book import Book
 from commons_node.peering.hints import Hints
 from commons_node.realm import intake
 from commons_node.realm.documents import Documents, Edit, Outcome
-from commons_node.realm.memory import Memory
+from commons_node.realm.ends import Ends
 from commons_node.store.waiting import Aside, Waiting
 from commons_node.testing import bounds, oracle, paths, storm
 from commons_node.testing import node as town_node
@@ -159,7 +159,7 @@ def test_a_store_that_forgets_what_waits(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_store_that_forgets_erasures_when_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Judge, "restore_erasure", lambda _judge, _target: None)
+    monkeypatch.setattr(Judge, "restore_erasure", lambda _judge, *_erased: None)
     found = complaints(range(1, 25))
     assert "read again give another state_hash" in found or "different" in found, "for ever"
 
@@ -229,7 +229,7 @@ def test_a_loan_that_is_shown_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_digest_that_sees_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Memory, "digest", lambda _memory: bytes(32))
+    monkeypatch.setattr(Ends, "digest", lambda _ends: bytes(32))
     found = complaints()
     assert "one digest and different" in found, "equal digests are equal sets"
 

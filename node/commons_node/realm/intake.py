@@ -80,8 +80,9 @@ class Batch:
     edits: dict[DocumentId, list[Edit]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
-    unlinked: set[tuple[DeviceId, int, int]] = field(default_factory=set)
-    missing: set[OperationId] = field(default_factory=set)
+    unlinked: dict[tuple[DeviceId, int, int], None] = field(default_factory=dict)
+    missing: dict[OperationId, None] = field(default_factory=dict)
+    """In the order found: what is asked of peers must not hang on the salt of Python's hashes."""
     forked: bool = False
     """An operation came beside another one at its place."""
     known: int = 0
@@ -306,7 +307,7 @@ class Intake:
     def _no_grant(self, item: Parsed, batch: Batch) -> None:
         """Nothing can be verified without the grant: not stored, asked for again."""
         batch.refused["stranger"] += 1
-        batch.missing.add(OperationId(item.header.prev))
+        batch.missing[OperationId(item.header.prev)] = None
         self._dead.add(item.id)
 
     async def _judge(
@@ -359,9 +360,9 @@ class Intake:
 
     def _wait(self, item: Parsed, missing: Missing, batch: Batch) -> None:
         header = item.header
-        batch.missing.update(missing.ids)
+        batch.missing.update(dict.fromkeys(missing.ids))
         if header.prev in missing.ids and header.seq > 1:
-            batch.unlinked.add((DeviceId(header.device), header.log, header.seq))
+            batch.unlinked[DeviceId(header.device), header.log, header.seq] = None
         batch.aside.append(Aside(item.id, item.operation, "missing", missing.ids[0]))
 
     def _store(self, item: Parsed, standing: Standing, result: Checked, batch: Batch) -> None:

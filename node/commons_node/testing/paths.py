@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from commons_crdt.operation import Operation
+from commons_crdt.operation import Operation, operation_id
 from commons_node.domains import RULES, VIEWS
 from commons_node.realm.realm import Realm
 from commons_node.store.realm_store import RealmStore
@@ -94,11 +94,14 @@ async def _opened(disk: Disk, node: Node) -> Realm:
 async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Came:
     """What a realm on this disk amounts to once it was told these, a few at a time."""
     realm = await _opened(disk, node)
-    before: bytes | None = None
-    while before != realm.digest():
-        before = realm.digest()
-        # Whose author was not known yet is a stranger, and what an erasure took that fell later is
-        # absent: all of it is told again, as long as that changes anything.
-        for at in range(0, len(operations), _BATCH):
-            await realm.ingest(operations[at : at + _BATCH], "another way")
+    before, now = None, (realm.digest(), await realm.memory.needed())
+    while before != now:
+        # Whose author was not known yet is a stranger, what lies beyond an end is not taken before
+        # somebody builds on it, and what an erasure took that fell later is absent: it is told
+        # again, as long as that changes anything. What is kept aside must come by itself.
+        aside = {ident for (ident,) in disk.rows("SELECT id FROM waiting")}
+        left = [one for one in operations if operation_id(one.header) not in aside]
+        for at in range(0, len(left), _BATCH):
+            await realm.ingest(left[at : at + _BATCH], "another way")
+        before, now = now, (realm.digest(), await realm.memory.needed())
     return Came(await realm.hashes(), disk)
