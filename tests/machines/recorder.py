@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -18,8 +20,20 @@ class Recorder:
         """Nothing was seen."""
         self.moves: defaultdict[str, set[Move]] = defaultdict(set)
         self._at: dict[tuple[str, Hashable], str] = {}
-        self._kept: dict[int, object] = {}
-        """Whoever was looked at stays: their ids are not given to others."""
+        self._numbers: dict[int, tuple[Callable[[], object], int]] = {}
+        self._next = itertools.count()
+
+    def number(self, one: object) -> int:
+        """Which object it is; ``id`` would give one that is gone and a later one the same."""
+        get, number = self._numbers.get(id(one), (lambda: None, 0))
+        if get() is one:
+            return number
+        try:
+            get = weakref.ref(one)
+        except TypeError:
+            get = functools.partial(_itself, one)  # it stays, and nobody gets its id
+        self._numbers[id(one)] = get, next(self._next)
+        return self._numbers[id(one)][1]
 
     def move(self, machine: str, who: Hashable, state: str) -> None:
         """One of a machine is in this state now."""
@@ -44,8 +58,7 @@ class Recorder:
         recorder = self
 
         def look(one: object) -> None:
-            recorder._kept[id(one)] = one
-            recorder.move(machine, id(one), state(one))
+            recorder.move(machine, recorder.number(one), state(one))
 
         if not methods:
             set_it: Callable[[object, str, object], None] = cls.__setattr__  # type: ignore[assignment]  # bound to no object
@@ -61,6 +74,10 @@ class Recorder:
             return
         for name in ("__init__", *methods):
             patch.setattr(cls, name, _looked(getattr(cls, name), look))
+
+
+def _itself(one: object) -> object:
+    return one
 
 
 def _looked(method: Callable[..., Any], look: Callable[[Any], None]) -> Callable[..., Any]:

@@ -50,20 +50,19 @@ def _watch_pool(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
     halves: set[int] = set()
 
     async def shared(pool: VerifierPool, work: Any, items: Any) -> Any:
-        recorder.move(BATCH, id(items), "shared")
+        recorder.move(BATCH, recorder.number(items), "shared")
         return _ended(items, await part(pool, work, items))
 
     async def alone(pool: VerifierPool, work: Any, items: Any) -> Any:
-        recorder._kept[id(items)] = items
-        recorder.move(BATCH, id(items), "alone")
-        halves.add(id(items))
+        recorder.move(BATCH, recorder.number(items), "alone")
+        halves.add(recorder.number(items))
         return _ended(items, await suspects(pool, work, items))
 
     def _ended(items: Any, result: list[Any]) -> list[Any]:
-        if (BATCH, id(items)) in recorder._at:
+        if (BATCH, recorder.number(items)) in recorder._at:
             word = "done" if None not in result else "held" if len(items) == 1 else "halved"
-            recorder.move(BATCH, id(items), word)
-            recorder.end(BATCH, id(items))
+            recorder.move(BATCH, recorder.number(items), word)
+            recorder.end(BATCH, recorder.number(items))
         return result
 
     patch.setattr(VerifierPool, "_slice", shared)
@@ -185,19 +184,19 @@ def _watch_daemon(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
     start, stop = Daemon.start, Daemon.stop
 
     async def started(daemon: Daemon) -> None:
-        recorder.move(DAEMON, id(daemon), "ready" if daemon.ready else "starting")
+        recorder.move(DAEMON, recorder.number(daemon), "ready" if daemon.ready else "starting")
         try:
             await start(daemon)
         except BaseException:
-            recorder.end(DAEMON, id(daemon))
+            recorder.end(DAEMON, recorder.number(daemon))
             raise
-        recorder.move(DAEMON, id(daemon), "ready" if daemon.ready else "starting")
+        recorder.move(DAEMON, recorder.number(daemon), "ready" if daemon.ready else "starting")
 
     async def stopped(daemon: Daemon) -> None:
-        recorder.move(DAEMON, id(daemon), "stopping")
+        recorder.move(DAEMON, recorder.number(daemon), "stopping")
         await stop(daemon)
         assert not daemon.ready
-        recorder.end(DAEMON, id(daemon))
+        recorder.end(DAEMON, recorder.number(daemon))
 
     patch.setattr(Daemon, "start", started)
     patch.setattr(Daemon, "stop", stopped)

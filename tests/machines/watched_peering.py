@@ -77,11 +77,13 @@ def _book(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
     def look(book: Book, node: Any) -> None:
         known = book.get(node)
         if known is not None:
-            recorder.move(PEER, (id(book), node), "blocked" if known.blocked else "known")
+            recorder.move(
+                PEER, (recorder.number(book), node), "blocked" if known.blocked else "known"
+            )
         elif node in book._rumours:
-            recorder.move(PEER, (id(book), node), "rumoured")
+            recorder.move(PEER, (recorder.number(book), node), "rumoured")
         else:
-            recorder.end(PEER, (id(book), node))
+            recorder.end(PEER, (recorder.number(book), node))
 
     save, forget = Book.save, Book.forget
 

@@ -56,9 +56,9 @@ def watch(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
                     ("pull#Fetching from one peer", realm._pull),
                     ("serve#Giving to one peer", realm._serve),
                 ):
-                    recorder.end(name, id(part))
+                    recorder.end(name, recorder.number(part))
             for proof in one._prover.slots.values():
-                recorder.end("proof#The proof of one community", id(proof))
+                recorder.end("proof#The proof of one community", recorder.number(proof))
             return "closed"
         if one.realms:
             return "serving"

@@ -5,7 +5,6 @@ Loans and custody are folds: their moves are those that one more fact makes, fac
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -45,39 +44,38 @@ def watch(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
 
     async def committed(connection: Any) -> None:
         await commit(connection)
-        _look(recorder, connection._shared.platter, seen)
+        _look(recorder, connection._shared.disk, seen)
 
     refuse = Intake._refuse
 
     def refused(intake: Intake, item: Parsed, why: str, batch: Batch) -> None:
-        recorder.move(OPERATION, (id(intake), item.id), "refused")
+        recorder.move(OPERATION, (recorder.number(intake), item.id), "refused")
         refuse(intake, item, why, batch)
 
     patch.setattr(disk._Connection, "commit", committed)
     patch.setattr(Intake, "_refuse", refused)
 
 
-def _look(
-    recorder: Recorder, platter: sqlite3.Connection, seen: dict[int, dict[bytes, str]]
-) -> None:
+def _look(recorder: Recorder, platter: disk.Disk, seen: dict[int, dict[bytes, str]]) -> None:
+    number = recorder.number(platter)
     states: dict[bytes, str] = {
-        ident: WAITING[why] for ident, why in platter.execute("SELECT id, why FROM waiting")
+        ident: WAITING[why] for ident, why in platter.rows("SELECT id, why FROM waiting")
     }
-    for ident, verdict, applied in platter.execute("SELECT id, verdict, applied FROM operations"):
+    for ident, verdict, applied in platter.rows("SELECT id, verdict, applied FROM operations"):
         states[ident] = Verdict(verdict).name.lower()
         if applied is not None:
             word = {"": "taken", HELD: "held", NOT_STANDING: "not_standing"}.get(applied, "refused")
-            recorder.move(EDIT, (id(platter), ident), word)
-    before = seen.setdefault(id(platter), {})
+            recorder.move(EDIT, (number, ident), word)
+    before = seen.setdefault(number, {})
     for ident in before.keys() - states.keys():
         # What waited and is neither waiting nor stored was refused when its turn came.
         if before[ident].startswith("waiting"):
-            recorder.move(OPERATION, (id(platter), ident), "refused")
-        recorder.end(OPERATION, (id(platter), ident))
+            recorder.move(OPERATION, (number, ident), "refused")
+        recorder.end(OPERATION, (number, ident))
     for ident, state in states.items():
         if before.get(ident) != state:
-            recorder.move(OPERATION, (id(platter), ident), state)
-    seen[id(platter)] = states
+            recorder.move(OPERATION, (number, ident), state)
+    seen[number] = states
 
 
 def lending(recorder: Recorder, histories: Iterable[Sequence[Fact]]) -> None:
@@ -93,13 +91,13 @@ def lending(recorder: Recorder, histories: Iterable[Sequence[Fact]]) -> None:
                     things.setdefault(key, []).append(fact)
         for key, facts in loans.items():
             for row in _rows(views.loan, key, facts):
-                recorder.move(LOAN, (id(recorder), number, key), str(row[0]))
+                recorder.move(LOAN, (recorder.number(recorder), number, key), str(row[0]))
         for key, facts in things.items():
-            recorder.move(CUSTODY, (id(recorder), number, key), "home")
+            recorder.move(CUSTODY, (recorder.number(recorder), number, key), "home")
             for row in _rows(custody.custody, key, facts):
                 out = row[1] is not None
                 word = "with_borrower" if out else "with_steward"
-                recorder.move(CUSTODY, (id(recorder), number, key), word)
+                recorder.move(CUSTODY, (recorder.number(recorder), number, key), word)
 
 
 def _rows(fold: Any, key: bytes, facts: Sequence[Fact]) -> Iterable[Sequence[Any]]:

@@ -18,6 +18,7 @@ from commons_node.demo.neighbour import Neighbour
 
 DRILL = "1622"
 _WAIT_S = 30
+_NAMES = ("anna", "bo", "cia")
 _INVENTORY = "tool_library_inventory.csv"
 
 
@@ -56,13 +57,19 @@ def run(tell: Callable[[str], None]) -> dict[str, Any]:
     """Play the whole story in a folder that is gone afterwards; the answer of ``demo --json``."""
     story = Story(tell)
     folder = Path(tempfile.mkdtemp(prefix="commons-demo-"))
-    neighbours: list[Neighbour] = []
+    neighbours: dict[str, Neighbour] = {}
+
+    def begin(name: str) -> None:
+        # By a thread: a signal interrupts the main one alone, never between a process and its name.
+        neighbours[name] = Neighbour(name, folder / name)
+
     try:
-        neighbours.extend(Neighbour(n, folder / n) for n in ("anna", "bo", "cia"))
-        return _play(story, *neighbours)
+        with ThreadPoolExecutor(len(_NAMES)) as pool:
+            list(pool.map(begin, _NAMES))
+        return _play(story, *(neighbours[name] for name in _NAMES))
     finally:
-        with ThreadPoolExecutor(max(1, len(neighbours))) as pool:
-            list(pool.map(Neighbour.end, neighbours))
+        with ThreadPoolExecutor(len(_NAMES)) as pool:
+            list(pool.map(Neighbour.end, neighbours.values()))
         _remove(folder)
 
 
