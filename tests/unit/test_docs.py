@@ -19,7 +19,8 @@ from commons_cli.help import ENVIRONMENT
 from commons_cli.local import LOCAL
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.errors import CommonsError
-from commons_crdt.verdict import SENTENCES, Verdict
+from commons_crdt.sentences import SENTENCES
+from commons_crdt.verdict import Verdict
 from commons_node import config
 from commons_node.api.types import API_CODES, EXIT_MEANING
 from commons_node.domains import RULES

@@ -14,7 +14,8 @@ from commons_crdt.author import Draft
 from commons_crdt.authority.kinds_identity import PROOF
 from commons_crdt.operation import Operation, decode_header
 from commons_crdt.roles import Role
-from commons_crdt.verdict import SENTENCES, Verdict
+from commons_crdt.sentences import SENTENCES
+from commons_crdt.verdict import Verdict
 from commons_node.community import Community
 from commons_node.flips import MOST_LISTED, told
 from commons_node.membership.watching import prove_forks

@@ -24,6 +24,7 @@ from commons_node.community import Actor, Community, written
 from commons_node.domains.council import proposing
 from commons_node.domains.council.acts import council_rows, ledger
 from commons_node.domains.sanctions.finding import find_operation
+from commons_node.explaining.splitting import split_in_words
 from commons_node.membership.rotation import rotate_if_due
 from commons_node.registry import (
     Column,
@@ -60,7 +61,7 @@ class NoKey(CommonsError):
 
 
 class Split(CommonsError):
-    """The community is split: two acts are in force on one base. People have to decide."""
+    """{why}"""
 
     code: ClassVar[str] = "split"
     hint: ClassVar[str] = "commons-node community acts"
@@ -150,8 +151,8 @@ async def _coordinator(request: Request[Daemon]) -> tuple[Community, Actor]:
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.COORDINATOR)
-    if community.realm.judge.authority.council.split:
-        raise Split
+    if (split := await split_in_words(community)) is not None:
+        raise Split(why=split)
     return community, actor
 
 
@@ -200,7 +201,8 @@ VERBS = Registry(
     ),
     views=(
         View("community.acts", "What the council decided, and what is on its table.", Nothing,
-             show_acts, says="Coordinators: {coordinators}. Rules version {rules}.",
+             show_acts, says=("{warning}\n\nCoordinators: {coordinators}. Rules version {rules}.",
+                              "Coordinators: {coordinators}. Rules version {rules}."),
              table=Table("table", (Column("what", "On the table"), Column("by", "By"),
                                    Column("said", "Said", "number"),
                                    Column("needed", "Needed", "number"),

@@ -152,7 +152,15 @@ async def run_resolve(request: Request[Daemon], args: Resolve) -> Mapping[str, o
         raise taking.Equal(name=(await community.names())[member])
     result = await taking.name_branch(request.node, community, actor, member, ending)
     touched = await forks.touched(community, DeviceId(ending.device))
-    return {**written(result), "member": member.hex(), "touched": touched}
+    others = sum(int(str(one["count"])) for one in touched if one["member"] != member.hex())
+    said = "\n".join(str(one["sentence"]) for one in touched)
+    return {
+        **written(result),
+        "member": member.hex(),
+        "touched": others,
+        "touches": touched,
+        "said": said or None,
+    }
 
 
 async def _owed(community: Community, member: MemberId) -> dict[str, str]:
@@ -181,7 +189,8 @@ VERBS = Registry(
                 run_revoke_node, says="{device:id} is no node of the community any more.",
                 asks="Revoke {device}?", member=True),
         Command("fork.resolve", "Say which of a device's two stories is told.", Resolve,
-                run_resolve, says="One story is told. It touches {touched} other operations.",
+                run_resolve, says=("One story is told; the device writes no more.\n{said}",
+                                   "One story is told; the device writes no more."),
                 asks="Let only the branch with {branch} stand?", member=True),
     ),
     views=(
