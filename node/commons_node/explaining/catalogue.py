@@ -2,8 +2,8 @@
 
 Written to be translated: whole sentences with named gaps, none of them glued together from words.
 The gaps: ``author`` wrote what is explained, ``who`` did what decided it, ``whom`` that was done
-to; ``day`` and ``until`` are ``DAY``s; ``after`` is one of ``AFTER``. A missing sentence falls back
-on the one without names (``commons_crdt.sentences``).
+to; ``day`` is a ``DAY``, ``until`` a ``MOMENT``, ``after`` one of ``AFTER``. A missing sentence
+falls back on the one without names (``commons_crdt.sentences``).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 from commons_crdt.authority.causes import Part
 
 DAY: Final = "on {day} {month} {year}"
+MOMENT: Final = "{day} {month} {year} at {hour:02}:{minute:02}"
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
@@ -249,12 +250,23 @@ def day(moment: datetime) -> str:
     return DAY.format(day=moment.day, month=MONTHS[moment.month - 1], year=moment.year)
 
 
+def until(moment: datetime) -> str:
+    """The end of a time; ``moment`` is in the reader's time zone."""
+    return MOMENT.format(
+        day=moment.day,
+        month=MONTHS[moment.month - 1],
+        year=moment.year,
+        hour=moment.hour,
+        minute=moment.minute,
+    )
+
+
 def act(kind: str) -> str:
     """What somebody did, in some words; the kind itself where this program is older."""
     return ACTS.get(kind, kind)
 
 
 def sentence(template: str, **gaps: str) -> str:
-    """A sentence with its gaps filled; it begins with a capital."""
+    """A sentence with its gaps filled. Names stay as people write them, at its beginning too."""
     filled = template.format(**gaps)
-    return filled[0].upper() + filled[1:]
+    return filled[0].upper() + filled[1:] if filled.startswith((COUNCIL, SOMEBODY)) else filled

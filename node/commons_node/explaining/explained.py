@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from commons_node.community import Community
 
 _SHORT = 8
+_LAST = 253_000_000_000
+"""A second in the last years that have a date, 1970 being 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +147,15 @@ class Explaining:
 
     def day(self, ms: int) -> str:
         """A day, where the community is."""
-        moment = datetime.fromtimestamp(ms / 1000, UTC).astimezone(self._community.timezone)
-        return catalogue.day(moment)
+        return catalogue.day(self._local(ms))
+
+    def until(self, ms: int) -> str:
+        """A moment, where the community is."""
+        return catalogue.until(self._local(ms))
+
+    def _local(self, ms: int) -> datetime:
+        seconds = min(ms // 1000, _LAST)  # a suspension may end in any year
+        return datetime.fromtimestamp(seconds, UTC).astimezone(self._community.timezone)
 
     def _sentence(
         self, standing: Standing, causes: Sequence[Cause], here: Mapping[OperationId, Standing]
@@ -173,7 +182,7 @@ class Explaining:
             "who": self.who(cause),
             "whom": self.name(self._whom(part, cause, body) or author),
             "day": self.day(cause.time_ms),
-            "until": self.day(until),
+            "until": self.until(until),
             "after": catalogue.AFTER[self._after(cause, of)],
             "role": role or Role.NEWCOMER.word,
             "needed": kind.role.word if kind else Role.MEMBER.word,

@@ -48,7 +48,7 @@ async def gone_in_words(community: Community, member: MemberId, found: Gone) -> 
         whom=explaining.name(member),
         who=explaining.who(act),
         day=explaining.day(act.time_ms),
-        until=explaining.day(found.until_ms),
+        until=explaining.until(found.until_ms),
     )
 
 

@@ -108,7 +108,7 @@ async def _warning(community: Community, names: Mapping[MemberId, str]) -> str |
     if said is None:
         return None
     acts = (f"{str(one['operation'])[:_SHORT]}: {one['what']}" for one in _split(community, names))
-    return "\n".join([said, *acts])
+    return " ".join([said, *(f"{one}." for one in acts)])
 
 
 def _what(

@@ -153,7 +153,7 @@ async def run_resolve(request: Request[Daemon], args: Resolve) -> Mapping[str, o
     result = await taking.name_branch(request.node, community, actor, member, ending)
     touched = await forks.touched(community, DeviceId(ending.device))
     others = sum(int(str(one["count"])) for one in touched if one["member"] != member.hex())
-    said = "\n".join(str(one["sentence"]) for one in touched)
+    said = " ".join(str(one["sentence"]) for one in touched)
     return {
         **written(result),
         "member": member.hex(),

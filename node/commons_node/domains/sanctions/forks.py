@@ -104,7 +104,7 @@ async def touched(community: Community, device: DeviceId) -> list[dict[str, obje
     if ids:
         rows_ = await community.query(
             "SELECT o.header, c.device FROM operations o JOIN chains c ON c.n = o.chain"
-            " WHERE c.device != ? AND o.n > (SELECT min(n) FROM operations o"
+            " WHERE c.device != ? AND o.n > (SELECT min(o.n) FROM operations o"
             " JOIN chains c ON c.n = o.chain WHERE c.device = ? AND o.verdict = 3)",
             (device, device),
         )
