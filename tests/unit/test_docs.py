@@ -285,6 +285,22 @@ def test_files_that_pages_name_are_there(page: Path) -> None:
         assert (ROOT / path).exists(), f"{page.name} names {path}"
 
 
+def test_every_line_of_the_threats_is_proved_by_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "THREATS.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 80, "the page names its tests"
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        assert name.startswith("test_"), f"{name} is run"
+        assert name in set(defined(tree)), f"{path} has no {name}"
+    attackers = page[page.index("## Attackers") : page.index("## What each limit is")]
+    lines = [line for line in attackers.splitlines() if line.startswith("| ")]
+    rows = [line for line in lines if "| shown by |" not in line]
+    assert len(rows) > 50
+    for row in rows:
+        assert "::test_" in row.rsplit("|", 2)[1], f"no test proves: {row}"
+
+
 def test_pages_name_no_machine() -> None:
     for page in chain(PAGES, [ROOT / "Makefile"]):
         text = page.read_text(encoding="utf-8")
