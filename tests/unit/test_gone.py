@@ -48,9 +48,15 @@ async def test_who_is_suspended_is_told_until_when(tmp_path: Path, pool: Verifie
         assert str(error).startswith("bob was suspended by alice on ")
         assert re.search(r", until \d+ July 2025 at \d\d:\d\d\.", str(error)), error
         assert "member readmit" in error.way_out
+        (row,) = (await north.see("cia", "member.gone")).value["gone"]
+        assert (row["name"], row["way"], row["by"]) == ("bob", "suspended", "alice")
+        assert row["until"] is not None
+        assert row["sentence"] == str(error)
         await north.do("alice", "member.remove", who="bob")
         found = all_gone(north.town)[member("bob")]
         assert (found.way, found.until_ms) == ("removed", 0), "for good is for good"
+        (row,) = (await north.see("cia", "member.gone")).value["gone"]
+        assert (row["way"], row["until"]) == ("removed", None)
 
 
 async def test_a_thing_with_somebody_who_is_gone_says_so_and_comes_back(
