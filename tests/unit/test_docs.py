@@ -227,6 +227,19 @@ def test_every_kind_of_the_core_is_documented(quoted: frozenset[str]) -> None:
     assert not [kind.name for kind in CORE if f"`{kind.name}`" not in everything]
 
 
+def test_the_bounds_of_every_kind_of_the_core_are_on_the_page() -> None:
+    page = (ROOT / "docs" / "protocol" / "authority.md").read_text(encoding="utf-8")
+    table = page[page.index("| kind | bytes | by | at least |") :].split("\n\n")[0]
+    said: dict[str, tuple[str, ...]] = {}
+    for row in table.splitlines()[2:]:
+        kinds, *bounds = (cell.strip() for cell in row.strip("|").split("|"))
+        said |= dict.fromkeys(re.findall(r"`([^`]+)`", kinds), tuple(bounds))
+    by = {None: "both", False: "persons", True: "nodes"}
+    log_0 = [kind for kind in CORE if kind.log == 0]
+    assert said == {k.name: (f"{k.max_body:,}", by[k.unattended], k.role.word) for k in log_0}
+    assert not any(kind.parts for kind in log_0)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
