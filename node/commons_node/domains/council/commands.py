@@ -78,7 +78,7 @@ class Propose(msgspec.Struct):
     """Arguments of ``community propose``."""
 
     what: Annotated[
-        Literal["coordinators", "members", "constitution", "rules", "lift"],
+        Literal["coordinators", "members", "constitution", "rules", "lift", "branch"],
         argument("what the council is to decide about"),
     ]
     add: Annotated[list[str], option("who becomes a coordinator", complete=_MEMBERS)] = (
@@ -94,6 +94,11 @@ class Propose(msgspec.Struct):
     )
     version: Annotated[int | None, option("the rules version")] = None
     cut: Annotated[str | None, option("the act that is to be lifted")] = None
+    device: Annotated[
+        str | None,
+        option("a coordinator's forked device", complete=Complete("fork.list", "forks", "device")),
+    ] = None
+    branch: Annotated[str | None, option("an operation on the story that shall be told")] = None
 
 
 async def run_propose(request: Request[Daemon], args: Propose) -> Mapping[str, object]:
@@ -125,6 +130,8 @@ async def _content(request: Request[Daemon], community: Community, args: Propose
             return proposing.rules(args.version, [request.node.rules.version])
         case "lift":
             return await proposing.lift(community, args.cut)
+        case "branch":
+            return await proposing.branch(community, args.device, args.branch)
 
 
 class EndorseOne(msgspec.Struct):

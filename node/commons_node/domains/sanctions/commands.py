@@ -177,7 +177,11 @@ async def run_resolve(request: Request[Daemon], args: Resolve) -> Mapping[str, o
     member, ending = await forks.ending_of(community, args.device, operation)
     authority = community.realm.judge.authority
     if authority.members().get(member) is Role.COORDINATOR:
-        raise taking.Equal(name=(await community.names())[member])
+        raise forks.OfCoordinator(
+            name=(await community.names())[member],
+            device=ending.device.hex()[:12],
+            branch=operation.hex()[:12],
+        )
     result = await taking.name_branch(request.node, community, actor, member, ending)
     touched = await forks.touched(community, DeviceId(ending.device))
     others = sum(int(str(one["count"])) for one in touched if one["member"] != member.hex())

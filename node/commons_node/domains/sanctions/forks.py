@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import ClassVar
 
 from commons_crdt.authority.endings import NOTHING, Ending, Position
+from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.operation import decode_header
 from commons_node.community import Community, Unknown, find
@@ -23,6 +25,16 @@ _CHAIN = (
     " ORDER BY o.seq, o.id"
 )
 _SHORT = 12
+
+
+class OfCoordinator(CommonsError):
+    """It is a device of {name}, a coordinator: only the council says which story is told."""
+
+    code: ClassVar[str] = "not_permitted"
+    hint: ClassVar[str] = (
+        "commons-node community propose branch --device {device} --branch {branch}"
+    )
+    status = "locked"
 
 
 async def rows(community: Community) -> list[dict[str, object]]:
