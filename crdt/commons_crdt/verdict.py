@@ -1,4 +1,4 @@
-"""Verdicts: what every node says of an operation, and the sentence that explains it.
+"""Verdicts: what every node says of an operation, with a sentence that explains it.
 
 A verdict depends on the set of operations and the pin, never on this machine. What depends on
 this machine is a local state of the daemon and does not stand here.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+
+from commons_crdt.sentences import SENTENCES, UNSURE
 
 
 class Verdict(IntEnum):
@@ -25,53 +27,6 @@ class Verdict(IntEnum):
         return self is not Verdict.PENDING
 
 
-SENTENCES = {
-    "": "It stands: the author was allowed to write it, and everything that it builds on is here.",
-    "missing": "It waits for operations that this node has not received yet.",
-    "contents": "Its contents have not arrived, and nobody has erased them.",
-    "fork": "Its author's device wrote two different operations at one place; "
-    "nothing of that device counts from there on until a coordinator names one branch.",
-    "grant": "The device that wrote it was never let in, or the letting in does not stand.",
-    "kind": "The rules of this community do not know this kind of act.",
-    "role": "The author's role did not allow this act when it was written.",
-    "oversize": "Its contents are larger than the rules allow.",
-    "malformed": "Its contents are not what its kind asks for.",
-    "part": "It carries a part that its kind does not allow.",
-    "log": "It stands in the wrong log of its author's chain.",
-    "invite": "The invite that it uses is not known to its author, or never was a valid one.",
-    "expired": "The invite had expired when the newcomer was let in.",
-    "spent": "The invite had been used up when the newcomer was let in.",
-    "possession": "The newcomer did not prove to hold the invite.",
-    "consent": "The device that is let in did not sign for it.",
-    "keys": "The device that is let in has a key to which nothing can be sealed.",
-    "subject": "It acts on somebody who is not a member, or on an equal.",
-    "document": "It names a document that it may not name.",
-    "target": "What it would erase or take back is not the author's, or cannot be taken back.",
-    "reference": "It does not refer to what it depends on.",
-    "terms": "Its terms contradict themselves.",
-    "pin": "This node waits for the decision of the council that it was told to start from.",
-    "seal": "The council has sealed what stands, and this node has not received all of it yet.",
-    "cut": "A decision that ended its author's device names the last act that stands; "
-    "this one lies beyond it.",
-    "closed": "Its author's device was closed before it was written.",
-    "limit": "The device may write only what it was granted for.",
-    "council": "It is no message of a coordinator to the decision that it names.",
-    "ballot": "Its author had promised otherwise, or too few had promised before it.",
-    "tip": "The seal lists something that is not settled.",
-    "base": "Another act on the same identity came first.",
-    "identity": "Two acts on one identity contradict each other; "
-    "nothing of them counts until somebody picks one.",
-    "warrant": "Neither the member's own device, nor the recovery key, nor enough guardians stand "
-    "behind it.",
-    "release": "The old device did not release the member.",
-    "removed": "The member was removed, or is still suspended.",
-    "revoked": "Who invited, or the invite itself, was taken back before anybody knew of it.",
-    "proof": "It proves no fork.",
-    "unlisted": "It needs a newer version of this program to be understood.",
-}
-"""A sentence that a member understands for every reason; the empty reason is an accepted one."""
-
-
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict with its reason (a key of ``SENTENCES``)."""
@@ -82,6 +37,8 @@ class Judgement:
     @property
     def sentence(self) -> str:
         """The explanation for a member."""
+        if self.verdict is Verdict.PENDING and self.reason in UNSURE:
+            return UNSURE[self.reason]
         return SENTENCES[self.reason]
 
 

@@ -17,6 +17,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.operation import content
 from commons_crdt.roles import Role
+from commons_node.explaining.gone import all_gone, gone_in_words
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.realm.realm import Realm, Written
 from commons_node.registry import Reading
@@ -25,6 +26,11 @@ from commons_node.store.database import fetch
 SIGNING, SEALING = "signing", "sealing"
 """Names of a device's two secrets in a key file."""
 _PREFIX = 8
+_BACK = {
+    "removed": "only the council can undo it: ask a coordinator; what and why: commons-node"
+    " notice list",
+    "suspended": "when it is over: commons-node member readmit",
+}
 
 
 class Unknown(CommonsError):
@@ -56,6 +62,14 @@ class Retired(CommonsError):
 
     code = "retired"
     hint = "with a new device: commons-node member device join CODE, or member recover key"
+    status = "locked"
+
+
+class Gone(CommonsError):
+    """{why}"""
+
+    code = "removed"
+    hint = "{next}"
     status = "locked"
 
 
@@ -153,6 +167,8 @@ class Community:
         role = authority.members().get(member)
         secrets = DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
         granted = authority.devices.get(secrets.keys.id)
+        if role is None and (found := all_gone(self).get(member)) is not None:
+            raise Gone(why=await gone_in_words(self, member, found), next=_BACK[found.way])
         if role is None or granted is None:
             raise Unknown(
                 what="member", name=unlocked.member[:_PREFIX], list="commons-node join CODE"

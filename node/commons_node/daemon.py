@@ -249,6 +249,8 @@ class Daemon:
             await database.close()
             raise
         held.listeners.append(self._changed)
+        here = await self.store.members()
+        held.notices.residents.update(one for one, of in here.items() if of == realm)
         await self.standing.refresh(held)
         community = Community(held)
         self.communities[realm] = community
@@ -268,6 +270,7 @@ class Daemon:
         await community.realm.ingest(operations, "join")
         await self.store.add_realm(realm, self.now_ms())
         await self.store.add_member(member, realm)
+        community.realm.notices.residents.add(member)
         return community.realm
 
     async def refresh(self, realm: Realm) -> None:

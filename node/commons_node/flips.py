@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from commons_crdt.ids import MemberId
 from commons_crdt.verdict import Judgement
 from commons_node.community import Community
+from commons_node.explaining.explained import Explaining
 from commons_node.realm.revised import Flip
 from commons_node.store.database import fetch, placeholders
 
@@ -36,24 +37,28 @@ async def told(community: Community, flips: Sequence[Flip]) -> list[Mapping[str,
             if granted is not None:
                 touched.setdefault(granted.member, []).append((by_id[ident], kind))
     most = sorted(touched.items(), key=lambda one: (-len(one[1]), one[0]))[:MOST_MEMBERS]
+    explaining = await Explaining.of(community)
     return [
         {
             "community": community.id,
             "member": member.hex(),
             "count": len(some),
-            "operations": [_one(flip, kind) for flip, kind in some[:MOST_LISTED]],
+            "operations": [await _one(explaining, *one) for one in some[:MOST_LISTED]],
         }
         for member, some in most
     ]
 
 
-def _one(flip: Flip, kind: str) -> Mapping[str, object]:
+async def _one(explaining: Explaining, flip: Flip, kind: str) -> Mapping[str, object]:
+    """One act: its sentence is that of ``explain`` now, which may be later than the flip."""
+    explained = await explaining.explain(flip.id)
     return {
         "operation": flip.id.hex(),
         "kind": kind,
         "before": _said(flip.before),
         "after": _said(flip.after),
-        "sentence": flip.after.sentence,
+        "sentence": explained.sentence,
+        "because": list(explained.because),
     }
 
 

@@ -19,6 +19,8 @@ from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.community import Ambiguous, Community, Unknown
+from commons_node.explaining.explained import Explaining
+from commons_node.explaining.splitting import split_in_words
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 _PEERS = Complete("peer.list", "peers", "node")
 VERSION = version("commons-node")
+_HOW = "Node {node:id}, version {version}, up {uptime_s} s, peers connected: {peers}."
 
 
 class NotConverged(CommonsError):
@@ -118,6 +121,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         sync = state_with_all(realm, peers)
         held = await community.realm.store.waiting_count()
         reason, advice = held_words(held)  # of nodes that are gone, too
+        split = await split_in_words(community)
         communities.append(
             {
                 "community": community.id,
@@ -129,6 +133,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "reason": (sync.reason if sync else "") or reason,
                 "next_action": (sync.next_action if sync else "") or advice,
                 "held": held,
+                "split": split,
             }
         )
     return Reading(
@@ -140,6 +145,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
             "communities": communities,
             "refusals": dict(sorted(refusals.items())),
             "peers": sum(peer.connected for peer in peers),
+            "warning": " ".join(str(one["split"]) for one in communities if one["split"]) or None,
         }
     )
 
@@ -245,35 +251,40 @@ async def wait(request: Request[Daemon], args: Wait) -> Mapping[str, object]:
 async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
     """Why an operation counts, or does not."""
     daemon = request.node
-    found: list[tuple[Community, bytes]] = []
+    found: list[tuple[Community, OperationId]] = []
     wanted = args.operation.strip().lower()
     if not 8 <= len(wanted) <= 64 or any(c not in "0123456789abcdef" for c in wanted):
         raise Unknown(what="operation", name=args.operation, list="give 8 or more digits of its id")
     for community in daemon.communities.values():
         rows = await community.query(
-            "SELECT id FROM operations WHERE id BETWEEN ? AND ? LIMIT 3",
+            "SELECT id FROM operations WHERE id BETWEEN ?1 AND ?2"
+            " UNION SELECT id FROM waiting WHERE id BETWEEN ?1 AND ?2 LIMIT 3",
             (bytes.fromhex(wanted.ljust(64, "0")), bytes.fromhex(wanted.ljust(64, "f"))),
         )
-        found.extend((community, row[0]) for row in rows)
+        found.extend((community, OperationId(row[0])) for row in rows)
     if not found:
         raise Unknown(what="operation", name=args.operation, list="commons-node sync wait")
     if len(found) > 1:
         raise Ambiguous(name=args.operation, found=", ".join(i.hex()[:16] for _, i in found))
     community, ident = found[0]
-    ((standing, operation),) = await community.realm.store.everything("o.id = ?", (ident,))
-    header = decode_header(operation.header)
-    names = await community.names()
-    grant = community.realm.judge.authority.grants.get(standing.grant)
-    because = []
+    explaining = await Explaining.of(community)
+    value = await explaining.held(ident) or (await explaining.explain(ident)).json
+    rows = await community.query("SELECT header, applied FROM operations WHERE id = ?", (ident,))
+    header = decode_header(rows[0][0]) if rows else None
+    links = []
     for link, ids in (
-        ("prev", (header.prev,)),
-        ("ref", header.refs),
-        ("authority", header.authority),
+        (
+            ("prev", (header.prev,)),
+            ("ref", header.refs),
+            ("authority", header.authority),
+        )
+        if header
+        else ()
     ):
         for other in ids:
             past = await community.realm.standing(OperationId(other))
             if past is not None:
-                because.append(
+                links.append(
                     {
                         "link": link,
                         "operation": other.hex(),
@@ -281,21 +292,8 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
                         "verdict": past.judgement.verdict.name.lower(),
                     }
                 )
-    rows = await community.query("SELECT applied FROM operations WHERE id = ?", (ident,))
-    return await community.reading(
-        {
-            "operation": ident.hex(),
-            "kind": standing.kind,
-            "author": names.get(grant.member, grant.member.hex()[:8]) if grant else None,
-            "unattended": bool(grant and grant.unattended),
-            "time": _moment(standing.time_ms),
-            "verdict": standing.judgement.verdict.name.lower(),
-            "reason": standing.judgement.reason,
-            "applied": rows[0][0],
-            "sentence": standing.judgement.sentence,
-            "because": because,
-        }
-    )
+    applied = rows[0][1] if rows else None
+    return await community.reading({**value, "applied": applied, "builds_on": links})
 
 
 REGISTRY = Registry(
@@ -312,7 +310,7 @@ REGISTRY = Registry(
     ),
     views=(
         View("status", "How the node is.", Nothing, status,
-             says="Node {node:id}, version {version}, up {uptime_s} s, peers connected: {peers}.",
+             says=(f"{_HOW}\n\n{{warning}}", _HOW),
              table=Table("communities", (Column("name", "Community"), Column("sync", "Sync"),
                                          Column("next_action", "Next"),
                                          Column("state_hash", "State", "id"),
@@ -326,8 +324,7 @@ REGISTRY = Registry(
                                    Column("next", "Next")), "No peers yet.")),
         View("explain", "Why an operation counts, or does not.", OneOperation, explain,
              says="{kind} by {author}, {time:time}: {verdict}\n{sentence}",
-             table=Table("because", (Column("link", "Builds on"), Column("kind", "Kind"),
-                                     Column("verdict", "Verdict"),
+             table=Table("because", (Column("sentence", "Because"),
                                      Column("operation", "Id", "id")))),
     ),
     nouns={"peer": "other nodes", "sync": "agreeing with them",

@@ -540,6 +540,35 @@ def test_guardians_recover_and_one_alone_does_not(says: Says) -> None:
     assert says(village, both, spoken) == ("accepted", "accepted")
 
 
+def test_guardians_who_collude_lose_against_the_recovery_key(says: Says) -> None:
+    """Bob and carol take dan's identity; he has his paper. At the same base the key goes first."""
+    village, home = prologue()
+    theirs, his = islands(village, home, "theirs", "his")
+    root, stolen, phone = village.roots["dan"], secrets("their phone"), secrets("dan's next phone")
+    draft = village.recovery(DAN, root, stolen, [home.ending(DAN.device)])
+    statement = village.statement("identity.recover.1", draft)
+    words = [theirs.stand_for(one.device, DAN, statement) for one in (BOB, CAROL)]
+    took = theirs.recover(DAN, root, stolen, [home.ending(DAN.device)], words, by=BOB.device)
+    spoken = theirs.note(stolen, after=took)
+    assert says(village, took, spoken) == ("accepted", "accepted"), "alone they have him"
+    back = his.recover(DAN, root, phone, [], by=EVE.device)
+    his.meet(theirs)
+    assert says(village, took, spoken, back) == ("rejected(base)", "rejected(grant)", "accepted")
+
+
+def test_two_thieves_of_one_recovery_key_freeze_the_identity(says: Says) -> None:
+    """Who has the key is the member, for everybody; a coordinator can still say who is not."""
+    village, home = prologue()
+    thief, his = islands(village, home, "thief", "his")
+    root = village.roots["dan"]
+    took = thief.recover(DAN, root, secrets("a thief's"), [], by=EVE.device)
+    back = his.recover(DAN, root, secrets("dan's next phone"), [], by=BOB.device)
+    his.meet(thief)
+    assert says(village, took, back) == ("contested(identity)", "contested(identity)")
+    his.pick(DAN, root, back, "own", ALICE.device)
+    assert says(village, took, back) == ("rejected(base)", "accepted")
+
+
 def test_two_acts_on_one_base_freeze_an_identity_until_somebody_picks(says: Says) -> None:
     village, home = prologue()
     left, right = islands(village, home, "left", "right")

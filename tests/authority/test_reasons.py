@@ -10,7 +10,7 @@ from tests.authority.evaluators import word
 from tests.authority.sets import judged, some_part
 from tests.authority.village import EVE, prologue
 
-from commons_crdt.verdict import SENTENCES
+from commons_crdt.sentences import SENTENCES
 
 ELSEWHERE = {"missing", "part", "reference", "terms", "contents", "spent"}
 """Reasons of a state that is no verdict, of log 1 alone, or of bodies that were erased."""

@@ -10,7 +10,17 @@ from tests.cli.pages import Step, differences, matches, steps_of
 PAGES = sorted((Path(__file__).parents[2] / "examples" / "cli").glob("*.md"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+LONG = {"two-stories"}
+"""Pages that start and stop many nodes."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=[pytest.mark.long] if page.stem in LONG else [])
+        for page in PAGES
+    ],
+)
 def test_a_page_prints_what_it_says(page: Path, tmp_path: Path) -> None:
     for difference in differences(page, tmp_path):
         pytest.fail(difference, pytrace=False)

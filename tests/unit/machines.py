@@ -26,6 +26,7 @@ from commons_node.api.events import Events
 from commons_node.community import Actor, Community
 from commons_node.domains import RULES
 from commons_node.keystore.node_key import NodeKey
+from commons_node.keystore.sessions import Sessions
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.admissions import Admissions
 from commons_node.membership.devices import Devices
@@ -77,6 +78,10 @@ class Machine:
     def may_sign(self, _realm: RealmId) -> bool:
         return True
 
+    async def refresh(self, realm: Realm) -> None:
+        """Log 0 grew, as the daemon takes note of it."""
+        await self.standing.refresh(realm)
+
     async def community(self, _request: Request[Any]) -> Community:
         return self.town
 
@@ -93,10 +98,21 @@ class Machine:
         self.home.now += 1000
         return await verb.run(Request(self, member=who), verb.args(**arguments))
 
+    def terminal(self, who: str) -> Request[Any]:
+        """A request from a terminal at which somebody is unlocked."""
+        member, device = self.people[who]
+        session = Sessions().new()
+        session.unlock(
+            Unlocked(
+                member.hex(), bytes(32), {"signing": device.signing, "sealing": device.sealing}
+            )
+        )
+        return Request(self, member=who, session=session)
+
     async def see(self, who: str, name: str, /, **arguments: Any) -> Seen:
         verb = VERBS.view(name)
         assert isinstance(verb, View), name
-        reading = await verb.read(Request(self, member=who), verb.args(**arguments))
+        reading = await verb.read(self.terminal(who), verb.args(**arguments))
         return Seen(dict(reading.value), list(reading.missing), list(reading.conflicts))
 
     async def tell(self, *others: Machine) -> None:

@@ -20,10 +20,10 @@ from commons_crdt.ids import DocumentId, MemberId, RealmId, digest
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
-from commons_node.domains import DOMAINS, RULES, VIEWS
+from commons_node.domains import RULES, VIEWS, registry
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.realm.realm import Realm
-from commons_node.registry import Command, Request, View, merge
+from commons_node.registry import Command, Request, View
 from commons_node.store.database import open_database
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
@@ -31,7 +31,7 @@ from commons_node.verifier.pool import VerifierPool
 from commons_protocol.replica import Range
 
 HOUR_MS = 3_600_000
-VERBS = merge([domain.verbs for domain in DOMAINS])
+VERBS = registry()
 _READ = 1 << 22
 
 

@@ -19,7 +19,8 @@ from commons_cli.help import ENVIRONMENT
 from commons_cli.local import LOCAL
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.errors import CommonsError
-from commons_crdt.verdict import SENTENCES, Verdict
+from commons_crdt.sentences import SENTENCES
+from commons_crdt.verdict import Verdict
 from commons_node import config
 from commons_node.api.types import API_CODES, EXIT_MEANING
 from commons_node.domains import RULES
@@ -226,6 +227,19 @@ def test_every_kind_of_the_core_is_documented(quoted: frozenset[str]) -> None:
     assert not [kind.name for kind in CORE if f"`{kind.name}`" not in everything]
 
 
+def test_the_bounds_of_every_kind_of_the_core_are_on_the_page() -> None:
+    page = (ROOT / "docs" / "protocol" / "authority.md").read_text(encoding="utf-8")
+    table = page[page.index("| kind | bytes | by | at least |") :].split("\n\n")[0]
+    said: dict[str, tuple[str, ...]] = {}
+    for row in table.splitlines()[2:]:
+        kinds, *bounds = (cell.strip() for cell in row.strip("|").split("|"))
+        said |= dict.fromkeys(re.findall(r"`([^`]+)`", kinds), tuple(bounds))
+    by = {None: "both", False: "persons", True: "nodes"}
+    log_0 = [kind for kind in CORE if kind.log == 0]
+    assert said == {k.name: (f"{k.max_body:,}", by[k.unattended], k.role.word) for k in log_0}
+    assert not any(kind.parts for kind in log_0)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
@@ -282,6 +296,22 @@ def test_files_that_pages_name_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for path in NAMED_FILE.findall(text):
         assert (ROOT / path).exists(), f"{page.name} names {path}"
+
+
+def test_every_line_of_the_threats_is_proved_by_tests_that_exist() -> None:
+    page = (ROOT / "docs" / "THREATS.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 80, "the page names its tests"
+    for path, name in named:
+        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+        assert name.startswith("test_"), f"{name} is run"
+        assert name in set(defined(tree)), f"{path} has no {name}"
+    attackers = page[page.index("## Attackers") : page.index("## What each limit is")]
+    lines = [line for line in attackers.splitlines() if line.startswith("| ")]
+    rows = [line for line in lines if "| shown by |" not in line]
+    assert len(rows) > 50
+    for row in rows:
+        assert "::test_" in row.rsplit("|", 2)[1], f"no test proves: {row}"
 
 
 def test_pages_name_no_machine() -> None:

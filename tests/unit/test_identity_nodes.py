@@ -525,7 +525,7 @@ async def test_who_was_suspended_comes_back_when_it_is_over(
         with pytest.raises(LookupError):
             await north.knock(name, door)  # a member has nothing to come back from
         await suspend(north, north.home.now + 3_600_000)
-        await refused("unknown", north, "bob", "invite.create")
+        await refused("removed", north, "bob", "invite.create")
         with pytest.raises(LookupError):
             await north.knock(name, door)  # not over yet
         north.home.now += 3_700_000

@@ -9,7 +9,8 @@ import commons_crdt
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.roles import Role
-from commons_crdt.verdict import SENTENCES, Judgement, Verdict, rejected
+from commons_crdt.sentences import SENTENCES
+from commons_crdt.verdict import Judgement, Verdict, rejected
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(next(iter(commons_crdt.__path__)))

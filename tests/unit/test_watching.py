@@ -1,4 +1,4 @@
-"""Who sees a fork proves it, once; and members hear what became of their acts."""
+"""Who sees a fork proves it, once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from pathlib import Path
 
 import pytest
 from tests.unit.rooms import Room, Rooms, Village, bytes_of, note, village, workers
-from tests.unit.tales import lift, position, removal
-from tests.unit.town import NOTE, Number, Replica, role_act, secrets
+from tests.unit.tales import removal
+from tests.unit.town import NOTE, Number, Replica, secrets
 
 from commons_crdt.author import Draft
 from commons_crdt.authority.kinds_identity import PROOF
 from commons_crdt.operation import Operation, decode_header
-from commons_crdt.roles import Role
-from commons_crdt.verdict import SENTENCES, Verdict
-from commons_node.community import Community
-from commons_node.flips import MOST_LISTED, told
+from commons_crdt.verdict import Verdict
 from commons_node.membership.watching import prove_forks
 from commons_node.realm.realm import Change
 from commons_node.verifier.pool import VerifierPool
@@ -91,33 +88,3 @@ async def test_a_node_that_does_not_stand_proves_nothing(rooms: Rooms) -> None:
     assert not await prove_forks(room.realm, secrets("eve's node"))
     assert not await prove_forks(room.realm, secrets("a stranger's node"))
     assert await proofs(room) == []
-
-
-async def test_members_hear_what_became_of_their_acts(rooms: Rooms) -> None:
-    home, people = village()
-    last = note(home, people.eve, 0)
-    at = position(home, people.eve, 1, last)
-    for n in range(20):
-        note(home, people.eve, n)
-    gave = home.write(people.alice.device, role_act(people.cia, Role.HOST))
-    heard: list[Change] = []
-    room = await rooms.open("a", home, *bytes_of(home))
-    room.realm.listeners.append(heard.append)
-    cut = home.write(people.alice.device, removal(home, people.eve, at))
-    await room.take(home.operations[cut.id])
-    (change,) = heard
-    assert len(change.flips) == 20
-    assert change.log_zero
-    (event,) = await told(Community(room.realm), change.flips)
-    assert (event["member"], event["count"]) == (people.eve.member.hex(), 20)
-    listed = event["operations"]
-    assert isinstance(listed, list)
-    assert len(listed) == MOST_LISTED
-    assert listed[0]["before"] == {"verdict": "accepted", "reason": ""}
-    assert listed[0]["after"] == {"verdict": "rejected", "reason": "cut"}
-    assert listed[0]["sentence"] == SENTENCES["cut"]
-    undo = home.write(people.alice.device, lift(home, cut))
-    await room.take(home.operations[undo.id])
-    assert {flip.after.verdict for flip in heard[-1].flips} == {Verdict.ACCEPTED}
-    assert len(heard[-1].flips) == 20, "and back again"
-    assert gave.id in {s.id for s, _ in await room.realm.store.everything("c.log = 0")}

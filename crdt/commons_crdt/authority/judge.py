@@ -16,10 +16,12 @@ import msgspec
 
 from commons_crdt.authority.book import NOWHERE, Book, Entry, View
 from commons_crdt.authority.budgets import Budgets
+from commons_crdt.authority.causes import Cause
 from commons_crdt.authority.council import Council
 from commons_crdt.authority.ends import Ends
 from commons_crdt.authority.envelope import Envelope
 from commons_crdt.authority.erasures import Erasures
+from commons_crdt.authority.explaining import Explainer
 from commons_crdt.authority.facts import Genesis
 from commons_crdt.authority.flips import Anchor, Chain, End, Flips
 from commons_crdt.authority.ledger import Ledger
@@ -239,6 +241,21 @@ class Judge:
         if self._ledger.certifies_itself(n) or self._polity is None:
             return True
         return not self._polity.place(n)
+
+    def causes(self, candidate: Candidate, standing: Standing, lookup: Lookup) -> Sequence[Cause]:
+        """What decided the verdict of a learned operation, the nearest first, each once.
+
+        Every reason of ``causes.DECIDED`` has one, save a fork of log 1 that no proof shows.
+        """
+        self._settle()
+        if self._polity is None or self._waits_for_pin:
+            return () if self.pin is None else (Cause("pin", self.pin),)
+        if standing.log == 0:
+            n = self._book.numbers[standing.id]
+            return tuple(dict.fromkeys(Explainer(self._polity).of_log_0(n)))
+        antecedents = candidate.header.antecedents
+        past = {i: s for i in antecedents if (s := lookup(OperationId(i))) is not None}
+        return tuple(dict.fromkeys(self._log_1.causes(self._polity, candidate, standing, past)))
 
     def is_erased(self, kind: Kind, identity: OperationId, document: DocumentId) -> bool:
         """True if an accepted erasure takes the body: of one fact, or of a document's edits."""

@@ -5,12 +5,14 @@ Source: docs/protocol/authority.md "The verdict".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from commons_crdt.authority import records
 from commons_crdt.authority.book import Book, Given, View
+from commons_crdt.authority.causes import Cause, Record
 from commons_crdt.authority.erasures import Erasures
+from commons_crdt.authority.explaining import Explainer
 from commons_crdt.authority.ledger import KindOf
 from commons_crdt.authority.questions import Questions
 from commons_crdt.authority.records import Field, Records, Spot
@@ -73,6 +75,27 @@ class LogOne:
         if records.place(self.records, spot, rulings, closings) or polity.granted(grant):
             return False
         return self._role(polity, self.records, spot, given, standing.view) == standing.role
+
+    def causes(
+        self, polity: Polity, candidate: Candidate, standing: Standing, past: Past
+    ) -> Iterator[Cause]:
+        """What decided the verdict that a stored operation has."""
+        spot, grant = self._spot(candidate, past), self.book.numbers[standing.grant]
+        entries = self.book.entries
+        for i, layer in enumerate(polity.layers):
+            if not self.settled.complete(layer):
+                yield Cause("seal", entries[layer.seal].id)
+                gone = [tip for tip in layer.tips if not self.records.answers.get(tip)]
+                yield from (Cause("missing", tip.id) for tip in gone)
+                return
+            if self.settled.holds(layer, spot, standing.view):
+                field = self.settled.field_of(polity.layers[: i + 1])
+                record = Record(spot, field, grant, standing.view)
+                yield from Explainer(layer.polity).of_record(record, standing.judgement)
+                yield Cause("seal", entries[layer.seal].id)
+                return
+        record = Record(spot, self.records, grant, standing.view)
+        yield from Explainer(polity).of_record(record, standing.judgement)
 
     def _in_polity(
         self,

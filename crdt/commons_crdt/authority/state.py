@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from commons_crdt.authority.book import NOWHERE, Given, View
+from commons_crdt.authority.book import Given, View
 from commons_crdt.authority.council_facts import CouncilContent
-from commons_crdt.authority.explaining import causes
 from commons_crdt.authority.facts import Admit, Epoch, Invite, Removal, Revocation
 from commons_crdt.authority.identity_facts import Limit, Recover
 from commons_crdt.authority.settings import Constitution
@@ -183,13 +182,34 @@ class Authority:
     def news(self, view: View) -> tuple[OperationId, ...]:
         """The log-0 heads outside ``view``: what an author's next operation cites, at most 16.
 
+        Void ones are passed over, and what counts before them is cited instead.
         The heads left out are cited by the operation after it.
         """
-        return tuple(sorted(i for i, bit in self.heads.items() if not bit & view)[:16])
+        if all(self._counts(self.bits[head]) for head in self.heads):
+            return tuple(sorted(i for i, bit in self.heads.items() if not bit & view)[:16])
+        entries, found = self._known.book.entries, []
+        rest = self.whole & ~view
+        while rest:
+            last = rest.bit_length() - 1  # nothing that is left comes after it
+            rest &= ~(1 << last)
+            if self._counts(last):
+                found.append(entries[last].id)
+                rest &= ~entries[last].past
+        return tuple(sorted(found)[:16])
+
+    def _counts(self, n: int) -> bool:
+        """False for what lies beyond its chain's end: others do not get it, nor what cites it."""
+        polity = self.polity
+        return polity is None or polity.ledger.certifies_itself(n) or not polity.place(n)
 
     def role(self, member: MemberId, view: View) -> Role | None:
         """The member's role as the standing acts in ``view`` give it; None for no member."""
         return self.polity.base_role(member, view) if self.polity else None
+
+    def body(self, operation: OperationId) -> object:
+        """The body of a log-0 operation; None where it is not here, or has no effect."""
+        n = self.bits.get(operation)
+        return None if n is None else self._known.book.entries[n].body
 
     def rate(self, grant: Grant, view: View) -> Rate:
         """The budget of a device's chains: by the acts in ``view``, as their authors saw them."""
@@ -345,14 +365,6 @@ class Authority:
             kind, until = _word(entry.body, whole=cut.whole)
             found.append((cut.act, StandingCut(entry.id, cut.member, kind, until)))
         return tuple(cut for _, cut in sorted(found, key=lambda one: one[0]))
-
-    def causes(self, operation: OperationId) -> tuple[OperationId, ...]:
-        """The log-0 operations that an operation's verdict rests on: cuts, siblings, grants."""
-        polity = self._known
-        n = self.bits.get(operation, NOWHERE)
-        if n == NOWHERE:
-            return ()
-        return tuple(polity.book.entries[cause].id for cause in causes(polity, n))
 
 
 def _word(

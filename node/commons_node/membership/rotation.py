@@ -62,8 +62,9 @@ async def rotate(daemon: Daemon, community: Community, actor: Actor) -> Sequence
 
 
 async def rotate_if_due(daemon: Daemon, community: Community, actor: Actor) -> None:
-    """What a coordinator does on the way, when unlocked."""
-    if actor.role is Role.COORDINATOR and await due(community, daemon.now_ms()):
+    """What a coordinator does on the way, when unlocked; not with a device that has just ended."""
+    stands = actor.device in community.realm.judge.authority.standing_devices()
+    if actor.role is Role.COORDINATOR and stands and await due(community, daemon.now_ms()):
         await rotate(daemon, community, actor)
 
 

@@ -12,6 +12,7 @@ from commons_crdt.roles import Role
 from commons_node.community import find
 from commons_node.membership.rotation import rotate_if_due
 from commons_node.membership.settling import device_of, settle
+from commons_node.notices import told_at_unlock
 from commons_node.registry import Request
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ async def unlock(
     known = community.realm.judge.authority.members()
     if known.get(member) is Role.COORDINATOR and daemon.may_sign(community.realm.realm):
         await rotate_if_due(daemon, community, await community.actor(unlocked))
+    notices, news = await told_at_unlock(community, member)
     session = request.session or daemon.sessions.new()
     seconds = session.unlock(unlocked, idle_s)
     until = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -48,6 +50,8 @@ async def unlock(
         "device": device_of(unlocked).keys.id.hex(),
         "until": until.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "session": session.token,
+        "notices": notices,
+        "news": news,
     }
 
 

@@ -30,6 +30,7 @@ from commons_node.realm.documents import Documents, Outcome
 from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
 from commons_node.realm.memory import Memory
+from commons_node.realm.notices import Notices
 from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
 from commons_node.store.database import fetch
@@ -94,6 +95,7 @@ class Realm:
         self.documents = Documents(store, rules, pool)
         self.pool = pool
         self._revision = Revision(self.memory, store, rules, self.folding, self.documents)
+        self.notices = Notices(store)
         self.refusals: Counter[str] = Counter()
         self.listeners: list[Callable[[Change], None]] = []
         self.epoch_keys: dict[OperationId, bytes] = {}
@@ -279,6 +281,8 @@ class Realm:
             await self._fold(connection, first, stored, outcome)
             late = [item.id for item in batch.late]
             revised = await self._revision.follow(connection, stored, late)
+            flips = revised.flips()
+            await self.notices.note(connection, self.judge.authority, flips, self._now_ms())
         self._hashes = None
         await self.memory.advance([item.standing for item in stored], revised)
         if revised.erased:

@@ -37,4 +37,10 @@ REALM_SCHEMA = (
         member BLOB PRIMARY KEY, role INTEGER NOT NULL, flagged INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
     """,
+    """
+    CREATE TABLE notices (
+        member BLOB NOT NULL, operation BLOB NOT NULL, rests_on BLOB, was INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, read INTEGER NOT NULL,
+        PRIMARY KEY (member, operation)) WITHOUT ROWID
+    """,  # local: what members who live on this node have to hear, in no hash and no bundle
 )

@@ -90,6 +90,13 @@ class Waiting:
                 found.update(await self._find(f"missing IN ({placeholders(len(chunk))})", chunk))
         return found
 
+    async def get(self, ident: bytes) -> Aside | None:
+        """One that is kept aside, and why."""
+        query = "SELECT operation, why, missing, until_ms FROM waiting WHERE id = ?"
+        for packed, why, missing, until_ms in await fetch(self._connection, query, (ident,)):
+            return Aside(OperationId(ident), _unpack(packed), why, missing, until_ms)
+        return None
+
     async def missing(self) -> set[bytes]:
         """What is waited for."""
         if "missing" not in self.counts:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
-from commons_crdt.verdict import SENTENCES, Verdict
+from commons_crdt.sentences import SENTENCES
+from commons_crdt.verdict import Verdict
 from commons_node.testing.storm import Outcome
 from commons_node.testing.town import Town
 

@@ -22,6 +22,7 @@ from commons_crdt.authority.council_facts import (
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.roles import Role
 from commons_node.community import Community
+from commons_node.explaining.splitting import split_in_words
 
 _SHORT = 12
 _BRANCH = 5
@@ -63,6 +64,7 @@ async def council_rows(community: Community, device: DeviceId | None) -> dict[st
         "rules": state.rules,
         "settings": dict(state.settings),
         "split": _split(community, names),
+        "warning": await _warning(community, names),
         "acts": acts,
         "table": table,
     }
@@ -98,6 +100,15 @@ def _split(community: Community, names: Mapping[MemberId, str]) -> list[dict[str
         }
         for act in sorted(now.split)
     ]
+
+
+async def _warning(community: Community, names: Mapping[MemberId, str]) -> str | None:
+    """The split in words, with what the acts that exclude each other are."""
+    said = await split_in_words(community)
+    if said is None:
+        return None
+    acts = (f"{str(one['operation'])[:_SHORT]}: {one['what']}" for one in _split(community, names))
+    return " ".join([said, *(f"{one}." for one in acts)])
 
 
 def _what(

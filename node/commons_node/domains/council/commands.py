@@ -24,6 +24,7 @@ from commons_node.community import Actor, Community, written
 from commons_node.domains.council import proposing
 from commons_node.domains.council.acts import council_rows, ledger
 from commons_node.domains.sanctions.finding import find_operation
+from commons_node.explaining.splitting import split_in_words
 from commons_node.membership.rotation import rotate_if_due
 from commons_node.registry import (
     Column,
@@ -60,7 +61,7 @@ class NoKey(CommonsError):
 
 
 class Split(CommonsError):
-    """The community is split: two acts are in force on one base. People have to decide."""
+    """{why}"""
 
     code: ClassVar[str] = "split"
     hint: ClassVar[str] = "commons-node community acts"
@@ -77,7 +78,7 @@ class Propose(msgspec.Struct):
     """Arguments of ``community propose``."""
 
     what: Annotated[
-        Literal["coordinators", "members", "constitution", "rules", "lift"],
+        Literal["coordinators", "members", "constitution", "rules", "lift", "branch"],
         argument("what the council is to decide about"),
     ]
     add: Annotated[list[str], option("who becomes a coordinator", complete=_MEMBERS)] = (
@@ -93,6 +94,11 @@ class Propose(msgspec.Struct):
     )
     version: Annotated[int | None, option("the rules version")] = None
     cut: Annotated[str | None, option("the act that is to be lifted")] = None
+    device: Annotated[
+        str | None,
+        option("a coordinator's forked device", complete=Complete("fork.list", "forks", "device")),
+    ] = None
+    branch: Annotated[str | None, option("an operation on the story that shall be told")] = None
 
 
 async def run_propose(request: Request[Daemon], args: Propose) -> Mapping[str, object]:
@@ -124,6 +130,8 @@ async def _content(request: Request[Daemon], community: Community, args: Propose
             return proposing.rules(args.version, [request.node.rules.version])
         case "lift":
             return await proposing.lift(community, args.cut)
+        case "branch":
+            return await proposing.branch(community, args.device, args.branch)
 
 
 class EndorseOne(msgspec.Struct):
@@ -150,8 +158,8 @@ async def _coordinator(request: Request[Daemon]) -> tuple[Community, Actor]:
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.COORDINATOR)
-    if community.realm.judge.authority.council.split:
-        raise Split
+    if (split := await split_in_words(community)) is not None:
+        raise Split(why=split)
     return community, actor
 
 
@@ -200,7 +208,8 @@ VERBS = Registry(
     ),
     views=(
         View("community.acts", "What the council decided, and what is on its table.", Nothing,
-             show_acts, says="Coordinators: {coordinators}. Rules version {rules}.",
+             show_acts, says=("{warning}\n\nCoordinators: {coordinators}. Rules version {rules}.",
+                              "Coordinators: {coordinators}. Rules version {rules}."),
              table=Table("table", (Column("what", "On the table"), Column("by", "By"),
                                    Column("said", "Said", "number"),
                                    Column("needed", "Needed", "number"),

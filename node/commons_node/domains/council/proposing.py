@@ -22,10 +22,11 @@ from commons_crdt.ids import DeviceId, MemberId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.roles import Role
 from commons_node.community import Community
+from commons_node.domains.sanctions import forks
 from commons_node.domains.sanctions.endings import devices_of, endings
 from commons_node.domains.sanctions.finding import find_operation
 
-_REMOVED = 0
+_REMOVED, _BRANCH = 0, 5
 
 
 class BadProposal(CommonsError):
@@ -46,14 +47,22 @@ async def coordinators(
     """The list with these in and those out; who is out keeps ``role`` (None: is removed)."""
     seats = list(state.seats)
     dismissals: list[Dismissal] = []
+    named = [{await community.member(name) for name in names} for names in (drop, add)]
+    moved = named[0] & named[1] & {seat for seat, _ in seats}
     for name in drop:
         member = await community.member(name)
+        if member in moved:  # the seat moves to another device: nothing is taken away
+            continue
         if member not in {seat for seat, _ in seats}:
             raise BadProposal(why=f"{name} is no coordinator.")
         seats = [seat for seat in seats if seat[0] != member]
         dismissals.append(await _dismissal(community, member, role))
     for name in add:
         member = await community.member(name)
+        if member in moved:
+            key = _key_of(community, member, name, but=dict(seats)[member])
+            seats = [(member, key) if one == member else (one, old) for one, old in seats]
+            continue
         if member in {seat for seat, _ in seats}:
             raise BadProposal(why=f"{name} is a coordinator already.")
         seats.append((member, _key_of(community, member, name)))
@@ -64,13 +73,17 @@ async def coordinators(
     return Coordinators(tuple(seats), tuple(dismissals))
 
 
-def _key_of(community: Community, member: MemberId, name: str) -> DeviceId:
-    """The device that will endorse: the first unlimited one of the member."""
-    for identity in community.realm.judge.authority.identities_of(member):
+def _key_of(
+    community: Community, member: MemberId, name: str, but: DeviceId | None = None
+) -> DeviceId:
+    """The device that will endorse: the first unlimited one that may still write, not ``but``."""
+    authority = community.realm.judge.authority
+    standing = authority.standing_devices()
+    for identity in authority.identities_of(member):
         for device, (_, limit) in identity.devices.items():
-            if limit is None:
+            if limit is None and device in standing and device != but:
                 return device
-    raise BadProposal(why=f"{name} has no device that could endorse.")
+    raise BadProposal(why=f"{name} has no {'other ' if but else ''}device that could endorse.")
 
 
 async def removal(community: Community, names: Sequence[str]) -> Members:
@@ -79,6 +92,18 @@ async def removal(community: Community, names: Sequence[str]) -> Members:
         raise BadProposal(why="Say who is to go, with --drop.")
     members = [await community.member(name) for name in names]
     return Members(tuple([await _dismissal(community, member, None) for member in members]))
+
+
+async def branch(community: Community, device: str | None, operation: str | None) -> Members:
+    """Which story of a forked device is told; for a coordinator's own device only the council says.
+
+    The device ends there, and its endorsements with it: the seat should move to another one first.
+    """
+    if device is None or operation is None:
+        raise BadProposal(why="Say whose story, with --device, and which, with --branch.")
+    found = await find_operation(community, operation)
+    member, ending = await forks.ending_of(community, device, found)
+    return Members((Dismissal(member, _BRANCH, (ending,)),))
 
 
 async def _dismissal(community: Community, member: MemberId, role: Role | None) -> Dismissal:

@@ -12,7 +12,7 @@ from commons_crdt.authority.facts import Erasure
 from commons_crdt.authority.judge import ERASURE
 from commons_crdt.document.values import Value
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import DocumentId, OperationId
+from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.resources.csv_import import read_map
@@ -35,6 +35,8 @@ from commons_node.domains.resources.things import (
     row_of,
     things,
 )
+from commons_node.explaining import catalogue
+from commons_node.explaining.gone import Gone, all_gone, with_whom
 from commons_node.registry import (
     Column,
     Command,
@@ -54,7 +56,10 @@ if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 _THINGS = Complete("resource.list", "resources", "number")
-_SAID = frozenset({"name", "state", "custodian", "custodian_name", "owner", "out", "provisional"})
+_SAID = frozenset(
+    {"name", "state", "custodian", "custodian_name", "custodian_gone", "with", "owed", "owner",
+     "out", "provisional"}
+)  # fmt: skip
 """What the sentence of ``resource show`` says already, or only programs want."""
 
 YesNo = Literal["yes", "no"]
@@ -119,10 +124,10 @@ async def list_things(request: Request[Daemon], args: Listing) -> Reading:
         found = [thing for thing in found if thing.state == args.state]
     shown = found if args.limit is None else found[: args.limit]
     more = len(found) > len(shown)
-    names = await community.names()
+    names, away = await community.names(), all_gone(community)
     return await community.reading(
         {
-            "resources": [row_of(thing, names) for thing in shown],
+            "resources": [_row(away, row_of(thing, names), thing) for thing in shown],
             "next": shown[-1].id.hex() if more else None,
         },
         conflicts=_conflicts(shown),
@@ -139,7 +144,7 @@ async def show(request: Request[Daemon], args: Show) -> Reading:
     """Everything that is known of one thing."""
     community = await request.node.community(request)
     thing = await find_thing(community, args.resource)
-    details = details_of(thing, await community.names())
+    details = _row(all_gone(community), details_of(thing, await community.names()), thing)
     about = [
         {"field": name.replace("_", " "), "value": value}
         for name, value in details.items()
@@ -148,6 +153,20 @@ async def show(request: Request[Daemon], args: Show) -> Reading:
     return await community.reading(
         {**details, "resources": [details], "about": about}, conflicts=_conflicts([thing])
     )
+
+
+def _row(gone: Mapping[MemberId, Gone], row: dict[str, object], thing: Thing) -> dict[str, object]:
+    """With who has it in words, and what to do when who has it is gone."""
+    who = thing.custodian
+    away = gone.get(who) if who is not None else None
+    owed = away is not None and thing.loan is not None and thing.single
+    loan = thing.number or (thing.loan or b"").hex()[:12]
+    return {
+        **row,
+        "custodian_gone": away.way if away is not None else None,
+        "with": with_whom(str(row["custodian_name"]), away) if who is not None else None,
+        "owed": catalogue.OWED.format(loan=loan) if owed else None,
+    }
 
 
 def _conflicts(found: list[Thing]) -> list[dict[str, object]]:
@@ -334,7 +353,7 @@ _ROW = (
     Column("name", "Name"),
     Column("brand", "Brand"),
     Column("state", "State"),
-    Column("custodian_name", "With"),
+    Column("with", "With"),
     Column("resource", "Id", "id"),
 )
 
@@ -359,7 +378,8 @@ VERBS = Registry(
         View("resource.list", "What the community has.", Listing, list_things,
              table=Table("resources", _ROW, "Nothing here fits.")),
         View("resource.show", "Everything that is known of a thing.", Show, show,
-             says=("{name}: {state}, with {custodian_name}", "{name}: {state}"),
+             says=("{name}: {state}, with {with}\n{owed}", "{name}: {state}, with {with}",
+                   "{name}: {state}"),
              table=Table("about", (Column("field", "About it"), Column("value", "")))),
     ),
     nouns={"resource": "the things that the community shares"},

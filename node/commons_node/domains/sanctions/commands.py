@@ -16,6 +16,8 @@ from commons_node.domains.lending.loans import OUT, loans
 from commons_node.domains.lending.terms import instant
 from commons_node.domains.sanctions import forks, taking
 from commons_node.domains.sanctions.finding import find_operation
+from commons_node.explaining.explained import Explaining
+from commons_node.explaining.gone import all_gone, gone_in_words
 from commons_node.registry import (
     Column,
     Command,
@@ -132,6 +134,32 @@ async def list_forks(request: Request[Daemon], _args: Nothing) -> Reading:
     return await community.reading({"forks": await forks.rows(community)})
 
 
+async def list_gone(request: Request[Daemon], _args: Nothing) -> Reading:
+    """Who was removed or is suspended, by whom, and by which act (the one that can be lifted)."""
+    community = await request.node.community(request)
+    explaining = await Explaining.of(community)
+    rows = []
+    for member, found in all_gone(community).items():
+        act = await community.realm.standing(found.act)
+        if act is None:
+            continue
+        owed = await _owed(community, member)
+        rows.append(
+            {
+                "member": member.hex(),
+                "name": explaining.name(member),
+                "way": found.way,
+                "by": explaining.who(act),
+                "since": instant(act.time_ms),
+                "until": instant(found.until_ms) if found.until_ms else None,
+                "owes": owed.get("owes"),
+                "operation": found.act.hex(),
+                "sentence": await gone_in_words(community, member, found),
+            }
+        )
+    return await community.reading({"gone": rows})
+
+
 class Resolve(msgspec.Struct):
     """Arguments of ``fork resolve``."""
 
@@ -149,10 +177,22 @@ async def run_resolve(request: Request[Daemon], args: Resolve) -> Mapping[str, o
     member, ending = await forks.ending_of(community, args.device, operation)
     authority = community.realm.judge.authority
     if authority.members().get(member) is Role.COORDINATOR:
-        raise taking.Equal(name=(await community.names())[member])
+        raise forks.OfCoordinator(
+            name=(await community.names())[member],
+            device=ending.device.hex()[:12],
+            branch=operation.hex()[:12],
+        )
     result = await taking.name_branch(request.node, community, actor, member, ending)
     touched = await forks.touched(community, DeviceId(ending.device))
-    return {**written(result), "member": member.hex(), "touched": touched}
+    others = sum(int(str(one["count"])) for one in touched if one["member"] != member.hex())
+    said = " ".join(str(one["sentence"]) for one in touched)
+    return {
+        **written(result),
+        "member": member.hex(),
+        "touched": others,
+        "touches": touched,
+        "said": said or None,
+    }
 
 
 async def _owed(community: Community, member: MemberId) -> dict[str, str]:
@@ -181,10 +221,18 @@ VERBS = Registry(
                 run_revoke_node, says="{device:id} is no node of the community any more.",
                 asks="Revoke {device}?", member=True),
         Command("fork.resolve", "Say which of a device's two stories is told.", Resolve,
-                run_resolve, says="One story is told. It touches {touched} other operations.",
+                run_resolve, says=("One story is told; the device writes no more.\n{said}",
+                                   "One story is told; the device writes no more."),
                 asks="Let only the branch with {branch} stand?", member=True),
     ),
     views=(
+        View("member.gone", "Who was removed or is suspended, and by which act.", Nothing,
+             list_gone,
+             table=Table("gone", (Column("name", "Name"), Column("way", "Was"), Column("by", "By"),
+                                  Column("since", "Since", "time"),
+                                  Column("until", "Until", "time"), Column("owes", "Owes"),
+                                  Column("operation", "By the act", "id")),
+                         "Nobody was removed, and nobody is suspended.")),
         View("fork.list", "Devices that told two stories.", Nothing, list_forks,
              table=Table("forks", (Column("name", "Whose"), Column("log", "Log", "number"),
                                    Column("seq", "At", "number"), Column("branches", "Branches"),

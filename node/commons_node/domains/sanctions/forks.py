@@ -7,10 +7,16 @@ what was lost again from another device.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from typing import ClassVar
+
 from commons_crdt.authority.endings import NOTHING, Ending, Position
+from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.operation import decode_header
 from commons_node.community import Community, Unknown, find
+from commons_node.explaining import catalogue
 
 _LIST = "commons-node fork list"
 _CHAIN = (
@@ -19,6 +25,16 @@ _CHAIN = (
     " ORDER BY o.seq, o.id"
 )
 _SHORT = 12
+
+
+class OfCoordinator(CommonsError):
+    """It is a device of {name}, a coordinator: only the council says which story is told."""
+
+    code: ClassVar[str] = "not_permitted"
+    hint: ClassVar[str] = (
+        "commons-node community propose branch --device {device} --branch {branch}"
+    )
+    status = "locked"
 
 
 async def rows(community: Community) -> list[dict[str, object]]:
@@ -40,6 +56,7 @@ async def rows(community: Community) -> list[dict[str, object]]:
                 "branches": ", ".join(f"{tip.id.hex()[:_SHORT]} (to {tip.seq})" for tip in tips),
                 "tips": [{"operation": tip.id.hex(), "seq": tip.seq} for tip in tips],
                 "state": "frozen" if end.why == "fork" else "told",
+                "touches": await touched(community, device),
             }
         )
     return found
@@ -79,21 +96,49 @@ async def ending_of(
     return granted.member, Ending(device, *positions)
 
 
-async def touched(community: Community, device: DeviceId) -> int:
-    """How many operations of others build on what of this device does not stand."""
+async def touched(community: Community, device: DeviceId) -> list[dict[str, object]]:
+    """What the fork does to each member, as a sentence: the owner first, then whoever's acts rest
+    on what does not count. Every node tells its own members by itself (``notice list``).
+    """
+    names = await community.names()
     lost = await community.query(
         "SELECT o.id FROM operations o JOIN chains c ON c.n = o.chain"
         " WHERE c.device = ? AND o.verdict = 3",
         (device,),
     )
     ids = {row[0] for row in lost}
-    if not ids:
-        return 0
-    others = await community.query(
-        "SELECT o.header FROM operations o JOIN chains c ON c.n = o.chain WHERE c.device != ?",
-        (device,),
-    )
-    return sum(not ids.isdisjoint(_refs(row[0])) for row in others)
+    granted = community.realm.judge.authority.devices.get(device)
+    owner = granted.member if granted is not None else None
+    found: list[dict[str, object]] = []
+    if owner is not None and ids:
+        found.append(_sentence(owner, names, len(ids), catalogue.FORK_OWNER))
+    counts: Counter[MemberId] = Counter()
+    if ids:
+        rows_ = await community.query(
+            "SELECT o.header, c.device FROM operations o JOIN chains c ON c.n = o.chain"
+            " WHERE c.device != ? AND o.n > (SELECT min(o.n) FROM operations o"
+            " JOIN chains c ON c.n = o.chain WHERE c.device = ? AND o.verdict = 3)",
+            (device, device),
+        )
+        for header, other in rows_:
+            by = community.realm.judge.authority.devices.get(DeviceId(other))
+            if by is not None and not by.unattended and not ids.isdisjoint(_refs(header)):
+                counts[by.member] += 1
+    for member, count in sorted(counts.items()):
+        found.append(_sentence(member, names, count, catalogue.FORK_TOUCHED))
+    return found
+
+
+def _sentence(
+    member: MemberId, names: Mapping[MemberId, str], count: int, template: str
+) -> dict[str, object]:
+    name = names.get(member, member.hex()[:8])
+    return {
+        "member": member.hex(),
+        "name": name,
+        "count": count,
+        "sentence": catalogue.sentence(template, name=name, count=str(count)),
+    }
 
 
 async def _branch_of(

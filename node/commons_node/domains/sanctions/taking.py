@@ -32,7 +32,7 @@ class Equal(CommonsError):
     """{name} is a coordinator: only the council may do this."""
 
     code: ClassVar[str] = "not_permitted"
-    hint: ClassVar[str] = "commons-node community propose members --remove {name}"
+    hint: ClassVar[str] = "commons-node community propose members --drop {name}"
     status = "locked"
 
 

@@ -1,0 +1,272 @@
+"""Every sentence that explains a verdict with names and days: one table for each place.
+
+Written to be translated: whole sentences with named gaps, none of them glued together from words.
+The gaps: ``author`` wrote what is explained, ``who`` did what decided it, ``whom`` that was done
+to; ``day`` is a ``DAY``, ``until`` a ``MOMENT``, ``after`` one of ``AFTER``. A missing sentence
+falls back on the one without names (``commons_crdt.sentences``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from commons_crdt.authority.causes import Part
+
+DAY: Final = "on {day} {month} {year}"
+MOMENT: Final = "{day} {month} {year} at {hour:02}:{minute:02}"
+MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+COUNCIL: Final = "the council"
+NODE: Final = "{name}'s node"
+SOMEBODY: Final = "somebody who is not known here"
+
+AFTER: Final = {
+    "known": "this was written after that",
+    "dated": "this is dated after that",
+    "beyond": "this comes after the last act that it lets stand",
+}
+"""How what is explained lies to the act that ended its chain: it knew of it, says a later time,
+or is older, or says so, and beyond the end that the act names."""
+
+NAMED: Final[dict[tuple[str, Part], str]] = {
+    ("cut", "removal"): "{author} was removed by {who} {day}; {after}.",
+    ("cut", "suspension"): "{author} was suspended by {who} {day}, until {until}; {after}.",
+    ("cut", "dismissal"): "{author} was removed by the council {day}; {after}.",
+    ("cut", "branch"): "The device told two stories; {who} said {day} which one counts, and this "
+    "is not part of it.",
+    ("cut", "revocation"): "{who} took the node's right to write away {day}; {after}.",
+    ("cut", "recovery"): "The device was ended for {author} {day}; {after}.",
+    ("closed", "closing"): "{who} closed the device {day}, for good; {after}.",
+    ("fork", "sibling"): "{author}'s device wrote two different things at one place. Nothing of "
+    "that device counts from there on until a coordinator says which of the two does; {author} can "
+    "write the rest again from another device.",
+    ("fork", "proof"): "{author}'s device wrote two different things at one place, which {who} "
+    "showed {day}. Nothing of that device counts from there on until a coordinator says which of "
+    "the two does; {author} can write the rest again from another device.",
+    ("fork", "seal"): "{author}'s device told two stories, and the council sealed the other one "
+    "{day}.",
+    ("grant", "grant"): "The device was let in by {who} {day}, and that does not count.",
+    ("grant", "root"): "{author} was let in {day}, and that does not count.",
+    ("role", "demotion"): "{who} gave {whom} a lower role {day}; this takes a {needed}.",
+    ("role", "role"): "{whom} was a {role} when this was written, by {who} {day}; this takes a "
+    "{needed}.",
+    ("role", "council"): "{author} was no coordinator by what the council had decided; this takes "
+    "a coordinator.",
+    ("role", "root"): "{author} was a newcomer when this was written; this takes a {needed}.",
+    ("role", "grant"): "This takes a {needed}, or another device than this one, which {who} let "
+    "in {day}.",
+    ("limit", "grant"): "{who} let this device in {day} for some kinds of acts, so many, until a "
+    "day; this is beyond that.",
+    ("expired", "invite"): "The invite that {who} wrote {day} had expired.",
+    ("spent", "invite"): "The invite that {who} wrote {day} had been used up.",
+    ("revoked", "removal"): "{whom}, who had invited, was removed by {who} {day}, before anybody "
+    "there knew of this admission.",
+    ("revoked", "suspension"): "{whom}, who had invited, was suspended by {who} {day}, before "
+    "anybody there knew of this admission.",
+    ("revoked", "dismissal"): "{whom}, who had invited, was removed by the council {day}, before "
+    "anybody there knew of this admission.",
+    ("revoked", "revocation"): "{who} took the invite back {day}, before anybody there knew of "
+    "this admission.",
+    ("removed", "removal"): "{whom} was removed by {who} {day}; only the council can undo that.",
+    ("removed", "suspension"): "{whom} was suspended by {who} {day}, until {until}, and that was "
+    "not over.",
+    ("removed", "dismissal"): "{whom} was removed by the council {day}; only the council can undo "
+    "that.",
+    ("subject", "seat"): "The council made {whom} a coordinator {day}: no coordinator acts alone "
+    "on another.",
+    ("identity", "rival"): "It contradicts another act on the same identity, by {who} {day}; "
+    "neither counts until the recovery key, the guardians or a coordinator pick one.",
+    ("base", "chosen"): "Another act on the same identity came first: by {who} {day}.",
+    ("base", "rival"): "It is not as strong as another act on the same identity, by {who} {day}.",
+    ("ballot", "earlier"): "{author} had promised or endorsed otherwise before, {day}.",
+    ("ballot", "ballot"): "It endorses a ballot that does not count, by {who} {day}.",
+    ("council", "chosen"): "The council has decided otherwise {day}; this came too late.",
+    ("seal", "seal"): "The council sealed {day} what stands, and this node has not received all "
+    "of it yet.",
+}  # fmt: skip
+"""By reason, and the part that the first cause played."""
+
+PENDING: Final[dict[tuple[str, Part], str]] = {
+    ("cut", "removal"): "{author} was removed by {who} {day}; the last act that this lets stand "
+    "has not come here yet.",
+    ("cut", "suspension"): "{author} was suspended by {who} {day}; the last act that this lets "
+    "stand has not come here yet.",
+    ("cut", "dismissal"): "{author} was removed by the council {day}; the last act that this lets "
+    "stand has not come here yet.",
+}
+"""The same for what waits."""
+
+CAUSES: Final[dict[Part, str]] = {
+    "admission": "By {who} {day} somebody else was let in with it.",
+    "ballot": "The ballot that it answers, by {who} {day}.",
+    "base": "What it goes on from, by {who} {day}.",
+    "branch": "{who} said {day} which story of a forked device counts.",
+    "chosen": "What came first, by {who} {day}.",
+    "closing": "{who} closed the device {day}.",
+    "council": "What the council had decided, {day}.",
+    "demotion": "{who} gave {whom} a lower role {day}.",
+    "dismissal": "The council dismissed {whom} {day}.",
+    "earlier": "The same key had said otherwise {day}.",
+    "grant": "{who} let the device in {day}.",
+    "invite": "{who} invited {day}.",
+    "missing": "An act that is named there has not come here yet.",
+    "pin": "This node starts from this decision of the council, which has not come here yet.",
+    "proof": "{who} showed the fork {day}.",
+    "recovery": "A device of {whom} was ended {day}.",
+    "removal": "{who} removed {whom} {day}.",
+    "revocation": "{who} took a node or an invite back {day}.",
+    "rival": "Another act on the same identity, by {who} {day}.",
+    "role": "{who} gave {whom} the role of {role} {day}.",
+    "root": "{whom} came in {day}.",
+    "rules": "The rules of then were decided {day}.",
+    "seal": "The council sealed {day} what stands.",
+    "seat": "The council made {whom} a coordinator {day}.",
+    "sibling": "One of the two at one place, by {who} {day}.",
+    "suspension": "{who} suspended {whom} {day}, until {until}.",
+}  # fmt: skip
+"""What each cause did."""
+ABSENT: Final = "It is named there, and has not come here yet."
+
+HELD: Final = {
+    "missing": "It waits for operations that this node has not received yet.",
+    "clock": "It is dated later than this machine's clock, and waits for that time.",
+    "verifier": "The worker that checks it failed; it is tried again.",
+    "rules": "It was written under newer rules than this program has.",
+}
+"""What keeps an operation aside that has no verdict here yet."""
+
+TOUCHED: Final = "It builds on something that does not count any more: {what}."
+"""To somebody whose act stands, but rests on another's that fell."""
+
+GONE: Final = {
+    "removed": "{whom} was removed by {who} {day}. What {whom} writes counts nowhere any more.",
+    "suspended": "{whom} was suspended by {who} {day}, until {until}. What {whom} writes until "
+    "then counts nowhere.",
+}
+WITH: Final = {
+    "removed": "{name}, who was removed",
+    "suspended": "{name}, who is suspended",
+}
+OWED: Final = (
+    "When it is brought back, a steward records that alone: commons-node loan receive {loan}"
+)
+
+FORK_OWNER: Final = (
+    "{name}: what the device wrote on the other branch does not count ({count}). It is kept, and "
+    "explained; {name} can write it again from another device."
+)
+FORK_TOUCHED: Final = (
+    "{name}: {count} of what {name} did rests on what does not count. It stands itself, and what "
+    "others signed with {name} stays their word; a thing that changed hands on the other branch is "
+    "where the last hand-over that counts says."
+)
+
+SPLIT: Final = (
+    "The community is split: the key of {keys} endorsed two decisions that exclude each other "
+    "({acts}), and both hold. Everything goes on by what was decided before; the council can "
+    "decide nothing more. No program can mend this. Talk with each other about which of the two "
+    "you stand by; who goes on together founds a community anew, and the key that endorsed both "
+    "should have no seat in it."
+)
+AND: Final = "{first} and {last}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Several names in a sentence."""
+    if len(names) < 2:
+        return "".join(names)
+    return AND.format(first=", ".join(names[:-1]), last=names[-1])
+
+
+OF: Final = "{what} by {name}"
+NOW: Final = {
+    "fallen": "counts no more",
+    "never": "does not count",
+    "again": "counts again",
+    "touched": "rests on what fell",
+}
+"""How an act counts otherwise than its author knew."""
+WHERE: Final = "What and why: commons-node notice list"
+COUNTED: Final = {
+    "fallen": "{count} things you did do not count any more.",
+    "never": "{count} things you did turned out not to count.",
+    "again": "{count} things you did count again.",
+    "touched": "{count} things you did rest on something that does not count any more.",
+}
+COUNTED_ONE: Final = {
+    "fallen": "One thing you did does not count any more.",
+    "never": "One thing you did turned out not to count.",
+    "again": "One thing you did counts again.",
+    "touched": "One thing you did rests on something that does not count any more.",
+}
+
+ACTS: Final = {
+    "council.genesis.1": "the founding",
+    "council.act.1": "a proposal to the council",
+    "council.promise.1": "a promise to the council",
+    "council.ballot.1": "a proposal, repeated",
+    "council.endorse.1": "an endorsement",
+    "identity.device.1": "another device",
+    "identity.recover.1": "a recovery",
+    "identity.guardians.1": "a choice of guardians",
+    "identity.pick.1": "a choice between two acts",
+    "identity.endorse.1": "a word as guardian",
+    "identity.close.1": "the closing of a device",
+    "identity.label.1": "a device's name",
+    "identity.request.1": "a request to guardians",
+    "membership.role.1": "a role",
+    "membership.demotion.1": "a lower role",
+    "membership.removal.1": "a removal or suspension",
+    "membership.revocation.1": "a revocation",
+    "membership.branch.1": "an end to a fork",
+    "membership.readmit.1": "a return",
+    "membership.invite.1": "an invite",
+    "membership.admit.1": "an admission",
+    "membership.node.1": "a node",
+    "membership.epoch.1": "new keys for the nodes",
+    "membership.profile.1": "a name",
+    "membership.community.1": "the community's name",
+    "fork.proof.1": "the proof of a fork",
+    "record.erasure.1": "an erasure",
+    "sanctions.note.1": "a reason",
+    "resource.specification.1": "a kind of thing",
+    "resource.item.1": "a thing",
+    "lending.request.1": "a request for a loan",
+    "lending.decision.1": "an answer to a request",
+    "lending.handover.1": "a hand-over",
+    "lending.accept.1": "the taking of a thing",
+    "lending.return.1": "a return",
+    "lending.receive.1": "the receipt of a return",
+}
+"""What each kind is, in some words."""
+
+
+def day(moment: datetime) -> str:
+    """A day as a sentence says it; ``moment`` is in the reader's time zone."""
+    return DAY.format(day=moment.day, month=MONTHS[moment.month - 1], year=moment.year)
+
+
+def until(moment: datetime) -> str:
+    """The end of a time; ``moment`` is in the reader's time zone."""
+    return MOMENT.format(
+        day=moment.day,
+        month=MONTHS[moment.month - 1],
+        year=moment.year,
+        hour=moment.hour,
+        minute=moment.minute,
+    )
+
+
+def act(kind: str) -> str:
+    """What somebody did, in some words; the kind itself where this program is older."""
+    return ACTS.get(kind, kind)
+
+
+def sentence(template: str, **gaps: str) -> str:
+    """A sentence with its gaps filled. Names stay as people write them, at its beginning too."""
+    filled = template.format(**gaps)
+    return filled[0].upper() + filled[1:] if filled.startswith((COUNCIL, SOMEBODY)) else filled

@@ -1,0 +1,162 @@
+"""The verbs of notices: what a member did that counts otherwise than before, and why.
+
+A notice is of the member whose act it is: only who is unlocked at this terminal reads it. Members
+who were removed read theirs too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import msgspec
+
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import MemberId
+from commons_crdt.verdict import Verdict
+from commons_node.community import Community
+from commons_node.explaining import catalogue
+from commons_node.explaining.explained import Explaining, moment
+from commons_node.realm.notices import Notice
+from commons_node.registry import (
+    Column,
+    Command,
+    Reading,
+    Registry,
+    Request,
+    Table,
+    View,
+    option,
+)
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+
+class NobodyReads(CommonsError):
+    """Nobody is unlocked at this terminal, so that nothing can be told to anybody."""
+
+    code: ClassVar[str] = "locked"
+    hint: ClassVar[str] = "commons-node member unlock"
+    status = "locked"
+
+
+class ListNotices(msgspec.Struct):
+    """Arguments of ``notice list``."""
+
+    all: Annotated[bool, option("those too that were read")] = False
+
+
+class Nothing(msgspec.Struct):
+    """No arguments."""
+
+
+async def _readers(request: Request[Daemon]) -> tuple[Community, list[MemberId]]:
+    """Who is unlocked here and lives in the community."""
+    community = await request.node.community(request)
+    unlocked = request.session.members() if request.session is not None else ()
+    here = [MemberId(bytes.fromhex(one)) for one in unlocked]
+    if request.member is not None:
+        named = await community.member(request.member)
+        here = [one for one in here if one == named]
+    here = [one for one in here if one in community.realm.notices.residents]
+    if not here:
+        raise NobodyReads
+    return community, here
+
+
+async def list_notices(request: Request[Daemon], args: ListNotices) -> Reading:
+    """What counts otherwise than before."""
+    community, members = await _readers(request)
+    explaining = await Explaining.of(community)
+    rows = [
+        await _row(explaining, member, notice)
+        for member in members
+        for notice in await community.realm.notices.of(member, unread=not args.all)
+    ]
+    return await community.reading({"notices": rows, "says": summary(row["now"] for row in rows)})
+
+
+async def read_notices(request: Request[Daemon], _args: Nothing) -> Mapping[str, object]:
+    """Take note of all notices."""
+    community, members = await _readers(request)
+    count = 0
+    for member in members:
+        unread = await community.realm.notices.of(member)
+        await community.realm.notices.mark_read(member, [one.operation for one in unread])
+        count += len(unread)
+    return {"read": count}
+
+
+async def _row(explaining: Explaining, member: MemberId, notice: Notice) -> dict[str, object]:
+    explained = await explaining.explain(notice.operation)
+    sentence = explained.sentence
+    because = list(explained.because)
+    if notice.rests_on is not None:
+        under = await explaining.explain(notice.rests_on)
+        sentence = catalogue.sentence(catalogue.TOUCHED, what=_of(under.name, under.standing.kind))
+        sentence = f"{sentence} {under.sentence}"
+        because = [under.json]
+    return {
+        **explained.json,
+        "because": because,
+        "member": member.hex(),
+        "was": notice.was.name.lower(),
+        "now": _now(notice, explained.standing.judgement.verdict),
+        "rests_on": notice.rests_on.hex() if notice.rests_on else None,
+        "sentence": sentence,
+        "found": moment(notice.at_ms),
+        "read": notice.read,
+    }
+
+
+def _of(name: str, kind: str) -> str:
+    return catalogue.OF.format(what=catalogue.act(kind), name=name)
+
+
+def _now(notice: Notice, verdict: Verdict) -> str:
+    if notice.rests_on is not None:
+        return catalogue.NOW["touched"]
+    if verdict is Verdict.ACCEPTED:
+        return catalogue.NOW["again"]
+    return catalogue.NOW["fallen" if notice.was is Verdict.ACCEPTED else "never"]
+
+
+def summary(ways: Iterable[object]) -> str | None:
+    """One sentence for each way in which acts count otherwise; None if there are none."""
+    counted = Counter(ways)
+    told = [
+        catalogue.COUNTED[key].format(count=counted[word])
+        if counted[word] > 1
+        else catalogue.COUNTED_ONE[key]
+        for key, word in catalogue.NOW.items()
+        if counted[word]
+    ]
+    return " ".join(told) or None
+
+
+async def told_at_unlock(community: Community, member: MemberId) -> tuple[int, str | None]:
+    """How many notices an unlocking member has not read, and what they amount to."""
+    unread = await community.realm.notices.of(member)
+    stand = await community.realm.store.standings([one.operation for one in unread])
+    ways = [_now(one, stand[one.operation].judgement.verdict) for one in unread]
+    told = summary(ways)
+    return len(unread), told and f"{told} {catalogue.WHERE}"
+
+
+REGISTRY = Registry(
+    commands=(
+        Command("notice.read", "Take note of all notices.", Nothing, read_notices,
+                says="Notices that were read: {read}."),
+    ),
+    views=(
+        View("notice.list", "What you did that counts otherwise than before.", ListNotices,
+             list_notices, says="{says}",
+             table=Table("notices", (Column("what", "What"), Column("time", "When", "time"),
+                                     Column("now", "Now"), Column("sentence", "Because"),
+                                     Column("operation", "Id", "id")),
+                         "Everything that you did counts as before.")),
+    ),
+    nouns={"notice": "what you did that counts otherwise than before"},
+)  # fmt: skip
