@@ -18,6 +18,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
+from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
@@ -129,6 +130,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "reason": (sync.reason if sync else "") or reason,
                 "next_action": (sync.next_action if sync else "") or advice,
                 "held": held,
+                **await standing_of_seals(community),
             }
         )
     return Reading(
@@ -293,6 +295,7 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
             "reason": standing.judgement.reason,
             "applied": rows[0][0],
             "sentence": standing.judgement.sentence,
+            **certainty(community.realm.judge.settled(standing)),
             "because": because,
         }
     )
@@ -325,7 +328,7 @@ REGISTRY = Registry(
                                    Column("state", "Sync"), Column("last_seen", "Seen", "time"),
                                    Column("next", "Next")), "No peers yet.")),
         View("explain", "Why an operation counts, or does not.", OneOperation, explain,
-             says="{kind} by {author}, {time:time}: {verdict}\n{sentence}",
+             says="{kind} by {author}, {time:time}: {verdict}\n{sentence}\n{certainty}",
              table=Table("because", (Column("link", "Builds on"), Column("kind", "Kind"),
                                      Column("verdict", "Verdict"),
                                      Column("operation", "Id", "id")))),

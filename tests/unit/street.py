@@ -16,7 +16,7 @@ from tests.unit.town import START_MS, Person, Replica, identity, person, replica
 
 from commons_crdt.author import Draft, found
 from commons_crdt.authority.facts import Genesis
-from commons_crdt.ids import DocumentId, MemberId, RealmId, digest
+from commons_crdt.ids import DeviceId, DocumentId, MemberId, RealmId, digest
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
@@ -24,6 +24,7 @@ from commons_node.domains import DOMAINS, RULES, VIEWS
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.realm.realm import Realm
 from commons_node.registry import Command, Request, View, merge
+from commons_node.sealing.keeper import Keeper
 from commons_node.store.database import open_database
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
@@ -52,6 +53,33 @@ class Home:
     realm: Realm
     people: dict[str, Person] = field(default_factory=dict)
     now: int = START_MS + HOUR_MS
+    away: set[str] = field(default_factory=set)
+    """Coordinators whose keys are kept here and are locked."""
+    sealing: Keeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sealing = Keeper(self)
+
+    # what a keeper of seals asks
+
+    async def endorsing_device(self, community: Community) -> DeviceId | None:
+        seats = community.realm.judge.authority.council.seats
+        own = {one.member for one in self.people.values()}
+        return next((device for member, device in seats if member in own), None)
+
+    async def endorser(self, community: Community, device: DeviceId) -> Actor | None:
+        for name, who in self.people.items():
+            if who.device.keys.id == device and name not in self.away:
+                return await self.actor(Request(self, member=name), community)
+        return None
+
+    def in_step(self, _realm: RealmId) -> bool:
+        return True
+
+    # what verbs ask
+
+    async def refresh(self, _realm: Realm) -> None:
+        """Nobody dials a home: there is no gossip to subscribe to again."""
 
     def now_ms(self) -> int:
         return self.now

@@ -41,6 +41,7 @@ async def unlock(
         await rotate_if_due(daemon, community, await community.actor(unlocked))
     session = request.session or daemon.sessions.new()
     seconds = session.unlock(unlocked, idle_s)
+    daemon.look_at_seals(community)
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return {
         "member": member.hex(),

@@ -32,6 +32,7 @@ from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
 from commons_node.realm.memory import Memory
 from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
+from commons_node.realm.sealed import Sealed
 from commons_node.store.database import fetch
 from commons_node.store.reading import HELD, NOT_VOID
 from commons_node.store.realm_store import RealmStore, Stored
@@ -93,7 +94,10 @@ class Realm:
         self.folding = Folding(store, rules, views)
         self.documents = Documents(store, rules, pool)
         self.pool = pool
-        self._revision = Revision(self.memory, store, rules, self.folding, self.documents)
+        self._sealed = Sealed(store)
+        self._revision = Revision(
+            self.memory, store, rules, self.folding, self.documents, self._sealed
+        )
         self.refusals: Counter[str] = Counter()
         self.listeners: list[Callable[[Change], None]] = []
         self.epoch_keys: dict[OperationId, bytes] = {}
@@ -126,6 +130,7 @@ class Realm:
         async with self.store.database.transaction() as connection:
             if await self.folding.create(connection):
                 await self._revision.fold_again(connection, self.judge)
+            await self._sealed.follow(self.judge)
         if held := await self.store.inside.held_documents():
             self._catching_up.wait_with(held)
 
@@ -173,6 +178,7 @@ class Realm:
         """Read everything again: the judge may have learned what the disk has not."""
         self._unsure = True
         self._catching_up.backlog.read_again()
+        self._sealed.forget()
         await self.memory.load()
         self._hashes = None
         self._unsure = False

@@ -37,4 +37,6 @@ REALM_SCHEMA = (
         member BLOB PRIMARY KEY, role INTEGER NOT NULL, flagged INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
     """,
+    # what seals in force have settled: their verdicts never change again
+    "CREATE TABLE settled (operation INTEGER PRIMARY KEY)",
 )

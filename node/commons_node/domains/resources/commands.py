@@ -14,6 +14,7 @@ from commons_crdt.document.values import Value
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.roles import Role
+from commons_node.certainty import certainty
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.resources.csv_import import read_map
 from commons_node.domains.resources.drafts import changes, creations
@@ -33,6 +34,7 @@ from commons_node.domains.resources.things import (
     find_thing,
     matches,
     row_of,
+    settled_things,
     things,
 )
 from commons_node.registry import (
@@ -54,7 +56,19 @@ if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 _THINGS = Complete("resource.list", "resources", "number")
-_SAID = frozenset({"name", "state", "custodian", "custodian_name", "owner", "out", "provisional"})
+_SAID = frozenset(
+    {
+        "name",
+        "state",
+        "custodian",
+        "custodian_name",
+        "owner",
+        "out",
+        "provisional",
+        "settled",
+        "certainty",
+    }
+)
 """What the sentence of ``resource show`` says already, or only programs want."""
 
 YesNo = Literal["yes", "no"]
@@ -120,9 +134,13 @@ async def list_things(request: Request[Daemon], args: Listing) -> Reading:
     shown = found if args.limit is None else found[: args.limit]
     more = len(found) > len(shown)
     names = await community.names()
+    certain = await settled_things(community, shown)
     return await community.reading(
         {
-            "resources": [row_of(thing, names) for thing in shown],
+            "resources": [
+                {**row_of(thing, names), "settled": settled}
+                for thing, settled in zip(shown, certain, strict=True)
+            ],
             "next": shown[-1].id.hex() if more else None,
         },
         conflicts=_conflicts(shown),
@@ -139,7 +157,8 @@ async def show(request: Request[Daemon], args: Show) -> Reading:
     """Everything that is known of one thing."""
     community = await request.node.community(request)
     thing = await find_thing(community, args.resource)
-    details = details_of(thing, await community.names())
+    (settled,) = await settled_things(community, [thing])
+    details = {**details_of(thing, await community.names()), **certainty(settled)}
     about = [
         {"field": name.replace("_", " "), "value": value}
         for name, value in details.items()
