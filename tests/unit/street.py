@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.unit.town import START_MS, Person, Replica, identity, person, replica, secrets
@@ -150,15 +151,18 @@ async def agree(*homes: Home) -> None:
                 await one.tell(other)
 
 
-def neighbours() -> Replica:
-    """Alice founds the street; cia is a steward, bob and dan are members, all with names."""
+def neighbours(also: Mapping[str, Role] = MappingProxyType({})) -> Replica:
+    """Alice founds the street; cia is a steward, bob and dan are members, all with names.
+
+    ``also``: who else lives there.
+    """
     alice = person("alice")
     salt = digest("t-salt", b"street")
     body = Genesis(identity(alice.device), 1, (("timezone", "Europe/Stockholm"),))
     realm, genesis = found(body, alice.device, START_MS, lambda: salt)
     town = replica(realm, "street", [genesis], RULES)
     town.grant_node(alice, secrets("alice's node"))
-    roles = {"bob": Role.MEMBER, "dan": Role.MEMBER, "cia": Role.STEWARD}
+    roles = {"bob": Role.MEMBER, "dan": Role.MEMBER, "cia": Role.STEWARD, **also}
     people = [alice, *(town.welcome(name, role) for name, role in roles.items())]
     for who in people:
         parts = [(NAME, who.name.encode())]
@@ -178,11 +182,14 @@ async def open_realm(realm: RealmId, path: Path, pool: VerifierPool) -> Realm:
 
 @asynccontextmanager
 async def homes(
-    folder: Path, pool: VerifierPool, names: str = "north south"
+    folder: Path,
+    pool: VerifierPool,
+    names: str = "north south",
+    also: Mapping[str, Role] = MappingProxyType({}),
 ) -> AsyncIterator[list[Home]]:
     """Nodes that know the street and nothing of each other; everybody may act at each."""
-    town = neighbours()
-    people = {name: person(name) for name in ("alice", "bob", "cia", "dan")}
+    town = neighbours(also)
+    people = {name: person(name) for name in ("alice", "bob", "cia", "dan", *also)}
     opened: list[Home] = []
     try:
         for name in names.split():

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from commons_crdt.authority.council_facts import Seal
+from commons_crdt.authority.book import View
+from commons_crdt.authority.council_facts import Seal, Tip
 from commons_crdt.ids import DeviceId, OperationId
 from commons_node.realm.realm import Realm
-from commons_node.sealing.checking import HOUR_MS, Checked, judged, seal_of, worth_here
-from commons_node.sealing.scratch import Unsigned
+from commons_node.sealing.checking import HOUR_MS, judged, seal_of, worth_here
+from commons_node.sealing.scratch import Unsigned, Worth
 from commons_node.sealing.tips import MAX_TIPS, tips
 from commons_node.store.settled import ripe, settled_counts
 
@@ -72,22 +73,36 @@ async def why_not_whole(realm: Realm) -> str:
 
 async def prepare(realm: Realm, device: DeviceId, now_ms: int) -> Prepared:
     """The seal that a listed key would write now, checked as others will check it."""
-    authority = realm.judge.authority
-    base = authority.council.base
-    grant = authority.devices[device].id
-    top = realm.memory.top(device, 0)
-    seen = top.view if top is not None else authority.bit(grant)
-    heads = authority.news(seen)
-    for head in heads:
-        standing = await realm.standing(head)
-        seen |= standing.view if standing is not None else 0
+    base = realm.judge.authority.council.base
+    seen, _ = await _sees(realm, device)
     listed = await tips(realm, seen, cutoff_ms(realm, now_ms))
     if not listed:
         return Prepared(base, None, why="There is nothing that a seal could settle now.")
-    unsigned = Unsigned(listed, base, device, grant, heads)
-    found = await worth_here(realm, seen, unsigned)
-    checked: Checked = judged(found)
+    found = await worth_of(realm, device, listed)
+    checked = judged(found)
     if not checked.good:
         return Prepared(base, None, why=checked.why)
     settled, _ = await settled_counts(realm.store.database.read)
     return Prepared(base, Seal(listed, found.state), found.operations - settled)
+
+
+async def worth_of(realm: Realm, device: DeviceId, listed: tuple[Tip, ...]) -> Worth:
+    """What a seal with these tips would be worth, written by a listed key now."""
+    authority = realm.judge.authority
+    seen, heads = await _sees(realm, device)
+    grant = authority.devices[device].id
+    unsigned = Unsigned(listed, authority.council.base, device, grant, heads)
+    return await worth_here(realm, seen, unsigned)
+
+
+async def _sees(realm: Realm, device: DeviceId) -> tuple[View, tuple[OperationId, ...]]:
+    """The log 0 that a device's next operation has in its past, and the heads that it cites."""
+    authority = realm.judge.authority
+    top = realm.memory.top(device, 0)
+    grant = await realm.standing(authority.devices[device].id)
+    seen = top.view if top is not None else grant.view if grant is not None else 0
+    heads = authority.news(seen)
+    for head in heads:
+        standing = await realm.standing(head)
+        seen |= standing.view if standing is not None else 0
+    return seen, heads

@@ -19,7 +19,6 @@ from commons_crdt.authority.council_facts import CouncilAct, Seal, Tip
 from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.judge import ERASURE, Candidate, Judge, Missing, Standing
 from commons_crdt.authority.kinds_council import ACT
-from commons_crdt.errors import Refused
 from commons_crdt.folds import Fact, Subject, Value, View, state_hash
 from commons_crdt.ids import ZERO, DeviceId, DocumentId, OperationId, RealmId, digest
 from commons_crdt.kinds import Rules
@@ -164,8 +163,7 @@ class Scratch:
         body = CouncilAct(seal.base, 0, Seal(seal.tips, ZERO))
         candidate = Candidate(ident, header, body, present=True)
         standing = self._judge.judge(candidate, self._standing)
-        if isinstance(standing, Missing):
-            raise Refused("missing")
+        assert not isinstance(standing, Missing), "its heads are among what was given"
         given = Given(ident, b"", None, 0, "", 0)
         self._known[ident] = _Known(given, candidate, standing)
 
