@@ -24,6 +24,7 @@ from tests.unit.street import open_realm
 from commons_crdt.operation import operation_id
 from commons_node.domains.council.proposing import NothingToSeal
 from commons_node.sealing.due import is_due
+from commons_node.testing.acts import invitation
 from commons_node.verifier.pool import VerifierPool
 
 
@@ -239,6 +240,38 @@ async def test_the_pin_survives_and_holds_against_a_second_act(
         assert fresh.judge.pin is None
         assert len(fresh.judge.authority.council.split) == 2, "who starts from nothing sees a split"
         await fresh.close()
+        await rival.realm.close()
+
+
+async def test_who_joins_keeps_to_the_seal_that_the_invite_knew(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    """Whoever lets a newcomer in cannot lead them below it, with a rival act endorsed by copies."""
+    async with three(tmp_path, pool) as town:
+        before = await town.alice.operations()
+        await sealed(town)
+        (seal,) = in_force(town.eve)
+        invite = await town.write_as(
+            town.eve, "eve", invitation(bytes(range(32)), 1, town.eve.now + DAY_MS)
+        )
+        rival = await town.rival(tmp_path, before)
+        both = dict.fromkeys([*await town.eve.operations(), *await rival.operations()])
+        newcomer = await open_realm(town.eve.realm.realm, tmp_path / "newcomer.db", pool)
+        newcomer._now_ms = town.alice.now_ms
+        await newcomer.ingest(list(both), "join")
+        assert newcomer.judge.authority.council.split, "two acts are in force on one base"
+        states = {(await newcomer.hashes())[0]}
+        await newcomer.keep_to(invite.id)
+        assert newcomer.judge.pin == seal
+        assert not newcomer.judge.authority.council.split
+        assert newcomer.judge.authority.council.chain[-1] == seal
+        states.add((await newcomer.hashes())[0])
+        await newcomer.close()
+        again = await open_realm(town.eve.realm.realm, tmp_path / "newcomer.db", pool)
+        assert again.judge.pin == seal, "it survives a restart"
+        states.add((await again.hashes())[0])
+        assert len(states) <= 2, "and is judged as before it"
+        await again.close()
         await rival.realm.close()
 
 

@@ -359,6 +359,29 @@ class Realm:
         async with self.store.database.transaction() as connection:
             await self._revision.fold_again(connection, self.judge)
 
+    async def keep_to(self, operation: OperationId) -> None:
+        """Pin the newest seal that was in force for the author of an operation of log 0.
+
+        Who joins by an invite has its id from somebody they trust, and the id commits to all that
+        was before: whatever the node that let them in tells, they start from that seal.
+        """
+        await self._alone(lambda: self._keep_to(operation))
+
+    async def _keep_to(self, operation: OperationId) -> None:
+        seal = self.judge.seal_seen_by(operation)
+        if seal is None or seal in self.judge.authority.council.chain:
+            return  # what is in force here leads through it, and is pinned already
+        self._hashes = None
+        try:
+            async with self.store.database.transaction() as connection:
+                await self._sealed.pin_to(self.judge, seal)
+                revised = await self._revision.follow(connection, (), ())
+            await self.memory.advance((), revised)
+        except BaseException:
+            await self._remember()
+            raise
+        self._tell((), revised.flips(), own=False, forked=False)
+
     async def read(
         self,
         ranges: Sequence[Range],

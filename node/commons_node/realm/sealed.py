@@ -36,9 +36,7 @@ class Sealed:
             self._known = await self._store.settled.seals()
             self._pin = await self._store.settled.pin()
         if seals and self._pin != seals[-1].seal:
-            self._pin = seals[-1].seal
-            await self._store.settled.set_pin(self._pin)
-            judge.pin_to(self._pin)
+            await self.pin_to(judge, seals[-1].seal)
         complete = _complete(seals)
         names = [one.seal for one in complete]
         if names == self._known:
@@ -52,6 +50,12 @@ class Sealed:
             before = one.view
         await self._store.settled.set_seals(names)
         self._known = names
+
+    async def pin_to(self, judge: Judge, seal: OperationId) -> None:
+        """Never leave the council's chain below a seal any more."""
+        self._pin = seal
+        await self._store.settled.set_pin(seal)
+        judge.pin_to(seal)
 
     async def _mark(self, judge: Judge, seal: InForce, before: View) -> None:
         table = self._store.settled
