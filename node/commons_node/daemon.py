@@ -42,6 +42,8 @@ from commons_node.peering.types import Settings
 from commons_node.realm.realm import Change, Realm
 from commons_node.realm.revised import Flip
 from commons_node.registry import Request
+from commons_node.sealing.host import AtDaemon
+from commons_node.sealing.keeper import Keeper
 from commons_node.standing import NodeStanding
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
@@ -119,6 +121,7 @@ class Daemon:
         self.devices = Devices(self)
         self.arriving = Arriving(self)
         self.papers = Papers(self)
+        self.sealing = Keeper(AtDaemon(self))
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -223,6 +226,11 @@ class Daemon:
                     await community.realm.tick()
                 except Exception:  # the others still want their turn, and this one its next
                     log.exception("tick_failed", community=community.id[:8])
+                self.look_at_seals(community)
+
+    def look_at_seals(self, community: Community) -> None:
+        """Something happened that may make a seal due, or a proposed one ready to be endorsed."""
+        self._spawn(self.sealing.look(community))
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run in the background; a failure is logged, and ends nothing else."""
@@ -286,6 +294,8 @@ class Daemon:
             self._spawn(self.refresh(community.realm))
         if change.own:
             self._spawn(self.peering.written(change.realm, change.operations))
+        if self.ready and (change.own or change.log_zero):
+            self.look_at_seals(community)
         self.events.publish(
             "operations",
             {

@@ -18,6 +18,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
+from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
 from commons_node.explaining.splitting import split_in_words
@@ -134,6 +135,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "next_action": (sync.next_action if sync else "") or advice,
                 "held": held,
                 "split": split,
+                **await standing_of_seals(community),
             }
         )
     return Reading(
@@ -293,7 +295,11 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
                     }
                 )
     applied = rows[0][1] if rows else None
-    return await community.reading({**value, "applied": applied, "builds_on": links})
+    standing = await community.realm.standing(ident)
+    settled = standing is not None and community.realm.judge.settled(standing)
+    return await community.reading(
+        {**value, "applied": applied, "builds_on": links, **certainty(settled)}
+    )
 
 
 REGISTRY = Registry(
@@ -323,7 +329,7 @@ REGISTRY = Registry(
                                    Column("state", "Sync"), Column("last_seen", "Seen", "time"),
                                    Column("next", "Next")), "No peers yet.")),
         View("explain", "Why an operation counts, or does not.", OneOperation, explain,
-             says="{kind} by {author}, {time:time}: {verdict}\n{sentence}",
+             says="{kind} by {author}, {time:time}: {verdict}\n{sentence}\n{certainty}",
              table=Table("because", (Column("sentence", "Because"),
                                      Column("operation", "Id", "id")))),
     ),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.simulation.test_simulator_seeds import told
 
 from commons_node.testing.lies import LIES
-from commons_node.testing.plan import SMALL, Plan, command, read, shown
+from commons_node.testing.plan import SMALL, USUAL, Plan, command, read, shown
 from commons_node.testing.storm import run
 from commons_node.testing.weather import CALM, ROUGH, Faults, Weather
 
@@ -109,7 +109,7 @@ def test_a_story_is_printed_so_that_it_can_be_told_again(plan: Plan) -> None:
 
 
 def test_what_is_as_usual_is_not_printed() -> None:
-    assert command(7, Plan()) == "python -m commons_node.testing --seed 7"
+    assert command(7, USUAL) == "python -m commons_node.testing --seed 7"
     assert command(7, SMALL) == "python -m commons_node.testing --seed 7 --small"
     assert shown(Plan(nodes=9, weather=CALM)) == '{"nodes":9,"weather":{}}'
     assert read('{"weather":{"lost":0.5}}').weather == Weather(lost=0.5)

@@ -34,6 +34,7 @@ from commons_node.membership.identities import identity
 from commons_node.membership.paper import Papers
 from commons_node.realm.realm import Realm, Written
 from commons_node.registry import Command, Request, View
+from commons_node.sealing.keeper import Keeper
 from commons_node.standing import NodeStanding
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
@@ -63,6 +64,10 @@ class Machine:
         self.admissions = Admissions(self)  # type: ignore[arg-type]  # likewise
         self.papers = Papers(self)  # type: ignore[arg-type]  # likewise
         self.communities = {self.realm.realm: Community(self.realm)}
+
+    @property
+    def sealing(self) -> Keeper:
+        return self.home.sealing
 
     @property
     def realm(self) -> Realm:

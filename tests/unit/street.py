@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.unit.town import START_MS, Person, Replica, identity, person, replica, secrets
 
 from commons_crdt.author import Draft, found
 from commons_crdt.authority.facts import Genesis
-from commons_crdt.ids import DocumentId, MemberId, RealmId, digest
+from commons_crdt.ids import DeviceId, DocumentId, MemberId, RealmId, digest
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
@@ -24,6 +25,7 @@ from commons_node.domains import RULES, VIEWS, registry
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.realm.realm import Realm
 from commons_node.registry import Command, Request, View
+from commons_node.sealing.keeper import Keeper
 from commons_node.store.database import open_database
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
@@ -52,6 +54,33 @@ class Home:
     realm: Realm
     people: dict[str, Person] = field(default_factory=dict)
     now: int = START_MS + HOUR_MS
+    away: set[str] = field(default_factory=set)
+    """Coordinators whose keys are kept here and are locked."""
+    sealing: Keeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sealing = Keeper(self)
+
+    # what a keeper of seals asks
+
+    async def endorsing_device(self, community: Community) -> DeviceId | None:
+        seats = community.realm.judge.authority.council.seats
+        own = {one.member for one in self.people.values()}
+        return next((device for member, device in seats if member in own), None)
+
+    async def endorser(self, community: Community, device: DeviceId) -> Actor | None:
+        for name, who in self.people.items():
+            if who.device.keys.id == device and name not in self.away:
+                return await self.actor(Request(self, member=name), community)
+        return None
+
+    def in_step(self, _realm: RealmId) -> bool:
+        return True
+
+    # what verbs ask
+
+    async def refresh(self, _realm: Realm) -> None:
+        """Nobody dials a home: there is no gossip to subscribe to again."""
 
     def now_ms(self) -> int:
         return self.now
@@ -122,15 +151,18 @@ async def agree(*homes: Home) -> None:
                 await one.tell(other)
 
 
-def neighbours() -> Replica:
-    """Alice founds the street; cia is a steward, bob and dan are members, all with names."""
+def neighbours(also: Mapping[str, Role] = MappingProxyType({})) -> Replica:
+    """Alice founds the street; cia is a steward, bob and dan are members, all with names.
+
+    ``also``: who else lives there.
+    """
     alice = person("alice")
     salt = digest("t-salt", b"street")
     body = Genesis(identity(alice.device), 1, (("timezone", "Europe/Stockholm"),))
     realm, genesis = found(body, alice.device, START_MS, lambda: salt)
     town = replica(realm, "street", [genesis], RULES)
     town.grant_node(alice, secrets("alice's node"))
-    roles = {"bob": Role.MEMBER, "dan": Role.MEMBER, "cia": Role.STEWARD}
+    roles = {"bob": Role.MEMBER, "dan": Role.MEMBER, "cia": Role.STEWARD, **also}
     people = [alice, *(town.welcome(name, role) for name, role in roles.items())]
     for who in people:
         parts = [(NAME, who.name.encode())]
@@ -150,11 +182,14 @@ async def open_realm(realm: RealmId, path: Path, pool: VerifierPool) -> Realm:
 
 @asynccontextmanager
 async def homes(
-    folder: Path, pool: VerifierPool, names: str = "north south"
+    folder: Path,
+    pool: VerifierPool,
+    names: str = "north south",
+    also: Mapping[str, Role] = MappingProxyType({}),
 ) -> AsyncIterator[list[Home]]:
     """Nodes that know the street and nothing of each other; everybody may act at each."""
-    town = neighbours()
-    people = {name: person(name) for name in ("alice", "bob", "cia", "dan")}
+    town = neighbours(also)
+    people = {name: person(name) for name in ("alice", "bob", "cia", "dan", *also)}
     opened: list[Home] = []
     try:
         for name in names.split():

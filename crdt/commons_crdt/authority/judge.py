@@ -27,8 +27,9 @@ from commons_crdt.authority.flips import Anchor, Chain, End, Flips
 from commons_crdt.authority.ledger import Ledger
 from commons_crdt.authority.log_1 import LogOne
 from commons_crdt.authority.questions import Questions
-from commons_crdt.authority.records import Records
-from commons_crdt.authority.settled import Settled
+from commons_crdt.authority.records import Records, Spot
+from commons_crdt.authority.seals import seal_of
+from commons_crdt.authority.settled import InForce, Settled
 from commons_crdt.authority.standing import (
     ERASURE,
     GENESIS,
@@ -228,6 +229,56 @@ class Judge:
         """Where a chain effectively ends."""
         self._settle()
         return self._ends.end(self._polity, (device, log)) if self._polity else End()
+
+    # --- seals -----------------------------------------------------------------------------------
+
+    def seals(self) -> tuple[InForce, ...]:
+        """The seals in force, in the order of the chain, with what each settles."""
+        self._settle()
+        if self._polity is None or self._waits_for_pin:
+            return ()
+        return self._settled.in_force(self._polity.layers, self._book)
+
+    def settled(self, standing: Standing) -> bool:
+        """True if a seal in force settles an operation: its verdict never changes again."""
+        self._settle()
+        if self._polity is None or self._waits_for_pin:
+            return False
+        if standing.log == 0:
+            return bool(self._polity.settled_view >> self._book.numbers[standing.id] & 1)
+        spot = Spot(standing.device, standing.seq, standing.id, standing.id, False)
+        return self._settled.holds_any(self._polity.layers, spot, standing.view)
+
+    def pin_to(self, act: OperationId) -> None:
+        """Never leave the council's chain below this act, which is here, any more.
+
+        Where the chain leads through it, no verdict changes; otherwise ``flips`` tells.
+        """
+        self._settle()
+        self.pin = act
+        acts, split = self._chain()
+        polity = self._polity
+        self._stale = polity is None or acts != polity.acts or split != self._split
+
+    def sealed_by(self, act: OperationId) -> Authority | None:
+        """What log 0 amounts to in the sealed set of a seal in force; None if it is not one."""
+        self._settle()
+        n = self._book.numbers.get(act, NOWHERE)
+        for layer in self._polity.layers if self._polity is not None else ():
+            if layer.seal == n:
+                found = Authority(self.realm, self._authority.budgets, bits=self._book.numbers)
+                found.polity = layer.polity
+                return found
+        return None
+
+    def seal_seen_by(self, operation: OperationId) -> OperationId | None:
+        """The newest seal that is in force in the view of an operation of log 0, if any."""
+        n = self._book.numbers.get(operation, NOWHERE)
+        if n == NOWHERE:
+            return None
+        acts, _ = self._council.chain((), self._book.entries[n].past)
+        seals = [act for act in acts if seal_of(self._book, act) is not None]
+        return self._book.entries[seals[-1]].id if seals else None
 
     def relays(self, standing: Standing) -> bool:
         """False for an operation beyond its chain's end that does not count by its bytes.

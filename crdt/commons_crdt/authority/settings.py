@@ -23,6 +23,7 @@ _NODE_RATE = Rate(5_000, 1_000)
 _EPOCH_DAYS = 90
 _SEAL_DAYS = 7
 _SEAL_OPERATIONS = 5_000
+_SEAL_MARGIN_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Constitution:
     """The settings in force: rates per role and for nodes, and an IANA time zone.
 
     ``epoch_days``: how long an epoch key is used. A seal is due ``seal_days`` after the last one,
-    or when ``seal_operations`` are not settled.
+    or when ``seal_operations`` are not settled; it leaves out what is younger than
+    ``seal_margin_hours``, so that what is still travelling is not sealed over.
     """
 
     rates: dict[Role, Rate]
@@ -39,6 +41,7 @@ class Constitution:
     epoch_days: int
     seal_days: int
     seal_operations: int
+    seal_margin_hours: int
 
     @classmethod
     def of(cls, settings: Iterable[tuple[str, int | str]]) -> Constitution:
@@ -53,9 +56,9 @@ class Constitution:
                 hourly if isinstance(hourly, int) and hourly > 0 else default.per_hour,
             )
 
-        def number(name: str, default: int) -> int:
+        def number(name: str, default: int, least: int = 1) -> int:
             found = table.get(name)
-            return found if isinstance(found, int) and found > 0 else default
+            return found if isinstance(found, int) and found >= least else default
 
         zone = table.get("timezone")
         return cls(
@@ -65,4 +68,5 @@ class Constitution:
             number("epoch.days", _EPOCH_DAYS),
             number("seal.days", _SEAL_DAYS),
             number("seal.operations", _SEAL_OPERATIONS),
+            number("seal.margin.hours", _SEAL_MARGIN_HOURS, least=0),
         )

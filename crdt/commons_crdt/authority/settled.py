@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from commons_crdt.authority.book import View
+from commons_crdt.authority.book import Book, View
 from commons_crdt.authority.endings import Position
 from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.records import Line, Records, Spot, on_line
@@ -17,6 +17,21 @@ from commons_crdt.ids import DeviceId, OperationId
 
 Tops = Mapping[DeviceId, Sequence[tuple[int, Line]]]
 """The last operations of each chain in a closure: (seq, branch) each."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A seal in force and what it settles.
+
+    ``view``: log 0, with that of earlier seals; ``own``: the closure of its own tips of log 0,
+    which the view of an operation of log 1 must not exceed. ``tops``: the last operation of each
+    branch of log 1 in its closure; None while a tip is missing here.
+    """
+
+    seal: OperationId
+    view: View
+    own: View
+    tops: Tops | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,27 @@ class Settled:
         """True if a seal, by itself, settles an operation of log 1 with this view."""
         tops = self.closures.get(layer.seal)
         return tops is not None and not view & ~layer.own and _holds((tops,), spot)
+
+    def holds_any(self, layers: Sequence[Layer], spot: Spot, view: View) -> bool:
+        """True if one of these seals settles it; what comes after an unknown closure waits."""
+        for layer in layers:
+            if not self.complete(layer):
+                return False
+            if self.holds(layer, spot, view):
+                return True
+        return False
+
+    def in_force(self, layers: Sequence[Layer], book: Book) -> tuple[InForce, ...]:
+        """These seals, with what each settles."""
+        return tuple(
+            InForce(
+                book.entries[one.seal].id,
+                one.view,
+                one.own,
+                self.closures.get(one.seal, {}) if self.complete(one) else None,
+            )
+            for one in layers
+        )
 
     def touching(self, device: DeviceId) -> list[int]:
         """The seals whose closures have operations of a device."""

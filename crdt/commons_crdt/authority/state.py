@@ -237,11 +237,13 @@ class Authority:
         found: dict[MemberId, Role] = {}
         if self.polity is None:
             return found
-        polity, whole = self.polity, self.whole
+        polity, whole = self.polity, self.polity.view
         cuts = polity.strata.cuts
         for member, roots in polity.book.roots.items():
             here = (
-                root for root in roots if polity.root_stands(root) and not any(cuts.covering(root))
+                root
+                for root in polity.book.among(roots, whole)
+                if polity.root_stands(root) and not any(cuts.covering(root))
             )
             role = polity.base_role(member, whole) if any(True for _ in here) else None
             role = polity.lowered(role, member, whole, lambda _demotion: True)
@@ -259,7 +261,7 @@ class Authority:
         polity, found = self.polity, set()
         standing: dict[int, set[MemberId]] = {}
         for n, given in polity.book.given.items():
-            body = polity.book.entries[n].body
+            body = polity.book.entries[n].body if polity.view >> n & 1 else None
             if isinstance(body, Admit) and given.member and polity.verdict(n) == ACCEPTED:
                 invite = polity.book.numbers[OperationId(body.invite)]
                 standing.setdefault(invite, set()).add(given.member)
@@ -267,7 +269,7 @@ class Authority:
             if len(members) <= polity.book.invites[invite].uses:
                 continue
             for member in members:
-                acts = polity.role_acts.acts.get(member, ())
+                acts = polity.role_acts.acts.get(member, ())  # those of the view
                 seen = (
                     polity.admitted_by(invite, polity.book.entries[act].past) for act, _ in acts
                 )

@@ -72,6 +72,11 @@ class CouncilStratum:
                 return layer.polity.verdict(n)
         return None
 
+    @property
+    def settled_view(self) -> View:
+        """The operations of log 0 that a seal settles."""
+        return self.layers[-1].view if self.layers else 0
+
     def _lifts(self) -> frozenset[int]:
         found = set()
         for act in self.acts[1:]:

@@ -128,6 +128,12 @@ class Session:
         one.ends = self._used + one.idle_s
         return one.unlocked
 
+    def holding(self, member: str) -> Unlocked | None:
+        """A member as unlocked here, without counting that as use."""
+        self.sweep()
+        one = self._open.get(member)
+        return one.unlocked if one is not None else None
+
     def sweep(self) -> None:
         """Lock whoever was idle too long."""
         now = self._now()
@@ -180,6 +186,14 @@ class Sessions:
         if session is not None:
             session.sweep()
         return session
+
+    def holding(self, member: str) -> Unlocked | None:
+        """A member as unlocked in any session, without counting that as use; None if in none."""
+        for session in list(self._sessions.values()):
+            found = session.holding(member)
+            if found is not None:
+                return found
+        return None
 
     def drop(self, token: str) -> None:
         """Lock everybody in a session and forget it."""

@@ -43,6 +43,7 @@ async def unlock(
     notices, news = await told_at_unlock(community, member)
     session = request.session or daemon.sessions.new()
     seconds = session.unlock(unlocked, idle_s)
+    daemon.look_at_seals(community)
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return {
         "member": member.hex(),

@@ -99,9 +99,13 @@ class Documents:
 
     async def rebuild(self, judge: Judge, documents: Sequence[DocumentId]) -> Outcome:
         """Apply all standing edits of ``documents`` again, from nothing."""
+        return await self.read(judge, await self._store.inside.edits_of(documents))
+
+    async def read(self, judge: Judge, stored: Mapping[DocumentId, Sequence[EditRow]]) -> Outcome:
+        """Apply all standing edits of documents, given with all of their edits, from nothing."""
         outcome = Outcome()
         edits: dict[DocumentId, list[Edit]] = {}
-        for document, rows in (await self._store.inside.edits_of(documents)).items():
+        for document, rows in stored.items():
             for row in rows:
                 edit = self._edit(judge, row)
                 if edit is None:

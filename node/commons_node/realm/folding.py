@@ -84,23 +84,7 @@ class Folding:
 
     def fact(self, judge: Judge, standing: Standing, body: bytes | None) -> Fact | None:
         """A standing operation as folds see it; None if it does not stand or says nothing."""
-        kind = self._rules.kinds.get(standing.kind)
-        if kind is None or standing.judgement.verdict is not Verdict.ACCEPTED:
-            return None
-        authority = judge.authority
-        member = authority.grants[standing.grant].member
-        erased = judge.is_erased(kind, standing.id, standing.document)
-        parsed = None
-        if not erased and kind.schema is None and body is not None:
-            try:
-                parsed = decode_fact(kind.body, content(body))  # type: ignore[arg-type]  # a fact's body is a Struct
-            except Refused:
-                return None
-        role = Role(standing.role or Role.NEWCOMER)
-        return Fact(
-            standing.id, standing.kind, member, role, standing.device, standing.log, standing.seq,
-            standing.lamport, standing.time_ms, standing.document, parsed, erased,
-        )  # fmt: skip
+        return fact_of(self._rules, judge, standing, body)
 
     def keys(self, fact: Fact) -> list[tuple[str, bytes]]:
         """The (view, key) rows that an operation touches."""
@@ -227,3 +211,23 @@ class Folding:
             found = await fetch(connection, f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - declared names
             rows.extend((name, row[0], row[1:]) for row in found)
         return state_hash(rows)
+
+
+def fact_of(rules: Rules, judge: Judge, standing: Standing, body: bytes | None) -> Fact | None:
+    """A standing operation as folds see it; None if it does not stand or says nothing."""
+    kind = rules.kinds.get(standing.kind)
+    if kind is None or standing.judgement.verdict is not Verdict.ACCEPTED:
+        return None
+    member = judge.authority.grants[standing.grant].member
+    erased = judge.is_erased(kind, standing.id, standing.document)
+    parsed = None
+    if not erased and kind.schema is None and body is not None:
+        try:
+            parsed = decode_fact(kind.body, content(body))  # type: ignore[arg-type]  # a fact's body is a Struct
+        except Refused:
+            return None
+    role = Role(standing.role or Role.NEWCOMER)
+    return Fact(
+        standing.id, standing.kind, member, role, standing.device, standing.log, standing.seq,
+        standing.lamport, standing.time_ms, standing.document, parsed, erased,
+    )  # fmt: skip

@@ -53,7 +53,7 @@ class Memory:
         Nothing is replaced before everything was read. Raises ``Foreign``.
         """
         await self._store.load()
-        judge = Judge(self.realm, self.rules)
+        judge = Judge(self.realm, self.rules, pin=await self._store.settled.pin())
         for standing, operation in await self._reader.everything("c.log = 0"):
             if standing.kind == GENESIS and bytes(standing.id) != bytes(self.realm):
                 raise Foreign(realm=self.realm.hex()[:8], found=standing.id.hex()[:8])
@@ -80,18 +80,7 @@ class Memory:
 
     def candidate(self, standing: Standing, operation: Operation) -> Candidate:
         """A stored operation as the judge wants it."""
-        kind = self.rules.kinds.get(standing.kind)
-        body, fault = None, ""
-        if kind is not None and operation.body is not None:
-            if kind.schema is None:
-                try:
-                    body = decode_fact(kind.body, content(operation.body), kind.max_body)  # type: ignore[arg-type]  # a fact's body is a Struct
-                except Refused:
-                    fault = "malformed"
-            else:
-                fault = form(operation.body).fault
-        header = decode_header(operation.header)
-        return Candidate(standing.id, header, body, operation.body is not None, fault)
+        return candidate_of(self.rules, standing.id, operation.header, operation.body)
 
     async def find(self, ids: Iterable[bytes]) -> dict[OperationId, Standing]:
         """The standings of those of ``ids`` that are stored."""
@@ -153,3 +142,21 @@ class Memory:
             self._recent.popitem(last=False)
         for chain in moved:
             await self.ends.move(self.judge, chain, self._tops.get(chain))
+
+
+def candidate_of(
+    rules: Rules, ident: OperationId, encoded: bytes, contents: bytes | None
+) -> Candidate:
+    """A verified operation as the judge wants it; ``contents``: its salted body, if it is here."""
+    header = decode_header(encoded)
+    kind = rules.kinds.get(header.kind)
+    body, fault = None, ""
+    if kind is not None and contents is not None:
+        if kind.schema is None:
+            try:
+                body = decode_fact(kind.body, content(contents), kind.max_body)  # type: ignore[arg-type]  # a fact's body is a Struct
+            except Refused:
+                fault = "malformed"
+        else:
+            fault = form(contents).fault
+    return Candidate(ident, header, body, contents is not None, fault)

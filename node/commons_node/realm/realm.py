@@ -33,6 +33,7 @@ from commons_node.realm.memory import Memory
 from commons_node.realm.notices import Notices
 from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
+from commons_node.realm.sealed import Sealed
 from commons_node.store.database import fetch
 from commons_node.store.reading import HELD, NOT_VOID
 from commons_node.store.realm_store import RealmStore, Stored
@@ -94,7 +95,10 @@ class Realm:
         self.folding = Folding(store, rules, views)
         self.documents = Documents(store, rules, pool)
         self.pool = pool
-        self._revision = Revision(self.memory, store, rules, self.folding, self.documents)
+        self._sealed = Sealed(store)
+        self._revision = Revision(
+            self.memory, store, rules, self.folding, self.documents, self._sealed
+        )
         self.notices = Notices(store)
         self.refusals: Counter[str] = Counter()
         self.listeners: list[Callable[[Change], None]] = []
@@ -128,6 +132,7 @@ class Realm:
         async with self.store.database.transaction() as connection:
             if await self.folding.create(connection):
                 await self._revision.fold_again(connection, self.judge)
+            await self._sealed.follow(self.judge)
         if held := await self.store.inside.held_documents():
             self._catching_up.wait_with(held)
 
@@ -175,6 +180,7 @@ class Realm:
         """Read everything again: the judge may have learned what the disk has not."""
         self._unsure = True
         self._catching_up.backlog.read_again()
+        self._sealed.forget()
         await self.memory.load()
         self._hashes = None
         self._unsure = False
@@ -356,6 +362,29 @@ class Realm:
         self._hashes = None
         async with self.store.database.transaction() as connection:
             await self._revision.fold_again(connection, self.judge)
+
+    async def keep_to(self, operation: OperationId) -> None:
+        """Pin the newest seal that was in force for the author of an operation of log 0.
+
+        Who joins by an invite has its id from somebody they trust, and the id commits to all that
+        was before: whatever the node that let them in tells, they start from that seal.
+        """
+        await self._alone(lambda: self._keep_to(operation))
+
+    async def _keep_to(self, operation: OperationId) -> None:
+        seal = self.judge.seal_seen_by(operation)
+        if seal is None or seal in self.judge.authority.council.chain:
+            return  # what is in force here leads through it, and is pinned already
+        self._hashes = None
+        try:
+            async with self.store.database.transaction() as connection:
+                await self._sealed.pin_to(self.judge, seal)
+                revised = await self._revision.follow(connection, (), ())
+            await self.memory.advance((), revised)
+        except BaseException:
+            await self._remember()
+            raise
+        self._tell((), revised.flips(), own=False, forked=False)
 
     async def read(
         self,

@@ -26,6 +26,7 @@ from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Parsed
 from commons_node.realm.memory import Memory
 from commons_node.realm.revised import Revised
+from commons_node.realm.sealed import Sealed
 from commons_node.store.reading import Row
 from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.work import form
@@ -49,8 +50,10 @@ class Revision:
         rules: Rules,
         folding: Folding,
         documents: Documents,
+        sealed: Sealed,
     ) -> None:
         """Shares everything with its realm."""
+        self._sealed = sealed
         self._memory = memory
         self._store = store
         self._rules = rules
@@ -101,6 +104,7 @@ class Revision:
             changed += await self._erased_or_not(connection, things, revised)
         else:
             log.error("judge_never_rests", realm=self._memory.realm.hex()[:8])
+        await self._sealed.follow(self._memory.judge)
         await self._show(connection, changed, revised)
         if any(flip.log == 0 for flip in revised.flips()):
             await self._folding.members(connection, self._memory.judge.authority)

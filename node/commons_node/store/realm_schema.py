@@ -43,4 +43,6 @@ REALM_SCHEMA = (
         at_ms INTEGER NOT NULL, read INTEGER NOT NULL,
         PRIMARY KEY (member, operation)) WITHOUT ROWID
     """,  # local: what members who live on this node have to hear, in no hash and no bundle
+    # what seals in force have settled: their verdicts never change again
+    "CREATE TABLE settled (operation INTEGER PRIMARY KEY)",
 )

@@ -14,6 +14,7 @@ from commons_node.store.database import Database, fetch, placeholders
 from commons_node.store.numbers import Numbers
 from commons_node.store.paging import Span, named, page
 from commons_node.store.reading import EditRow, Reader
+from commons_node.store.settled import SettledTable
 from commons_node.store.waiting import Waiting
 
 
@@ -46,6 +47,7 @@ class RealmStore:
         self.inside = Reader(database.write, self._numbers)
         self.outside = Reader(database.read, self._numbers)
         self.waiting = Waiting(database.write)
+        self.settled = SettledTable(database.write, self._numbers)
         self._next = 1
 
     async def load(self) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from commons_node.testing import picture, telling
 from commons_node.testing.batch import Ran, many
-from commons_node.testing.plan import SMALL, Plan, command, read
+from commons_node.testing.plan import SMALL, USUAL, Plan, command, read
 from commons_node.testing.storm import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every invariant held, 1 if not."""
     asked = _parser().parse_args(arguments)
-    plan = read(asked.plan) if asked.plan else SMALL if asked.small else Plan()
+    plan = read(asked.plan) if asked.plan else SMALL if asked.small else USUAL
     if asked.seed is not None:
         return _one(asked.seed, plan, asked.story, asked.timeline, asked.quiet)
     seeds = range(asked.first, asked.first + asked.seeds)

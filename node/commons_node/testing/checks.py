@@ -19,6 +19,7 @@ from commons_node.testing.differing import differing
 from commons_node.testing.lies import harm
 from commons_node.testing.node import Node
 from commons_node.testing.paths import PATHS, Way
+from commons_node.testing.sealers import sealed_alike, settled, unsettled
 from commons_node.testing.sums import uneven
 from commons_node.testing.town import Town
 
@@ -47,6 +48,7 @@ class Watch:
     """How often `sync wait` said yes, and was checked."""
     cuts: int = 0
     """How often islands were looked at long after they had been cut off."""
+    _settled: dict[str, dict[bytes, tuple[int, str]]] = field(default_factory=dict)
     claims: int = 0
     """How often a node said that it was in sync, and was checked."""
 
@@ -73,6 +75,8 @@ class Watch:
                 self.fail(sentence)
             self._claims(node)
             self._effects(node)
+            for sentence in unsettled(node, self._settled.setdefault(node.name, {})):
+                self.fail(sentence)
         await self._equals(living)
 
     def _claims(self, node: Node) -> None:
@@ -206,6 +210,10 @@ class Watch:
                 where = differing(self.town.node(one).disk, self.town.node(two).disk)
                 told = f"different {what} after the heal: {_groups(hashes, n)}"
                 self.fail(f"{told}; between {one} and {two} {where or 'nothing that is stored'}")
+        for sentence in sealed_alike([node for node in honest if node.name in hashes]):
+            self.fail(sentence)
+        self.town.faults["seals"] += max(len(node.realm.judge.seals()) for node in honest)
+        self.town.faults["settled"] += max(len(settled(node)) for node in honest)
         verdicts = {node.name: _verdicts(node) for node in honest}
         self._nothing_lost(verdicts)
         self._same_verdicts(verdicts)

@@ -11,7 +11,9 @@ from commons_node.community import Actor, Community
 from commons_node.domains import DOMAINS
 from commons_node.keystore.sessions import Locked
 from commons_node.registry import Command, Request, merge
+from commons_node.sealing.keeper import Keeper
 from commons_node.testing.disk import PowerLost
+from commons_node.testing.sealers import AtSimulatedNode
 
 if TYPE_CHECKING:
     from commons_node.testing.node import Node
@@ -25,6 +27,7 @@ class Desk:
     def __init__(self, node: Node) -> None:
         """The node may be dead by the time that a verb is run."""
         self._node = node
+        self.sealing = Keeper(AtSimulatedNode(node))
 
     def now_ms(self) -> int:
         """The node's clock."""

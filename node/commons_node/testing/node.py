@@ -36,6 +36,7 @@ from commons_node.testing.disk import Disk, PowerLost
 from commons_node.testing.heard import Ears, HeardRealm
 from commons_node.testing.host import Host
 from commons_node.testing.life import Keys, Life, Shelf, Workers
+from commons_node.testing.sealers import keep_rhythm
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.names import NodeId, node_id, peer_of_key
 from commons_protocol.network import Address, PeerId
@@ -162,6 +163,8 @@ class Node:
             self.peering.spawn(self.refresh(self.realm), "refresh")
         if change.forked:
             self.peering.spawn(self._prove_forks(), "prove")
+        if change.own or change.log_zero:
+            self.peering.spawn(self._seal(), "seal")
         if change.own:
             self.peering.spawn(self.peering.written(change.realm, change.operations), "tell")
 
@@ -175,6 +178,11 @@ class Node:
             await asyncio.sleep(_TICK_S)
             for community in self.communities.values():
                 await community.realm.tick()
+            await self._seal()
+
+    async def _seal(self) -> None:
+        if self.town.seals and not self.liar:
+            await keep_rhythm(self)
 
     # --- living ---
 
@@ -184,6 +192,7 @@ class Node:
         self.started = time.monotonic()
         self.life = life = Life(self.name, self.skew_ms, self.crash)
         self.communities = {}
+        self.desk = Desk(self)
         await self.run(self._start(life))
 
     async def _start(self, life: Life) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import msgspec
 
 from commons_node.testing.lies import LIES
+from commons_node.testing.sealers import COUNCIL
 from commons_node.testing.weather import ROUGH, Weather
 
 
@@ -26,19 +27,24 @@ class Plan:
     writes: int = 120
     asks: int = 4
     """How often somebody runs `sync wait`."""
+    seals: int = 0
+    """A seal is due after so many operations, by a council of three; 0: nobody thinks of seals."""
     weather: Weather = ROUGH
     apart_s: float = 70.0
     settle_s: float = 25.0
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for a story that cannot be told."""
-        if not self.nodes - self.joining - self.leaving >= self.liars + 1:
+        council = COUNCIL if self.seals else 1
+        if not self.nodes - self.joining - self.leaving >= self.liars + council:
             raise ValueError("somebody honest must have been there all the time")
         if unknown := set(self.lies) - LIES.keys():
             raise ValueError(f"nobody lies by {', '.join(sorted(unknown))}")
 
 
 SMALL = Plan(nodes=6, crashes=3, jumps=1, one_way=1, writes=50)
+USUAL = Plan(seals=40)
+"""What `make simulate` runs."""
 
 
 def read(text: str) -> Plan:
@@ -65,5 +71,5 @@ def shown(plan: Plan) -> str:
 
 def command(seed: int, plan: Plan) -> str:
     """What a developer types to see this very run."""
-    told = {"{}": "", shown(SMALL): " --small"}.get(shown(plan), f" --plan '{shown(plan)}'")
+    told = {shown(USUAL): "", shown(SMALL): " --small"}.get(shown(plan), f" --plan '{shown(plan)}'")
     return f"python -m commons_node.testing --seed {seed}{told}"

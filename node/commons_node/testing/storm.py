@@ -19,6 +19,7 @@ from commons_node.testing.errands import any_errand
 from commons_node.testing.lies import count_met, tell
 from commons_node.testing.node import Node
 from commons_node.testing.plan import Plan
+from commons_node.testing.sealers import COUNCIL
 from commons_node.testing.town import Town
 from commons_node.testing.trace import Trace
 from commons_node.testing.weather import CALM, Faults, idle
@@ -121,9 +122,11 @@ class Storm:
 
     async def _begin(self) -> None:
         plan, town = self.plan, self.town
+        town.seals = plan.seals
         founding = plan.nodes - plan.joining
         await town.found([_ROLES[n % len(_ROLES)] for n in range(founding - 1)])
-        liars = town.rng.sample(town.nodes[1:], plan.liars)
+        council = COUNCIL if plan.seals else 1
+        liars = town.rng.sample(town.nodes[council:], plan.liars)
         for node in liars:
             node.liar = True
         town.air.weather = plan.weather

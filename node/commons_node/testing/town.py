@@ -32,6 +32,7 @@ from commons_node.testing.disk import PowerLost
 from commons_node.testing.life import Life
 from commons_node.testing.loop import WHO, VirtualLoop
 from commons_node.testing.node import SETTINGS, Node
+from commons_node.testing.sealers import COUNCIL, constitution, seat
 from commons_node.testing.trace import Trace
 from commons_node.testing.weather import CALM, Faults, Weather
 from commons_protocol.codes import Invitation, invite_key
@@ -68,6 +69,8 @@ class Town:
     air: Air = field(init=False)
     nodes: list[Node] = field(default_factory=list)
     settings: Any = SETTINGS
+    seals: int = 0
+    """See ``Plan.seals``."""
     acks: dict[OperationId, str] = field(default_factory=dict)
     """Acknowledged operations of honest nodes, and who wrote them."""
     arrivals: dict[OperationId, list[Arrival]] = field(default_factory=dict)
@@ -203,6 +206,8 @@ class Town:
         for role in roles:
             member = self.newcomer(role)
             await alice.run(self._let_in(alice, member))
+        if self.seals:
+            await alice.run(seat(alice, self.nodes[1:COUNCIL]))
         await alice.stop()
         for node in self.nodes:
             node.founding = True
@@ -211,7 +216,7 @@ class Town:
                 node.disk.copy_from(alice.disk)
 
     async def _found(self, alice: Node) -> None:
-        genesis = Genesis(alice.identity, RULES.version, (("timezone", "UTC"),))
+        genesis = Genesis(alice.identity, RULES.version, constitution(self.seals))
         salt = digest("sim-salt", self.seed.to_bytes(8, "big"))
         realm_id, operation = author.found(genesis, alice.secrets, alice.now_ms(), lambda: salt)
         alice.give_device(realm_id)
@@ -276,6 +281,7 @@ class Town:
         newcomer.standing = type(newcomer.standing)(newcomer.standing._key)
         realm = await newcomer.open(joined.realm)
         await realm.ingest(joined.operations, "join")
+        await realm.keep_to(code.invite)
         for _ in range(tries):  # a clock that is behind holds the admission back for a while
             if newcomer.secrets.keys.id in realm.judge.authority.devices:
                 break

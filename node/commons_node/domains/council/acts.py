@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import pairwise
 
-from commons_crdt.authority.ballots import open_at
+from commons_crdt.authority.ballots import Open, open_at
 from commons_crdt.authority.council import Council as Ledger
 from commons_crdt.authority.council import State, dismissals_of
 from commons_crdt.authority.council_facts import (
@@ -21,19 +21,31 @@ from commons_crdt.authority.council_facts import (
 )
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.roles import Role
+from commons_node.certainty import standing_of_seals
 from commons_node.community import Community
 from commons_node.explaining.splitting import split_in_words
+from commons_node.realm.realm import Realm
+from commons_node.sealing.checking import Checked, seal_of
 
 _SHORT = 12
 _BRANCH = 5
 
 
-async def council_rows(community: Community, device: DeviceId | None) -> dict[str, object]:
+Check = Callable[[Realm, OperationId], Awaitable[Checked]]
+"""Whether a seal checks at this node."""
+
+
+async def council_rows(
+    community: Community, device: DeviceId | None, check: Check
+) -> dict[str, object]:
     """The council as JSON; ``device``: whose next steps are named."""
     now = community.realm.judge.authority.council
     council, base = ledger(community)
     state = council.states[base]
     names = await community.names()
+    on_table = open_at(council, base, device)
+    seals = {one.act for one in on_table if one.act and seal_of(community.realm, one.act)}
+    checked = {act: await check(community.realm, act) for act in sorted(seals)}
     table = [
         {
             "operation": one.operation.hex(),
@@ -43,11 +55,10 @@ async def council_rows(community: Community, device: DeviceId | None) -> dict[st
             "said": len(one.said),
             "needed": one.needed,
             "yours": one.answerable,
-            "next": f"commons-node community endorse {one.operation.hex()[:_SHORT]}"
-            if one.answerable
-            else "",
+            "next": _next(one, checked),
+            **_seal(community, one.act, checked),
         }
-        for one in open_at(council, base, device)
+        for one in on_table
     ]
     acts = [
         {
@@ -55,6 +66,7 @@ async def council_rows(community: Community, device: DeviceId | None) -> dict[st
             "what": describe(
                 council.states[council.book.numbers[before]], content_of(community, act), names
             ),
+            **_seal(community, act, {}),
         }
         for before, act in pairwise(now.chain)
     ]
@@ -67,7 +79,31 @@ async def council_rows(community: Community, device: DeviceId | None) -> dict[st
         "warning": await _warning(community, names),
         "acts": acts,
         "table": table,
+        **await standing_of_seals(community),
     }
+
+
+def _next(one: Open, checked: Mapping[OperationId, Checked]) -> str:
+    """What whoever asks can do about something on the table, or why a seal is not endorsed."""
+    found = checked.get(one.act) if one.act else None
+    if found is not None and not found.good:
+        return found.why
+    if not one.answerable:
+        return ""
+    return f"commons-node community endorse {one.operation.hex()[:_SHORT]}"
+
+
+def _seal(
+    community: Community, act: OperationId | None, checked: Mapping[OperationId, Checked]
+) -> dict[str, object]:
+    """The fields that only seals have: chains, state hash, and whether it checks here."""
+    content = seal_of(community.realm, act) if act else None
+    if act is None or content is None:
+        return {}
+    found: dict[str, object] = {"chains": len(content.tips), "state_hash": content.state.hex()}
+    if act in checked:
+        found |= {"checks": checked[act].good, "why": checked[act].why}
+    return {"seal": found}
 
 
 def ledger(community: Community) -> tuple[Ledger, int]:
@@ -144,8 +180,8 @@ def describe(before: State, content: CouncilContent, names: Mapping[MemberId, st
             return f"rules version {version}"
         case Lift(cut=cut):
             return f"lifts {cut.hex()[:_SHORT]}"
-        case Seal(tips=tips):
-            return f"seals {len(tips)} chains"
+        case Seal(tips=tips, state=state):
+            return f"seals {len(tips)} chains, state {state.hex()[:_SHORT]}"
 
 
 def _fate(dismissal: Dismissal, name: str) -> str:

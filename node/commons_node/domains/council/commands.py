@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 
-from commons_crdt.author import Draft
-from commons_crdt.authority.ballots import Waiting, answer, propose
-from commons_crdt.authority.council_facts import (
-    Ballot,
-    CouncilAct,
-    CouncilContent,
-    Endorse,
-    Promise,
-)
-from commons_crdt.authority.kinds_council import ACT, BALLOT, ENDORSE, PROMISE
+from commons_crdt.authority.ballots import Step, Waiting, answer, open_at, propose
+from commons_crdt.authority.council_facts import CouncilContent, Promise
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import OperationId
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community, written
 from commons_node.domains.council import proposing
@@ -38,17 +29,13 @@ from commons_node.registry import (
     argument,
     option,
 )
+from commons_node.sealing.checking import seal_of
+from commons_node.sealing.keeper import write_step
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 _MEMBERS = Complete("member.list", "members", "name")
-_KINDS = {
-    CouncilAct: ACT,
-    Promise: PROMISE,
-    Ballot: BALLOT,
-    Endorse: ENDORSE,
-}
 Fate = Literal["removed", "newcomer", "member", "steward", "host"]
 
 
@@ -74,11 +61,18 @@ class NotOpen(CommonsError):
     hint: ClassVar[str] = "commons-node community acts"
 
 
+class BadSeal(CommonsError):
+    """This seal does not check on this node, so it is not endorsed: {why}"""
+
+    code: ClassVar[str] = "seal"
+    hint: ClassVar[str] = "commons-node sync wait; then commons-node community acts says why"
+
+
 class Propose(msgspec.Struct):
     """Arguments of ``community propose``."""
 
     what: Annotated[
-        Literal["coordinators", "members", "constitution", "rules", "lift", "branch"],
+        Literal["coordinators", "members", "constitution", "rules", "lift", "branch", "seal"],
         argument("what the council is to decide about"),
     ]
     add: Annotated[list[str], option("who becomes a coordinator", complete=_MEMBERS)] = (
@@ -105,17 +99,20 @@ async def run_propose(request: Request[Daemon], args: Propose) -> Mapping[str, o
     """Put something to the council, or the next step of that."""
     community, actor = await _coordinator(request)
     council, base = ledger(community)
-    content = await _content(request, community, args)
+    content = await _content(request, community, actor, args)
+    council, base = ledger(community)  # a seal takes a while
     try:
         step = propose(council, base, actor.device, content)
     except ValueError:
         raise NoKey from None
     if isinstance(step, Waiting):
         return {"state": "waiting", "more": step.more}
-    return await _write(request, community, actor, step.body, step.refs)
+    return await _write(request, community, actor, step)
 
 
-async def _content(request: Request[Daemon], community: Community, args: Propose) -> CouncilContent:
+async def _content(
+    request: Request[Daemon], community: Community, actor: Actor, args: Propose
+) -> CouncilContent:
     council, base = ledger(community)
     state = council.states[base]
     role = None if args.keep == "removed" else Role[args.keep.upper()]
@@ -132,6 +129,8 @@ async def _content(request: Request[Daemon], community: Community, args: Propose
             return await proposing.lift(community, args.cut)
         case "branch":
             return await proposing.branch(community, args.device, args.branch)
+        case "seal":
+            return await proposing.seal(community, actor.device, request.node.now_ms())
 
 
 class EndorseOne(msgspec.Struct):
@@ -147,10 +146,15 @@ async def run_endorse(request: Request[Daemon], args: EndorseOne) -> Mapping[str
     """Endorse an act of the council, or promise its ballot."""
     community, actor = await _coordinator(request)
     operation = await find_operation(community, args.operation)
+    act = next((one.act for one in open_at(*ledger(community)) if one.operation == operation), None)
+    if act is not None and seal_of(community.realm, act) is not None:
+        checked = await request.node.sealing.check(community.realm, act)
+        if not checked.good:
+            raise BadSeal(why=checked.why)
     step = answer(*ledger(community), actor.device, operation)
     if step is None:
         raise NotOpen
-    return await _write(request, community, actor, step.body, step.refs)
+    return await _write(request, community, actor, step)
 
 
 async def _coordinator(request: Request[Daemon]) -> tuple[Community, Actor]:
@@ -164,18 +168,14 @@ async def _coordinator(request: Request[Daemon]) -> tuple[Community, Actor]:
 
 
 async def _write(
-    request: Request[Daemon],
-    community: Community,
-    actor: Actor,
-    body: CouncilAct | Promise | Ballot | Endorse,
-    refs: tuple[OperationId, ...],
+    request: Request[Daemon], community: Community, actor: Actor, step: Step
 ) -> Mapping[str, object]:
     authority = community.realm.judge.authority
     before = authority.council.base
-    (result,) = await community.write(actor, Draft.fact(_KINDS[type(body)], body, log=0, refs=refs))
-    after = authority.council.base
+    result = await write_step(community, actor, step)
+    after = community.realm.judge.authority.council.base
     if after == before:
-        state = "asked" if isinstance(body, Promise) else "open"
+        state = "asked" if isinstance(step.body, Promise) else "open"
         return {**written(result), "state": state}
     await rotate_if_due(request.node, community, actor)
     return {**written(result), "state": "in_force",
@@ -192,7 +192,8 @@ async def show_acts(request: Request[Daemon], _args: Nothing) -> Reading:
     device = None
     if request.session is not None and request.session.members():
         device = (await request.node.actor(request, community)).device
-    return await community.reading(await council_rows(community, device))
+    sealing = request.node.sealing
+    return await community.reading(await council_rows(community, device, sealing.check))
 
 
 VERBS = Registry(

@@ -14,6 +14,7 @@ from commons_crdt.authority.council_facts import (
     Lift,
     Members,
     RulesVersion,
+    Seal,
     Settings,
 )
 from commons_crdt.authority.facts import Setting
@@ -25,6 +26,7 @@ from commons_node.community import Community
 from commons_node.domains.sanctions import forks
 from commons_node.domains.sanctions.endings import devices_of, endings
 from commons_node.domains.sanctions.finding import find_operation
+from commons_node.sealing.due import prepare, why_not_whole
 
 _REMOVED, _BRANCH = 0, 5
 
@@ -35,6 +37,13 @@ class BadProposal(CommonsError):
     code: ClassVar[str] = "terms"
     hint: ClassVar[str] = "commons-node community propose --help"
     status = "usage"
+
+
+class NothingToSeal(CommonsError):
+    """No seal can be made now: {why}"""
+
+    code: ClassVar[str] = "state"
+    hint: ClassVar[str] = "commons-node status says what waits; acts must be a day old to be sealed"
 
 
 async def coordinators(
@@ -142,6 +151,15 @@ async def lift(community: Community, cut: str | None) -> Lift:
     if ident not in {one.id for one in community.realm.judge.authority.cuts}:
         raise BadProposal(why=f"{cut} is no act that takes something away and is in force.")
     return Lift(ident)
+
+
+async def seal(community: Community, device: DeviceId, now_ms: int) -> Seal:
+    """What can be settled now, with the state hash of it."""
+    why = await why_not_whole(community.realm)
+    made = await prepare(community.realm, device, now_ms)
+    if why or made.content is None:
+        raise NothingToSeal(why=why or made.why)
+    return made.content
 
 
 def _checked(content: Settings) -> Settings:

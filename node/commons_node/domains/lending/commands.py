@@ -11,6 +11,7 @@ import msgspec
 
 from commons_crdt.author import Draft
 from commons_crdt.roles import Role
+from commons_node.certainty import certainty, provisional_rows
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.lending import handing
 from commons_node.domains.lending.booking import busiest
@@ -305,13 +306,17 @@ async def _reading(
     def node_of(member: bytes, device: bytes) -> str | None:
         return request.node.node_of(community, member, device)
 
-    rows = await rows_of(community, found, now, node_of)
+    lent = await provisional_rows(community, "loans")
+    rows = [
+        {**row, "settled": one.id not in lent}
+        for row, one in zip(await rows_of(community, found, now, node_of), found, strict=True)
+    ]
     missing = [
         {"loan": one.id.hex(), "missing": "the other half of a hand-over or return"}
         for one in found
         if one.row["provisional"]
     ]
-    single = rows[0] if more else {}
+    single = {**rows[0], **certainty(found[0].id not in lent)} if more else {}
     return await community.reading(
         {**single, **more, "loans": rows},
         missing=missing,
@@ -354,8 +359,9 @@ VERBS = Registry(
                                    Column("due_day", "Until"), Column("overdue", "Overdue", "yes"),
                                    Column("loan", "Id", "id")), "No loans.")),
         View("loan.show", "A loan, step by step.", OneLoan, show,
-             says=("{name}, asked for by {borrower_name}: {state}, until the end of {due_day}",
-                   "{name}: {state}"),
+             says=(("{name}, asked for by {borrower_name}: {state}, until the end of {due_day}\n"
+                    "{certainty}"),
+                   "{name}: {state}\n{certainty}"),
              table=Table("steps", _STEPS)),
     ),
     nouns={"loan": "borrowing and returning things"},

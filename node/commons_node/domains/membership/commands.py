@@ -13,6 +13,7 @@ from commons_crdt.authority.facts import RoleAct
 from commons_crdt.authority.kinds import ROLE
 from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.roles import Role
+from commons_node.certainty import provisional_members
 from commons_node.community import written
 from commons_node.domains.sanctions.taking import demote, subject_of
 from commons_node.membership import unlocking
@@ -122,6 +123,7 @@ async def list_members(request: Request[Daemon], _args: Nothing) -> Reading:
     for grant in authority.standing_devices().values():
         if not grant.unattended:
             devices[grant.member] = devices.get(grant.member, 0) + 1
+    provisional = provisional_members(community)
     rows = [
         {
             "member": member.hex(),
@@ -129,6 +131,7 @@ async def list_members(request: Request[Daemon], _args: Nothing) -> Reading:
             "role": role.word,
             "devices": devices.get(member, 0),
             "standing": "flagged" if member in flagged else "good",
+            "settled": member not in provisional,
         }
         for member, role in sorted(
             authority.members().items(), key=lambda one: (-one[1], names[one[0]].casefold())

@@ -14,6 +14,7 @@ from commons_crdt.document.values import Value
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.roles import Role
+from commons_node.certainty import certainty
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.resources.csv_import import read_map
 from commons_node.domains.resources.drafts import changes, creations
@@ -33,6 +34,7 @@ from commons_node.domains.resources.things import (
     find_thing,
     matches,
     row_of,
+    settled_things,
     things,
 )
 from commons_node.explaining import catalogue
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
 _THINGS = Complete("resource.list", "resources", "number")
 _SAID = frozenset(
     {"name", "state", "custodian", "custodian_name", "custodian_gone", "with", "owed", "owner",
-     "out", "provisional"}
+     "out", "provisional", "settled", "certainty"}
 )  # fmt: skip
 """What the sentence of ``resource show`` says already, or only programs want."""
 
@@ -125,9 +127,13 @@ async def list_things(request: Request[Daemon], args: Listing) -> Reading:
     shown = found if args.limit is None else found[: args.limit]
     more = len(found) > len(shown)
     names, away = await community.names(), all_gone(community)
+    certain = await settled_things(community, shown)
     return await community.reading(
         {
-            "resources": [_row(away, row_of(thing, names), thing) for thing in shown],
+            "resources": [
+                {**_row(away, row_of(thing, names), thing), "settled": settled}
+                for thing, settled in zip(shown, certain, strict=True)
+            ],
             "next": shown[-1].id.hex() if more else None,
         },
         conflicts=_conflicts(shown),
@@ -144,7 +150,9 @@ async def show(request: Request[Daemon], args: Show) -> Reading:
     """Everything that is known of one thing."""
     community = await request.node.community(request)
     thing = await find_thing(community, args.resource)
+    (settled,) = await settled_things(community, [thing])
     details = _row(all_gone(community), details_of(thing, await community.names()), thing)
+    details |= certainty(settled)
     about = [
         {"field": name.replace("_", " "), "value": value}
         for name, value in details.items()

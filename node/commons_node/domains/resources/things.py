@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commons_crdt.ids import ZERO, DeviceId, DocumentId, MemberId, OperationId
+from commons_node.certainty import provisional_rows, provisional_things
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
 
@@ -223,3 +224,19 @@ def matches(thing: Thing, query: str) -> bool:
     fields = (thing.kind[name] for name in ("name", "other_names", "brand", "model", "categories"))
     text = " ".join(str(field) for field in (thing.number, *fields) if field).casefold()
     return all(word in text for word in query.casefold().split())
+
+
+async def settled_things(community: Community, found: Sequence[Thing]) -> list[bool]:
+    """Of each whether all that its row is made of is settled: documents, custody, loan."""
+    documents = await provisional_things(community)
+    custody = await provisional_rows(community, "custody")
+    lent = await provisional_rows(community, "loans")
+    return [
+        not (
+            thing.id in documents
+            or thing.specification in documents
+            or thing.id in custody
+            or (thing.loan is not None and thing.loan in lent)
+        )
+        for thing in found
+    ]

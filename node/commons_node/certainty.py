@@ -1,0 +1,81 @@
+"""Settled or provisional: whether what a view shows can still change without anybody writing anew.
+
+A row is settled when every operation that it is made of is. Until the first seal all of them are
+provisional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from commons_crdt.ids import MemberId
+from commons_node.community import Community
+from commons_node.store.settled import provisional_documents, provisional_keys, settled_counts
+
+SETTLED = "Settled: this will not change any more."
+PROVISIONAL = "Provisional: what is still on its way may change this, until a seal settles it."
+
+
+def certainty(settled: bool) -> dict[str, object]:
+    """The two fields of one thing that is shown by itself."""
+    return {"settled": settled, "certainty": SETTLED if settled else PROVISIONAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """Before the first seal."""
+
+    def __contains__(self, _key: object) -> bool:
+        """All is provisional."""
+        return True
+
+
+async def provisional_rows(community: Community, view: str) -> Container[bytes]:
+    """The keys of the rows of a view that are provisional."""
+    if not community.realm.judge.seals():
+        return Everything()
+    await community.realm.settled()
+    return await provisional_keys(community.realm.store.database.read, view)
+
+
+async def provisional_things(community: Community) -> Container[bytes]:
+    """The documents of which something is provisional."""
+    if not community.realm.judge.seals():
+        return Everything()
+    await community.realm.settled()
+    return await provisional_documents(community.realm.store.database.read)
+
+
+def provisional_members(community: Community) -> Container[MemberId]:
+    """Members of whom some act of log 0 that stands, or what made them one, is not settled."""
+    authority = community.realm.judge.authority
+    polity = authority.polity
+    if polity is None or not polity.layers:
+        return Everything()
+    settled, book = polity.settled_view, polity.book
+    found = {
+        MemberId(entry.document)
+        for entry in book.entries
+        if not settled >> entry.n & 1 and not polity.verdict(entry.n).reason
+    }
+    found |= {
+        member
+        for member, roots in book.roots.items()
+        if any(not settled >> root & 1 and not polity.verdict(root).reason for root in roots)
+    }
+    made = authority.council.made
+    return found | {m for m, act in made.items() if not settled >> authority.bits[act] & 1}
+
+
+async def standing_of_seals(community: Community) -> dict[str, object]:
+    """How far seals have come here: the last one, the pin, and how much of what is stored."""
+    realm = community.realm
+    seals = realm.judge.seals()
+    settled, stored = await settled_counts(realm.store.database.read)
+    return {
+        "settled": settled >= stored,
+        "settled_operations": settled,
+        "seal": seals[-1].seal.hex() if seals else None,
+        "pin": realm.judge.pin.hex() if realm.judge.pin is not None else None,
+    }

@@ -1,0 +1,86 @@
+"""Seals in the middle of storms: they come in force, and what they settle stays everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from commons_node.sealing import checking
+from commons_node.testing.plan import SMALL, USUAL, command
+from commons_node.testing.sealers import sealed_alike, settled, unsettled
+from commons_node.testing.storm import Outcome, run
+from commons_node.testing.town import Town
+
+SEALED = replace(SMALL, nodes=8, seals=25)
+SEEDS = range(1, 4)
+
+
+def told(outcome: Outcome) -> str:
+    """What a reader needs to run it again."""
+    lines = "\n  ".join(outcome.wrong)
+    return f"seed {outcome.seed} fails: {command(outcome.seed, SEALED)}\n  {lines}"
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[tuple[Outcome, Town]]:
+    return [run(seed, SEALED) for seed in SEEDS]
+
+
+def test_storms_with_seals_hold(runs: list[tuple[Outcome, Town]]) -> None:
+    for outcome, _ in runs:
+        assert not outcome.wrong, told(outcome)
+        assert outcome.faults["seals"] > 0, "a seal is in force in the end"
+        assert outcome.faults["settled"] >= 25
+    assert sum(outcome.faults["seals"] for outcome, _ in runs) > len(SEEDS), "some have several"
+
+
+def test_seals_come_by_endorsement_of_others(runs: list[tuple[Outcome, Town]]) -> None:
+    for _, town in runs:
+        authority = town.honest[0].realm.judge.authority
+        assert len(authority.council.seats) == 3
+        seals = [one.seal for one in town.honest[0].realm.judge.seals()]
+        polity = authority.polity
+        assert polity is not None
+        for seal in seals:
+            base = polity.council.bases[authority.bits[seal]]
+            voices = polity.council.ballots(base).values()
+            assert any(len(of) >= 2 for of in voices), "one key alone seals nothing"
+
+
+def test_what_was_settled_and_changes_is_noticed(runs: list[tuple[Outcome, Town]]) -> None:
+    """The check can fail: a verdict below a seal is changed behind everybody's back."""
+    _, town = runs[0]
+    first, other = town.honest[:2]
+    before = settled(first)
+    assert not list(unsettled(first, dict(before)))
+    assert not list(sealed_alike([first, other]))
+    ident = next(iter(before))
+    changed = {**before, ident: (2, "cut")}
+    (sentence,) = unsettled(first, changed)
+    assert ident.hex()[:8] in sentence
+
+
+def test_a_node_that_computes_another_hash_endorses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without agreement on the hash no seal comes in force, and nothing else is wrong."""
+    honest = checking.worth
+    asked = 0
+
+    def differently(realm: bytes, operations: object, seal: object) -> object:
+        nonlocal asked
+        asked += 1
+        found = honest(realm, operations, seal)  # type: ignore[arg-type]  # handed on as it came
+        return found._replace(state=asked.to_bytes(32))
+
+    monkeypatch.setattr(checking, "worth", differently)
+    outcome, _ = run(1, SEALED)
+    assert not outcome.wrong, told(outcome)
+    assert asked > 1, "a seal was prepared, and checked"
+    assert outcome.faults["seals"] == 0
+
+
+def test_what_make_simulate_runs_has_seals() -> None:
+    assert USUAL.seals > 0
+    assert command(7, USUAL) == "python -m commons_node.testing --seed 7"
