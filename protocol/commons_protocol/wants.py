@@ -118,7 +118,7 @@ class Memory:
         for end in theirs:
             chain = (end.device, end.log)
             own = held.get(chain)
-            found = wanted(own, end)
+            found = wanted(own, end) if own != end else []
             before_ = self.asked.get(chain)
             if not found:
                 self.asked.pop(chain, None)
