@@ -24,6 +24,12 @@ class Plan:
     one_way: int = 3
     islands: int = 3
     writes: int = 120
+    seats: int = 3
+    """Coordinators, as far as there are honest nodes that stay from beginning to end."""
+    measures: int = 24
+    """Steps of the council, of coordinators and of members about who may do what."""
+    schemes: int = 5
+    """How many of the lies about authority are told in one story."""
     asks: int = 4
     """How often somebody runs `sync wait`."""
     weather: Weather = ROUGH
@@ -38,7 +44,7 @@ class Plan:
             raise ValueError(f"nobody lies by {', '.join(sorted(unknown))}")
 
 
-SMALL = Plan(nodes=6, crashes=3, jumps=1, one_way=1, writes=50)
+SMALL = Plan(nodes=6, crashes=3, jumps=1, one_way=1, writes=50, measures=12, schemes=4)
 
 
 def read(text: str) -> Plan:
