@@ -23,10 +23,10 @@ class Plan:
     jumps: int = 3
     one_way: int = 3
     islands: int = 3
-    writes: int = 120
+    writes: int = 100
     seats: int = 3
     """Coordinators, as far as there are honest nodes that stay from beginning to end."""
-    measures: int = 24
+    measures: int = 20
     """Steps of the council, of coordinators and of members about who may do what."""
     schemes: int = 5
     """How many of the lies about authority are told in one story."""
