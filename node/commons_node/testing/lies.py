@@ -352,7 +352,8 @@ SCHEMES: Mapping[str, Scheme] = {n: lie for n, lie in LIES.items() if isinstance
 def chosen(names: Sequence[str], most: int, seed: int) -> list[str]:
     """Some of the schemes among these lies, in an order by chance."""
     rng = random.Random(f"chosen {seed}")  # noqa: S311 - a seeded run is the point
-    some = [name for name in names if name in SCHEMES]
+    ending = rng.sample(last := [n for n in names if n in SCHEMES and SCHEMES[n].last], len(last))
+    some = [n for n in names if n in SCHEMES and not SCHEMES[n].last] + ending[:1]
     found = rng.sample(some, min(most, len(some)))
     return sorted(found, key=lambda name: SCHEMES[name].last)
 

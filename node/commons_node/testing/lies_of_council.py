@@ -177,9 +177,14 @@ class SealOfNothing(_Seated):
 
 
 class WrongHash(_Seated):
-    """A seal of the right tips and a state that there never was: a ballot, and never in force."""
+    """A seal of the right tips and a state that there never was: a ballot, and never in force.
+
+    Not in a story in which the liar also promises a ballot to somebody honest: who leads that one
+    is bound by the rules of ballots to repeat what the promise shows.
+    """
 
     name: ClassVar = "wrong_hash"
+    last: ClassVar = True
 
     async def tell(self, node: Node, _rng: random.Random) -> Told:
         """See the class."""
