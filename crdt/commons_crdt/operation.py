@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -118,6 +119,7 @@ def encode_header(header: Header) -> bytes:
     return canonical.encode(msgspec.to_builtins(header, builtin_types=(bytes,)))
 
 
+@lru_cache(maxsize=1024)  # an operation on its way in is looked at in several rooms
 def decode_header(data: bytes) -> Header:
     """Parse a header; ``Refused`` with ``size``, ``encoding``, ``version`` or ``format``."""
     value = canonical.decode(data, MAX_HEADER, depth=4)

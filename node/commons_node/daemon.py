@@ -36,7 +36,7 @@ from commons_node.membership.arriving import Arriving
 from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
-from commons_node.membership.watching import prove_forks
+from commons_node.membership.watching import let_others, prove_forks
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import Settings
 from commons_node.realm.realm import Change, Realm
@@ -320,6 +320,7 @@ class Daemon:
         await self._may_sign[realm.realm].wait()
         node = self.standing.device(realm.realm)
         if node is not None:
+            await let_others()
             await prove_forks(realm, node)
 
     def _peer_changed(self, kind: str, detail: str) -> None:

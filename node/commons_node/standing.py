@@ -7,7 +7,9 @@ nothing else, and never in a member's name.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nacl.signing import SigningKey
 
@@ -39,6 +41,8 @@ _CARRIERS: dict[str, type[Carrier]] = {
     READMIT: Readmit,
 }
 """The kinds that carry sealed epoch keys."""
+_KINDS = tuple(_CARRIERS)
+_CARRYING = f"c.log = 0 AND o.kind IN ({', '.join('?' * len(_KINDS))})"
 
 
 class NodeStanding:
@@ -47,6 +51,7 @@ class NodeStanding:
     def __init__(self, key: NodeKey) -> None:
         """Reads ``node.key``; makes the transport key at the first start."""
         self._key = key
+        self._opened: dict[RealmId, Opened] = {}
         self._secrets = key.load()
         if _NETWORK not in self._secrets:
             self._add({_NETWORK: os.urandom(32)})
@@ -102,17 +107,19 @@ class NodeStanding:
         secrets = self.device(realm.realm)
         if secrets is None:
             return
-        known = await realm.store.everything("c.log = 0")
-        realm.epoch_keys.update(open_epochs(known, secrets))
-        stored = [operation for _, operation in known]
         keys = secrets.keys
+        opened = self._opened.get(realm.realm)
+        if opened is None or opened.secrets != secrets:
+            opened = self._opened[realm.realm] = Opened(secrets)
+        realm.epoch_keys.update(opened.by(await realm.store.everything(_CARRYING, _KINDS)))
         grant = realm.judge.authority.devices.get(keys.id)  # of several, one that stands
         ended = realm.judge.end(keys.id, 0).why in {"cut", "closed"}
-        realm.own_credential = (
-            Credential(keys.id, grant.id, signer(secrets), path_to(grant.id, stored))
-            if grant is not None and grant.verdict is Verdict.ACCEPTED and not ended
-            else None
-        )
+        if grant is None or grant.verdict is not Verdict.ACCEPTED or ended:
+            realm.own_credential = None
+        elif realm.own_credential is None or realm.own_credential.grant != grant.id:
+            stored = [operation for _, operation in await realm.store.everything("c.log = 0")]
+            path = path_to(grant.id, stored)  # what a grant builds on never changes
+            realm.own_credential = Credential(keys.id, grant.id, signer(secrets), path)
 
 
 def signer(secrets: DeviceSecrets) -> Callable[[bytes], bytes]:
@@ -127,30 +134,61 @@ def share(realm: Realm, sealing_key: bytes) -> tuple[SealedKey, ...]:
     return tuple(SealedKey(epoch, seal(key, sealing_key)) for epoch, key in epochs)
 
 
-def open_epochs(
-    known: Iterable[tuple[Standing, Operation]], secrets: DeviceSecrets
-) -> dict[OperationId, bytes]:
-    """The epoch keys that log-0 operations seal to this device.
+class _Carried(NamedTuple):
+    """What of one operation matters to one device."""
+
+    commitment: bytes | None
+    """If it is an epoch: what its key hashes to."""
+    sealed: Sequence[tuple[OperationId, bytes]]
+    """Epochs, with their keys as they are sealed to the device."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """The epoch keys that log-0 operations seal to a device; no operation is read twice.
 
     Only by those that stand, and only the key that the epoch commits to: anybody may seal
     anything to a device whose keys are known.
     """
-    device = secrets.keys.id
-    bodies = [
-        (operation_id(operation.header), body)
-        for standing, operation in known
-        if standing.judgement.verdict is Verdict.ACCEPTED and (body := _carrier(operation))
-    ]
-    committed = {ident: body.commitment for ident, body in bodies if isinstance(body, Epoch)}
-    opened: dict[OperationId, bytes] = {}
-    for ident, body in bodies:
-        for epoch, sealed in _sealed(ident, body, device):
-            if epoch in opened or epoch not in committed:
-                continue
-            key = unseal(sealed, secrets.sealing)
-            if key is not None and digest("epoch", key) == committed[epoch]:
-                opened[epoch] = key
-    return opened
+
+    secrets: DeviceSecrets
+    _carried: dict[OperationId, _Carried] = field(default_factory=dict)
+    _keys: dict[OperationId, bytes] = field(default_factory=dict)
+
+    def by(self, known: Iterable[tuple[Standing, Operation]]) -> Mapping[OperationId, bytes]:
+        """The keys by operations that are known now, the ones of before included."""
+        device = self.secrets.keys.id
+        standing = [o for s, o in known if s.judgement.verdict is Verdict.ACCEPTED]
+        carried = {ident: self._read(ident, one, device) for ident, one in _named(standing)}
+        committed = {ident: one.commitment for ident, one in carried.items() if one.commitment}
+        for one in carried.values():
+            for epoch, sealed in one.sealed:
+                if epoch in self._keys or epoch not in committed:
+                    continue
+                key = unseal(sealed, self.secrets.sealing)
+                if key is not None and digest("epoch", key) == committed[epoch]:
+                    self._keys[epoch] = key
+        return self._keys
+
+    def _read(self, ident: OperationId, operation: Operation, device: bytes) -> _Carried:
+        known = self._carried.get(ident)
+        if known is None:
+            body = _carrier(operation)
+            commitment = body.commitment if isinstance(body, Epoch) else None
+            sealed = _sealed(ident, body, device) if body is not None else ()
+            known = self._carried[ident] = _Carried(commitment, sealed)
+        return known
+
+
+def open_epochs(
+    known: Iterable[tuple[Standing, Operation]], secrets: DeviceSecrets
+) -> Mapping[OperationId, bytes]:
+    """See ``Opened``."""
+    return Opened(secrets).by(known)
+
+
+def _named(operations: Iterable[Operation]) -> Iterator[tuple[OperationId, Operation]]:
+    return ((operation_id(one.header), one) for one in operations)
 
 
 def _carrier(operation: Operation) -> Carrier | None:

@@ -94,6 +94,9 @@ class Replica(Protocol):
     def digest(self) -> bytes:
         """``ends_digest`` of all chain ends."""
 
+    def size(self) -> int:
+        """How many operations stand up to all ends."""
+
     async def vector(self) -> Sequence[ChainEnd]:
         """Every chain's end, sorted by (log, device)."""
 

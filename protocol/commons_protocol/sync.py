@@ -19,6 +19,8 @@ Source: ARCHITECTURE §7.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import lt
 from typing import Literal
 
 from commons_crdt.ids import ZERO, DeviceId, OperationId
@@ -43,6 +45,34 @@ _LATE_MS = 5_000
 """Without an answer for so long, what was equal is not called so any more."""
 
 Phase = Literal["idle", "comparing", "exchanging"]
+
+
+@lru_cache(maxsize=32)  # everybody who is asked, or tells, after one change has the same to say
+def _frames(slot: int, vector: tuple[ChainEnd, ...]) -> tuple[bytes, ...]:
+    """The frames of a vector."""
+    ends = [(*end[:6], b"" if end.more == ZERO else end.more) for end in vector]
+    chunks = [ends[i : i + wire.MAX_ENDS] for i in range(0, len(ends), wire.MAX_ENDS)] or [[]]
+    return tuple(
+        wire.pack(wire.Vector(slot, n == len(chunks) - 1, tuple(chunk)))
+        for n, chunk in enumerate(chunks)
+    )
+
+
+@lru_cache(maxsize=32)
+def _read(ends: tuple[wire.End, ...]) -> tuple[ChainEnd, ...] | None:
+    """The ends of a frame; None if they do not ascend, or one is none."""
+    found = tuple(
+        ChainEnd(DeviceId(device), log, seq, OperationId(ident), fork, hollow, more or ZERO)
+        for device, log, seq, ident, fork, hollow, more in ends
+    )
+    well_formed = all(len(end[6]) in (0, 32) for end in ends)
+    return (
+        found if well_formed and all(map(lt, map(_place, found), map(_place, found[1:]))) else None
+    )
+
+
+def _place(end: ChainEnd) -> tuple[int, bytes]:
+    return end.log, end.device
 
 
 class RealmSync:
@@ -85,14 +115,12 @@ class RealmSync:
         self._renewing = self._renewed = False
         self._theirs: list[ChainEnd] = []
         self._theirs_whole = False
-        self._counting = False
         self._asked: list[Range] = []
         self._served_before = 0
         self._done_sent = self._done_heard = False
         self._equal: bytes | None = None
         self._hinted = self._late = False
-        self._have: int | None = None
-        self._counted: bytes | None = None
+        self._met = False
         self._missing = 0
         self._lacking = 0
         self._ended: bytes | None = None
@@ -173,14 +201,15 @@ class RealmSync:
             self._equal, self._hinted = self._sent_digest, False
             self._missing, self._since, self._row = 0, now, 0
             self.memory.forget()
-            effects += [self._compared(True), *self._count()]
+            self._met = True
+            effects += [self._compared(True), Changed(self.replica.realm)]
             return effects + self._go_on(progress=False)
         self._phase = "exchanging"
         self._mine, self._theirs, self._theirs_whole = None, [], False
         self._done_sent = self._done_heard = False
         self._served_before = self._serve.sent
         self._equal = None
-        self._counting = self._renewing = self._renewed = False
+        self._renewing = self._renewed = False
         return [*effects, self._look()]
 
     def _look(self) -> NeedVector:
@@ -190,41 +219,25 @@ class RealmSync:
     def _compared(self, equal: bool) -> Compared:
         return Compared(self.replica.realm, equal, self.rounds)
 
-    def _count(self) -> list[Effect]:
-        """Learn how many operations are here, if that has changed."""
-        if self._counted == self._equal:
-            return [Changed(self.replica.realm)]
-        self._counted = self._equal
-        self._counting = True
-        return [NeedVector(self.replica.realm), Changed(self.replica.realm)]
-
     # --- vectors ---
 
     def on_vector(self, vector: Sequence[ChainEnd], now: int) -> list[Effect]:
         """This node's vector, as ``NeedVector`` asked for."""
-        self._have = sum(end.seq for end in vector)
+        self._met = True
         if self._renewing:
             self._renewing, self._renewed, self._mine = False, True, vector
             return self._plan(now)
         if self._phase != "exchanging" or self._mine is not None:
-            return [Changed(self.replica.realm)] if self._counting else []
+            return []
         self._mine = vector
-        ends = [(*end[:6], b"" if end.more == ZERO else end.more) for end in vector]
-        chunks = [ends[i : i + wire.MAX_ENDS] for i in range(0, len(ends), wire.MAX_ENDS)] or [[]]
-        effects: list[Effect] = [
-            Send(wire.pack(wire.Vector(self._slot, n == len(chunks) - 1, tuple(chunk))))
-            for n, chunk in enumerate(chunks)
-        ]
-        return effects + self._plan(now)
+        return [*map(Send, _frames(self._slot, tuple(vector))), *self._plan(now)]
 
     def _on_vector_frame(self, message: wire.Vector, now: int) -> list[Effect]:
-        last = self._theirs[-1] if self._theirs else None
-        for device, log, seq, ident, fork, hollow, more in message.ends:
-            if len(more) not in (0, 32) or (last and (last.log, last.device) >= (log, device)):
-                return [Close("vector")]
-            chain = DeviceId(device), log
-            last = ChainEnd(*chain, seq, OperationId(ident), fork, hollow, more or ZERO)
-            self._theirs.append(last)
+        ends = _read(message.ends)
+        before = self._theirs[-1:]
+        if ends is None or (before and ends and _place(before[0]) >= _place(ends[0])):
+            return [Close("vector")]
+        self._theirs += ends
         if len(self._theirs) > MAX_VECTOR:
             return [Close("vector")]
         self._theirs_whole = message.last
@@ -257,14 +270,10 @@ class RealmSync:
         """A batch of wanted operations is on the disk."""
         self._heard = now
         self._missing = max(0, self._missing - result.new - result.known)
-        if self._have is not None:
-            self._have += result.new
         return self._after_pull(self._pull.on_ingested(result), now)
 
     def on_pushed(self, result: Ingested) -> list[Effect]:
         """A pushed operation was ingested."""
-        if self._have is not None:
-            self._have += result.new
         effects: list[Effect] = [Changed(self.replica.realm)]
         if result.missing or result.unlinked:
             self.hint()
@@ -343,29 +352,30 @@ class RealmSync:
     def status(self) -> SyncStatus:
         """The state as far as it is known now."""
         refused = self.memory.refused
+        have = self.replica.size() if self._met else None
         if self.still_equal:
-            return SyncStatus("synced", self._have, 0, 0, None)
+            return SyncStatus("synced", have, 0, 0, None)
         if self._phase == "exchanging":
-            return SyncStatus("syncing", self._have, self._missing, refused, self._since)
+            return SyncStatus("syncing", have, self._missing, refused, self._since)
         if self._equal is None and self._ended is None:
-            return SyncStatus("unknown", self._have, 0, refused, self._since, "not compared yet")
+            return SyncStatus("unknown", have, 0, refused, self._since, "not compared yet")
         unmoved = self._rests and self._ended == self.replica.digest()
         words, advice = held_words(self.memory.held)
         if refused and self.memory.codes:
             reason = "; ".join(filter(None, (", ".join(sorted(self.memory.codes)), words)))
-            return SyncStatus("refused", self._have, self._missing, refused, self._since, reason)
+            return SyncStatus("refused", have, self._missing, refused, self._since, reason)
         if words and unmoved:
             missing = max(self._missing, refused)
-            return SyncStatus("held", self._have, missing, 0, self._since, words, advice)
+            return SyncStatus("held", have, missing, 0, self._since, words, advice)
         if refused and not words:
             reason = "not accepted here"
-            return SyncStatus("refused", self._have, self._missing, refused, self._since, reason)
+            return SyncStatus("refused", have, self._missing, refused, self._since, reason)
         if self._lacking and not self._missing and not self._hinted and unmoved:
             reason = f"the other node has not taken {self._lacking} operations of here"
-            return SyncStatus("ahead", self._have, 0, 0, self._since, reason)
+            return SyncStatus("ahead", have, 0, 0, self._since, reason)
         reason = "something changed since the last comparison"
         if self._late:
             reason = "the other node has not answered yet"
         elif self._postponed:
             reason = "another peer is asked first"
-        return SyncStatus("behind", self._have, self._missing, 0, self._since, reason)
+        return SyncStatus("behind", have, self._missing, 0, self._since, reason)

@@ -65,8 +65,10 @@ def before(seq: int, back: int) -> tuple[int, int] | None:
 
 def lacking(mine: Iterable[ChainEnd], theirs: Iterable[ChainEnd]) -> int:
     """How many operations stand here beyond the ends that the peer lists."""
-    listed = {(end.device, end.log): end.seq for end in theirs}
-    return sum(max(0, end.seq - listed.get((end.device, end.log), 0)) for end in mine)
+    theirs = frozenset(theirs)
+    more = [end for end in mine if end not in theirs]  # few, as a rule
+    listed = {(end.device, end.log): end.seq for end in theirs} if more else {}
+    return sum(max(0, end.seq - listed.get((end.device, end.log), 0)) for end in more)
 
 
 @dataclass(slots=True)
@@ -110,12 +112,15 @@ class Memory:
 
     def plan(self, mine: Iterable[ChainEnd], theirs: Sequence[ChainEnd], now: int) -> list[Range]:
         """What to ask for now, log 0 first; ``now`` in milliseconds."""
-        held = {(end.device, end.log): end for end in mine}
-        listed = {(end.device, end.log) for end in theirs}
-        # A peer may invent chains without end: what it does not list now is not remembered.
-        self.asked = {chain: asked for chain, asked in self.asked.items() if chain in listed}
+        same = frozenset(mine)
+        if self.asked:
+            listed = {(end.device, end.log) for end in theirs if end not in same}
+            # A peer may invent chains without end: what it does not list now is not remembered.
+            self.asked = {chain: asked for chain, asked in self.asked.items() if chain in listed}
+        other = [end for end in theirs if end not in same]
+        held = {(end.device, end.log): end for end in same} if other else {}
         plan = []
-        for end in theirs:
+        for end in other:
             chain = (end.device, end.log)
             own = held.get(chain)
             found = wanted(own, end)
@@ -138,6 +143,8 @@ class Memory:
         now: int,
     ) -> None:
         """These were asked for with these vectors, and everything that came was ingested."""
+        if not (ranges := tuple(ranges)):
+            return
         held = {(end.device, end.log): end for end in mine}
         ends = {(end.device, end.log): end for end in theirs}
         asked: dict[Chain, list[Range]] = {}

@@ -10,6 +10,7 @@ Operations are never re-encoded: header, signature, body and parts are sent as t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -292,11 +293,20 @@ def pack(message: _Message) -> bytes:
 
 def unpack_sync(frame: bytes) -> SyncMessage:
     """A message of the sync protocol; ``Refused`` with ``size``, ``encoding`` or ``message``."""
+    return _often(frame) if len(frame) <= _OFTEN else _unpack_sync(frame)
+
+
+def _unpack_sync(frame: bytes) -> SyncMessage:
     try:
         message: SyncMessage = msgspec.convert(decode(frame), SyncMessage)
     except msgspec.ValidationError as error:
         raise Refused("message") from error
     return message
+
+
+_OFTEN = 8192
+_often = lru_cache(maxsize=128)(_unpack_sync)
+"""After one change every neighbour has the same digest and the same vector to tell."""
 
 
 def unpack_join(frame: bytes) -> JoinMessage:
@@ -400,6 +410,11 @@ def pages(operations: Sequence[Operation]) -> Iterator[bytes]:
 
 def pack_push(slot: int, operations: Sequence[Operation]) -> bytes:
     """The frame of a `Push`."""
+    return _packed_push(slot, tuple(operations))
+
+
+@lru_cache(maxsize=8)  # it goes to every neighbour
+def _packed_push(slot: int, operations: tuple[Operation, ...]) -> bytes:
     return encode([18, slot, [pack_operation(operation) for operation in operations]])
 
 

@@ -84,6 +84,9 @@ class Home:
     def digest(self) -> bytes:
         return ends_digest(self.ends())
 
+    def size(self) -> int:
+        return sum(end.seq for end in self.ends())
+
     async def vector(self) -> Sequence[ChainEnd]:
         return self.ends()
 

@@ -37,7 +37,7 @@ EVERYTHING = Plan(
 """A short story in which every fault strikes."""
 LIAR = Plan(
     nodes=5, joining=0, leaving=0, crashes=0, jumps=0, one_way=0, islands=1, writes=10, asks=0,
-    weather=CALM, apart_s=5, settle_s=5,
+    measures=0, weather=CALM, apart_s=5, settle_s=5,
 )  # fmt: skip
 """A calm one in which somebody lies."""
 SEEDS = range(1, 13)

@@ -9,6 +9,7 @@ import pytest
 
 from commons_node.testing.bounds import BOUNDS
 from commons_node.testing.lies import LIES
+from commons_node.testing.measures import MEASURES
 from commons_node.testing.paths import PATHS
 from commons_node.testing.weather import FAULTS
 
@@ -28,8 +29,9 @@ def quoted(text: str, column: int) -> set[str]:
     return {word for cell in cells for word in re.findall(r"`([a-z_]+)`", cell)}
 
 
-def test_every_fault_and_every_lie_is_on_the_page_and_no_other() -> None:
-    assert quoted(section("What goes wrong"), 1) == FAULTS.keys() | LIES.keys()
+def test_every_fault_lie_and_measure_is_on_the_page_and_no_other() -> None:
+    named = FAULTS.keys() | LIES.keys() | set(MEASURES)
+    assert quoted(section("What goes wrong"), 1) == named
 
 
 def test_what_is_seen_of_each_fault_is_on_the_page() -> None:

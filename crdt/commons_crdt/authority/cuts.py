@@ -164,7 +164,7 @@ class Ground:
 
     book: Book
     view: View
-    proofs: Mapping[DeviceId, Sequence[Shown]] = field(default_factory=dict)
+    proofs: dict[DeviceId, list[Shown]] = field(default_factory=dict)
     """What standing proofs show of log 0, by device."""
     tips: Mapping[DeviceId, int] = field(default_factory=dict)
     """The highest sealed operation of each sealed chain."""
@@ -175,6 +175,17 @@ class Ground:
         if device not in self._forks:
             self._forks[device] = self._find_fork(device)
         return self._forks[device]
+
+    def hear(self, shown: Iterable[Shown]) -> bool:
+        """Take in what one more standing proof shows; True if every fork is where it was."""
+        same = True
+        for one in shown:
+            if one.log == 0 and one not in self.proofs.get(one.device, ()):
+                before = self.fork(one.device)
+                self.proofs.setdefault(one.device, []).append(one)
+                self._forks[one.device] = self._find_fork(one.device)
+                same = same and before == self._forks[one.device]
+        return same
 
     def _find_fork(self, device: DeviceId) -> int | None:
         book, tip = self.book, self.tips.get(device)

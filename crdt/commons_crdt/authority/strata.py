@@ -201,7 +201,7 @@ class Polity(MemberStratum):
                 if not self.strata.identities.place(entry.n) or not self.b.place(entry.n):
                     return False
             case ForkProof():
-                if any(one.log == 0 for one in self.ledger.shown(entry.n)):
+                if not self.ground.hear(self.ledger.shown(entry.n)):
                     return False
             case GuardianEndorsement():
                 self.own_past(entry.n)

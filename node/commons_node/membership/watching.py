@@ -6,6 +6,9 @@ nobody of more than two signatures.
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 import structlog
 
 from commons_crdt.author import Draft
@@ -22,10 +25,17 @@ from commons_node.store.database import fetch
 
 log = structlog.get_logger(component="membership")
 
+_SPREAD_S = 3.0
+
 _AT = (
     "SELECT o.header, o.signature FROM operations o JOIN chains c ON c.n = o.chain"
     " WHERE c.device = ? AND c.log = ? AND o.seq = ? ORDER BY o.id LIMIT 2"
 )
+
+
+async def let_others() -> None:
+    """Wait for a moment by chance, so that not every node writes down the same fork."""
+    await asyncio.sleep(_SPREAD_S * random.random())  # noqa: S311 - no secret
 
 
 async def prove_forks(realm: Realm, node: DeviceSecrets) -> list[Written]:

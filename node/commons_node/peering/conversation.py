@@ -137,7 +137,8 @@ class Conversation:
 
     def tick(self) -> None:
         """Let the session look at the time."""
-        self.perform(self.session.tick(self._now()))
+        if effects := self.session.tick(self._now()):
+            self.perform(effects)
 
     # --- tasks ---
 

@@ -47,7 +47,7 @@ class Talks:
         self._settling: set[RealmId] = set()
         self._memories: dict[tuple[PeerId, RealmId], Memory] = {}
         self._turns = Turns()
-        self._moved = asyncio.Event()
+        self._moved: asyncio.Event | None = None
 
     # --- ways ---
 
@@ -217,13 +217,16 @@ class Talks:
 
     def changed(self, peer: PeerId) -> None:
         """Wake whoever waits for a change, and tell the daemon."""
-        self._moved.set()
-        self._moved = asyncio.Event()
+        if self._moved is not None:
+            self._moved.set()
+            self._moved = None
         self._peering.on_change("sync", node_id(peer))
 
     @property
     def moved(self) -> asyncio.Event:
         """Set with the next change of any sync state; ask for it before you look."""
+        if self._moved is None:
+            self._moved = asyncio.Event()
         return self._moved
 
     # --- time ---

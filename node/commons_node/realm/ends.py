@@ -43,6 +43,7 @@ class Ends:
         self._ends: dict[Chain, ChainEnd] = {}
         self._hollow: dict[Chain, set[int]] = {}
         self._digest: bytes | None = None
+        self._vector: tuple[ChainEnd, ...] | None = None
 
     async def load(
         self, judge: Judge, tops: Iterable[Standing], hollow: Iterable[Standing]
@@ -84,7 +85,7 @@ class Ends:
             self._ends[chain] = found
         else:
             self._ends.pop(chain, None)  # nothing of it counts: who never met it lists it neither
-        self._digest = None
+        self._digest = self._vector = None
 
     async def _last(
         self, judge: Judge, chain: Chain, top: Standing | None
@@ -118,7 +119,13 @@ class Ends:
 
     def vector(self) -> Sequence[ChainEnd]:
         """Every end; see ``Replica``."""
-        return sorted(self._ends.values(), key=lambda e: (e.log, e.device))
+        if self._vector is None:
+            self._vector = tuple(sorted(self._ends.values(), key=lambda e: (e.log, e.device)))
+        return self._vector
+
+    def size(self) -> int:
+        """How many operations stand up to the ends."""
+        return sum(end.seq for end in self._ends.values())
 
 
 def lies_beyond(judge: Judge, header: Header) -> bool:

@@ -350,6 +350,10 @@ class Realm:
         """32 bytes over all chain ends; see ``Replica``."""
         return self.memory.ends.digest()
 
+    def size(self) -> int:
+        """How many operations stand up to all ends; see ``Replica``."""
+        return self.memory.ends.size()
+
     async def vector(self) -> Sequence[ChainEnd]:
         """Every chain's end; see ``Replica``."""
         return self.memory.ends.vector()

@@ -5,6 +5,7 @@ Shared by the simulator and by the tests that hold one copy of a realm by hand.
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from commons_crdt.device import DeviceSecrets, sign_claim
 from commons_crdt.ids import ZERO, DocumentId, MemberId, OperationId, RealmId
 from commons_crdt.operation import Operation, decode_header, encode_header, sign
 from commons_crdt.roles import Role
+from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 
 START_MS = 1_750_000_000_000
 """When every town is founded, UTC."""
@@ -41,6 +43,12 @@ def role_act(subject: Somebody, role: Role) -> Draft:
     """What a coordinator writes to give a role."""
     body = RoleAct(subject.member, int(role))
     return Draft.fact(ROLE, body, log=0, document=DocumentId(subject.member))
+
+
+def renamed(member: MemberId, name: str, rng: random.Random) -> Draft:
+    """What a member writes to be called something else."""
+    part = f"{name} {rng.randrange(10**9)}".encode()
+    return Draft.fact(PROFILE, Profile(), document=DocumentId(member), parts=[(NAME, part)])
 
 
 def erasure(target: Standing) -> Draft:

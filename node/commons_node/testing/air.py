@@ -80,6 +80,8 @@ class Air:
         self.mute: set[tuple[PeerId, PeerId]] = set()
         """Links that carry nothing, in this direction only."""
         self._wires: dict[tuple[PeerId, PeerId], Wire] = {}
+        self._near: dict[PeerId, list[Host]] = {}
+        """The far ends of a host's connections by name, until these change."""
         self._latency: dict[tuple[PeerId, PeerId], float] = {}
         self._island: dict[PeerId, int] = {}
         self._apart: dict[PeerId, int] = {}
@@ -155,6 +157,7 @@ class Air:
         key = (min(host.peer_id, peer), max(host.peer_id, peer))
         if key not in self._wires:
             self._wires[key] = Wire(self, host, target)
+            self._near.clear()
             islands = self._apart.get(host.peer_id), self._apart.get(peer)
             self.faults["reunited"] += None not in islands and islands[0] != islands[1]
             self.trace.note(asyncio.get_running_loop().time(), "met", host.name, target.name)
@@ -168,6 +171,7 @@ class Air:
         key = (min(one.peer_id, two.peer_id), max(one.peer_id, two.peer_id))
         if self._wires.get(key) is wire:
             del self._wires[key]
+            self._near.clear()
         self.trace.note(asyncio.get_running_loop().time(), "parted", one.name, two.name, why)
 
     # --- gossip ---
@@ -176,10 +180,11 @@ class Air:
         self, host: Host, topic: str, origin: PeerId, data: bytes, source: PeerId | None
     ) -> None:
         """Pass a message on to some of those who are connected and hear the topic."""
-        near = sorted(
-            (wire.far(host) for wire in self.wires_of(host)), key=lambda other: other.peer_id
-        )
-        near = [h for h in near if h.hears(topic) and h.peer_id not in {origin, source}]
+        known = self._near.get(host.peer_id)
+        if known is None:
+            far = [wire.far(host) for wire in self.wires_of(host)]
+            known = self._near[host.peer_id] = sorted(far, key=lambda other: other.peer_id)
+        near = [h for h in known if h.hears(topic) and h.peer_id not in {origin, source}]
         for other in self.rng.sample(near, min(_FANOUT, len(near))):
             self._carry(host, other, topic, origin, data)
 

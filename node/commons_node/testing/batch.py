@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 from commons_node.testing.lies import unmet
+from commons_node.testing.measures import undone
 from commons_node.testing.plan import Plan
 from commons_node.testing.storm import Outcome, run
 from commons_node.testing.weather import Faults, idle
@@ -69,7 +70,7 @@ class Sum:
         struck: Faults = Faults()
         for ran in self.runs:
             struck.update(ran.outcome.faults if ran.outcome is not None else {})
-        return [*idle(struck), *unmet(struck)]
+        return [*idle(struck), *unmet(struck), *undone(struck)]
 
 
 def one(seed: int, plan: Plan) -> Ran:

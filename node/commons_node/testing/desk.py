@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId
 from commons_node.community import Actor, Community
-from commons_node.domains import DOMAINS
+from commons_node.domains import DOMAINS, RULES
 from commons_node.keystore.sessions import Locked
+from commons_node.realm.realm import Realm
 from commons_node.registry import Command, Request, merge
 from commons_node.sealing.keeper import Keeper
 from commons_node.testing.disk import PowerLost
@@ -43,6 +44,12 @@ class Desk:
         if actor is None:
             raise Locked
         return actor
+
+    rules = RULES
+
+    async def refresh(self, realm: Realm) -> None:
+        """Log 0 grew."""
+        await self._node.refresh(realm)
 
     def node_of(self, _community: Community, _member: bytes, _device: bytes) -> DeviceId | None:
         """Nobody asks in a simulation."""

@@ -55,8 +55,10 @@ class HeardRealm(Realm):
         """See ``Realm``."""
         result = await super().ingest(operations, source)
         ears = self._ears
-        ears.offered.update((source, operation_id(one.header)) for one in operations)
-        ears.refused.update({(source, code): n for code, n in result.refused.items()})
+        for one in operations:
+            ears.offered[source, operation_id(one.header)] += 1
+        for code, n in result.refused.items():
+            ears.refused[source, code] += n
         return result
 
     async def write(

@@ -14,11 +14,10 @@ from typing import ClassVar, NamedTuple
 
 from commons_crdt.author import Draft, Place, compose
 from commons_crdt.authority.judge import Standing
-from commons_crdt.ids import DocumentId, OperationId
+from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation, decode_header, operation_id
-from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.peering.conversation import Conversation
-from commons_node.testing.acts import resign
+from commons_node.testing.acts import renamed, resign
 from commons_node.testing.host import Host
 from commons_node.testing.node import Node
 from commons_protocol import gossip
@@ -135,9 +134,7 @@ async def tip(node: Node, log: int = 1, whose: Node | None = None) -> Standing:
 
 def renaming(node: Node, rng: random.Random) -> Draft:
     """The most harmless act that there is."""
-    document = DocumentId(node.member)
-    part = f"{node.name} {rng.randrange(10**9)}".encode()
-    return Draft.fact(PROFILE, Profile(), document=document, parts=[(NAME, part)])
+    return renamed(node.member, node.name, rng)
 
 
 def channel(node: Node) -> gossip.Channel:

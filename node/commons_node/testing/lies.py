@@ -18,6 +18,7 @@ from commons_crdt.author import Draft
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import Operation, decode_header, operation_id, salted
 from commons_node.domains.resources.facts import SPECIFICATION, SPECIFICATION_SCHEMA
+from commons_node.testing import lies_of_council, lies_of_members
 from commons_node.testing.acts import invitation
 from commons_node.testing.liars import (
     Lie,
@@ -41,6 +42,8 @@ from commons_node.testing.liars import (
     visit,
 )
 from commons_node.testing.node import Node
+from commons_node.testing.residents import Resident
+from commons_node.testing.schemes import Scheme
 from commons_node.testing.town import Town
 from commons_node.verifier.work import create_documents
 from commons_protocol import gossip
@@ -334,13 +337,33 @@ def _mask(node: Node, n: int) -> bytes:
 
 
 def _all() -> Mapping[str, Lie]:
-    classes = inspect.getmembers(sys.modules[__name__], inspect.isclass)
-    lies = [one() for _, one in classes if issubclass(one, Lie) and hasattr(one, "name")]
+    modules = (sys.modules[__name__], lies_of_council, lies_of_members)
+    classes = [one for module in modules for _, one in inspect.getmembers(module, inspect.isclass)]
+    lies = [one() for one in classes if issubclass(one, Lie) and hasattr(one, "name")]
     return {lie.name: lie for lie in lies}
 
 
 LIES: Mapping[str, Lie] = _all()
-"""By name: every class of this module that has one."""
+"""By name: every class that has one, of this module and of those about authority."""
+SCHEMES: Mapping[str, Scheme] = {n: lie for n, lie in LIES.items() if isinstance(lie, Scheme)}
+"""Those that need puppets."""
+
+
+def chosen(names: Sequence[str], most: int, seed: int) -> list[str]:
+    """Some of the schemes among these lies, in an order by chance."""
+    rng = random.Random(f"chosen {seed}")  # noqa: S311 - a seeded run is the point
+    ending = rng.sample(last := [n for n in names if n in SCHEMES and SCHEMES[n].last], len(last))
+    some = [n for n in names if n in SCHEMES and not SCHEMES[n].last] + ending[:1]
+    found = rng.sample(some, min(most, len(some)))
+    return sorted(found, key=lambda name: SCHEMES[name].last)
+
+
+def cast_of(names: Sequence[str], seed: int) -> dict[str, Resident]:
+    """The puppets of some schemes."""
+    found: dict[str, Resident] = {}
+    for name in names:
+        found.update(SCHEMES[name].cast(seed, found))
+    return found
 
 
 async def tell(town: Town, node: Node, name: str) -> Sequence[OperationId]:

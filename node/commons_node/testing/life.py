@@ -14,6 +14,9 @@ from commons_node.testing.disk import Power
 from commons_node.testing.loop import WHO
 from commons_protocol.names import NodeId
 
+_FEW = 64
+"""Tasks that have ended and are still remembered."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -29,6 +32,7 @@ class Life:
         self.context = contextvars.copy_context()
         self.context.run(WHO.set, self)
         self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._many = _FEW
 
     @property
     def alive(self) -> bool:
@@ -38,12 +42,14 @@ class Life:
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """A task began in this life."""
         self._tasks[task] = None
-        task.add_done_callback(lambda ended: self._tasks.pop(ended, None))
+        if len(self._tasks) > self._many:
+            self._tasks = {one: None for one in self._tasks if not one.done()}
+            self._many = 2 * len(self._tasks) + _FEW
 
     def end(self) -> int:
         """Every task stops where it stands; how many there were."""
         self.power.on = False
-        tasks = tuple(self._tasks)
+        tasks = [task for task in self._tasks if not task.done()]
         return sum(task.cancel() for task in tasks)
 
 

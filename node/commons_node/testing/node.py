@@ -24,7 +24,7 @@ from commons_node.community import Actor, Community
 from commons_node.domains import RULES, VIEWS
 from commons_node.keystore.node_key import NodeKey
 from commons_node.membership.admissions import Admissions
-from commons_node.membership.watching import prove_forks
+from commons_node.membership.watching import let_others, prove_forks
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import KnownPeer, Settings
 from commons_node.realm.realm import Change, Realm, Written
@@ -171,6 +171,7 @@ class Node:
     async def _prove_forks(self) -> None:
         node = self.standing.device(self.realm.realm)
         if node is not None:
+            await let_others()
             await prove_forks(self.realm, node)
 
     async def _ticking(self) -> None:

@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from commons_crdt.author import Draft
-from commons_crdt.authority.council_facts import Coordinators, CouncilAct
 from commons_crdt.authority.facts import Setting
-from commons_crdt.authority.kinds_council import ACT
 from commons_crdt.ids import DeviceId, RealmId
-from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
 from commons_node.peering.states import state_with_all
 from commons_node.sealing.host import BEHIND
@@ -22,24 +18,11 @@ from commons_node.sealing.host import BEHIND
 if TYPE_CHECKING:
     from commons_node.testing.node import Node
 
-COUNCIL = 3
-"""How many coordinators a town with seals has."""
-
 
 def constitution(seals: int) -> tuple[Setting, ...]:
     """A town's settings; ``seals``: a seal is due after so many operations, 0 for the usual."""
     due = (("seal.margin.hours", 0), ("seal.operations", seals)) if seals else ()
     return (*due, ("timezone", "UTC"))
-
-
-async def seat(alice: Node, others: Sequence[Node]) -> None:
-    """Alice, alone so far, makes others coordinators; their node is where they endorse."""
-    seats = tuple((bytes(n.member), bytes(n.secrets.keys.id)) for n in (alice, *others))
-    base = alice.realm.judge.authority.council.base
-    act = CouncilAct(base, 0, Coordinators(seats, ()))
-    assert await alice.write([Draft.fact(ACT, act, log=0)]), "the founder decides alone"
-    for node in others:
-        node.role = Role.COORDINATOR
 
 
 async def keep_rhythm(node: Node) -> None:

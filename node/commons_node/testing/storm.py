@@ -16,10 +16,12 @@ from commons_crdt.roles import Role
 from commons_node.testing.checks import Watch
 from commons_node.testing.deeds import any_deed
 from commons_node.testing.errands import any_errand
-from commons_node.testing.lies import count_met, tell
+from commons_node.testing.lies import SCHEMES, cast_of, chosen, count_met, tell
+from commons_node.testing.measures import any_measure, count_seen
 from commons_node.testing.node import Node
 from commons_node.testing.plan import Plan
-from commons_node.testing.sealers import COUNCIL
+from commons_node.testing.residents import Resident
+from commons_node.testing.schemes import SEAT
 from commons_node.testing.town import Town
 from commons_node.testing.trace import Trace
 from commons_node.testing.weather import CALM, Faults, idle
@@ -69,6 +71,8 @@ class Storm:
     town: Town
     watch: Watch = field(init=False)
     writing: bool = True
+    schemes: list[str] = field(default_factory=list)
+    """The lies about authority that are told in this story."""
     _others: list[asyncio.Future[None]] = field(default_factory=list)
     _left: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -100,6 +104,7 @@ class Storm:
             refusals.update(node.refused())
             town.faults["forks_found"] += len(node.realm.judge.forks) if node.communities else 0
         count_met(town)
+        count_seen(town)
         return Outcome(
             town.seed, tuple(self.watch.wrong), town.faults, refusals,
             len(town.arrivals), len(town.acks), self.watch.claims, self.watch.converged,
@@ -115,6 +120,8 @@ class Storm:
             self._jump(plan.jumps),
             self._mute(plan.one_way),
             self._lie(),
+            self._scheme(),
+            self._govern(plan.measures),
             self._ask(plan.asks),
             *(self._join(n) for n in range(plan.joining)),
             *(self._leave() for _ in range(plan.leaving)),
@@ -124,11 +131,18 @@ class Storm:
         plan, town = self.plan, self.town
         town.seals = plan.seals
         founding = plan.nodes - plan.joining
-        await town.found([_ROLES[n % len(_ROLES)] for n in range(founding - 1)])
-        council = COUNCIL if plan.seals else 1
-        liars = town.rng.sample(town.nodes[council:], plan.liars)
+        guests = self._guests()
+        honest = plan.seats - (SEAT in town.puppets)
+        seats = max(1, min(honest, founding - plan.leaving - plan.liars))
+        roles = [_ROLES[n % len(_ROLES)] for n in range(founding - seats)]
+        await town.found([Role.COORDINATOR] * (seats - 1) + roles, guests)
+        liars = town.rng.sample(town.nodes[seats:], plan.liars)
         for node in liars:
             node.liar = True
+        for n, one in enumerate(town.residents):
+            one.home = town.nodes[n % 2 % seats]  # these stay
+        for one in town.puppets.values():
+            one.home = liars[0]
         town.air.weather = plan.weather
         for n, node in enumerate(town.nodes):
             node.knows(town.nodes[n - 1])
@@ -138,6 +152,19 @@ class Storm:
         for node in town.nodes:
             await node.start()
         await asyncio.sleep(5)
+
+    def _guests(self) -> list[Resident]:
+        """Members without a node: some are honest, some have a part in a lie."""
+        plan, town = self.plan, self.town
+        if plan.measures:
+            dora, cleo = (Resident(town.seed, n, Role.STEWARD) for n in ("dora", "cleo"))
+            ben = Resident(town.seed, "ben", Role.MEMBER, (dora,), 1)
+            ann = Resident(town.seed, "ann", Role.MEMBER, (dora, ben), 2)
+            town.residents += [dora, cleo, ben, Resident(town.seed, "fay", Role.MEMBER), ann]
+            # who is a guardian sits at the machine of those who may need one
+        self.schemes = chosen(plan.lies, plan.schemes, town.seed) if plan.liars else []
+        town.puppets = cast_of(self.schemes, town.seed)
+        return [*town.residents, *town.puppets.values()]
 
     # --- what happens at the same time ---
 
@@ -234,11 +261,27 @@ class Storm:
 
     async def _lie(self) -> None:
         town, liars = self.town, [node for node in self.town.nodes if node.liar]
-        lies = [(liar, name) for liar in liars for name in self.plan.lies]
+        lies = [(liar, name) for liar in liars for name in self.plan.lies if name not in SCHEMES]
         town.rng.shuffle(lies)
         for liar, name in lies:
             await asyncio.sleep(town.rng.uniform(3, 10))
             self.watch.forbidden |= set(await tell(town, liar, name))
+
+    async def _scheme(self) -> None:
+        """Meanwhile a liar tells the others, with puppets of its own."""
+        liars = [node for node in self.town.nodes if node.liar]
+        rng = random.Random(f"schemes {self.town.seed}")  # noqa: S311 - a seeded run is the point
+        for name in self.schemes:
+            await asyncio.sleep(rng.uniform(5, 20))
+            self.watch.forbidden |= set(await tell(self.town, liars[0], name))
+
+    async def _govern(self, steps: int) -> None:
+        """What is decided about who may do what."""
+        rng = random.Random(f"measures {self.town.seed}")  # noqa: S311 - a seeded run is the point
+        pause = (15 + self.plan.apart_s + self.plan.settle_s) / max(1, steps)
+        for _ in range(steps):
+            await asyncio.sleep(rng.uniform(0, 2 * pause))
+            await any_measure(self.town, rng)
 
     async def _join(self, n: int) -> None:
         town = self.town

@@ -50,7 +50,7 @@ class SimStream:
         self._came = 0
         self._stalled = False
         self._stalled_at: float | None = None
-        self._moved = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
 
     def join(self, far: SimStream) -> None:
         """Know the other end."""
@@ -66,7 +66,7 @@ class SimStream:
         if len(frame) > MAX_FRAME:
             raise FrameTooLarge
         while self._weight > _WINDOW and not self._gone:
-            await self._moved.wait()
+            await self._moves()
         if self._gone or self._said_all:
             raise StreamClosed
         self.host.sent(len(frame), self._weight + len(frame))
@@ -132,8 +132,7 @@ class SimStream:
             self._weight -= len(parcel.frame or b"")
             self._see(parcel, now)
             self._far.take(parcel.frame)
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self.wake()
         if self._on_way:
             self._sail(self._on_way[0].when)
 
@@ -168,7 +167,7 @@ class SimStream:
         while not self._inbox:
             if self._gone:
                 raise StreamClosed
-            await self._moved.wait()
+            await self._moves()
         return self._inbox.popleft()
 
     async def close(self) -> None:
@@ -188,5 +187,13 @@ class SimStream:
 
     def wake(self) -> None:
         """Let whoever waits here look again."""
-        self._moved.set()
-        self._moved = asyncio.Event()
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
+
+    async def _moves(self) -> None:
+        """Wait for the next change."""
+        moved = asyncio.get_running_loop().create_future()
+        self._waiting.append(moved)
+        await moved

@@ -17,8 +17,10 @@ import structlog
 
 from commons_crdt import author
 from commons_crdt.author import Draft
+from commons_crdt.authority.council_facts import Coordinators, CouncilAct
 from commons_crdt.authority.facts import Genesis
 from commons_crdt.authority.kinds import NODE
+from commons_crdt.authority.kinds_council import ACT
 from commons_crdt.ids import DocumentId, OperationId, digest
 from commons_crdt.roles import Role
 from commons_node.domains import RULES
@@ -32,7 +34,8 @@ from commons_node.testing.disk import PowerLost
 from commons_node.testing.life import Life
 from commons_node.testing.loop import WHO, VirtualLoop
 from commons_node.testing.node import SETTINGS, Node
-from commons_node.testing.sealers import COUNCIL, constitution, seat
+from commons_node.testing.residents import Resident
+from commons_node.testing.sealers import constitution
 from commons_node.testing.trace import Trace
 from commons_node.testing.weather import CALM, Faults, Weather
 from commons_protocol.codes import Invitation, invite_key
@@ -74,6 +77,12 @@ class Town:
     acks: dict[OperationId, str] = field(default_factory=dict)
     """Acknowledged operations of honest nodes, and who wrote them."""
     arrivals: dict[OperationId, list[Arrival]] = field(default_factory=dict)
+    residents: list[Resident] = field(default_factory=list)
+    """Honest members without a node."""
+    puppets: dict[str, Resident] = field(default_factory=dict)
+    """Members whose keys a liar has, by their part in a lie."""
+    measures: dict[str, list[tuple[OperationId, str]]] = field(default_factory=dict)
+    """What was done about who may do what, and at which node."""
     errors: list[str] = field(default_factory=list)
     """What living nodes logged as an error: there should be none."""
 
@@ -198,16 +207,23 @@ class Town:
         self.nodes.append(node)
         return node
 
-    async def found(self, roles: Sequence[Role]) -> None:
-        """Alice founds the community and lets in as many others; all start with the same set."""
+    async def found(self, roles: Sequence[Role], guests: Sequence[Resident] = ()) -> None:
+        """Alice founds the community and lets in as many others; all start with the same set.
+
+        ``guests`` are members without a node. Whose role is coordinator gets a seat.
+        """
         alice = self.newcomer(Role.COORDINATOR)
         await alice.start()
         await alice.run(self._found(alice))
         for role in roles:
             member = self.newcomer(role)
             await alice.run(self._let_in(alice, member))
-        if self.seals:
-            await alice.run(seat(alice, self.nodes[1:COUNCIL]))
+        if guests:
+            await alice.run(self._let_guests_in(alice, guests))
+        everybody: list[Node | Resident] = [*self.nodes, *guests]
+        seated = [one for one in everybody if one.role is Role.COORDINATOR]
+        if len(seated) > 1:
+            await alice.run(self._seat(alice, seated))
         await alice.stop()
         for node in self.nodes:
             node.founding = True
@@ -237,9 +253,31 @@ class Town:
             consent(member.secrets, realm.realm, found.invite),
         )
         assert operations
-        if member.role is not Role.NEWCOMER:
+        if Role.NEWCOMER < member.role < Role.COORDINATOR:
             await alice.write([role_act(member, member.role)])
         await self._grant_node(alice, member)
+
+    async def _let_guests_in(self, alice: Node, guests: Sequence[Resident]) -> None:
+        realm = alice.realm
+        found = await self.invite(alice, "guests", len(guests))
+        device, credential = alice.standing.device(realm.realm), realm.own_credential
+        assert device is not None
+        assert credential is not None
+        drafts = [one.admission(realm.realm, found) for one in guests]
+        await realm.write(drafts, device, credential.grant)
+        await alice.write([
+            role_act(one, one.role)
+            for one in guests
+            if Role.NEWCOMER < one.role < Role.COORDINATOR
+        ])  # fmt: skip
+
+    async def _seat(self, alice: Node, seated: Sequence[Node | Resident]) -> None:
+        """A council of these; a founder alone is a majority of one."""
+        base = alice.realm.judge.authority.council.base
+        seats = tuple((bytes(one.member), bytes(one.secrets.keys.id)) for one in seated)
+        act = CouncilAct(base, 0, Coordinators(seats, ()))
+        await alice.write([Draft.fact(ACT, act, log=0)])
+        assert len(alice.realm.judge.authority.council.seats) == len(seated)
 
     async def _grant_node(self, alice: Node, member: Node) -> None:
         """The newcomer's own node, granted on alice's machine: as if they had sat down there."""

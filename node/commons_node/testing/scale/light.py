@@ -119,6 +119,10 @@ class LightReplica:
         """See ``Replica``; kept up to date end by end, which the daemon's own is not."""
         return digest("l-ends", self._sum.to_bytes(32))
 
+    def size(self) -> int:
+        """See ``Replica``."""
+        return sum(end.seq for _, end in self._ends)
+
     async def vector(self) -> Sequence[ChainEnd]:
         """See ``Replica``."""
         if self._vector is None:
