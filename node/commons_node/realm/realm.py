@@ -30,6 +30,7 @@ from commons_node.realm.documents import Documents, Outcome
 from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
 from commons_node.realm.memory import Memory
+from commons_node.realm.pruning import Pruner
 from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
 from commons_node.store.database import fetch
@@ -85,8 +86,13 @@ class Realm:
         views: Sequence[View],
         pool: VerifierPool,
         now_ms: Callable[[], int],
+        *,
+        prune: bool = True,
     ) -> None:
-        """``now_ms`` is this machine's clock in milliseconds UTC."""
+        """``now_ms`` is this machine's clock in milliseconds UTC.
+
+        ``prune``: delete what seals make superfluous.
+        """
         self.store = store
         self.rules = rules
         self.memory = Memory(realm, store, rules)
@@ -106,6 +112,7 @@ class Realm:
         self._catching_up = CatchingUp(
             store, self.documents, self._revision, self._alone, self._lock.locked, self._changing
         )
+        self.pruner = Pruner(self.memory, store, self._alone) if prune else None
 
     @property
     def realm(self) -> RealmId:
@@ -128,6 +135,11 @@ class Realm:
                 await self._revision.fold_again(connection, self.judge)
         if held := await self.store.inside.held_documents():
             self._catching_up.wait_with(held)
+        self._prune()
+
+    def _prune(self) -> None:
+        if self.pruner is not None:
+            self.pruner.wake()
 
     def _changing(self) -> None:
         """What is stored or shown is about to change."""
@@ -229,6 +241,8 @@ class Realm:
         except BaseException:
             await self._remember()
             raise
+        if stored or revised:
+            self._prune()
         if stored or revised.flips():
             self._tell(stored, revised.flips(), own=own, forked=batch.forked)
         return batch, tuple(item.standing.id for item in stored)
@@ -408,5 +422,7 @@ class Realm:
     async def close(self) -> None:
         """Finish what is being written, then close the file."""
         self._catching_up.stop()
+        if self.pruner is not None:
+            self.pruner.stop()
         async with self._lock:
             await self.store.database.close()
