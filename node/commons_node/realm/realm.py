@@ -398,6 +398,14 @@ class Realm:
         known = self._hashes
         return known if known is not None else await self._alone(self._hash)
 
+    async def as_one(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Let ``work`` see the realm while nothing is written."""
+        return await self._alone(work)
+
+    async def hash_now(self) -> tuple[bytes, bytes]:
+        """``hashes`` for who has the realm already."""
+        return self._hashes if self._hashes is not None else await self._hash()
+
     async def _hash(self) -> tuple[bytes, bytes]:
         connection = self.store.database.write
         query = f"SELECT id, verdict FROM operations WHERE verdict != 0 AND {NOT_VOID} ORDER BY id"  # noqa: S608 - own clause
