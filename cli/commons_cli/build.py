@@ -17,6 +17,8 @@ from commons_cli.options import Options, global_options
 from commons_cli.texts import _
 from commons_cli.values import show_duration, type_of
 
+_LOCAL_BELOW: dict[str, tuple[str, ...]] = {"community": ("verify",)}
+"""The program's own commands below a noun: they need no node."""
 _SETTINGS: dict[str, Any] = {"help_option_names": ["--help"], "max_content_width": 100}
 
 
@@ -48,13 +50,17 @@ class _Noun(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Its verbs, and the nouns below it."""
         del ctx
-        return sorted({*self._own, *self._nouns})
+        return sorted({*self._own, *self._nouns, *_LOCAL_BELOW.get(self._noun, ())})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """One of them, made now."""
         del ctx
         if cmd_name in self._nouns:
             return _Noun(self._verbs, f"{self._noun}.{cmd_name}")
+        if cmd_name in _LOCAL_BELOW.get(self._noun, ()):
+            from commons_cli.local import local_command
+
+            return local_command(f"{self._noun}.{cmd_name}", self._verbs)
         verb = self._own.get(cmd_name)
         return None if verb is None else _command(self._verbs, verb, cmd_name)
 

@@ -168,7 +168,7 @@ class Call:
         """Files to write, checked before anything happens."""
         outs: dict[str, str] = {}
         for name, argument in self._arguments.items():
-            if argument["kind"] == "file-out" and name in given:
+            if argument["kind"] in {"file-out", "path-out"} and name in given:
                 path = Path(given[name])
                 if not path.absolute().parent.is_dir():
                     folder = path.absolute().parent
@@ -176,7 +176,8 @@ class Call:
                 if path.exists() and not self._options.yes:
                     there = _("{path} is there already.").format(path=path)
                     raise usage(there, _("choose another name, or add --yes to replace it"))
-                outs[name] = str(path)
+                if argument["kind"] == "file-out":
+                    outs[name] = str(path)
         return outs
 
     # -- the call --------------------------------------------------------------------------------

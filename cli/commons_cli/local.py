@@ -47,6 +47,12 @@ def _demo() -> None:
     options.start([*_DAEMON, "demo", *(["--json"] if options.json else [])])
 
 
+def _verify(file: str) -> None:
+    options = _options()
+    arguments = [*_DAEMON, "verify", file]
+    options.start([*arguments, *(["--json"] if options.json else [])])
+
+
 def _events(count: int | None) -> None:
     options = _options()
     client = Client(options.socket, session=load_token(options.home_folder))
@@ -152,6 +158,11 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
             ],
         ),
         "demo": (_demo, _("Show three nodes that share a tool library, on this computer."), []),
+        "community.verify": (
+            _verify,
+            _("Check an archive of a community: no node is needed, and no network."),
+            [click.Argument(["file"], type=click.Path(exists=True, dir_okay=False))],
+        ),
         "events": (
             _events,
             _("Print what happens, one JSON object a line, until Ctrl-C."),
@@ -186,7 +197,7 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
         return None
     callback, text, params = made[name]
     return click.Command(
-        name,
+        name.rpartition(".")[2],
         params=[*params, *global_options(hidden=True)],
         help=text,
         callback=callback,

@@ -161,6 +161,8 @@ def type_of(argument: dict[str, Any]) -> click.ParamType[Any]:
             return FileIn(or_text=True)
         case "file-out":
             return click.Path(dir_okay=False)
+        case "path-out":
+            return click.Path(dir_okay=False, resolve_path=True)
         case _:
             return click.STRING
 

@@ -82,6 +82,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="seconds between two comparisons with each peer, with some jitter",
         ),
     ] = 60.0
+    prune: Annotated[
+        bool,
+        Meta(
+            description="delete what a seal of the council has made superfluous: branches that "
+            "lost, and what was written behind a closing; no verdict and no hash changes by it"
+        ),
+    ] = True
 
 
 class BadConfig(CommonsError):

@@ -250,7 +250,15 @@ class Daemon:
         database = await open_database(
             self.home.path / "realms" / f"{realm.hex()}.db", REALM_SCHEMA
         )
-        held = Realm(realm, RealmStore(database), self.rules, VIEWS, self.pool, self.now_ms)
+        held = Realm(
+            realm,
+            RealmStore(database),
+            self.rules,
+            VIEWS,
+            self.pool,
+            self.now_ms,
+            prune=self.config.prune,
+        )
         try:
             await held.open()
         except BaseException:

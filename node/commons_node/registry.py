@@ -100,6 +100,14 @@ def file_out(text: str, *, result: str, positional: bool = False) -> msgspec.Met
     return _meta(text, None, {"positional": positional, "kind": "file-out", "result": result})
 
 
+def path_out(text: str) -> msgspec.Meta:
+    """A file that the *node* writes, positional: the verb gets its absolute path (``str``).
+
+    For what is too large for an answer. The command line asks before one is replaced.
+    """
+    return _meta(text, None, {"positional": True, "kind": "path-out"})
+
+
 def passphrase(text: str, *, new: bool = False) -> msgspec.Meta:
     """A passphrase, never an option: asked for or read from ``--passphrase-file``.
 
@@ -309,7 +317,7 @@ def describe_arguments(verb: Verb) -> list[dict[str, object]]:
     choices, repeat, min, max, metavar, complete, result``.
 
     Kinds: text, integer, number, flag, choice, time (RFC 3339), duration (seconds), file-in,
-    file-or-text (a ``File | str``), file-out, passphrase, new-passphrase, secret. Raises
+    file-or-text (a ``File | str``), file-out, path-out, passphrase, new-passphrase, secret. Raises
     RegistryError.
     """
     info = inspect.type_info(verb.args)

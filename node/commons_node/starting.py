@@ -33,11 +33,18 @@ def main(arguments: list[str]) -> int:
     run.add_argument("--until-stdin-closes", action="store_true")
     demo = verbs.add_parser("demo")
     demo.add_argument("--json", action="store_true")
+    verify = verbs.add_parser("verify")
+    verify.add_argument("file", type=Path)
+    verify.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     if given.verb == "demo":
         from commons_node.demo.play import play  # noqa: PLC0415 - the daemon does without it
 
         return play(as_json=given.json)
+    if given.verb == "verify":
+        from commons_node.archive.checking import check  # noqa: PLC0415 - likewise
+
+        return check(given.file, as_json=given.json)
     try:
         return asyncio.run(_run(given))
     except CommonsError as error:

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
 
@@ -18,6 +19,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
+from commons_node.archive.writing import write_archive
 from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
@@ -35,6 +37,7 @@ from commons_node.registry import (
     View,
     argument,
     option,
+    path_out,
 )
 from commons_protocol.network import Address, Blocked, NetworkError
 from commons_protocol.status import SyncStatus, held_words
@@ -164,6 +167,33 @@ async def community_hash(request: Request[Daemon], _args: Nothing) -> Reading:
             "state_hash": of_state.hex(),
         }
     )
+
+
+class Archive(msgspec.Struct):
+    """Arguments of ``community archive``."""
+
+    file: Annotated[str, path_out("where the archive goes; the node writes it")]
+
+
+class BadPath(CommonsError):
+    """The archive cannot be written to {file}: {why}."""
+
+    code: ClassVar[str] = "bad_file"
+    hint: ClassVar[str] = "choose a file in a folder that is yours to write"
+    status = "usage"
+
+
+async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[str, object]:
+    """Write everything that this node holds of a community to one file."""
+    community = await request.node.community(request)
+    path = Path(args.file)
+    if not path.is_absolute():
+        raise BadPath(file=args.file, why="it is no absolute path of a file")
+    try:
+        found = await write_archive(community.realm, path)
+    except OSError as error:
+        raise BadPath(file=args.file, why=error.strerror or error) from error
+    return {"community": community.id, "file": str(path), **found}
 
 
 def _moment(ms: int | None) -> str | None:
@@ -310,6 +340,10 @@ REGISTRY = Registry(
                 says="{node:id} is blocked: nothing comes from it or goes to it."),
         Command("peer.unblock", "Let a node in again.", OnePeer, unblock,
                 says="{node:id} may come in again."),
+        Command("community.archive", "Write all that this node holds of the community to a file.",
+                Archive, community_archive, timeout_s=3600.0,
+                says="{operations} operations, {bytes} bytes, are in {file}. It can be checked"
+                     " anywhere: commons-node community verify FILE"),
         Command("sync.wait", "Wait until this node and its peers agree.", Wait, wait,
                 says=("Nodes that agree with this one: {agrees_with}, after {seconds} seconds.",
                       "There is no other node to agree with."), timeout_s=600.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -16,13 +17,14 @@ from random import Random
 import msgspec
 from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, hold, only
-from tests.fuzz.vectors import operations
+from tests.fuzz.vectors import operations, vectors
 
 from commons_cli.calls import read_passphrase
 from commons_crdt.ids import digest
 from commons_crdt.operation import Operation
 from commons_node import config
 from commons_node.api.client import ApiError
+from commons_node.archive import format as archive
 from commons_node.config import BadConfig, Config
 from commons_node.domains.resources.csv_import import BadFile, BadMap, Row, read_map, read_rows
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
@@ -326,6 +328,35 @@ def _passphrase(data: bytes) -> bool:
     return True
 
 
+# --- archives ------------------------------------------------------------------------------------
+
+
+_ARCHIVE_CODES = ("magic", "version", "truncated", "size", "format", "hash")
+
+
+def _archive(data: bytes) -> bool:
+    try:
+        with only(*(f"archive_{code}" for code in _ARCHIVE_CODES)):
+            reader = archive.Reader(io.BytesIO(data))
+            operations = list(reader.operations())
+    except archive.BadArchive as error:
+        hold(str(error), "a fault has a sentence")
+        return False
+    out = io.BytesIO()
+    writer = archive.Writer(out, reader.head)
+    for operation in operations:
+        writer.add(operation)
+    writer.end()
+    hold(out.getvalue() == data, "an archive has one encoding")
+    return True
+
+
+def _archive_seeds() -> Mapping[str, bytes]:
+    found = vectors("archive")
+    bad = {f"bad {one['name']}": bytes.fromhex(one["file"]) for one in found["bad"]}
+    return {"whole": bytes.fromhex(found["file"]), **bad}
+
+
 # --- rows ----------------------------------------------------------------------------------------
 
 
@@ -388,6 +419,7 @@ TARGETS = (
         },
         "text",
     ),
+    Target("archive", _archive, _archive_seeds),
     Target("waiting-row", _waiting_row, _waiting_seeds, "cbor"),
     Target("peer-row", _peer_row, _peer_row_seeds, "json"),
 )

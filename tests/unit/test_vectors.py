@@ -33,7 +33,16 @@ from commons_crdt.operation import (
 from commons_crdt.roles import Role
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol"
-FILES = ("operations", "devices", "members", "signatures", "hashes", "judge", "authority")
+FILES = (
+    "operations",
+    "devices",
+    "members",
+    "signatures",
+    "hashes",
+    "judge",
+    "authority",
+    "archive",
+)
 
 
 @cache

@@ -83,7 +83,7 @@ class Ends:
         return End(entries[top].seq, entries[top].id, why)
 
     def _of_1(self, polity: Polity, device: DeviceId, rulings: set[Ruling]) -> End:
-        fork = self.records.forks.get(device)
+        fork, top = self.records.fork(device), self.records.top(device)
         named = [r.record for r in rulings if r.names and fork and self._seq(device, r) >= fork]
         ends = [(self._seq(device, r), r.record, "cut") for r in rulings]
         ends += [(record.seq, record, "closed") for record in polity.record_closings(device)]
@@ -92,6 +92,8 @@ class Ends:
         if not ends:
             return _GOES_ON
         seq, position, why = min(ends, key=lambda one: (one[0], one[2]))
+        if top is not None and seq < top.seq:
+            return End(top.seq, OperationId(top.id), why)  # never below what a seal lists
         if len(named) > 1 and seq == min(record.seq for record in named):
             return self._common(device, named)
         known = OperationId(position.id) if position.seq == seq and seq else None

@@ -171,6 +171,16 @@ class Records:
         """See ``Field``."""
         return self.answers.get(Anchor(device, position.seq, OperationId(position.id)))
 
+    def beside(self, spot: Spot) -> bool:
+        """True if a spot of a forked chain, here or not, is certainly not on its sealed branch."""
+        top = self.tops.get(spot.device)
+        if top is None or spot.device not in self.forks:
+            return False
+        if spot.seq == top.seq + 1:
+            return spot.prev != top.id
+        line = self.line(spot.device, top)
+        return spot.seq <= top.seq and bool(line) and not on_line(spot, top.seq, line or ())
+
     # --- learning ---------------------------------------------------------------------------------
 
     def note(self, spot: Spot) -> bool:
@@ -182,7 +192,9 @@ class Records:
         if spot.prev == top.id or spot.prev in above.get(spot.seq - 1, ()):
             before = self.fork(spot.device)
             above[spot.seq].add(spot.id)
-            return self.fork(spot.device) != before
+            moved = self.fork(spot.device) != before
+            self.version += moved
+            return moved
         return False
 
     def set_tops(self, tops: Mapping[DeviceId, Position]) -> set[DeviceId]:

@@ -128,14 +128,18 @@ class Ends:
         return sum(end.seq for end in self._ends.values())
 
 
-def lies_beyond(judge: Judge, header: Header) -> bool:
+def lies_beyond(judge: Judge, header: Header, ident: OperationId) -> bool:
     """True if an operation that is not here lies beyond its chain's end for certain.
 
     Up to just behind the end an operation could be one of two siblings, the proof of a fork: it is
     taken as long as no fork is known at or below it. Which branch of log 1 a cut names shows only
     when the operation that it names is here.
     """
+    if judge.beside(header, ident):
+        return True
     chain = (DeviceId(header.device), header.log)
+    if header.log and header.seq <= judge.awaited(chain[0]):
+        return False  # a seal will say which branch it is
     end = judge.end(*chain)
     fork = judge.forks.get(chain)
     if end.seq is None:

@@ -46,6 +46,8 @@ class Memory:
         self._recent: OrderedDict[OperationId, Standing] = OrderedDict()
         self._needed: OrderedDict[bytes, None] = OrderedDict()
         self._tops: dict[Chain, Standing] = {}
+        self.pruned: OperationId | None = None
+        """The seal by which this node has pruned last."""
 
     async def load(self) -> None:
         """Read authority, chain ends, forks and erasures from the store.
@@ -53,7 +55,8 @@ class Memory:
         Nothing is replaced before everything was read. Raises ``Foreign``.
         """
         await self._store.load()
-        judge = Judge(self.realm, self.rules, pin=await self._store.settled.pin())
+        pin, pruned = await self._store.settled.pin(), await self._reader.setting("pruned")
+        judge = Judge(self.realm, self.rules, pin=pin)
         for standing, operation in await self._reader.everything("c.log = 0"):
             if standing.kind == GENESIS and bytes(standing.id) != bytes(self.realm):
                 raise Foreign(realm=self.realm.hex()[:8], found=standing.id.hex()[:8])
@@ -62,12 +65,17 @@ class Memory:
             judge.forked(device, log_number, seq)
         while flips := judge.flips():  # what is stored was judged by all of it
             await answer(judge, flips, self._reader)
+        for device, first in judge.sealed_forks():
+            async for rows in self._reader.links(device, 1, first):
+                for seq, ident, header in rows:
+                    judge.follows(device, seq, ident, OperationId(decode_header(header).prev))
         await self._restore_erasures(judge)
         hollow = await self._reader.everything("o.reason = 'contents'")
         tips = {(s.device, s.log): s for s in await self._reader.tips()}
         ends = Ends(self._reader)
         await ends.load(judge, tips.values(), [standing for standing, _ in hollow])
         self.judge, self.ends, self._tops = judge, ends, tips
+        self.pruned = OperationId(pruned) if pruned else None
         self._recent.clear()
 
     async def _restore_erasures(self, judge: Judge) -> None:
@@ -116,6 +124,20 @@ class Memory:
     async def needed(self) -> set[bytes]:
         """What others that came here build on and was missing."""
         return {*self._needed, *await self._store.waiting.missing()}
+
+    async def forget(self, ids: Iterable[OperationId]) -> None:
+        """These were deleted: they lay beyond their chains' ends, which stay where they are."""
+        gone = set(ids)
+        for ident in gone:
+            self._recent.pop(ident, None)
+        for chain, top in list(self._tops.items()):
+            if top.id in gone:
+                now = await self._reader.top(*chain)
+                if now is None:
+                    del self._tops[chain]
+                else:
+                    self._tops[chain] = now
+                await self.ends.move(self.judge, chain, now)
 
     async def advance(self, standings: Iterable[Standing], revised: Revised) -> None:
         """Operations were stored in this order, and others were judged again."""

@@ -31,6 +31,7 @@ from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
 from commons_node.realm.memory import Memory
 from commons_node.realm.notices import Notices
+from commons_node.realm.pruning import Pruner
 from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
 from commons_node.realm.sealed import Sealed
@@ -87,8 +88,13 @@ class Realm:
         views: Sequence[View],
         pool: VerifierPool,
         now_ms: Callable[[], int],
+        *,
+        prune: bool = True,
     ) -> None:
-        """``now_ms`` is this machine's clock in milliseconds UTC."""
+        """``now_ms`` is this machine's clock in milliseconds UTC.
+
+        ``prune``: delete what seals make superfluous.
+        """
         self.store = store
         self.rules = rules
         self.memory = Memory(realm, store, rules)
@@ -112,6 +118,7 @@ class Realm:
         self._catching_up = CatchingUp(
             store, self.documents, self._revision, self._alone, self._lock.locked, self._changing
         )
+        self.pruner = Pruner(self.memory, store, self._alone) if prune else None
 
     @property
     def realm(self) -> RealmId:
@@ -135,6 +142,11 @@ class Realm:
             await self._sealed.follow(self.judge)
         if held := await self.store.inside.held_documents():
             self._catching_up.wait_with(held)
+        self._prune()
+
+    def _prune(self) -> None:
+        if self.pruner is not None:
+            self.pruner.wake()
 
     def _changing(self) -> None:
         """What is stored or shown is about to change."""
@@ -237,6 +249,8 @@ class Realm:
         except BaseException:
             await self._remember()
             raise
+        if stored or revised:
+            self._prune()
         if stored or revised.flips():
             self._tell(stored, revised.flips(), own=own, forked=batch.forked)
         return batch, tuple(item.standing.id for item in stored)
@@ -421,6 +435,14 @@ class Realm:
         known = self._hashes
         return known if known is not None else await self._alone(self._hash)
 
+    async def as_one(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Let ``work`` see the realm while nothing is written."""
+        return await self._alone(work)
+
+    async def hash_now(self) -> tuple[bytes, bytes]:
+        """``hashes`` for who has the realm already."""
+        return self._hashes if self._hashes is not None else await self._hash()
+
     async def _hash(self) -> tuple[bytes, bytes]:
         connection = self.store.database.write
         query = f"SELECT id, verdict FROM operations WHERE verdict != 0 AND {NOT_VOID} ORDER BY id"  # noqa: S608 - own clause
@@ -445,5 +467,7 @@ class Realm:
     async def close(self) -> None:
         """Finish what is being written, then close the file."""
         self._catching_up.stop()
+        if self.pruner is not None:
+            self.pruner.stop()
         async with self._lock:
             await self.store.database.close()

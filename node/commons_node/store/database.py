@@ -145,6 +145,21 @@ async def _connect(path: Path, *more: str) -> aiosqlite.Connection:
     return connection
 
 
+async def snapshot(database: Database) -> aiosqlite.Connection:
+    """Another reading connection, which sees what is committed now and nothing later.
+
+    As long as it is open the WAL only grows: close it soon.
+    """
+    connection = await _connect(database.path, "query_only = ON")
+    try:
+        await connection.execute("BEGIN")
+        await fetch(connection, "SELECT 1 FROM sqlite_master LIMIT 1")  # it begins to see here
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
 def placeholders(count: int) -> str:
     """``?,?,?`` for an IN list."""
     return ",".join("?" * count)

@@ -85,6 +85,20 @@ async def named(
     return taken, None
 
 
+async def everything(connection: aiosqlite.Connection) -> AsyncIterator[list[Operation]]:
+    """All that is stored with its parts, log 0 first, each log in the order of storing."""
+    for log in (0, 1):
+        last = 0
+        query = (
+            f"SELECT o.{_COLUMNS.replace(', ', ', o.')} FROM operations o"  # noqa: S608 - own columns
+            f" JOIN chains c ON c.n = o.chain WHERE c.log = {log} AND o.n > ?"
+            f" ORDER BY o.n LIMIT {_CHUNK}"
+        )
+        while rows := await fetch(connection, query, (last,)):
+            last = rows[-1][0]
+            yield [operation for _, operation in await _with_parts(connection, rows)]
+
+
 def _length(operation: Operation) -> int:
     length = len(operation.header) + len(operation.body or b"") + _OVERHEAD
     return length + sum(len(part or b"") for part in operation.parts)

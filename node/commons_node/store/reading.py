@@ -225,6 +225,37 @@ class Reader:
             last = rows[-1][0]
             yield [(OperationId(i), DeviceId(d), seq, header) for _, i, d, seq, header in rows]
 
+    async def links(
+        self, device: bytes, log: int, first: int
+    ) -> AsyncIterator[list[tuple[int, OperationId, bytes]]]:
+        """(seq, id, header) of a chain from seq ``first`` on, ascending, some at a time."""
+        number = self._numbers.chains.get((device, log))
+        where = "chain = ? AND (seq, n) > (?, ?) ORDER BY seq, n"
+        query = f"SELECT seq, n, id, header FROM operations WHERE {where} LIMIT {_CHUNK}"  # noqa: S608 - own clauses
+        at = (first, 0)
+        while rows := await fetch(self.connection, query, (number, *at)):
+            at = (rows[-1][0], rows[-1][1])
+            yield [(seq, OperationId(ident), header) for seq, _, ident, header in rows]
+
+    async def headers(self, after: int) -> AsyncIterator[list[tuple[int, OperationId, bytes]]]:
+        """(n, id, header) of all that was stored behind number ``after``, some at a time."""
+        query = f"SELECT n, id, header FROM operations WHERE n > ? ORDER BY n LIMIT {_CHUNK}"  # noqa: S608 - own clauses
+        while rows := await fetch(self.connection, query, (after,)):
+            after = rows[-1][0]
+            yield [(n, OperationId(ident), header) for n, ident, header in rows]
+
+    async def setting(self, name: str) -> bytes | None:
+        """What this node remembers of the realm under a name; None if nothing."""
+        rows = await fetch(self.connection, "SELECT value FROM settings WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    async def top(self, device: bytes, log: int) -> Standing | None:
+        """The last stored operation of one chain, as ``tips`` has it."""
+        query = f"SELECT {_STANDING} {_FROM} WHERE o.chain = ? ORDER BY o.seq DESC, o.n LIMIT 1"
+        number = self._numbers.chains.get((device, log))
+        rows = await fetch(self.connection, query, (number,))
+        return self._standing(rows[0]) if rows else None
+
     async def last(
         self, device: bytes, log: int, most: int | None
     ) -> tuple[int, OperationId, int] | None:

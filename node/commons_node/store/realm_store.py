@@ -143,6 +143,17 @@ class RealmStore:
                 "UPDATE operations SET body=NULL, change=NULL WHERE id=?", rows
             )
 
+    async def delete(self, connection: aiosqlite.Connection, numbers: Iterable[int]) -> None:
+        """Take operations away altogether: header, body, parts, and what folds noted of them."""
+        rows = [(n,) for n in numbers]
+        await connection.executemany("DELETE FROM parts WHERE operation = ?", rows)
+        await connection.executemany("DELETE FROM subjects WHERE operation = ?", rows)
+        await connection.executemany("DELETE FROM operations WHERE n = ?", rows)
+
+    async def set_setting(self, connection: aiosqlite.Connection, name: str, value: bytes) -> None:
+        """Remember something about the realm that is this node's own."""
+        await connection.execute("INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value))
+
     # -- reading what is committed ---------------------------------------------------------------
 
     async def standings(self, ids: Iterable[bytes]) -> dict[OperationId, Standing]:

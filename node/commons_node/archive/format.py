@@ -1,0 +1,160 @@
+"""The archive's bytes: frames of canonical CBOR between a magic and a hash over all before it.
+
+Reads and writes one frame at a time, each bounded before it is built, and judges nothing.
+
+Source: docs/protocol/archive.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Annotated, BinaryIO, ClassVar, TypeVar
+
+import msgspec
+
+from commons_crdt import canonical
+from commons_crdt.errors import CommonsError, Refused
+from commons_crdt.ids import ID_BYTES
+from commons_crdt.operation import MAX_PARTS, Operation
+
+MAGIC = b"commons-archive"
+VERSION = 1
+MAX_OPERATION = 1 << 16
+"""Bytes of the largest frame of an operation, with its body and parts."""
+MAX_CHAIN = 10_000
+MAX_HEAD = 1 << 19
+_LENGTH = 4
+_HASH = ID_BYTES
+_T = TypeVar("_T")
+
+Hash = Annotated[bytes, msgspec.Meta(min_length=_HASH, max_length=_HASH)]
+_Count = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+
+
+class BadArchive(CommonsError):
+    """The file is no archive that can be believed: {why}."""
+
+    code: ClassVar[str] = "archive"
+    hint: ClassVar[str] = "take another copy of it, or write it again with community archive"
+
+    def __init__(self, code: str, why: str) -> None:
+        """``code`` names the fault for programs."""
+        super().__init__(why=why)
+        self.code = f"archive_{code}"  # type: ignore[misc]  # one class, several codes
+
+
+class Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What the file says of itself. ``chain``: the council's acts from the genesis on.
+
+    ``pin``: the act below which the writing node never goes, or the genesis. ``operations``: how
+    many follow. ``set_hash`` and ``state_hash``: what ``community hash`` said.
+    """
+
+    realm: Hash
+    pin: Hash
+    chain: Annotated[tuple[Hash, ...], msgspec.Meta(min_length=1, max_length=MAX_CHAIN)]
+    operations: _Count
+    set_hash: Hash
+    state_hash: Hash
+
+
+class _Packed(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    header: bytes
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+    body: bytes | None
+    parts: Annotated[tuple[bytes | None, ...], msgspec.Meta(max_length=MAX_PARTS)]
+
+
+class Writer:
+    """Writes one archive to ``out``: the head, every operation, the end."""
+
+    def __init__(self, out: BinaryIO, head: Head) -> None:
+        """Begin with the head."""
+        self._out = out
+        self._hash = blake2b(digest_size=_HASH)
+        self.bytes = 0
+        self._put(MAGIC + bytes([VERSION]))
+        self._frame(msgspec.to_builtins(head, builtin_types=(bytes,)))
+
+    def add(self, operation: Operation) -> None:
+        """One operation, behind everything in its past."""
+        parts = list(operation.parts)
+        self._frame([operation.header, operation.signature, operation.body, parts])
+
+    def end(self) -> None:
+        """The hash over everything before it."""
+        self._put(bytes(_LENGTH))
+        self._put(self._hash.digest())
+
+    def _frame(self, value: object) -> None:
+        packed = canonical.encode(value)
+        self._put(len(packed).to_bytes(_LENGTH) + packed)
+
+    def _put(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._out.write(data)
+        self.bytes += len(data)
+
+
+class Reader:
+    """Reads one archive: ``head``, then ``operations`` to the end. ``BadArchive`` says why not."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        """Read magic, version and head."""
+        self._in = source
+        self._hash = blake2b(digest_size=_HASH)
+        begin = self._take(len(MAGIC) + 1, "magic")
+        if begin[:-1] != MAGIC:
+            raise BadArchive("magic", "it does not begin like one")
+        if begin[-1] != VERSION:
+            raise BadArchive("version", f"it has version {begin[-1]}, this program reads {VERSION}")
+        frame = self._frame(MAX_HEAD)
+        if frame is None:
+            raise BadArchive("format", "it has no head")
+        self.head = _as(Head, frame)
+        if self.head.chain[0] != self.head.realm or self.head.pin not in self.head.chain:
+            raise BadArchive("format", "its head contradicts itself")
+
+    def operations(self) -> Iterator[Operation]:
+        """Every operation, as it stands in the file; after the last, the hash was right."""
+        for _ in range(self.head.operations):
+            frame = self._frame(MAX_OPERATION)
+            if frame is None:
+                raise BadArchive("truncated", "it ends before its last operation")
+            packed = _as(_Packed, frame)
+            yield Operation(packed.header, packed.signature, packed.body, packed.parts)
+        if self._frame(MAX_OPERATION) is not None:
+            raise BadArchive("format", "it goes on behind its last operation")
+        found = self._hash.digest()
+        if self._take(_HASH, "truncated") != found:
+            raise BadArchive("hash", "its bytes are not those that were written")
+        if self._in.read(1):
+            raise BadArchive("format", "something follows its end")
+
+    def _frame(self, most: int) -> object | None:
+        """The next frame's value; None for the end."""
+        length = int.from_bytes(self._take(_LENGTH, "truncated"))
+        if length == 0:
+            return None
+        if length > most:
+            raise BadArchive("size", "a frame is larger than any may be")
+        try:
+            value: object = canonical.decode(self._take(length, "truncated"), most, depth=4)
+        except Refused as error:
+            raise BadArchive("format", f"a frame is not canonical ({error.why})") from error
+        return value
+
+    def _take(self, count: int, code: str) -> bytes:
+        data = self._in.read(count)
+        if len(data) != count:
+            raise BadArchive(code, "it ends too early")
+        self._hash.update(data)
+        return data
+
+
+def _as(wanted: type[_T], value: object) -> _T:
+    try:
+        return msgspec.convert(value, wanted, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise BadArchive("format", "a frame is not what it should be") from error

@@ -1,0 +1,98 @@
+"""Pruning changes nothing: not now, and not after whatever comes later."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.authority.evaluators import word
+from tests.authority.oracle import Answer
+from tests.authority.prunings import History, history, superfluous
+from tests.authority.sets import Ids, judged, told
+
+from commons_crdt.ids import OperationId
+
+SEEDS = st.integers(0, 2**32)
+VOID = {"contested(fork)", "rejected(cut)", "rejected(closed)"}
+
+
+def same(one: History, whole: Ids, rest: Ids, seed: int) -> None:
+    """What the oracle says of the rest alone is what it says of it in the whole; the rest counts.
+
+    Nothing that counts is missing: equal verdicts and an equal set, hence equal hashes.
+    """
+    all_of_it = judged(one.village, whole, one.pin)
+    alone = judged(one.village, rest, one.pin)
+    assert alone.verdicts.keys() == rest, seed
+    wrong = [
+        x
+        for x in rest
+        if alone.verdicts[x] != all_of_it.verdicts[x]
+        and (whole == one.early or not behind_a_closing(one, x, all_of_it))
+    ]
+    said = [(word(all_of_it.verdicts[x]), word(alone.verdicts[x])) for x in wrong]
+    assert not wrong, (seed, said, told(one.village, whole, all_of_it))
+    revived = [x for x in whole - rest if word(all_of_it.verdicts[x]) not in VOID]
+    assert not revived, (seed, "revived", told(one.village, revived, all_of_it))
+    assert (alone.base, alone.members, alone.identities) == (
+        all_of_it.base,
+        all_of_it.members,
+        all_of_it.identities,
+    ), seed
+
+
+def behind_a_closing(one: History, x: OperationId, answer: Answer) -> bool:
+    """Void either way: a fork, or closed where the sibling is gone that came before it."""
+    header, world = one.village.all[x].header, answer.world
+    assert world is not None
+    return (
+        x not in one.early
+        and header.log == 1
+        and word(answer.verdicts[x]) == "contested(fork)"
+        and any(world.chains.closed(x, c) == "closed" for c in world.chains.closings(x, ()))
+    )
+
+
+def ends(one: History, whole: Ids, rest: Ids, seed: int) -> None:
+    """Two judges, one of which pruned, tell their peers the same ends of every chain."""
+    here, there = one.keeper(whole, seed), one.keeper(rest, seed)
+    for keeper in (here, there):
+        for device, log in {keeper.chain(x) for x in rest}:
+            end = here.judge.end(device, log)
+            assert there.judge.end(device, log) == end, (seed, device.hex()[:4], log)
+
+
+def changes_nothing(seed: int) -> int:
+    """How much of one random history is pruned; -1 if nothing was sealed."""
+    one = history(seed)
+    if one is None:
+        return -1
+    keeper = one.keeper(one.early, seed)
+    if keeper.judge.newest_seal() != one.pin:
+        return -1
+    keeper.judge.pin = one.pin
+    gone = superfluous(keeper)
+    if gone:
+        same(one, one.early, one.early - gone, seed)
+        whole = frozenset(one.village.all)
+        same(one, whole, (one.early - gone) | one.later(gone), seed)
+        ends(one, one.early, one.early - gone, seed)
+    return len(gone)
+
+
+@given(seed=SEEDS)
+@settings(deadline=None, max_examples=60)
+def test_pruning_changes_nothing_now_or_later(seed: int) -> None:
+    changes_nothing(seed)
+
+
+def test_enough_is_pruned_for_this_to_mean_something() -> None:
+    found = [changes_nothing(seed) for seed in range(150)]
+    assert sum(n > 0 for n in found) >= 20, found
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tenth", range(10))
+def test_five_thousand_histories(tenth: int) -> None:
+    for seed in range(tenth * 500, (tenth + 1) * 500):
+        changes_nothing(seed)
