@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from tests.machines.recorder import Recorder
@@ -40,12 +42,15 @@ EXPLICIT = {
 
 def watch(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
     """Look at every disk after each of its commits."""
-    seen: dict[int, dict[bytes, str]] = {}
+    seen: WeakKeyDictionary[disk.Disk, tuple[int, dict[bytes, str]]] = WeakKeyDictionary()
+    numbers = count()  # an address is given again to the next disk: a number is not
     commit = disk._Connection.commit
 
     async def committed(connection: Any) -> None:
         await commit(connection)
-        _look(recorder, connection._shared.platter, seen)
+        shared = connection._shared
+        number, before = seen.get(shared.disk) or (next(numbers), {})
+        seen[shared.disk] = number, _look(recorder, shared.platter, number, before)
 
     refuse = Intake._refuse
 
@@ -58,8 +63,9 @@ def watch(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
 
 
 def _look(
-    recorder: Recorder, platter: sqlite3.Connection, seen: dict[int, dict[bytes, str]]
-) -> None:
+    recorder: Recorder, platter: sqlite3.Connection, number: int, before: dict[bytes, str]
+) -> dict[bytes, str]:
+    """What is on a disk now; ``before``: what was on it when this was last asked."""
     states: dict[bytes, str] = {
         ident: WAITING[why] for ident, why in platter.execute("SELECT id, why FROM waiting")
     }
@@ -67,17 +73,16 @@ def _look(
         states[ident] = Verdict(verdict).name.lower()
         if applied is not None:
             word = {"": "taken", HELD: "held", NOT_STANDING: "not_standing"}.get(applied, "refused")
-            recorder.move(EDIT, (id(platter), ident), word)
-    before = seen.setdefault(id(platter), {})
+            recorder.move(EDIT, (number, ident), word)
     for ident in before.keys() - states.keys():
         # What waited and is neither waiting nor stored was refused when its turn came.
         if before[ident].startswith("waiting"):
-            recorder.move(OPERATION, (id(platter), ident), "refused")
-        recorder.end(OPERATION, (id(platter), ident))
+            recorder.move(OPERATION, (number, ident), "refused")
+        recorder.end(OPERATION, (number, ident))
     for ident, state in states.items():
         if before.get(ident) != state:
-            recorder.move(OPERATION, (id(platter), ident), state)
-    seen[id(platter)] = states
+            recorder.move(OPERATION, (number, ident), state)
+    return states
 
 
 def lending(recorder: Recorder, histories: Iterable[Sequence[Fact]]) -> None:
