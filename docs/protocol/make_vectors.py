@@ -389,7 +389,8 @@ class Town:
         prev = self.standings[
             after or self.places.get((own, draft.log)) or authority.devices[own].id
         ]
-        news = authority.news(prev.view)
+        # All heads, void ones too: any choice is valid, and these bytes are frozen.
+        news = sorted(i for i, bit in authority.heads.items() if not bit & prev.view)[:16]
         place = Place(
             self.realm,
             prev,

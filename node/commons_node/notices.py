@@ -153,8 +153,8 @@ REGISTRY = Registry(
     views=(
         View("notice.list", "What you did that counts otherwise than before.", ListNotices,
              list_notices, says="{says}",
-             table=Table("notices", (Column("what", "What"), Column("time", "When", "time"),
-                                     Column("now", "Now"), Column("sentence", "Because"),
+             table=Table("notices", (Column("what", "What"), Column("now", "Now"),
+                                     Column("sentence", "Because"),
                                      Column("operation", "Id", "id")),
                          "Everything that you did counts as before.")),
     ),

@@ -162,6 +162,6 @@ def _deeds(rng: random.Random, names: Sequence[str], length: float) -> tuple[Dee
     for _ in range(round(length * DEEDS_PER_S)):
         (what,) = rng.choices(list(_DEEDS), list(_DEEDS.values()))
         by_cli = what in _BY_CLI and rng.random() < _CLI_CHANCE * 3
-        at = round(rng.uniform(0.0, length), 2)
+        at = min(round(rng.uniform(0.0, length), 2), length)
         made.append(Deed(at, rng.choice(names), what, round(rng.random(), 6), by_cli))
     return tuple(sorted(made, key=lambda deed: deed.at))

@@ -60,7 +60,7 @@ async def test_a_rotation_of_many_devices_is_one_key_in_several_operations(
         assert len(made) == 2, "one operation has no room for so many"
         assert len({epoch.commitment for epoch in made}) == 1, "and yet it is one key"
         assert [len(epoch.shares) <= MAX_SHARES for epoch in made] == [True, True]
-        known = await north.realm.store.everything("c.log = 0")
+        known = await north.realm.store.everything("o.kind = ?", (EPOCH,))
         keys = set()
         for device in [*devices, *(north.people[who][1] for who in ("alice", "bob", "cia"))]:
             found = {k for k in open_epochs(known, device).values()

@@ -229,7 +229,6 @@ VERBS = Registry(
         View("member.gone", "Who was removed or is suspended, and by which act.", Nothing,
              list_gone,
              table=Table("gone", (Column("name", "Name"), Column("way", "Was"), Column("by", "By"),
-                                  Column("since", "Since", "time"),
                                   Column("until", "Until", "time"), Column("owes", "Owes"),
                                   Column("operation", "By the act", "id")),
                          "Nobody was removed, and nobody is suspended.")),
