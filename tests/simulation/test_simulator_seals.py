@@ -1,4 +1,4 @@
-"""Seals in the middle of storms: they come in force, and what they settle stays everywhere."""
+"""Seals in the middle of storms: they come in force, and what they settle stays."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from commons_node.sealing import checking
+from commons_crdt.ids import OperationId
+from commons_node.sealing import checking, scratch
 from commons_node.testing.plan import SMALL, USUAL, command
-from commons_node.testing.sealers import sealed_alike, settled, unsettled
+from commons_node.testing.sealers import Settled, sealed_alike, unsettled
 from commons_node.testing.storm import Outcome, run
 from commons_node.testing.town import Town
 
@@ -32,7 +33,6 @@ def test_storms_with_seals_hold(runs: list[tuple[Outcome, Town]]) -> None:
         assert not outcome.wrong, told(outcome)
         assert outcome.faults["seals"] > 0, "a seal is in force in the end"
         assert outcome.faults["settled"] >= 25
-    assert sum(outcome.faults["seals"] for outcome, _ in runs) > len(SEEDS), "some have several"
 
 
 def test_seals_come_by_endorsement_of_others(runs: list[tuple[Outcome, Town]]) -> None:
@@ -48,24 +48,27 @@ def test_seals_come_by_endorsement_of_others(runs: list[tuple[Outcome, Town]]) -
             assert any(len(of) >= 2 for of in voices), "one key alone seals nothing"
 
 
-def test_what_was_settled_and_changes_is_noticed(runs: list[tuple[Outcome, Town]]) -> None:
-    """The check can fail: a verdict below a seal is changed behind everybody's back."""
-    _, town = runs[0]
-    first, other = town.honest[:2]
-    before = settled(first)
-    assert not list(unsettled(first, dict(before)))
-    assert not list(sealed_alike([first, other]))
-    ident = next(iter(before))
-    changed = {**before, ident: (2, "cut")}
-    (sentence,) = unsettled(first, changed)
-    assert ident.hex()[:8] in sentence
+def test_what_was_settled_and_changes_is_noticed() -> None:
+    """The checks of the storm can fail."""
+    one, two = bytes([1] * 32), bytes([2] * 32)
+    before: Settled = {one: (1, ""), two: (2, "role")}
+    assert not list(unsettled("alice", before, {**before, bytes(32): (1, "")}))
+    (sentence,) = unsettled("alice", before, {**before, two: (1, "")})
+    assert sentence == "alice judges 02020202 otherwise than it was settled"
+    (sentence,) = unsettled("alice", before, {two: (2, "role")})
+    assert "01010101" in sentence, "to be provisional again is a change, too"
+    seal = OperationId(one)
+    same = {"alice": [seal], "bob": [seal]}
+    assert not list(sealed_alike(same, {"alice": before, "bob": before}))
+    assert list(sealed_alike(same, {"alice": before, "bob": {}}))
+    assert list(sealed_alike({**same, "bob": []}, {"alice": before, "bob": before}))
 
 
 def test_a_node_that_computes_another_hash_endorses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without agreement on the hash no seal comes in force, and nothing else is wrong."""
-    honest = checking.worth
+    honest = scratch.worth
     asked = 0
 
     def differently(realm: bytes, operations: object, seal: object) -> object:
@@ -77,7 +80,7 @@ def test_a_node_that_computes_another_hash_endorses_nothing(
     monkeypatch.setattr(checking, "worth", differently)
     outcome, _ = run(1, SEALED)
     assert not outcome.wrong, told(outcome)
-    assert asked > 1, "a seal was prepared, and checked"
+    assert asked > 1, "a seal was prepared by one and checked by another"
     assert outcome.faults["seals"] == 0
 
 

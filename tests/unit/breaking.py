@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 POISON = 13
 
@@ -47,3 +48,12 @@ def panic_on_poison(items: Sequence[int]) -> list[int]:
     if POISON in items:
         raise KeyboardInterrupt
     return double(items)
+
+
+def until_there(files: Sequence[Path]) -> list[int]:
+    """Wait until all files are there, half a minute at most."""
+    for _ in range(300):
+        if all(file.exists() for file in files):
+            break
+        time.sleep(0.1)
+    return [len(files)]

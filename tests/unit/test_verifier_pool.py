@@ -18,6 +18,7 @@ from tests.unit.breaking import (
     panic_on_poison,
     slowly,
     swell_on_poison,
+    until_there,
 )
 
 from commons_node.verifier.pool import VerifierPool
@@ -111,3 +112,23 @@ async def test_nobody_is_left_behind(pool: VerifierPool) -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_long_work_goes_aside_and_nothing_waits_behind_it(tmp_path: Path) -> None:
+    one = VerifierPool(1, batch_seconds=30)
+    try:
+        await one.warm()
+        shared = set(one.pids())
+        long = asyncio.create_task(one.aside(until_there, [tmp_path / "never"], seconds=60))
+        for _ in range(5):
+            await asyncio.sleep(0)  # the task begins, and with it a process
+        assert await one.map(double, [1, 2], 2) == [2, 4], "the only shared worker is free"
+        assert not long.done(), "and it was done before the long work"
+        (aside,) = set(one.pids()) - shared
+        os.kill(aside, signal.SIGKILL)
+        with pytest.raises(BrokenProcessPool):
+            await long
+        assert await one.aside(double, [3], seconds=60) == [6], "the next one has another process"
+    finally:
+        await one.stop()
+    assert one.pids() == []

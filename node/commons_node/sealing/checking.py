@@ -20,6 +20,7 @@ from commons_node.store.reading import VOID
 
 HOUR_MS = 3_600_000
 _CHUNK = 1000
+_PATIENCE_S = 3600.0
 _CLOCKS_MS = 10 * 60_000
 """How far two clocks may be apart: a margin that is short by that much is kept."""
 
@@ -70,7 +71,7 @@ def _within(seen: View, numbers: dict[OperationId, int], ident: bytes) -> bool:
 async def worth_here(realm: Realm, seen: View, seal: OperationId | Unsigned) -> Worth:
     """What a seal is worth, computed in a worker process from what is stored here."""
     operations = await given(realm, seen)
-    return await realm.pool.call(worth, bytes(realm.realm), operations, seal)
+    return await realm.pool.aside(worth, bytes(realm.realm), operations, seal, seconds=_PATIENCE_S)
 
 
 async def check(realm: Realm, act: OperationId, now_ms: int) -> Checked:
@@ -78,7 +79,7 @@ async def check(realm: Realm, act: OperationId, now_ms: int) -> Checked:
     seal = seal_of(realm, act)
     standing = await realm.standing(act)
     if seal is None or standing is None:
-        return Checked("It is no seal.")
+        return Checked("It is being written just now.", later=True)
     stored = await realm.store.standings([tip.id for tip in seal.tips])
     absent = len(seal.tips) - len(stored)
     if absent:

@@ -39,9 +39,14 @@ def last_seal(realm: Realm) -> OperationId | None:
     return seals[-1].seal if seals else None
 
 
+def margin_ms(realm: Realm) -> int:
+    """How old what is sealed must be, in ms."""
+    return realm.judge.authority.constitution.seal_margin_hours * HOUR_MS
+
+
 def cutoff_ms(realm: Realm, now_ms: int) -> int:
     """What is younger than this is not sealed."""
-    return now_ms - realm.judge.authority.constitution.seal_margin_hours * HOUR_MS
+    return now_ms - margin_ms(realm)
 
 
 async def is_due(realm: Realm, now_ms: int) -> bool:
@@ -63,12 +68,9 @@ async def is_due(realm: Realm, now_ms: int) -> bool:
     return await ripe(connection, cutoff_ms(realm, now_ms)) >= terms.seal_operations
 
 
-async def why_not_whole(realm: Realm) -> str:
-    """A sentence if operations are known to be missing here, otherwise ""."""
-    waiting = await realm.store.waiting_count()
-    if waiting.get("missing"):
-        return "Operations that others build on are not here yet."
-    return ""
+async def is_whole(realm: Realm) -> bool:
+    """False if something waits here for operations that it builds on."""
+    return not (await realm.store.waiting_count()).get("missing")
 
 
 async def prepare(realm: Realm, device: DeviceId, now_ms: int) -> Prepared:
@@ -101,8 +103,10 @@ async def _sees(realm: Realm, device: DeviceId) -> tuple[View, tuple[OperationId
     top = realm.memory.top(device, 0)
     grant = await realm.standing(authority.devices[device].id)
     seen = top.view if top is not None else grant.view if grant is not None else 0
-    heads = authority.news(seen)
-    for head in heads:
+    cited = []
+    for head in authority.news(seen):
         standing = await realm.standing(head)
-        seen |= standing.view if standing is not None else 0
-    return seen, heads
+        if standing is not None:  # otherwise it is being written just now
+            seen |= standing.view
+            cited.append(head)
+    return seen, tuple(cited)

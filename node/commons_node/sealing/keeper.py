@@ -32,7 +32,7 @@ from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_node.community import Actor, Community
 from commons_node.realm.realm import Realm, Written
 from commons_node.sealing.checking import Checked, check, seal_of
-from commons_node.sealing.due import Prepared, is_due, prepare, why_not_whole
+from commons_node.sealing.due import Prepared, is_due, is_whole, margin_ms, prepare
 
 log = structlog.get_logger(component="sealing")
 
@@ -71,6 +71,7 @@ class _Place:
     state: State = "quiet"
     table: tuple[OperationId, int] | None = None
     since_ms: int = 0
+    due_ms: int | None = None
     prepared: Prepared | None = None
     prepared_ms: int = 0
     rest_until_ms: int = 0
@@ -127,7 +128,9 @@ class Keeper:
         if found is not None:
             return found
         if not acts and not await is_due(realm, now):
+            place.due_ms = None
             return "quiet"
+        place.due_ms = now if place.due_ms is None else place.due_ms
         wishes = [one for one in on_table if one.act is None and one.answerable]
         if wishes:
             step = answer(council, base, device, wishes[0].operation)
@@ -187,8 +190,10 @@ class Keeper:
 
     async def _propose(self, community: Community, device: DeviceId, place: _Place) -> State:
         realm, now = community.realm, self._host.now_ms()
-        if not self._host.in_step(realm.realm) or await why_not_whole(realm):
-            return "quiet"
+        whole = self._host.in_step(realm.realm) and await is_whole(realm)
+        waited = now - (now if place.due_ms is None else place.due_ms)
+        if not whole and waited < margin_ms(realm):
+            return "quiet"  # no longer: who sends what is never complete must not stop all seals
         base = realm.judge.authority.council.base
         made = place.prepared
         if made is None or made.base != base or now - place.prepared_ms > _FRESH_MS:

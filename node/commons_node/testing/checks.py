@@ -19,7 +19,7 @@ from commons_node.testing.differing import differing
 from commons_node.testing.lies import harm
 from commons_node.testing.node import Node
 from commons_node.testing.paths import PATHS, Way
-from commons_node.testing.sealers import sealed_alike, settled, unsettled
+from commons_node.testing.sealers import Settled, sealed_alike, settled, unsettled
 from commons_node.testing.sums import uneven
 from commons_node.testing.town import Town
 
@@ -48,7 +48,7 @@ class Watch:
     """How often `sync wait` said yes, and was checked."""
     cuts: int = 0
     """How often islands were looked at long after they had been cut off."""
-    _settled: dict[str, dict[bytes, tuple[int, str]]] = field(default_factory=dict)
+    _settled: dict[str, Settled] = field(default_factory=dict)
     claims: int = 0
     """How often a node said that it was in sync, and was checked."""
 
@@ -75,9 +75,16 @@ class Watch:
                 self.fail(sentence)
             self._claims(node)
             self._effects(node)
-            for sentence in unsettled(node, self._settled.setdefault(node.name, {})):
-                self.fail(sentence)
+            await self._settled_stays(node)
         await self._equals(living)
+
+    async def _settled_stays(self, node: Node) -> None:
+        """What a seal has settled is never judged otherwise, and never provisional again."""
+        now = await settled(node)
+        if now is not None:
+            for sentence in unsettled(node.name, self._settled.get(node.name, {}), now):
+                self.fail(sentence)
+            self._settled[node.name] = now
 
     def _claims(self, node: Node) -> None:
         """Who says "synced" holds what the other held a short while ago."""
@@ -210,10 +217,12 @@ class Watch:
                 where = differing(self.town.node(one).disk, self.town.node(two).disk)
                 told = f"different {what} after the heal: {_groups(hashes, n)}"
                 self.fail(f"{told}; between {one} and {two} {where or 'nothing that is stored'}")
-        for sentence in sealed_alike([node for node in honest if node.name in hashes]):
+        seals = {n.name: [one.seal for one in n.realm.judge.seals()] for n in honest}
+        by = {node.name: await settled(node) or {} for node in honest}
+        for sentence in sealed_alike(seals, by):
             self.fail(sentence)
-        self.town.faults["seals"] += max(len(node.realm.judge.seals()) for node in honest)
-        self.town.faults["settled"] += max(len(settled(node)) for node in honest)
+        self.town.faults["seals"] += max(map(len, seals.values()))
+        self.town.faults["settled"] += max(map(len, by.values()))
         verdicts = {node.name: _verdicts(node) for node in honest}
         self._nothing_lost(verdicts)
         self._same_verdicts(verdicts)

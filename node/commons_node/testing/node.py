@@ -182,7 +182,7 @@ class Node:
             await self._seal()
 
     async def _seal(self) -> None:
-        if self.town.seals and not self.liar:
+        if self.town.seals and self.founding and not self.liar:
             await keep_rhythm(self)
 
     # --- living ---

@@ -6,17 +6,20 @@ honest nodes have the same ones in force.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from commons_crdt.authority.facts import Setting
-from commons_crdt.ids import DeviceId, RealmId
+from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_node.community import Actor, Community
 from commons_node.peering.states import state_with_all
 from commons_node.sealing.host import BEHIND
+from commons_node.store.database import fetch
 
 if TYPE_CHECKING:
     from commons_node.testing.node import Node
+
+_HOLLOW = (0, "contents")
 
 
 def constitution(seals: int) -> tuple[Setting, ...]:
@@ -31,30 +34,38 @@ async def keep_rhythm(node: Node) -> None:
         await node.desk.sealing.look(community)
 
 
-def settled(node: Node) -> dict[bytes, tuple[int, str]]:
-    """(verdict, reason) of what a node says is settled."""
+Settled = dict[bytes, tuple[int, str]]
+"""(verdict, reason) of each operation that is settled."""
+
+
+async def settled(node: Node) -> Settled | None:
+    """What is settled at a node, as committed; None if it dies meanwhile."""
     query = "SELECT o.id, o.verdict, o.reason FROM settled t JOIN operations o ON o.n = t.operation"
-    return {ident: (verdict, reason) for ident, verdict, reason in node.disk.rows(query)}
+    rows = await node.run(fetch(node.realm.store.database.read, query))
+    return None if rows is None else {ident: (verdict, why) for ident, verdict, why in rows}
 
 
-def unsettled(node: Node, before: dict[bytes, tuple[int, str]]) -> Iterator[str]:
-    """What was settled at a node and is judged otherwise now; ``before`` learns what is new."""
-    now = settled(node)
+def unsettled(name: str, before: Settled, now: Settled) -> Iterator[str]:
+    """What was settled at a node and is judged otherwise now.
+
+    Where an erasure took the bytes and was then itself cut off, they have to be fetched again: that
+    is waiting, and no other verdict.
+    """
     for ident, verdict in before.items():
-        if now.get(ident) != verdict:
-            yield f"{node.name} judges {ident.hex()[:8]} otherwise than it was settled"
-    before.update(now)
+        if now.get(ident) != verdict and _HOLLOW not in (verdict, now.get(ident)):
+            yield f"{name} judges {ident.hex()[:8]} otherwise than it was settled"
 
 
-def sealed_alike(nodes: Sequence[Node]) -> Iterator[str]:
-    """Nodes that do not have the same seals in force, or settled something else by them."""
-    first = nodes[0]
-    seals = [one.seal for one in first.realm.judge.seals()]
-    for node in nodes[1:]:
-        if [one.seal for one in node.realm.judge.seals()] != seals:
-            yield f"{node.name} has other seals in force than {first.name}"
-        elif settled(node) != settled(first):
-            yield f"{node.name} has settled something else than {first.name}"
+def sealed_alike(
+    seals: Mapping[str, Sequence[OperationId]], settled_by: Mapping[str, Settled]
+) -> Iterator[str]:
+    """Nodes, by name, that have other seals in force, or settled something else by them."""
+    first = next(iter(seals))
+    for name in seals:
+        if seals[name] != seals[first]:
+            yield f"{name} has other seals in force than {first}"
+        elif settled_by[name] != settled_by[first]:
+            yield f"{name} has settled something else than {first}"
 
 
 class AtSimulatedNode:

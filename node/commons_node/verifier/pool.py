@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +28,7 @@ Result = TypeVar("Result")
 
 _MEMORY_BYTES = 2 * 1024**3
 _BATCH_SECONDS = 120.0
+_LONG_S = 5.0
 _PR_SET_PDEATHSIG = 1
 
 log = structlog.get_logger(component="verifier")
@@ -67,6 +69,8 @@ class VerifierPool:
         self._executor: ProcessPoolExecutor | None = None
         self._alone: ProcessPoolExecutor | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._aside: ProcessPoolExecutor | None = None
+        self._aside_lock = asyncio.Lock()
         self.deaths = 0
         """How often a worker died under a batch since the start."""
 
@@ -79,7 +83,7 @@ class VerifierPool:
         """The processes that are running now."""
         return [
             pid
-            for executor in (self._executor, self._alone)
+            for executor in (self._executor, self._alone, self._aside)
             if executor is not None
             for pid in list(executor._processes or {})
         ]
@@ -97,6 +101,27 @@ class VerifierPool:
             return await self._shared(work, *arguments)
         except BrokenProcessPool:
             return await self._quarantined(work, *arguments)
+
+    async def aside(self, work: Callable[..., Result], *arguments: Any, seconds: float) -> Result:
+        """Run one long ``work`` in a process of its own, so that no batch waits behind it.
+
+        One at a time. Raises what it raises, and ``BrokenProcessPool`` if it dies or takes longer
+        than ``seconds``; that is not tried again.
+        """
+        async with self._aside_lock:
+            if self._aside is None or _died(self._aside):
+                self._aside = self._start(1)
+            executor, began = self._aside, time.monotonic()
+            try:
+                return await self._run(executor, work, *arguments, seconds=seconds)
+            except BrokenProcessPool:
+                self._aside = None
+                self._kill(executor)
+                raise
+            finally:
+                if self._aside is not None and time.monotonic() - began > _LONG_S:
+                    self._aside = None  # what took long leaves much memory behind
+                    executor.shutdown(wait=False)
 
     async def map(
         self, work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item], slice_size: int
@@ -166,11 +191,15 @@ class VerifierPool:
                 raise
 
     async def _run(
-        self, executor: ProcessPoolExecutor, work: Callable[..., Result], *arguments: Any
+        self,
+        executor: ProcessPoolExecutor,
+        work: Callable[..., Result],
+        *arguments: Any,
+        seconds: float | None = None,
     ) -> Result:
         try:
             future = asyncio.wrap_future(executor.submit(work, *arguments))
-            return await asyncio.wait_for(future, self._batch_seconds)
+            return await asyncio.wait_for(future, seconds or self._batch_seconds)
         except TimeoutError as error:
             log.warning("worker_slow", work=_name(work))
             raise BrokenProcessPool from error
@@ -194,8 +223,9 @@ class VerifierPool:
 
     async def stop(self) -> None:
         """End the processes; running batches are abandoned."""
-        running = [one for one in (self._executor, self._alone) if one is not None]
-        self._executor = self._alone = None
+        known = (self._executor, self._alone, self._aside)
+        running = [one for one in known if one is not None]
+        self._executor = self._alone = self._aside = None
         for executor in running:
             for process in list((executor._processes or {}).values()):
                 process.kill()

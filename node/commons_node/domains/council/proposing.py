@@ -26,7 +26,7 @@ from commons_node.community import Community
 from commons_node.domains.sanctions import forks
 from commons_node.domains.sanctions.endings import devices_of, endings
 from commons_node.domains.sanctions.finding import find_operation
-from commons_node.sealing.due import prepare, why_not_whole
+from commons_node.sealing.due import prepare
 
 _REMOVED, _BRANCH = 0, 5
 
@@ -155,10 +155,9 @@ async def lift(community: Community, cut: str | None) -> Lift:
 
 async def seal(community: Community, device: DeviceId, now_ms: int) -> Seal:
     """What can be settled now, with the state hash of it."""
-    why = await why_not_whole(community.realm)
     made = await prepare(community.realm, device, now_ms)
-    if why or made.content is None:
-        raise NothingToSeal(why=why or made.why)
+    if made.content is None:
+        raise NothingToSeal(why=made.why)
     return made.content
 
 
