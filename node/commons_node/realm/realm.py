@@ -209,8 +209,8 @@ class Realm:
                 total.new + len(ids) + len(batch.late),
                 total.known + batch.known,
                 Counter(total.refused) + batch.refused,
-                (*total.missing, *batch.missing),
-                (*total.unlinked, *batch.unlinked),
+                (*total.missing, *sorted(batch.missing)),
+                (*total.unlinked, *sorted(batch.unlinked)),
                 (*total.new_ids, *ids),
                 Counter(total.held) + batch.held,
             )
@@ -238,7 +238,7 @@ class Realm:
     ) -> tuple[Batch, tuple[OperationId, ...]]:
         try:
             batch = await self._intake().take(reading, self._now_ms())
-            self.memory.need(batch.missing)
+            self.memory.need(sorted(batch.missing))
             if own:  # an author sees at once what was written
                 await self._catching_up.apply(self._catching_up.backlog.among(batch.edits))
             if own and len(batch.stored) < len(reading.parsed):

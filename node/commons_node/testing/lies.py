@@ -350,12 +350,15 @@ SCHEMES: Mapping[str, Scheme] = {n: lie for n, lie in LIES.items() if isinstance
 
 
 def chosen(names: Sequence[str], most: int, seed: int) -> list[str]:
-    """Some of the schemes among these lies, in an order by chance."""
+    """Some of the schemes among these lies: seeds that follow each other tell all of them."""
     rng = random.Random(f"chosen {seed}")  # noqa: S311 - a seeded run is the point
-    ending = rng.sample(last := [n for n in names if n in SCHEMES and SCHEMES[n].last], len(last))
-    some = [n for n in names if n in SCHEMES and not SCHEMES[n].last] + ending[:1]
-    found = rng.sample(some, min(most, len(some)))
-    return sorted(found, key=lambda name: SCHEMES[name].last)
+    last = [name for name in names if name in SCHEMES and SCHEMES[name].last]
+    ending = [last[seed % len(last)]] if last and most else []
+    others = [name for name in names if name in SCHEMES and name not in last]
+    few = min(most - len(ending), len(others))
+    some = [others[(seed * few + n) % len(others)] for n in range(few)]
+    rng.shuffle(some)
+    return [*some, *ending]
 
 
 def cast_of(names: Sequence[str], seed: int) -> dict[str, Resident]:

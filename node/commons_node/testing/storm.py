@@ -133,7 +133,7 @@ class Storm:
         founding = plan.nodes - plan.joining
         guests = self._guests()
         honest = plan.seats - (SEAT in town.puppets)
-        seats = max(1, min(honest, founding - plan.leaving - plan.liars))
+        seats = max(1, min(honest, founding - plan.leaving - plan.liars - 1))
         roles = [_ROLES[n % len(_ROLES)] for n in range(founding - seats)]
         await town.found([Role.COORDINATOR] * (seats - 1) + roles, guests)
         liars = town.rng.sample(town.nodes[seats:], plan.liars)
@@ -300,9 +300,11 @@ class Storm:
     async def _leave(self) -> None:
         town = self.town
         await asyncio.sleep(town.rng.uniform(5, 15))
-        node = town.rng.choice(
-            [n for n in town.honest if n.alive and n.role is not Role.COORDINATOR]
-        )
+        while not (  # noqa: ASYNC110 - nobody sets an event where the power comes back
+            able := [n for n in town.honest if n.alive and n.role < Role.COORDINATOR]
+        ):
+            await asyncio.sleep(1.0)  # who could leave has no power just now
+        node = town.rng.choice(able)
         node.gone = True
         self._left.set()
         await node.stop()
