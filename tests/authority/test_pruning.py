@@ -68,7 +68,7 @@ def changes_nothing(seed: int) -> int:
     if one is None:
         return -1
     keeper = one.keeper(one.early, seed)
-    if keeper.judge.newest_seal() != one.pin:
+    if keeper.judge.branches.newest_seal() != one.pin:
         return -1
     keeper.judge.pin = one.pin
     gone = superfluous(keeper)

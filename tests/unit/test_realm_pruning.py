@@ -259,6 +259,27 @@ async def test_who_pruned_stays_below_its_pin(rooms: Rooms) -> None:
     assert await kept(room, story.other[1:]) == [False] * 5
 
 
+async def test_a_host_that_lies_about_what_is_sealed_is_found_out(rooms: Rooms) -> None:
+    """It withholds a tip, or gives it with another body or signature; somebody else has it."""
+    home, people = village()
+    first, tip = note(home, people.eve, 1), note(home, people.eve, 2)
+    seal(home, people.alice, tip)
+    true = home.operations[tip.id]
+    rest = [op for i, op in home.operations.items() if i != tip.id]
+    room = await rooms.open("a", home, *rest)
+    assert await room.said(first.id, tip.id) == [(0, "seal", None), None], "log 1 waits for it"
+    forged = {
+        "body": Operation(true.header, true.signature, bytes(40), true.parts),
+        "signature": Operation(true.header, bytes(64), true.body, true.parts),
+    }
+    for why, lie in forged.items():
+        result = await room.take(lie)
+        assert (result.new, dict(result.refused)) == (0, {why: 1})
+    assert await room.said(first.id) == [(0, "seal", None)]
+    await room.take(true)
+    assert await room.said(first.id, tip.id) == [(1, "", None)] * 2
+
+
 async def test_a_cut_that_may_be_lifted_prunes_nothing(rooms: Rooms) -> None:
     home, people = village()
     first = note(home, people.eve, 0)

@@ -48,7 +48,7 @@ class Pruner:
 
     def wake(self) -> None:
         """Begin a round if there is a seal that was not pruned by."""
-        seal = self._memory.judge.newest_seal()
+        seal = self._memory.judge.branches.newest_seal()
         if seal is None or seal == self._memory.pruned:
             return
         if self._task is None or self._task.done():
@@ -74,8 +74,8 @@ class Pruner:
 
     async def _round(self) -> bool:
         """Prune by the newest seal; True if there may be more to do."""
-        seal = self._memory.judge.newest_seal()
-        final = self._memory.judge.finality(seal) if seal is not None else None
+        seal = self._memory.judge.branches.newest_seal()
+        final = self._memory.judge.branches.finality(seal) if seal is not None else None
         if final is None or seal == self._memory.pruned:
             return False
         plan = Pruning(final)
@@ -152,8 +152,8 @@ class _Deleting:
     async def step(self) -> bool:
         """Delete some, the last ones first; True if there are more. The caller has the realm."""
         memory, store = self._pruner._memory, self._pruner._store
-        now = memory.judge.finality(self._final.seal)
-        if now is None or memory.judge.newest_seal() is None:
+        now = memory.judge.branches.finality(self._final.seal)
+        if now is None or memory.judge.branches.newest_seal() is None:
             return False  # the council is split meanwhile, or what it said was not committed
         self._plan.keep(now.named)
         async for rows in store.inside.headers(self._seen):
@@ -164,15 +164,18 @@ class _Deleting:
         some = sorted(left, key=lambda x: -self._numbers[x])[:STEP]
         if not some:
             return False
+        chain = memory.judge.authority.council.chain
+        above = chain[chain.index(self._final.seal) :]
+        pin = memory.judge.pin if memory.judge.pin in above else self._final.seal
         try:
             async with store.database.transaction() as connection:
-                if memory.judge.pin != self._final.seal:
-                    await store.set_setting(connection, "pin", self._final.seal)
+                if memory.judge.pin != pin:
+                    await store.set_setting(connection, "pin", pin)
                 await store.delete(connection, [self._numbers[x] for x in some])
         except BaseException:
             await memory.load()
             raise
-        memory.judge.pin = self._final.seal
+        memory.judge.pin = pin  # a seal that is in force already: no verdict changes by it
         await memory.forget(some)
         self._gone.update(some)
         self.count += len(some)
