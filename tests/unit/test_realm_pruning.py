@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
@@ -67,15 +69,11 @@ class Story:
         self.other = [note(self.island, people.eve, 10 + n) for n in range(length)]
         self.siblings = [op for i, op in self.island.operations.items() if i not in home.operations]
         self.shared = bytes_of(home)
+        self.first = bytes_of(self.island)
         before = set(home.operations)
         self.sealing = seal(home, people.alice, self.mine[1])
         self.after = [note(home, people.eve, 5), note(home, people.bob, 6)]
         self.news = [op for i, op in home.operations.items() if i not in before]
-
-    @property
-    def everything(self) -> Sequence[Operation]:
-        """With both branches, the seal last."""
-        return [*self.shared, *self.siblings, *self.news]
 
 
 async def grown(rooms: Rooms, name: str, story: Story, *, prune: bool = True) -> Room:
@@ -241,6 +239,57 @@ async def test_a_crash_in_the_middle_loses_nothing(
         assert await kept(room, story.other) == [True] + [False] * 8
         assert await room.facts() == expected
     assert torn >= 4, "the power was gone in every round"
+
+
+async def test_much_goes_in_many_rounds_of_many_steps(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "STEP", 2)
+    monkeypatch.setattr(pruning, "MOST", 3)
+    story = Story(12)
+    steps: list[int] = []
+    delete = RealmStore.delete
+
+    async def counting(self: RealmStore, connection: aiosqlite.Connection, numbers: Any) -> None:
+        steps.append(len(list(numbers)))
+        await delete(self, connection, numbers)
+
+    monkeypatch.setattr(RealmStore, "delete", counting)
+    room = await grown(rooms, "a", story)
+    assert await pruned(room) == 11
+    assert await kept(room, story.other) == [True] + [False] * 11
+    assert max(steps) == 2, "a writer waits for two at most"
+    assert len(steps) >= 6
+
+
+async def test_what_is_cited_while_others_are_deleted_stays(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob's answer to the branch arrives between two steps."""
+    monkeypatch.setattr(pruning, "STEP", 1)
+    story = Story()
+    cited = story.other[2]
+    known = set(story.island.operations)
+    story.island.write(story.people.bob.device, _note(7, refs=[cited.id]))
+    answer = [op for i, op in story.island.operations.items() if i not in known]
+    arriving: list[asyncio.Task[Any]] = []
+    delete = RealmStore.delete
+
+    async def answered(self: RealmStore, connection: aiosqlite.Connection, numbers: Any) -> None:
+        if not arriving:
+            arriving.append(asyncio.create_task(room.take(*answer)))
+            await asyncio.sleep(0.05)  # by then it waits for its turn
+        await delete(self, connection, numbers)
+
+    monkeypatch.setattr(RealmStore, "delete", answered)
+    room = await rooms.open("a", story.home, *story.first)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    assert await pruned(room) == 3
+    assert (await arriving[0]).new == 1
+    assert await kept(room, story.other) == [True] * 3 + [False] * 3
 
 
 async def test_who_pruned_stays_below_its_pin(rooms: Rooms) -> None:
