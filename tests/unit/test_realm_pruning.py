@@ -308,6 +308,38 @@ async def test_who_pruned_stays_below_its_pin(rooms: Rooms) -> None:
     assert await kept(room, story.other[1:]) == [False] * 5
 
 
+async def test_nothing_goes_when_the_council_splits_before_the_first_step(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rival act arrives while the node looks for what may go: people decide, and it waits."""
+    story = Story()
+    copy, base = story.island, OperationId(story.home.realm)
+    council(copy, story.people.alice, Settings((("timezone", "UTC"),)), base)
+    rival = bytes_of(copy)[-1]
+    links = pruning.Pruner._links
+    came = 0
+
+    async def splitting(self: pruning.Pruner, judge: Any, chain: Any) -> Any:
+        nonlocal came
+        if not came:
+            came = (await room.take(rival)).new
+        return await links(self, judge, chain)
+
+    monkeypatch.setattr(pruning.Pruner, "_links", splitting)
+    room = await rooms.open("a", story.home, *story.first)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    assert await pruned(room) == 0
+    assert came == 1
+    assert room.realm.judge.authority.council.split
+    assert await kept(room, story.other) == [True] * 6
+    assert room.realm.judge.pin is None
+    room = await rooms.again(room)
+    assert await pruned(room) == 0
+
+
 async def test_a_host_that_lies_about_what_is_sealed_is_found_out(rooms: Rooms) -> None:
     """It withholds a tip, or gives it with another body or signature; somebody else has it."""
     home, people = village()

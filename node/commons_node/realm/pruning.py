@@ -93,6 +93,8 @@ class Pruner:
             pass
         if deleting.count:
             log.info("pruned", realm=self._memory.realm.hex()[:8], count=deleting.count)
+        if deleting.stopped:
+            return False
         if len(numbers) > len(chosen) and deleting.count:
             return True
         await self._alone(lambda: self._note(final))
@@ -148,13 +150,15 @@ class _Deleting:
         self._seen = seen
         self._gone: set[OperationId] = set()
         self.count = 0
+        self.stopped = False
 
     async def step(self) -> bool:
         """Delete some, the last ones first; True if there are more. The caller has the realm."""
         memory, store = self._pruner._memory, self._pruner._store
         now = memory.judge.branches.finality(self._final.seal)
         if now is None or memory.judge.branches.newest_seal() is None:
-            return False  # the council is split meanwhile, or what it said was not committed
+            self.stopped = True  # the council is split meanwhile, or its seal was not committed
+            return False
         self._plan.keep(now.named)
         async for rows in store.inside.headers(self._seen):
             for _, ident, header in rows:
