@@ -10,12 +10,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import authority, flip, grow, heal, idle, latency, members, mesh, start, sync
+from bench import authority, flip, grow, heal, idle, join, latency, members, mesh, start, sync
 from bench.size import Size
 from bench.town import Town
 
 BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "sync": sync.measure,
+    "join": join.measure,
     "heal": heal.measure,
     "latency": latency.measure,
     "start": start.measure,

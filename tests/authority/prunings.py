@@ -50,7 +50,7 @@ class History:
 
 def superfluous(keeper: Keeper) -> Ids:
     """What a node may delete, as its store finds it: the chains, then whatever builds on them."""
-    final = keeper.judge.finality()
+    final = keeper.judge.branches.finality()
     if final is None:
         return frozenset()
     headers = {x: keeper.village.all[x].header for x in keeper.standings}

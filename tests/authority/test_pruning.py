@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from tests.authority.evaluators import word
 from tests.authority.oracle import Answer
 from tests.authority.prunings import History, history, superfluous
-from tests.authority.sets import Ids, judged, told
+from tests.authority.sets import Ids, closure, judged, told
 
 from commons_crdt.ids import OperationId
+from commons_node.realm.ends import lies_beyond
 
 SEEDS = st.integers(0, 2**32)
 VOID = {"contested(fork)", "rejected(cut)", "rejected(closed)"}
@@ -68,7 +69,7 @@ def changes_nothing(seed: int) -> int:
     if one is None:
         return -1
     keeper = one.keeper(one.early, seed)
-    if keeper.judge.newest_seal() != one.pin:
+    if keeper.judge.branches.newest_seal() != one.pin:
         return -1
     keeper.judge.pin = one.pin
     gone = superfluous(keeper)
@@ -96,3 +97,35 @@ def test_enough_is_pruned_for_this_to_mean_something() -> None:
 def test_five_thousand_histories(tenth: int) -> None:
     for seed in range(tenth * 500, (tenth + 1) * 500):
         changes_nothing(seed)
+
+
+def nothing_beyond_an_end_counts(seed: int) -> int:
+    """What a node would refuse as beyond its chain's end; how much that is.
+
+    It is void for the oracle, unless a seal settled it for the sake of others, who build on it:
+    then a node takes it because they need it.
+    """
+    one = history(seed)
+    if one is None:
+        return 0
+    whole = frozenset(one.village.all)
+    keeper, answer = one.keeper(whole, seed), judged(one.village, whole)
+    refused = {
+        x
+        for x in whole
+        if (header := one.village.all[x].header).log and lies_beyond(keeper.judge, header, x)
+    }
+    needed = closure(one.village, whole - refused)
+    for x in refused - needed:
+        assert word(answer.verdicts[x]) in VOID, (seed, told(one.village, [x], answer))
+    return len(refused - needed)
+
+
+@given(seed=SEEDS)
+@settings(deadline=None, max_examples=60)
+def test_nothing_that_counts_is_refused_as_beyond_its_end(seed: int) -> None:
+    nothing_beyond_an_end_counts(seed)
+
+
+def test_enough_lies_beyond_an_end_for_this_to_mean_something() -> None:
+    assert sum(nothing_beyond_an_end_counts(seed) for seed in range(60)) >= 30

@@ -11,7 +11,7 @@ from tests.authority.test_counterexamples import in_force
 from tests.authority.test_pruning import same
 from tests.authority.village import ALICE, BOB, DAN, EVE, Island, Village, prologue
 
-from commons_crdt.authority import judge as judging
+from commons_crdt.authority import branches as judging
 from commons_crdt.authority import pruning
 from commons_crdt.authority.council_facts import Lift, Settings
 from commons_crdt.authority.endings import Ending, Position

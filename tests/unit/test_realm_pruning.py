@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import aiosqlite
 import pytest
@@ -67,15 +69,11 @@ class Story:
         self.other = [note(self.island, people.eve, 10 + n) for n in range(length)]
         self.siblings = [op for i, op in self.island.operations.items() if i not in home.operations]
         self.shared = bytes_of(home)
+        self.first = bytes_of(self.island)
         before = set(home.operations)
         self.sealing = seal(home, people.alice, self.mine[1])
         self.after = [note(home, people.eve, 5), note(home, people.bob, 6)]
         self.news = [op for i, op in home.operations.items() if i not in before]
-
-    @property
-    def everything(self) -> Sequence[Operation]:
-        """With both branches, the seal last."""
-        return [*self.shared, *self.siblings, *self.news]
 
 
 async def grown(rooms: Rooms, name: str, story: Story, *, prune: bool = True) -> Room:
@@ -243,6 +241,57 @@ async def test_a_crash_in_the_middle_loses_nothing(
     assert torn >= 4, "the power was gone in every round"
 
 
+async def test_much_goes_in_many_rounds_of_many_steps(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "STEP", 2)
+    monkeypatch.setattr(pruning, "MOST", 3)
+    story = Story(12)
+    steps: list[int] = []
+    delete = RealmStore.delete
+
+    async def counting(self: RealmStore, connection: aiosqlite.Connection, numbers: Any) -> None:
+        steps.append(len(list(numbers)))
+        await delete(self, connection, numbers)
+
+    monkeypatch.setattr(RealmStore, "delete", counting)
+    room = await grown(rooms, "a", story)
+    assert await pruned(room) == 11
+    assert await kept(room, story.other) == [True] + [False] * 11
+    assert max(steps) == 2, "a writer waits for two at most"
+    assert len(steps) >= 6
+
+
+async def test_what_is_cited_while_others_are_deleted_stays(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob's answer to the branch arrives between two steps."""
+    monkeypatch.setattr(pruning, "STEP", 1)
+    story = Story()
+    cited = story.other[2]
+    known = set(story.island.operations)
+    story.island.write(story.people.bob.device, _note(7, refs=[cited.id]))
+    answer = [op for i, op in story.island.operations.items() if i not in known]
+    arriving: list[asyncio.Task[Any]] = []
+    delete = RealmStore.delete
+
+    async def answered(self: RealmStore, connection: aiosqlite.Connection, numbers: Any) -> None:
+        if not arriving:
+            arriving.append(asyncio.create_task(room.take(*answer)))
+            await asyncio.sleep(0.05)  # by then it waits for its turn
+        await delete(self, connection, numbers)
+
+    monkeypatch.setattr(RealmStore, "delete", answered)
+    room = await rooms.open("a", story.home, *story.first)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    assert await pruned(room) == 3
+    assert (await arriving[0]).new == 1
+    assert await kept(room, story.other) == [True] * 3 + [False] * 3
+
+
 async def test_who_pruned_stays_below_its_pin(rooms: Rooms) -> None:
     """Alice's key signs another act on the same base: for others the council is split."""
     story = Story()
@@ -257,6 +306,59 @@ async def test_who_pruned_stays_below_its_pin(rooms: Rooms) -> None:
     room = await rooms.again(room)
     assert room.realm.judge.authority.council.chain == chain, "a start forgets no pin"
     assert await kept(room, story.other[1:]) == [False] * 5
+
+
+async def test_nothing_goes_when_the_council_splits_before_the_first_step(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rival act arrives while the node looks for what may go: people decide, and it waits."""
+    story = Story()
+    copy, base = story.island, OperationId(story.home.realm)
+    council(copy, story.people.alice, Settings((("timezone", "UTC"),)), base)
+    rival = bytes_of(copy)[-1]
+    links = pruning.Pruner._links
+    came = 0
+
+    async def splitting(self: pruning.Pruner, judge: Any, chain: Any) -> Any:
+        nonlocal came
+        if not came:
+            came = (await room.take(rival)).new
+        return await links(self, judge, chain)
+
+    monkeypatch.setattr(pruning.Pruner, "_links", splitting)
+    room = await rooms.open("a", story.home, *story.first)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    await room.take(*story.shared)
+    await room.take(*story.news)
+    assert await pruned(room) == 0
+    assert came == 1
+    assert room.realm.judge.authority.council.split
+    assert await kept(room, story.other) == [True] * 6
+    assert room.realm.judge.pin is None
+    room = await rooms.again(room)
+    assert await pruned(room) == 0
+
+
+async def test_a_host_that_lies_about_what_is_sealed_is_found_out(rooms: Rooms) -> None:
+    """It withholds a tip, or gives it with another body or signature; somebody else has it."""
+    home, people = village()
+    first, tip = note(home, people.eve, 1), note(home, people.eve, 2)
+    seal(home, people.alice, tip)
+    true = home.operations[tip.id]
+    rest = [op for i, op in home.operations.items() if i != tip.id]
+    room = await rooms.open("a", home, *rest)
+    assert await room.said(first.id, tip.id) == [(0, "seal", None), None], "log 1 waits for it"
+    forged = {
+        "body": Operation(true.header, true.signature, bytes(40), true.parts),
+        "signature": Operation(true.header, bytes(64), true.body, true.parts),
+    }
+    for why, lie in forged.items():
+        result = await room.take(lie)
+        assert (result.new, dict(result.refused)) == (0, {why: 1})
+    assert await room.said(first.id) == [(0, "seal", None)]
+    await room.take(true)
+    assert await room.said(first.id, tip.id) == [(1, "", None)] * 2
 
 
 async def test_a_cut_that_may_be_lifted_prunes_nothing(rooms: Rooms) -> None:

@@ -24,6 +24,9 @@ class Ends:
     _told: dict[Chain, End] = field(default_factory=dict)
     _polity: Polity | None = None
     _seen: tuple[int, int] | None = None
+    _known: dict[Chain, End] = field(default_factory=dict)
+    """Ends that were asked for, as long as nothing that bears on them has changed."""
+    _known_of: tuple[Polity, int, int] | None = None
 
     def changed(self, polity: Polity) -> frozenset[Chain]:
         """The chains that end elsewhere than when this was last asked."""
@@ -52,7 +55,18 @@ class Ends:
         return found
 
     def end(self, polity: Polity, chain: Chain) -> End:
-        """Where a chain ends."""
+        """Where a chain ends: asked for with every operation that arrives."""
+        of = (polity, self.records.version, len(self.book))
+        before = self._known_of
+        if before is None or before[0] is not polity or before[1:] != of[1:]:
+            self._known.clear()
+            self._known_of = of
+        known = self._known.get(chain)
+        if known is None:
+            known = self._known[chain] = self._end(polity, chain)
+        return known
+
+    def _end(self, polity: Polity, chain: Chain) -> End:
         device, log = chain
         rulings = {
             ruling

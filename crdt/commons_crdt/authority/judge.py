@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from commons_crdt.authority.book import NOWHERE, Book, Entry, View
+from commons_crdt.authority.branches import Branches
 from commons_crdt.authority.budgets import Budgets
 from commons_crdt.authority.causes import Cause
 from commons_crdt.authority.council import Council
@@ -26,7 +27,6 @@ from commons_crdt.authority.facts import Genesis
 from commons_crdt.authority.flips import Anchor, Chain, End, Flips
 from commons_crdt.authority.ledger import Ledger
 from commons_crdt.authority.log_1 import LogOne
-from commons_crdt.authority.pruning import Finality, finality
 from commons_crdt.authority.questions import Questions
 from commons_crdt.authority.records import Records, Spot
 from commons_crdt.authority.seals import seal_of
@@ -44,7 +44,6 @@ from commons_crdt.authority.strata import Polity
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, DocumentId, OperationId, RealmId
 from commons_crdt.kinds import Kind, Rules, own_document
-from commons_crdt.operation import Header
 from commons_crdt.verdict import Judgement, pending
 
 __all__ = ["ERASURE", "GENESIS", "Candidate", "Judge", "Lookup", "Missing", "Standing"]
@@ -91,6 +90,7 @@ class Judge:
         self._stored: dict[int, Judgement] = {}
         self._flipped: dict[OperationId, Judgement] = {}
         self._unerased: set[bytes] = set()
+        self._branches = Branches(self._book, self._records, self._settled)
         for (device, log), seq in (forks or {}).items():
             self.forked(device, log, seq)
 
@@ -282,61 +282,13 @@ class Judge:
         seals = [act for act in acts if seal_of(self._book, act) is not None]
         return self._book.entries[seals[-1]].id if seals else None
 
-    def finality(self, pin: OperationId | None = None) -> Finality | None:
-        """What the seals up to the pin make final; None if there is none, or its tips are missing.
-
-        A node never leaves the chain below its pin: what is beyond it could be undone. ``pin``:
-        as if that were the pin.
-        """
+    @property
+    def branches(self) -> Branches:
+        """What seals say of the branches of log 1, by everything learned so far."""
         self._settle()
-        named = pin or self.pin
-        number = None if named is None else self._book.numbers.get(named)
-        if self._polity is None or number is None or self._waits_for_pin:
-            return None
-        return finality(self._polity, self._records, self._settled, number)
-
-    def sealed_forks(self) -> list[tuple[DeviceId, int]]:
-        """Forked chains of log 1 with a sealed tip, and the seq behind it.
-
-        ``follows`` must be told of these from there on, ascending, after everything was restored.
-        """
-        tops = self._records.tops
-        return [(d, tops[d].seq + 1) for d in sorted(tops) if d in self._records.forks]
-
-    def follows(self, device: DeviceId, seq: int, ident: OperationId, prev: OperationId) -> None:
-        """Learn again the place of a stored operation of log 1."""
-        self._records.note(Spot(device, seq, ident, prev, False))
-
-    def awaited(self, device: DeviceId) -> int:
-        """The highest seq of log 1 that a seal in force lists and that is not here; 0 if none."""
-        self._settle()
-        if self._polity is None or not self._polity.layers:
-            return 0
-        tips = (tip for layer in self._polity.layers for tip in layer.tips)
-        answers = self._records.answers
-        return max((t.seq for t in tips if t.device == device and not answers.get(t)), default=0)
-
-    def beside(self, header: Header, ident: OperationId) -> bool:
-        """True if an operation of log 1 certainly lies on a branch that a seal decided against."""
-        if header.log == 0:
-            return False
-        prev = OperationId(header.prev)
-        return self._records.beside(Spot(DeviceId(header.device), header.seq, ident, prev, False))
-
-    def newest_seal(self) -> OperationId | None:
-        """The newest seal in force whose tips are all here, and those of earlier ones.
-
-        None while the council is split: which of its acts hold is not known then.
-        """
-        self._settle()
-        if self._polity is None or self._split or self._waits_for_pin:
-            return None
-        found = None
-        for layer in self._polity.layers:
-            if not self._settled.complete(layer):
-                break
-            found = self._book.entries[layer.seal].id
-        return found
+        waits = self._waits_for_pin
+        self._branches.look(None if waits else self._polity, split=self._split, pin=self.pin)
+        return self._branches
 
     def relays(self, standing: Standing) -> bool:
         """False for an operation beyond its chain's end that does not count by its bytes.

@@ -135,10 +135,11 @@ def lies_beyond(judge: Judge, header: Header, ident: OperationId) -> bool:
     taken as long as no fork is known at or below it. Which branch of log 1 a cut names shows only
     when the operation that it names is here.
     """
-    if judge.beside(header, ident):
+    branches = judge.branches
+    if branches.beside(header, ident):
         return True
     chain = (DeviceId(header.device), header.log)
-    if header.log and header.seq <= judge.awaited(chain[0]):
+    if header.log and header.seq <= branches.awaited(chain[0]):
         return False  # a seal will say which branch it is
     end = judge.end(*chain)
     fork = judge.forks.get(chain)

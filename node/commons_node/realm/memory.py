@@ -65,10 +65,12 @@ class Memory:
             judge.forked(device, log_number, seq)
         while flips := judge.flips():  # what is stored was judged by all of it
             await answer(judge, flips, self._reader)
-        for device, first in judge.sealed_forks():
+        for device, first in judge.branches.sealed_forks():
             async for rows in self._reader.links(device, 1, first):
                 for seq, ident, header in rows:
-                    judge.follows(device, seq, ident, OperationId(decode_header(header).prev))
+                    judge.branches.follows(
+                        device, seq, ident, OperationId(decode_header(header).prev)
+                    )
         await self._restore_erasures(judge)
         hollow = await self._reader.everything("o.reason = 'contents'")
         tips = {(s.device, s.log): s for s in await self._reader.tips()}

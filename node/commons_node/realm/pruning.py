@@ -49,7 +49,7 @@ class Pruner:
 
     def wake(self) -> None:
         """Begin a round if there is a seal that was not pruned by."""
-        seal = self._memory.judge.newest_seal()
+        seal = self._memory.judge.branches.newest_seal()
         if seal is None or seal == self._memory.pruned:
             return
         if self._task is None or self._task.done():
@@ -75,8 +75,8 @@ class Pruner:
 
     async def _round(self) -> bool:
         """Prune by the newest seal; True if there may be more to do."""
-        seal = self._memory.judge.newest_seal()
-        final = self._memory.judge.finality(seal) if seal is not None else None
+        seal = self._memory.judge.branches.newest_seal()
+        final = self._memory.judge.branches.finality(seal) if seal is not None else None
         if final is None or seal == self._memory.pruned:
             return False
         plan = Pruning(final)
@@ -94,6 +94,8 @@ class Pruner:
             pass
         if deleting.count:
             log.info("pruned", realm=self._memory.realm.hex()[:8], count=deleting.count)
+        if deleting.stopped:
+            return False
         if len(numbers) > len(chosen) and deleting.count:
             return True
         await self._alone(lambda: self._note(final))
@@ -149,13 +151,15 @@ class _Deleting:
         self._seen = seen
         self._gone: set[OperationId] = set()
         self.count = 0
+        self.stopped = False
 
     async def step(self) -> bool:
         """Delete some, the last ones first; True if there are more. The caller has the realm."""
         memory, store = self._pruner._memory, self._pruner._store
-        now = memory.judge.finality(self._final.seal)
-        if now is None or memory.judge.newest_seal() is None:
-            return False  # the council is split meanwhile, or what it said was not committed
+        now = memory.judge.branches.finality(self._final.seal)
+        if now is None or memory.judge.branches.newest_seal() is None:
+            self.stopped = True  # the council is split meanwhile, or its seal was not committed
+            return False
         self._plan.keep(now.named)
         async for rows in store.inside.headers(self._seen):
             for _, ident, header in rows:
