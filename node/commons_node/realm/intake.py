@@ -7,7 +7,7 @@ handed to the realm, which commits it in one transaction.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 import msgspec
@@ -138,7 +138,7 @@ class Intake:
         self._places: dict[tuple[bytes, int, int], OperationId] = {}
         self._dead: set[bytes] = set()
         self._needed: set[bytes] = set()
-        self._beyond: set[bytes] = set()
+        self._ended: set[bytes] = set()
 
     async def check_early(self, reading: Reading, now_ms: int) -> None:
         """Let workers verify what they can before it is this batch's turn. Judges nothing."""
@@ -175,7 +175,7 @@ class Intake:
         )
         self._places.clear()
         self._dead.clear()
-        self._beyond.clear()
+        self._ended.clear()
         resting = await self._sight.resting(now_ms)
         fresh: list[Parsed] = []
         known: list[Parsed] = []
@@ -208,27 +208,24 @@ class Intake:
 
     def _go_back(self, items: Sequence[Parsed]) -> None:
         """What is needed needs its past, too; ``items`` are in a causal order."""
-        self._beyond.update(item.id for item in items if self._lies_beyond(item))
+        beyond: set[bytes] = set()
+        for item in items:
+            if self._lies_beyond(item, beyond):
+                beyond.add(item.id)
         for item in reversed(items):
             header = item.header
             if header.log == 0:
                 kind = self._sight.rules.kinds.get(header.kind)
                 if counts_by_its_bytes(self._fact(kind, item)[0]):
                     self._needed.add(item.id)
-            if item.id in self._needed or item.id not in self._beyond:
+            if item.id in self._needed or item.id not in beyond:
                 self._needed.update(header.antecedents)
 
-    def _lies_beyond(self, item: Parsed) -> bool:
-        """True for what lies beyond its chain's end for certain, and all that follows it there."""
+    def _lies_beyond(self, item: Parsed, beyond: Set[bytes]) -> bool:
+        """True for what lies beyond its chain's end for certain, and for what follows it there."""
         header = item.header
-        if item.id in self._beyond or lies_beyond(self._sight.judge, header, item.id):
-            return True
-        before = self._judged.get(OperationId(header.prev))
-        if header.log == 0 or header.seq == 1:
-            return False
-        return header.prev in self._beyond or (
-            before is not None and before.judgement.reason == "fork"
-        )
+        follows = header.log == 1 and header.seq > 1 and header.prev in beyond
+        return follows or lies_beyond(self._sight.judge, header, item.id)
 
     async def _complete(self, known: Sequence[Parsed], batch: Batch) -> None:
         """Find the known operations that bring what is absent here, and was not erased."""
@@ -331,7 +328,8 @@ class Intake:
         if any(ident in self._dead for ident in header.antecedents):
             self._dead.add(item.id)  # it will be offered again with what it builds on
             return
-        if item.id not in self._needed and self._lies_beyond(item):
+        if item.id not in self._needed and self._lies_beyond(item, self._ended):
+            self._ended.add(item.id)
             batch.refused["ended"] += 1
             return
         candidate = Candidate(item.id, header, body, item.operation.body is not None, result.fault)
