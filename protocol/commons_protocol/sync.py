@@ -47,7 +47,7 @@ _LATE_MS = 5_000
 Phase = Literal["idle", "comparing", "exchanging"]
 
 
-@lru_cache(maxsize=32)  # everybody who is asked, or tells, after one change has the same to say
+@lru_cache(maxsize=4)  # everybody who is asked, or tells, after one change has the same to say
 def _frames(slot: int, vector: tuple[ChainEnd, ...]) -> tuple[bytes, ...]:
     """The frames of a vector."""
     ends = [(*end[:6], b"" if end.more == ZERO else end.more) for end in vector]

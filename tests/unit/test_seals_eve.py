@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -78,6 +79,42 @@ async def test_the_others_go_on_without_her(tmp_path: Path, pool: VerifierPool) 
                 break
         assert in_force(town.alice), "alice leads a ballot with bob's promise"
         assert in_force(town.eve) == in_force(town.alice), "eve's node follows the council too"
+
+
+async def test_her_promise_binds_nobody_unawares(tmp_path: Path, pool: VerifierPool) -> None:
+    """Who promises shows what they endorsed, and a ballot must repeat it: not unasked."""
+    async with three(tmp_path, pool, order=EVE_FIRST) as town:
+        await town.borrow()
+        await town.meet()
+        honest = await honest_seal(town.eve, "eve")
+        put_by_her = await put(
+            town.eve, "eve", msgspec.structs.replace(honest, state=bytes(range(32)))
+        )
+        await town.meet()
+
+        async def proposed(**more: bool) -> Mapping[str, Any]:
+            return await town.alice.do(
+                "alice",
+                "community.propose",
+                what="constitution",
+                settings=["epoch.days=30"],
+                **more,
+            )
+
+        wish = await proposed()
+        assert wish["state"] == "asked"
+        await town.meet()
+        await town.eve.do("eve", "community.endorse", operation=wish["operation"])
+        await town.meet()
+        with pytest.raises(BadSeal, match="state hash"):
+            await proposed()
+        assert (await proposed(repeat=True))["state"] == "open", "who knows it may go on"
+        await town.meet()
+        rows = await town.bob.rows("community.acts", "table")
+        (row,) = [row for row in rows if row["by"] == "alice"]
+        with pytest.raises(BadSeal, match="state hash"):
+            await town.bob.do("bob", "community.endorse", operation=row["operation"])
+        assert put_by_her.id not in in_force(town.bob)
 
 
 async def test_a_tip_beyond_a_cut_that_she_has_not_seen(tmp_path: Path, pool: VerifierPool) -> None:

@@ -212,6 +212,11 @@ class Keeper:
         step = propose(polity.council, polity.acts[-1], device, made.content)
         if isinstance(step, Waiting):
             return "prepared"
+        if (
+            isinstance(step.body, Ballot)
+            and not (await self.check(realm, OperationId(step.body.act))).good
+        ):
+            return "checked"  # promises bind this ballot to a seal that is wrong: people decide
         return await self._write(community, device, step, "prepared")
 
     async def _write(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import msgspec
 
 from commons_crdt.authority.ballots import Step, Waiting, answer, open_at, propose
-from commons_crdt.authority.council_facts import CouncilContent, Promise
+from commons_crdt.authority.council_facts import Ballot, CouncilContent, Promise
 from commons_crdt.errors import CommonsError
+from commons_crdt.ids import OperationId
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community, written
 from commons_node.domains.council import proposing
@@ -62,7 +63,7 @@ class NotOpen(CommonsError):
 
 
 class BadSeal(CommonsError):
-    """This seal does not check on this node, so it is not endorsed: {why}"""
+    """This seal does not check on this node, so it is not endorsed or repeated: {why}"""
 
     code: ClassVar[str] = "seal"
     hint: ClassVar[str] = "commons-node sync wait; then commons-node community acts says why"
@@ -93,6 +94,9 @@ class Propose(msgspec.Struct):
         option("a coordinator's forked device", complete=Complete("fork.list", "forks", "device")),
     ] = None
     branch: Annotated[str | None, option("an operation on the story that shall be told")] = None
+    repeat: Annotated[
+        bool, option("put a seal to the vote again that others are bound to, and that fails here")
+    ] = False
 
 
 async def run_propose(request: Request[Daemon], args: Propose) -> Mapping[str, object]:
@@ -107,6 +111,8 @@ async def run_propose(request: Request[Daemon], args: Propose) -> Mapping[str, o
         raise NoKey from None
     if isinstance(step, Waiting):
         return {"state": "waiting", "more": step.more}
+    if isinstance(step.body, Ballot) and not args.repeat:
+        await _worthy(request.node, community, OperationId(step.body.act))
     return await _write(request, community, actor, step)
 
 
@@ -147,14 +153,20 @@ async def run_endorse(request: Request[Daemon], args: EndorseOne) -> Mapping[str
     community, actor = await _coordinator(request)
     operation = await find_operation(community, args.operation)
     act = next((one.act for one in open_at(*ledger(community)) if one.operation == operation), None)
-    if act is not None and seal_of(community.realm, act) is not None:
-        checked = await request.node.sealing.check(community.realm, act)
-        if not checked.good:
-            raise BadSeal(why=checked.why)
+    if act is not None:
+        await _worthy(request.node, community, act)
     step = answer(*ledger(community), actor.device, operation)
     if step is None:
         raise NotOpen
     return await _write(request, community, actor, step)
+
+
+async def _worthy(node: Daemon, community: Community, act: OperationId) -> None:
+    """Raise ``BadSeal`` for a seal that this node does not find right."""
+    if seal_of(community.realm, act) is not None:
+        checked = await node.sealing.check(community.realm, act)
+        if not checked.good:
+            raise BadSeal(why=checked.why)
 
 
 async def _coordinator(request: Request[Daemon]) -> tuple[Community, Actor]:
