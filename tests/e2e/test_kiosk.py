@@ -63,7 +63,7 @@ def test_two_members_act_in_turn_each_with_a_passphrase(kiosk: House) -> None:
     members = {m["name"]: m for m in kiosk.reads("member", "list")["members"]}
     assert members["Alice"]["role"] == "coordinator"
     assert members["Bob"]["role"] == "newcomer"
-    assert set(members["Bob"]) == {"member", "name", "role", "devices", "standing"}
+    assert set(members["Bob"]) == {"member", "name", "role", "devices", "standing", "settled"}
 
     assert invites("Bob", bobs) == (4, "not_permitted"), "a newcomer may not invite"
     promoted = kiosk.cli(
