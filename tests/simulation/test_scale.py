@@ -28,7 +28,7 @@ SPARSE = Plan(
 """Nobody has places for everybody: gossip goes over several hops."""
 DENSE = Plan(
     nodes=10, places=PLACES, known=10, writes=6, phases=(Phase(lost=0.05, churn=0.3),),
-    connect_s=10.0, idle_s=60.0,
+    connect_s=10.0, idle_s=300.0,
 )  # fmt: skip
 """Everybody is connected with everybody; some go and come back."""
 POOR = replace(SPARSE, phases=(Phase(lost=0.7),))

@@ -49,7 +49,7 @@ from commons_node.verifier.work import create_documents
 from commons_protocol import gossip
 from commons_protocol.codes import invite_key
 
-_FLOOD = 400
+_FLOOD = 300
 _OLDEST = 16
 _TIMES = 8
 _HALF = 0.5

@@ -23,6 +23,7 @@ from commons_crdt.authority.kinds import DEMOTION, REMOVAL
 from commons_crdt.authority.kinds_council import ACT, BALLOT, ENDORSE, PROMISE
 from commons_crdt.ids import DocumentId, OperationId, digest
 from commons_crdt.operation import Operation, operation_id
+from commons_crdt.roles import Role
 from commons_node.domains.council.acts import ledger
 from commons_node.testing.liars import Told
 from commons_node.testing.node import Node
@@ -284,14 +285,13 @@ class ForkedSeat(_Seated, Branches):
     """A coordinator forks log 0 and removes a member on each branch."""
 
     name: ClassVar = "forked_seat"
-    parts: ClassVar = {}
+    parts: ClassVar = {"one": Role.MEMBER, "other": Role.MEMBER}
 
-    async def tell(self, node: Node, rng: random.Random) -> Told:
+    async def tell(self, node: Node, _rng: random.Random) -> Told:
         """See the class."""
         seat, fork = self.seat(node), await self.seat(node).tip(0)
-        victims = rng.sample(node.town.residents, min(2, len(node.town.residents)))
         told = []
-        for victim in victims:
+        for victim in (self.puppet(node, part) for part in self.parts):
             body = Removal(victim.member, 0, (), "conduct")
             draft = Draft.fact(REMOVAL, body, log=0, document=DocumentId(victim.member))
             told.append(await seat.sign(draft, after=fork))
