@@ -49,7 +49,9 @@ from commons_node.verifier.work import create_documents
 from commons_protocol import gossip
 from commons_protocol.codes import invite_key
 
-_FLOOD = 300
+_HINTS = 100
+_PUSHES = 300
+"""More at once than anybody listens to, and not many more: floods are costly to simulate."""
 _OLDEST = 16
 _TIMES = 8
 _HALF = 0.5
@@ -283,8 +285,9 @@ class Flood(Lie):
         """See the class."""
         to, known = channel(node), node.operations()[:1]
         (plain,) = gossip.hints([Operation(b"", b"", bytes(2048))], bytes(32))  # "I know more"
-        for n in range(_FLOOD):
-            await node.host.publish(to.topic, to.seal(plain, n.to_bytes(12, "big")))
+        for n in range(_PUSHES):
+            if n < _HINTS:
+                await node.host.publish(to.topic, to.seal(plain, n.to_bytes(12, "big")))
             say(node, known, near(node))
         return Told()
 
