@@ -47,7 +47,7 @@ class Plan:
 
 
 SMALL = Plan(nodes=6, crashes=3, jumps=1, one_way=1, writes=50, measures=12, schemes=4)
-USUAL = Plan(seals=40)
+USUAL = Plan(seals=40, writes=50, measures=12, schemes=3, apart_s=50.0)
 """What `make simulate` runs."""
 
 
