@@ -75,6 +75,7 @@ def test_five_minutes_of_everything_at_once_lose_nothing(
     assert not list(folder.iterdir()), "and leaves nothing behind"
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_nothing_behind(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("s")
     process = soak("--minutes", "0.2", "--nodes", "3", "--seed", "1", folder=folder)
@@ -93,6 +94,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path_factory: pytest.TempPathFactory) 
     assert not list(folder.iterdir()), "no homes"
 
 
+@pytest.mark.long
 def test_a_soak_that_is_killed_takes_its_daemons_with_it(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -29,6 +29,8 @@ from commons_node.testing.streams import SimStream
 from commons_node.testing.town import Town
 from commons_node.testing.weather import CALM, FAULTS, ROUGH, Faults, idle
 
+pytestmark = pytest.mark.long
+
 BAD = replace(ROUGH, cut=0.004, mangled=0.02, slow_disk=0.1, worker_death=0.1)
 EVERYTHING = Plan(
     nodes=5, liars=0, lies=(), crashes=5, jumps=2, one_way=3, islands=2, writes=40, asks=1,

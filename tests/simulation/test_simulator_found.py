@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from tests.simulation.meeting import Meeting, neighbourhood
 from tests.simulation.test_simulator_seeds import told
 
@@ -68,6 +69,7 @@ def test_what_was_refused_is_asked_for_again_although_the_clock_was_set_back() -
     assert memory.plan([], theirs, now - HOUR_MS), "but not only in an hour and more"
 
 
+@pytest.mark.long
 def test_honest_neighbours_never_refuse_each_other_as_a_flood() -> None:
     honest = replace(SMALL, liars=0, jumps=6, writes=500, weather=replace(ROUGH, mangled=0.0))
     for seed in range(1, 4):

@@ -42,6 +42,8 @@ from commons_node.testing.weather import CALM
 from commons_node.verifier import work
 from commons_protocol.sync import RealmSync
 
+pytestmark = pytest.mark.long
+
 SEEDS = range(1, 11)
 CONTROLS = range(1, 4)
 

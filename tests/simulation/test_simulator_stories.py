@@ -17,7 +17,7 @@ from commons_node.testing.plan import SMALL, USUAL, Plan, command, read, shown
 from commons_node.testing.storm import run
 from commons_node.testing.weather import CALM, ROUGH, Faults, Weather
 
-MANY = 22
+MANY = 14
 SHRINK_S = 60.0
 """How long a bad story is made smaller."""
 
