@@ -41,9 +41,13 @@ class Street:
     front: tuple[str, int]
 
     def dial(self) -> socket.socket:
-        one = socket.create_connection(self.front, timeout=5)
-        one.settimeout(5)
-        return one
+        return dialled(self.front)
+
+
+def dialled(front: tuple[str, int]) -> socket.socket:
+    one = socket.create_connection(front, timeout=5)
+    one.settimeout(5)
+    return one
 
 
 @pytest.fixture
@@ -76,6 +80,15 @@ def broken(one: socket.socket) -> bool:
         return True
 
 
+def lets_in(front: tuple[str, int]) -> bool:
+    """Somebody new comes through; who does not may be reset before the dial itself is over."""
+    try:
+        with dialled(front) as one:
+            return not broken(one)
+    except ConnectionResetError:
+        return False
+
+
 def test_a_whole_link_carries_everything_and_ends_as_its_ends_do(wired: Street) -> None:
     data = os.urandom(300_000)
     with wired.dial() as one, ThreadPoolExecutor(1) as saying:
@@ -97,11 +110,9 @@ def test_a_cut_link_resets_what_is_open_and_lets_nobody_in_until_it_is_mended(
         wired.relay.trouble("bob", "alice", "cut", 1)
         wired.relay.trouble("alice", "bob", "cut", 2)
         assert broken(one)
-    with wired.dial() as one:
-        assert broken(one)
+    assert not lets_in(wired.front)
     wired.relay.mend(1)
-    with wired.dial() as one:
-        assert broken(one), "the other trouble still holds"
+    assert not lets_in(wired.front), "the other trouble still holds"
     wired.relay.mend(2)
     with wired.dial() as one:
         one.sendall(b"hello")
@@ -159,9 +170,7 @@ def test_who_is_no_node_is_not_let_through() -> None:
     relay = Relay(dict)
     try:
         port = int(relay.front("alice").rpartition("/")[2])
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as one:
-            one.settimeout(5)
-            assert broken(one)
+        assert not lets_in(("127.0.0.1", port))
         assert relay.counts["unknown"] == 1
     finally:
         relay.close()
