@@ -18,7 +18,8 @@ from tests.authority.village import BOB, DAN, Village
 from commons_crdt.ids import OperationId
 
 SEEDS = st.integers(0, 2**32)
-LONG = 10_000
+LONG = 2_000
+"""The evaluator itself is held to the oracle on 10,000 (`test_differential`)."""
 
 
 def order(village: Village, seed: int) -> None:
@@ -125,7 +126,7 @@ def test_enough_sets_are_sealed_and_pruned_for_these_properties_to_mean_somethin
 
 @pytest.mark.long
 @pytest.mark.parametrize("tenth", range(10))
-def test_ten_thousand_random_sets(tenth: int) -> None:
+def test_two_thousand_random_sets(tenth: int) -> None:
     for seed in range(tenth * LONG // 10, (tenth + 1) * LONG // 10):
         for check in PROPERTIES.values():
             check(random_set(seed), seed)
