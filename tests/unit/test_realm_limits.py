@@ -18,6 +18,7 @@ from commons_crdt import canonical
 from commons_crdt.author import Draft
 from commons_crdt.ids import DocumentId
 from commons_crdt.operation import Operation
+from commons_node.realm.intake import Intake
 from commons_node.store import waiting
 from commons_node.verifier.pool import VerifierPool
 
@@ -118,6 +119,14 @@ async def test_an_oversize_body_is_not_kept_and_its_chain_goes_on(rooms: Rooms) 
     assert kept.body is None, "its bytes are not stored and not relayed"
     other = await rooms.open("b", home, *await room.everything())
     assert await other.facts() == facts
+
+
+async def test_a_node_that_keeps_an_oversize_body_is_noticed(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Intake, "_kept", lambda _intake, item, _standing: item.operation)
+    with pytest.raises(AssertionError, match="not stored and not relayed"):
+        await test_an_oversize_body_is_not_kept_and_its_chain_goes_on(rooms)
 
 
 async def test_an_unknown_kind_is_stored_and_relayed_whole(rooms: Rooms) -> None:
