@@ -39,7 +39,7 @@ lint: $(ready) ## style, format, types and import rules
 
 .PHONY: test
 test: lint ## lint, then every test that is not marked long
-	$(bin)/pytest -m "not long"
+	$(bin)/pytest -m "not long" -n 2 --dist loadfile
 
 .PHONY: test-long
 test-long: $(ready) ## the tests that take minutes
