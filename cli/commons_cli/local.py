@@ -53,6 +53,16 @@ def _verify(file: str) -> None:
     options.start([*arguments, *(["--json"] if options.json else [])])
 
 
+def _doctor(report: str | None, *, quick: bool) -> None:
+    options = _options()
+    arguments = [*_DAEMON, "doctor", "--home", str(options.home_folder)]
+    if report:
+        arguments += ["--report", report]
+    if quick:
+        arguments.append("--quick")
+    options.start([*arguments, *(["--json"] if options.json else [])])
+
+
 def _events(count: int | None) -> None:
     options = _options()
     client = Client(options.socket, session=load_token(options.home_folder))
@@ -131,7 +141,7 @@ def _complete_help(
     return sorted(word for word in {*TOPICS, *first} if word.startswith(begun))
 
 
-LOCAL: Final = ("completion", "demo", "events", "help", "paths", "run", "version")
+LOCAL: Final = ("completion", "demo", "doctor", "events", "help", "paths", "run", "version")
 """Names of these commands; the registry of verbs refuses them."""
 
 
@@ -162,6 +172,23 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
             _verify,
             _("Check an archive of a community: no node is needed, and no network."),
             [click.Argument(["file"], type=click.Path(exists=True, dir_okay=False))],
+        ),
+        "doctor": (
+            _doctor,
+            _("Examine this node and its machine; each fault with what to do about it."),
+            [
+                click.Option(
+                    ["--report"],
+                    type=click.Path(dir_okay=False),
+                    metavar="FILE",
+                    help=_("Write figures without names, keys or places to this file."),
+                ),
+                click.Option(
+                    ["--quick"],
+                    is_flag=True,
+                    help=_("Do not check and judge every operation again."),
+                ),
+            ],
         ),
         "events": (
             _events,

@@ -36,6 +36,11 @@ def main(arguments: list[str]) -> int:
     verify = verbs.add_parser("verify")
     verify.add_argument("file", type=Path)
     verify.add_argument("--json", action="store_true")
+    doctor = verbs.add_parser("doctor")
+    doctor.add_argument("--home")
+    doctor.add_argument("--report", type=Path)
+    doctor.add_argument("--quick", action="store_true")
+    doctor.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     if given.verb == "demo":
         from commons_node.demo.play import play  # noqa: PLC0415 - the daemon does without it
@@ -45,6 +50,11 @@ def main(arguments: list[str]) -> int:
         from commons_node.archive.checking import check  # noqa: PLC0415 - likewise
 
         return check(given.file, as_json=given.json)
+    if given.verb == "doctor":
+        from commons_node.doctor.seeing import see  # noqa: PLC0415 - likewise
+
+        home = Home(home_path(given.home, os.environ))
+        return see(home, given.report, quick=given.quick, as_json=given.json)
     try:
         return asyncio.run(_run(given))
     except CommonsError as error:

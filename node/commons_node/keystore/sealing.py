@@ -124,6 +124,11 @@ def open_secrets(file: bytes, member: str, data_key: bytes) -> dict[str, bytes]:
         raise DamagedKey(file=member) from None
 
 
+def check_whole(file: bytes, member: str) -> None:
+    """Whether these are the bytes of a key file of ``member``, as written. Raises DamagedKey."""
+    _parse(file, member)
+
+
 def _finish(head: bytes, data_key: bytes, secrets: Mapping[str, bytes], rng: Random) -> bytes:
     plain = msgspec.json.encode(dict(sorted(secrets.items())))
     body = head + _box(_bound(data_key, head), plain, rng)

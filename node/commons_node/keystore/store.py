@@ -58,6 +58,16 @@ class Keystore:
         found = (path.stem for path in self._folder.glob("*.key"))
         return tuple(sorted(stem for stem in found if _MEMBER.fullmatch(stem)))
 
+    def damaged(self) -> tuple[str, ...]:
+        """Members whose key files are not as they were written; none of them is opened."""
+        found = []
+        for member in self.members():
+            try:
+                sealing.check_whole(self._read(member), member)
+            except sealing.DamagedKey:
+                found.append(member)
+        return tuple(found)
+
     async def create(self, member: str, secrets: Mapping[str, bytes], passphrase: str) -> Unlocked:
         """Seal a new member's secrets; durable when it returns.
 

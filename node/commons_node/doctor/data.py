@@ -1,0 +1,150 @@
+"""The databases: sound as files, and what they show is what their operations give.
+
+Looks at copies that SQLite makes of the files at one moment, so that a running node is neither
+stopped nor waited for, and nothing of it is changed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import RealmId
+from commons_node.archive.format import BadArchive
+from commons_node.archive.verifying import verify_archive
+from commons_node.archive.writing import write_archive
+from commons_node.doctor.check import Check
+from commons_node.domains import RULES, VIEWS
+from commons_node.home import Home
+from commons_node.realm.realm import Realm
+from commons_node.store.database import open_database
+from commons_node.store.node_store import NODE_SCHEMA
+from commons_node.store.realm_schema import REALM_SCHEMA
+from commons_node.store.realm_store import RealmStore
+from commons_node.verifier.pool import VerifierPool
+
+_FAULTS = 5
+_RESTORE = (
+    "stop the node and put back a copy of the whole home: it fetches what is newer from the"
+    " community's other nodes; without a copy, join again from an empty home"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the copies tell that other checks need."""
+
+    newest_ms: int | None
+    zones: tuple[str, ...]
+
+
+def files(home: Home) -> list[tuple[Path, Sequence[str]]]:
+    """Every database of a home with the schema that it should have."""
+    found: list[tuple[Path, Sequence[str]]] = [(home.path / "node.db", NODE_SCHEMA)]
+    found += [(path, REALM_SCHEMA) for path in sorted((home.path / "realms").glob("*.db"))]
+    return [(path, schema) for path, schema in found if path.exists()]
+
+
+def copied(source: Path, folder: Path) -> Path:
+    """A copy of a database as of now. Raises sqlite3.Error, OSError."""
+    target = folder / source.name
+    uri = f"{source.as_uri()}?mode=ro"
+    with (
+        closing(sqlite3.connect(uri, uri=True, timeout=10)) as file,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        file.backup(copy, pages=1024, sleep=0)
+    return target
+
+
+def sound(path: Path, schema: Sequence[str], name: str) -> Check:
+    """Whether the pages, the indices and the schema of one file are as they should be."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as file:
+            ((found,),) = file.execute("PRAGMA user_version").fetchall()
+            faults = [row[0] for row in file.execute(f"PRAGMA integrity_check({_FAULTS})")]
+    except sqlite3.Error as error:
+        return Check(f"database {name}", "fail", f"{path}: {error}.", _RESTORE, {"sound": False})
+    facts = {"sound": faults == ["ok"], "schema": found, "mib": path.stat().st_size >> 20}
+    if faults != ["ok"]:
+        told = "; ".join(faults)
+        return Check(f"database {name}", "fail", f"{path} is damaged: {told}", _RESTORE, facts)
+    if found > len(schema):
+        fix = "install the newer version of commons-node again"
+        told = f"{path} was written by a newer version (schema {found})."
+        return Check(f"database {name}", "fail", told, fix, facts)
+    return Check(f"database {name}", "ok", f"{path} is sound.", "", facts)
+
+
+@asynccontextmanager
+async def opened(path: Path, pool: VerifierPool, now_ms: int) -> AsyncIterator[Realm]:
+    """The realm in a copy of its file. Raises CommonsError, sqlite3.Error."""
+    database = await open_database(path, REALM_SCHEMA)
+    realm = Realm(
+        RealmId(bytes.fromhex(path.stem)),
+        RealmStore(database),
+        RULES,
+        VIEWS,
+        pool,
+        lambda: now_ms,
+        prune=False,
+    )
+    try:
+        await realm.open()
+        yield realm
+    finally:
+        await realm.close()
+
+
+async def truth(realm: Realm, folder: Path, pool: VerifierPool, name: str) -> Check:
+    """Whether its operations, checked and judged from nothing, give what the views show."""
+    archive = folder / f"{name}.archive"
+    check = f"truth {name}"
+    try:
+        written = await write_archive(realm, archive)
+        await verify_archive(archive, RULES, VIEWS, pool)
+    except BadArchive as error:
+        told = f"What is shown of community {name} is not what its operations give: {error}"
+        return Check(check, "fail", told, _RESTORE, {"agrees": False, "code": error.code})
+    finally:
+        archive.unlink(missing_ok=True)
+    count = int(str(written["operations"]))
+    told = f"{count} operations, checked and judged from nothing, give what is shown."
+    return Check(check, "ok", told, "", {"agrees": True, "operations": count})
+
+
+async def examine(
+    home: Home, pool: VerifierPool, now_ms: int, *, quick: bool
+) -> tuple[list[Check], Seen]:
+    """All databases of a home; without ``quick`` their operations are judged again, too."""
+    checks: list[Check] = []
+    newest: list[int] = []
+    zones: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="commons-doctor-") as temporary:
+        folder = Path(temporary)
+        for path, schema in files(home):
+            name = "node" if schema is NODE_SCHEMA else path.stem[:8]
+            checks.append(sound(path, schema, name))
+            if checks[-1].state == "fail" or schema is NODE_SCHEMA:
+                continue
+            try:
+                async with opened(copied(path, folder), pool, now_ms) as realm:
+                    newest += await _newest(realm)
+                    zones.append(realm.judge.authority.constitution.timezone)
+                    if not quick:
+                        checks.append(await truth(realm, folder, pool, name))
+            except (CommonsError, sqlite3.Error, OSError) as error:
+                fix = error.way_out if isinstance(error, CommonsError) else _RESTORE
+                checks.append(Check(f"truth {name}", "fail", str(error), fix, {"agrees": False}))
+    return checks, Seen(max(newest, default=None), tuple(dict.fromkeys(zones)))
+
+
+async def _newest(realm: Realm) -> list[int]:
+    query = "SELECT max(time_ms) FROM operations"
+    rows = await realm.store.database.read.execute_fetchall(query)
+    return [row[0] for row in rows if row[0] is not None]

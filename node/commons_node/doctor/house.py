@@ -1,0 +1,92 @@
+"""The home: ours alone, its keys readable by nobody else, its configuration understood."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from commons_crdt.errors import CommonsError
+from commons_node.config import load
+from commons_node.doctor.check import Check
+from commons_node.home import Home
+from commons_node.keystore.node_key import NodeKey
+from commons_node.keystore.store import Keystore
+
+_OTHERS = 0o077
+
+
+def folder(home: Home) -> Check:
+    """Whether the home is there, ours, and writable."""
+    path = home.path
+    if not path.is_dir():
+        fix = "commons-node run makes it; --home or COMMONS_HOME says where"
+        return Check("home", "fail", f"There is no folder {path}.", fix, {"there": False})
+    owner = path.stat().st_uid
+    writable = os.access(path, os.W_OK | os.X_OK)
+    facts = {"there": True, "ours": owner == os.getuid(), "writable": writable}
+    if owner != os.getuid():
+        fix = f"chown -R {os.getuid()} {path}, or run this as the user that owns it"
+        return Check("home", "fail", f"{path} belongs to another user.", fix, facts)
+    if not writable:
+        fix = f"chmod u+rwx {path}; or remount the disk if it is mounted read-only"
+        return Check("home", "fail", f"Nothing can be written in {path}.", fix, facts)
+    if home.moved():
+        fix = "the node waits before it signs until it has met a node that knew it: that is right"
+        return Check("home", "warn", f"{path} was copied, or moved.", fix, {**facts, "moved": True})
+    return Check("home", "ok", f"{path} is yours to write.", "", facts)
+
+
+def modes(home: Home) -> Check:
+    """Whether anybody else may read what must be private."""
+    open_ones = [path for path in _private(home) if path.lstat().st_mode & _OTHERS]
+    linked = [path for path in _private(home) if stat.S_ISLNK(path.lstat().st_mode)]
+    facts = {"open": len(open_ones), "linked": len(linked)}
+    if linked:
+        names = ", ".join(str(path) for path in linked)
+        fix = "put the file itself there: a link is replaced at the next write"
+        return Check("modes", "fail", f"These are links: {names}.", fix, facts)
+    if open_ones:
+        names = " ".join(str(path) for path in open_ones)
+        fix = f"chmod go-rwx {names}"
+        return Check("modes", "fail", f"Others may read {names}.", fix, facts)
+    return Check("modes", "ok", "Nobody else may read keys or data.", "", facts)
+
+
+def _private(home: Home) -> Iterator[Path]:
+    for path in (home.path, home.run, home.keys, home.node_key):
+        if os.path.lexists(path):
+            yield path
+    yield from sorted(home.keys.glob("*"))
+    yield from sorted(home.path.glob("*.db*"))
+    yield from sorted((home.path / "realms").glob("*.db*"))
+
+
+def keys(home: Home) -> Check:
+    """Whether the node's own key and the members' key files are whole; opens none of them."""
+    damaged: list[str] = []
+    try:
+        has_own = bool(NodeKey(home.node_key).load())
+    except CommonsError:
+        has_own, damaged = True, [home.node_key.name]
+    keystore = Keystore(home.keys)
+    members = keystore.members()
+    damaged += [f"{one}.key" for one in keystore.damaged()]
+    facts = {"members": len(members), "node_key": has_own, "damaged": len(damaged)}
+    if damaged:
+        fix = "put back an unharmed copy; without one: commons-node help member recover"
+        return Check("keys", "fail", f"Damaged: {', '.join(damaged)}.", fix, facts)
+    told = "The node's own key is whole" if has_own else "The node has no key of its own yet"
+    return Check("keys", "ok", f"{told}; member key files: {len(members)}, all whole.", "", facts)
+
+
+def configuration(home: Home, environment: Mapping[str, str]) -> Check:
+    """Whether config.toml and the environment are understood."""
+    try:
+        load(home.path, environment)
+    except CommonsError as error:
+        return Check("config", "fail", str(error), error.way_out, {"understood": False})
+    there = (home.path / "config.toml").exists()
+    detail = "config.toml is understood." if there else "No config.toml: every setting is standard."
+    return Check("config", "ok", detail, "", {"understood": True, "file": there})

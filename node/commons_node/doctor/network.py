@@ -1,0 +1,167 @@
+"""Whether the node can be reached and reaches others: its port, multicast, its peers.
+
+Sends nothing to anybody else: the port is tried on this machine, the multicast does not leave it,
+and of its peers the running node is asked.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from commons_node.api.client import ApiError, Client
+from commons_node.config import Config
+from commons_node.doctor.check import Check
+from commons_protocol.lan.interfaces import current, present
+
+_ASK_S: Final = 10.0
+_DIAL_S: Final = 2.0
+_GROUP: Final = "239.255.67.78"
+"""Of the range that is each site's own (RFC 2365); not the group of mDNS, which others hear."""
+_AWAY: Final = frozenset({"unreachable", "unknown", "blocked", "stranger"})
+
+
+def asked(client: Client) -> tuple[Check, Mapping[str, Any] | None]:
+    """Whether the node runs and answers; its status if it does."""
+    try:
+        status = client.view("status", {}, _ASK_S)
+    except ApiError as error:
+        if error.code == "not_running":
+            told = "The node does not run; what only a running node knows was not asked."
+            return Check("node", "warn", told, "commons-node run", {"running": False}), None
+        told = f"The node does not answer: {error}"
+        fix = "look into its log; then stop it and start it again: commons-node run"
+        return Check("node", "fail", told, fix, {"running": True, "answers": False}), None
+    facts = {"running": True, "answers": True, "uptime_s": int(status["uptime_s"])}
+    return Check("node", "ok", f"It runs since {int(status['uptime_s'])} s.", "", facts), status
+
+
+def port(kept: str | None, addresses: Sequence[str], *, running: bool) -> Check:
+    """Whether something listens on the node's port, or could."""
+    wanted = next((p for p in map(_tcp, addresses) if p), None) or (int(kept) if kept else None)
+    if wanted is None:
+        told = "No port was taken yet: the first start takes a free one and keeps it."
+        return Check("port", "ok", told, "", {"known": False})
+    facts = {"known": True, "running": running}
+    if running:
+        if _answers(wanted):
+            told = f"It listens on TCP port {wanted}."
+            fix = (
+                f"others reach it if your router and firewall let TCP {wanted} in:"
+                f" ufw allow {wanted}/tcp"
+            )
+            return Check("port", "ok", told, fix, {**facts, "listens": True})
+        fix = "look at `listen` in config.toml, and start the node again"
+        told = f"The node runs, and nothing answers on TCP port {wanted} of this machine."
+        return Check("port", "warn", told, fix, {**facts, "listens": False})
+    if _free(wanted):
+        return Check("port", "ok", f"TCP port {wanted} is free.", "", {**facts, "free": True})
+    fix = "the node takes another one, and neighbours who dial the old one do not find it: free it"
+    told = f"Another program listens on TCP port {wanted}."
+    return Check("port", "warn", told, fix, {**facts, "free": False})
+
+
+def _tcp(address: str) -> int | None:
+    words = address.split("/")
+    return int(words[words.index("tcp") + 1]) if "tcp" in words else None
+
+
+def _answers(number: int) -> bool:
+    for host in ("127.0.0.1", *current()):
+        try:
+            with socket.create_connection((host, number), timeout=_DIAL_S):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _free(number: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", number))
+        except OSError:
+            return False
+    return True
+
+
+def kept_port(node_db: Path) -> str | None:
+    """The port that the node keeps, as its database says."""
+    try:
+        with closing(sqlite3.connect(f"{node_db.as_uri()}?mode=ro", uri=True, timeout=10)) as file:
+            rows = file.execute("SELECT value FROM settings WHERE name = 'port'").fetchall()
+    except sqlite3.Error:
+        return None
+    return str(rows[0][0]) if rows and str(rows[0][0]).isdigit() else None
+
+
+def multicast(config: Config) -> Check:
+    """Whether neighbours on the LAN can be found: each interface hears its own multicast."""
+    if not config.lan:
+        told = "Looking for neighbours on the LAN is switched off (lan = false)."
+        return Check("multicast", "ok", told, "", {"wanted": False})
+    wanted = present(config.lan_interfaces) if config.lan_interfaces else current()
+    deaf = [one for one in wanted if not _hears(one)]
+    facts = {"wanted": True, "interfaces": len(wanted), "deaf": len(deaf)}
+    if not wanted:
+        fix = "plug in a cable or join a Wi-Fi; bundles on a USB stick need no network"
+        return Check("multicast", "warn", "This machine is in no network.", fix, facts)
+    if deaf:
+        fix = (
+            "let UDP port 5353 and IGMP pass in the firewall (ufw allow 5353/udp), or name the"
+            " neighbour: commons-node peer connect ADDRESS"
+        )
+        told = f"No multicast on {', '.join(deaf)}: neighbours there are not found by themselves."
+        return Check("multicast", "warn", told, fix, facts)
+    told = f"Multicast works on {', '.join(wanted)}, as far as this machine can tell."
+    return Check("multicast", "ok", told, "", facts)
+
+
+def _hears(interface: str) -> bool:
+    """Whether a packet to a group comes back on the interface; it does not leave the machine."""
+    try:
+        packed = ipaddress.IPv4Address(interface).packed
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth,
+        ):
+            ear.bind(("", 0))
+            ear.settimeout(1.0)
+            group = socket.inet_aton(_GROUP) + packed
+            ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+            mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, packed)
+            mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 0)
+            mouth.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+            mouth.sendto(b"commons-node doctor", (_GROUP, ear.getsockname()[1]))
+            return ear.recv(64) == b"commons-node doctor"
+    except OSError:
+        return False
+
+
+def peers(client: Client) -> Check:
+    """How the node's peers stand, as the running node says."""
+    try:
+        rows = client.view("peer.list", {}, _ASK_S)["peers"]
+    except ApiError as error:
+        return Check("peers", "warn", f"The node does not say: {error}", error.hint)
+    states = Counter(str(row["sync"]["state"]) for row in rows)
+    facts = {f"state_{state}": count for state, count in sorted(states.items())}
+    facts |= {"known": len(rows), "connected": sum(bool(row["connected"]) for row in rows)}
+    if not rows:
+        fix = "invite a neighbour: commons-node invite create; what only you hold can be lost"
+        return Check("peers", "warn", "It knows no other node yet.", fix, facts)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    if not facts["connected"]:
+        fix = next((row["sync"]["next_action"] for row in rows if row["sync"]["next_action"]), "")
+        return Check("peers", "warn", f"None of {len(rows)} is connected: {told}.", fix, facts)
+    bad = [row for row in rows if row["sync"]["state"] not in {"synced", "syncing", *_AWAY}]
+    fix = bad[0]["sync"]["next_action"] if bad else ""
+    detail = f"{facts['connected']} of {len(rows)} are connected: {told}."
+    return Check("peers", "warn" if bad else "ok", detail, fix, facts)

@@ -1,0 +1,140 @@
+"""``commons-node doctor``: ask everything, print it, and write the report if one is wanted.
+
+A process of its own: it also says why a node does not start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from commons_crdt.errors import CommonsError
+from commons_node.api.client import Client
+from commons_node.api.paths import NotYoursError, socket_path
+from commons_node.api.types import API_VERSION, HTTP_STATUS, error_object, exit_code
+from commons_node.config import Config, load
+from commons_node.doctor import data, house, machine, network
+from commons_node.doctor.check import Check, State, worst
+from commons_node.doctor.report import report, write_report
+from commons_node.home import Home
+from commons_node.logs import set_up
+from commons_node.verifier.pool import VerifierPool
+
+_SIGN: Final[Mapping[State, str]] = {"ok": "✓ ok  ", "warn": "! warn", "fail": "✗ fail"}
+_SUMS: Final[Mapping[State, str]] = {
+    "ok": "All is well.",
+    "warn": "It works; look at what is marked with !.",
+    "fail": "Something is broken: see what is marked with ✗.",
+}
+
+
+def see(home: Home, file: Path | None, *, quick: bool, as_json: bool) -> int:
+    """Examine a home and its machine, and print what was found; the exit code."""
+    set_up("error", "json" if as_json else "auto")
+    checks, config = asyncio.run(examine(home, os.environ, quick=quick))
+    shown: dict[str, object] = {"v": API_VERSION, "ok": True, "state": worst(checks)}
+    shown["checks"] = [one.shown() for one in checks]
+    if file is not None:
+        try:
+            write_report(file, report(checks, config, _now_ms()))
+        except OSError as error:
+            return _not_written(file, error, as_json=as_json)
+        shown["report"] = str(file)
+    if as_json:
+        sys.stdout.write(json.dumps(shown) + "\n")
+    else:
+        sys.stdout.write(in_words(checks, file))
+    return 0
+
+
+async def examine(
+    home: Home, environment: Mapping[str, str], *, quick: bool
+) -> tuple[list[Check], Config | None]:
+    """Every check, in the order in which a person should look at them."""
+    checks = [machine.program(), house.folder(home)]
+    config: Config | None = None
+    if home.path.is_dir():
+        checks += [guarded("modes", lambda: house.modes(home))]
+        checks += [guarded("keys", lambda: house.keys(home))]
+        checks += [guarded("config", lambda: house.configuration(home, environment))]
+    with suppress(CommonsError):  # the check of the configuration has said it
+        config = load(home.path, environment)
+    seen = data.Seen(None, ())
+    if home.path.is_dir():
+        pool = VerifierPool(os.cpu_count() or 1)
+        try:
+            found, seen = await data.examine(home, pool, _now_ms(), quick=quick)
+        finally:
+            await pool.stop()
+        checks += found
+        checks += [guarded("disk", lambda: machine.disk(home.path))]
+    newest, zones = seen.newest_ms, list(seen.zones)
+    checks += [
+        guarded("clock", lambda: machine.clock(_now_ms(), newest)),
+        guarded("zone", lambda: machine.zone(zones)),
+        guarded("memory", machine.memory),
+        guarded("entropy", machine.entropy),
+        guarded("files", machine.files),
+        guarded("sandbox", machine.sandbox),
+    ]
+    checks += _of_the_network(home, config or Config(), environment)
+    return checks, config
+
+
+def _of_the_network(home: Home, config: Config, environment: Mapping[str, str]) -> list[Check]:
+    try:
+        client = Client(socket_path(home.path, environment))
+    except NotYoursError as error:
+        return [Check("node", "fail", str(error), error.hint, {"running": False})]
+    node, status = network.asked(client)
+    running = status is not None
+    kept = network.kept_port(home.path / "node.db")
+    checks = [
+        node,
+        guarded("port", lambda: network.port(kept, config.listen, running=running)),
+        guarded("multicast", lambda: network.multicast(config)),
+    ]
+    return [*checks, guarded("peers", lambda: network.peers(client))] if running else checks
+
+
+def guarded(name: str, ask: Callable[[], Check]) -> Check:
+    """The answer; one question that fails keeps no other from being asked."""
+    try:
+        return ask()
+    except Exception as error:
+        told = f"This could not be found out: {type(error).__name__}: {error}"
+        return Check(name, "fail", told, "report this line", {"fault": type(error).__name__})
+
+
+def in_words(checks: list[Check], file: Path | None) -> str:
+    """One line for each check, what to do below those that are not well, and a sum."""
+    lines = []
+    for one in checks:
+        lines.append(f"{_SIGN[one.state]}  {one.check}: {one.detail}")
+        if one.fix and one.state != "ok":
+            lines.append(f"          try: {one.fix}")
+    lines += ["", _SUMS[worst(checks)]]
+    if file is not None:
+        lines.append(f"The report is in {file}: figures only, no names, keys, paths or addresses.")
+    return "\n".join(lines) + "\n"
+
+
+def _not_written(file: Path, error: OSError, *, as_json: bool) -> int:
+    message = f"The report cannot be written to {file}: {error.strerror or error}."
+    hint = "choose a file in a folder that is yours to write"
+    if as_json:
+        sys.stderr.write(json.dumps(error_object("bad_file", message, hint)) + "\n")
+    else:
+        sys.stderr.write(f"error: there is no report\n  why: {message}\n  try: {hint}\n")
+    return exit_code(HTTP_STATUS["usage"])
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
