@@ -11,6 +11,7 @@ from commons_cli.calls import Verbs
 from commons_cli.help import TOPICS, topic
 from commons_cli.options import Options, global_options
 from commons_cli.output import print_json
+from commons_cli.service import NOUN, service_group
 from commons_cli.tables import details
 from commons_cli.terminal import load_token
 from commons_cli.texts import _
@@ -141,7 +142,17 @@ def _complete_help(
     return sorted(word for word in {*TOPICS, *first} if word.startswith(begun))
 
 
-LOCAL: Final = ("completion", "demo", "doctor", "events", "help", "paths", "run", "version")
+LOCAL: Final = (
+    "completion",
+    "demo",
+    "doctor",
+    "events",
+    "help",
+    "paths",
+    "run",
+    "service",
+    "version",
+)
 """Names of these commands; the registry of verbs refuses them."""
 
 
@@ -220,6 +231,8 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
             ],
         ),
     }
+    if name == NOUN:
+        return service_group()
     if name not in made:
         return None
     callback, text, params = made[name]

@@ -325,7 +325,7 @@ class Daemon:
 
     async def _prove_forks(self, realm: Realm) -> None:
         """Write down, with this node's own device, that somebody's chain forked."""
-        await self._may_sign[realm.realm].wait()
+        await self.wait_to_sign(realm.realm)
         node = self.standing.device(realm.realm)
         if node is not None:
             await let_others()
@@ -374,6 +374,10 @@ class Daemon:
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
         return self._may_sign[realm].is_set()
+
+    async def wait_to_sign(self, realm: RealmId) -> None:
+        """Until ``may_sign``, however long that takes."""
+        await self._may_sign[realm].wait()
 
     # -- what verbs ask ------------------------------------------------------------------------
 

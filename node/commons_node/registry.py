@@ -198,7 +198,7 @@ class View:
 Verb = Command | View
 
 RESERVED_NOUNS: Final = frozenset(
-    {"run", "demo", "doctor", "completion", "version", "paths", "help", "events", "tui"}
+    {"run", "demo", "doctor", "completion", "version", "paths", "help", "events", "service", "tui"}
 )
 """Commands of the command line itself; no verb takes these names."""
 GLOBAL_OPTIONS: Final = frozenset(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -12,12 +11,18 @@ from pathlib import Path
 
 from commons_crdt.errors import CommonsError
 from commons_node.api.paths import home_path
-from commons_node.api.types import HTTP_STATUS, ExitCode, error_object, exit_code
+from commons_node.api.types import HTTP_STATUS, ExitCode
 from commons_node.config import load
 from commons_node.daemon import Daemon
 from commons_node.home import Home, ready_line, write_ready
 from commons_node.logs import set_up
+from commons_node.membership.unattended import Unattended
+from commons_node.service.asking import ask, declare
+from commons_node.service.notifying import Manager
+from commons_node.telling import tell_error, tell_failure
 from commons_protocol.network import NetworkError
+
+_FAILED = "the node did not start"
 
 
 def main(arguments: list[str]) -> int:
@@ -41,6 +46,7 @@ def main(arguments: list[str]) -> int:
     doctor.add_argument("--report", type=Path)
     doctor.add_argument("--quick", action="store_true")
     doctor.add_argument("--json", action="store_true")
+    declare(verbs)
     given = parser.parse_args(arguments)
     if given.verb == "demo":
         from commons_node.demo.play import play  # noqa: PLC0415 - the daemon does without it
@@ -55,26 +61,24 @@ def main(arguments: list[str]) -> int:
 
         home = Home(home_path(given.home, os.environ))
         return see(home, given.report, quick=given.quick, as_json=given.json)
+    if given.verb == "service":
+        return ask(given)
     try:
         return asyncio.run(_run(given))
     except CommonsError as error:
-        return _tell(given, error.code, str(error), error.way_out, HTTP_STATUS[error.status])
+        return tell_error(_FAILED, error, as_json=given.json)
     except NetworkError as error:
-        return _tell(given, "network", str(error), error.hint, HTTP_STATUS["failed"])
+        code, hint = "network", error.hint
+        return tell_failure(
+            _FAILED, code, str(error), hint, HTTP_STATUS["failed"], as_json=given.json
+        )
     except OSError as error:
         hint = "check that the disk has room, and that all in the home is yours to write"
-        return _tell(given, "failed", str(error), hint, HTTP_STATUS["failed"])
+        return tell_failure(
+            _FAILED, "failed", str(error), hint, HTTP_STATUS["failed"], as_json=given.json
+        )
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-
-
-def _tell(given: argparse.Namespace, code: str, message: str, hint: str, status: int) -> int:
-    """Say why the node does not run, for a person or for a program; the exit code."""
-    if given.json:
-        sys.stderr.write(json.dumps(error_object(code, message, hint)) + "\n")
-    else:
-        sys.stderr.write(f"error: the node did not start\n  why: {message}\n  try: {hint}\n")
-    return exit_code(status)
 
 
 async def _run(given: argparse.Namespace) -> int:
@@ -87,6 +91,7 @@ async def _run(given: argparse.Namespace) -> int:
             flags["lan"] = False
         config = load(home.path, os.environ, flags)
         set_up(config.log_level, config.log_format)
+        manager = Manager(os.environ)
         daemon = Daemon(home, config, os.environ)
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -102,6 +107,15 @@ async def _run(given: argparse.Namespace) -> int:
         sys.stdout.flush()
         if given.ready_file:
             write_ready(given.ready_file, line)
-        await ended.wait()
+        manager.ready(f"node {daemon.node[:8]} answers")
+        async with asyncio.TaskGroup() as beside:
+            living = [
+                beside.create_task(manager.live()),
+                beside.create_task(Unattended(daemon, os.environ).stay()),
+            ]
+            await ended.wait()
+            for task in living:
+                task.cancel()
+        manager.stopping()
         await daemon.stop()
     return 0

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
-from commons_node.api.types import HTTP_STATUS, error_object, exit_code
+from commons_node.api.types import HTTP_STATUS
 from commons_node.archive.verifying import verify_archive
 from commons_node.domains import RULES, VIEWS
 from commons_node.logs import set_up
+from commons_node.telling import tell_error, tell_failure
 from commons_node.verifier.pool import VerifierPool
+
+_FAILED = "the archive was not verified"
 
 
 def check(path: Path, *, as_json: bool) -> int:
@@ -23,10 +26,11 @@ def check(path: Path, *, as_json: bool) -> int:
     try:
         found = asyncio.run(_check(path))
     except CommonsError as error:
-        return _tell(error.code, str(error), error.way_out, HTTP_STATUS[error.status], as_json)
+        return tell_error(_FAILED, error, as_json=as_json)
     except OSError as error:
         hint = "check the file, and that there is room for temporary files"
-        return _tell("failed", str(error), hint, HTTP_STATUS["failed"], as_json)
+        status = HTTP_STATUS["failed"]
+        return tell_failure(_FAILED, "failed", str(error), hint, status, as_json=as_json)
     sys.stdout.write(json.dumps(found) + "\n" if as_json else f"{sentence(found)}\n")
     return 0
 
@@ -47,11 +51,3 @@ async def _check(path: Path) -> Mapping[str, object]:
         return await verify_archive(path, RULES, VIEWS, pool)
     finally:
         await pool.stop()
-
-
-def _tell(code: str, message: str, hint: str, status: int, as_json: bool) -> int:
-    if as_json:
-        sys.stderr.write(json.dumps(error_object(code, message, hint)) + "\n")
-    else:
-        sys.stderr.write(f"error: the archive was not verified\n  why: {message}\n  try: {hint}\n")
-    return exit_code(status)

@@ -18,13 +18,14 @@ from typing import Final
 from commons_crdt.errors import CommonsError
 from commons_node.api.client import Client
 from commons_node.api.paths import NotYoursError, socket_path
-from commons_node.api.types import API_VERSION, HTTP_STATUS, error_object, exit_code
+from commons_node.api.types import API_VERSION, HTTP_STATUS
 from commons_node.config import Config, load
 from commons_node.doctor import data, house, machine, network
 from commons_node.doctor.check import Check, State, worst
 from commons_node.doctor.report import report, write_report
 from commons_node.home import Home
 from commons_node.logs import set_up
+from commons_node.telling import tell_failure
 from commons_node.verifier.pool import VerifierPool
 
 _SIGN: Final[Mapping[State, str]] = {"ok": "✓ ok  ", "warn": "! warn", "fail": "✗ fail"}
@@ -129,11 +130,8 @@ def in_words(checks: list[Check], file: Path | None) -> str:
 def _not_written(file: Path, error: OSError, *, as_json: bool) -> int:
     message = f"The report cannot be written to {file}: {error.strerror or error}."
     hint = "choose a file in a folder that is yours to write"
-    if as_json:
-        sys.stderr.write(json.dumps(error_object("bad_file", message, hint)) + "\n")
-    else:
-        sys.stderr.write(f"error: there is no report\n  why: {message}\n  try: {hint}\n")
-    return exit_code(HTTP_STATUS["usage"])
+    status = HTTP_STATUS["usage"]
+    return tell_failure("there is no report", "bad_file", message, hint, status, as_json=as_json)
 
 
 def _now_ms() -> int:

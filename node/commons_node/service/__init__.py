@@ -1,0 +1,1 @@
+"""Running under the system's service manager: its unit, its questions, its credentials."""

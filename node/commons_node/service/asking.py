@@ -1,0 +1,93 @@
+"""The verbs of the service as a process: arguments in, a sentence or one JSON object out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Final
+
+from commons_crdt.errors import CommonsError
+from commons_node.api.paths import home_path
+from commons_node.api.types import API_VERSION, HTTP_STATUS
+from commons_node.service.installing import described, install, place, uninstall
+from commons_node.service.unit import unit
+from commons_node.telling import tell_error, tell_failure
+
+_FAILED: Final = "nothing was changed"
+_CREDENTIAL: Final = re.compile(r"[ !-.0-9;-~]{1,200}")
+"""What systemd takes as the name of a credential."""
+_SYSTEM_HOME: Final = "/var/lib/commons-node"
+
+
+class BadUnlock(CommonsError):
+    """{given} does not say whose passphrase is where."""
+
+    code: ClassVar[str] = "usage"
+    hint: ClassVar[str] = "--unlock NAME=FILE"
+    status = "usage"
+
+
+def declare(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The verb ``service`` among those of ``python -m commons_node``."""
+    parser = verbs.add_parser("service")
+    parser.add_argument("act", choices=("install", "show", "uninstall"))
+    parser.add_argument("--home")
+    parser.add_argument("--system", action="store_true")
+    parser.add_argument("--user", default="")
+    parser.add_argument("--unlock", action="append", default=[])
+    parser.add_argument("--no-start", action="store_true")
+    parser.add_argument("--json", action="store_true")
+
+
+def ask(given: argparse.Namespace) -> int:
+    """Do it and say what was done; the exit code."""
+    try:
+        done, words = _do(given)
+    except CommonsError as error:
+        return tell_error(_FAILED, error, as_json=given.json)
+    except OSError as error:
+        hint = "check that the folder of units is yours to write"
+        status = HTTP_STATUS["failed"]
+        return tell_failure(_FAILED, "failed", str(error), hint, status, as_json=given.json)
+    sys.stdout.write(
+        json.dumps({"v": API_VERSION, "ok": True, **done}) + "\n" if given.json else words
+    )
+    return 0
+
+
+def _do(given: argparse.Namespace) -> tuple[Mapping[str, object], str]:
+    home = (
+        Path(_SYSTEM_HOME) if given.system and not given.home else home_path(given.home, os.environ)
+    )
+    file = place(os.environ, system=given.system)
+    if given.act == "uninstall":
+        done = uninstall(file, system=given.system)
+        words = "The service is gone" if done["removed"] else "No service was installed"
+        return done, _said(f"{words}; the node's folder {home} stays as it is.", done["next"])
+    user = given.user if given.system else ""
+    service = described(home, user=user, unlock=dict(map(_unlock, given.unlock)))
+    if given.act == "show":
+        text = unit(service)
+        return {"unit": str(file), "text": text}, text
+    done = install(service, file, start=not given.no_start)
+    words = f"The unit is in {file}"
+    words += ", and the node runs." if done["started"] else "."
+    return done, _said(words, done["next"])
+
+
+def _unlock(given: str) -> tuple[str, Path]:
+    member, equals, file = given.partition("=")
+    if not (member and equals and file) or not _CREDENTIAL.fullmatch(member):
+        raise BadUnlock(given=given)
+    return member, Path(file)
+
+
+def _said(words: str, left: object) -> str:
+    assert isinstance(left, list)
+    more = "".join(f"  {command}\n" for command in left)
+    return f"{words}\n" + (f"Left to do:\n{more}" if more else "")
