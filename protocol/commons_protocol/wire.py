@@ -31,8 +31,16 @@ VERSION = 1
 SLOTS = 16
 TAG_BYTES = 16
 NONCE_BYTES = 32
-MAX_ENDS = 480
-"""Chain ends in one frame."""
+MAX_ENDS = 400
+"""Chain ends that are put into one frame."""
+BRANCH = 16
+"""Parts into which a range is split, at most."""
+FINGERPRINT = 16
+"""Bytes of a range's fingerprint."""
+MOST_ANSWERED = 256
+"""Ranges in one `Ranges`: parts and lists."""
+MOST_OPEN = 16_384
+"""Ranges in one turn that the other side answers."""
 MAX_RANGES = 512
 """Ranges in one `Want`."""
 MAX_IDS = 256
@@ -61,8 +69,26 @@ WireOperation = tuple[
 ]
 """An operation as it travels: header, signature, body or nil, parts or nils."""
 
-End = tuple[Bytes32, Log, EndSeq, Bytes32, EndSeq, EndSeq, More]
-"""A chain's end: device, log, seq, id, fork, hollow (0: none), more (empty: nothing)."""
+End = tuple[Bytes32, EndSeq, Bytes32, EndSeq, EndSeq, More]
+"""A chain's end: device, seq, id, fork, hollow (0: none), more (empty: nothing)."""
+
+Index = Annotated[int, msgspec.Meta(ge=0, lt=MOST_OPEN)]
+Bound = Annotated[bytes, msgspec.Meta(min_length=1, max_length=32)]
+
+Split = tuple[
+    Index,
+    Annotated[tuple[Bound, ...], msgspec.Meta(min_length=1, max_length=BRANCH - 1)],
+    Annotated[bytes, msgspec.Meta(min_length=2 * FINGERPRINT, max_length=BRANCH * FINGERPRINT)],
+]
+"""A range of yours that differs, in parts: its number, where each part but the first begins, and a
+fingerprint of each."""
+
+Listing = tuple[
+    Index,
+    tuple[End, ...],
+    Annotated[tuple[Index, ...], msgspec.Meta(max_length=MOST_OPEN)],
+]
+"""A range of yours that differs, as ends: its number, mine in it, and which of yours I lack."""
 
 WireRange = tuple[Bytes32, Log, Seq, Seq]
 """Device, log, first seq, last seq."""
@@ -133,12 +159,18 @@ class Digest(_Message, frozen=True, tag=10):
     digest: Bytes32
 
 
-class Vector(_Message, frozen=True, tag=11):
-    """Some of my chain ends, ascending by (log, device); ``last`` ends the list."""
+class Ranges(_Message, frozen=True, tag=11):
+    """A part of a turn of comparing one log range by range; ``last`` ends the turn.
+
+    Parts and lists are numbered through the turn from 0, in each frame first parts, then lists. A
+    list that answers a list is not: it is the last word on its range.
+    """
 
     slot: Slot
+    log: Log
     last: bool
-    ends: Annotated[tuple[End, ...], msgspec.Meta(max_length=MAX_ENDS)]
+    splits: Annotated[tuple[Split, ...], msgspec.Meta(max_length=MOST_ANSWERED // 2)]
+    lists: Annotated[tuple[Listing, ...], msgspec.Meta(max_length=MOST_ANSWERED)]
 
 
 class Want(_Message, frozen=True, tag=12):
@@ -179,7 +211,7 @@ class Served(_Message, frozen=True, tag=16):
 
 
 class Done(_Message, frozen=True, tag=17):
-    """I want nothing more in this round, and what came is on my disk."""
+    """I want nothing more of this log in this round, and what came is on my disk."""
 
     slot: Slot
 
@@ -278,7 +310,7 @@ class Pending(_Message, frozen=True, tag=39):
 
 SyncMessage = (
     Hello | Tags | Proof | AskPath | Path | Members
-    | Digest | Vector | Want | Operations | Piece | Credit | Served | Done | Push
+    | Digest | Ranges | Want | Operations | Piece | Credit | Served | Done | Push
 )  # fmt: skip
 JoinMessage = Welcome | Knock | Realm | Enter | Page | Turned | KnockKey | Subject | Apply | Pending
 
@@ -306,7 +338,7 @@ def _unpack_sync(frame: bytes) -> SyncMessage:
 
 _OFTEN = 8192
 _often = lru_cache(maxsize=128)(_unpack_sync)
-"""After one change every neighbour has the same digest and the same vector to tell."""
+"""After one change every neighbour has the same digest to tell."""
 
 
 def unpack_join(frame: bytes) -> JoinMessage:
