@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
@@ -33,18 +33,12 @@ TAG_BYTES = 16
 NONCE_BYTES = 32
 MAX_ENDS = 400
 """Chain ends that are put into one frame."""
-BRANCH = 16
-"""Parts into which a range is split, at most."""
-FINGERPRINT = 16
-"""Bytes of a range's fingerprint."""
-MOST_ANSWERED = 256
-"""Ranges in one `Ranges`: parts and lists."""
-MOST_OPEN = 16_384
-"""Ranges in one turn that the other side answers."""
-MAX_RANGES = 512
-"""Ranges in one `Want`."""
-MAX_IDS = 256
-"""Operations that a `Want` may name one by one."""
+BRANCH, FINGERPRINT = 16, 16
+"""Parts into which a range is split, at most; bytes of a part's fingerprint."""
+MOST_ANSWERED, MOST_OPEN = 256, 16_384
+"""Parts and lists in one `Ranges`; those in one turn that the other side answers."""
+MAX_RANGES, MAX_IDS = 512, 256
+"""Ranges in one `Want`; operations that it may name one by one."""
 MAX_CREDIT = 64
 MAX_OPERATION = 262_144
 """Bytes of one operation on the wire; parts that do not fit are left out, the largest first."""
@@ -314,7 +308,6 @@ SyncMessage = (
 )  # fmt: skip
 JoinMessage = Welcome | Knock | Realm | Enter | Page | Turned | KnockKey | Subject | Apply | Pending
 
-M = TypeVar("M", bound=_Message)
 _BUILTIN = (bytes,)
 
 
@@ -329,11 +322,15 @@ def unpack_sync(frame: bytes) -> SyncMessage:
 
 
 def _unpack_sync(frame: bytes) -> SyncMessage:
+    found: SyncMessage = _read(frame, SyncMessage)
+    return found
+
+
+def _read(data: bytes, kind: Any, limit: int = MAX_FRAME) -> Any:
     try:
-        message: SyncMessage = msgspec.convert(decode(frame), SyncMessage)
+        return msgspec.convert(decode(data, limit), kind)
     except msgspec.ValidationError as error:
         raise Refused("message") from error
-    return message
 
 
 _OFTEN = 8192
@@ -343,11 +340,8 @@ _often = lru_cache(maxsize=128)(_unpack_sync)
 
 def unpack_join(frame: bytes) -> JoinMessage:
     """A message of the join protocol; refusals as for ``unpack_sync``."""
-    try:
-        message: JoinMessage = msgspec.convert(decode(frame), JoinMessage)
-    except msgspec.ValidationError as error:
-        raise Refused("message") from error
-    return message
+    found: JoinMessage = _read(frame, JoinMessage)
+    return found
 
 
 # --- operations on the wire ---
@@ -452,7 +446,4 @@ def _packed_push(slot: int, operations: tuple[Operation, ...]) -> bytes:
 
 def unpack_pieces(data: bytes) -> Operation:
     """The operation of joined pieces; ``Refused`` with ``size``, ``encoding`` or ``message``."""
-    try:
-        return unpack_operation(msgspec.convert(decode(data, MAX_OPERATION + 64), WireOperation))
-    except msgspec.ValidationError as error:
-        raise Refused("message") from error
+    return unpack_operation(_read(data, WireOperation, MAX_OPERATION + 64))
