@@ -10,7 +10,20 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import authority, flip, grow, heal, idle, join, latency, members, mesh, start, sync
+from bench import (
+    authority,
+    flip,
+    grow,
+    heal,
+    idle,
+    join,
+    latency,
+    members,
+    mesh,
+    reconcile,
+    start,
+    sync,
+)
 from bench.size import Size
 from bench.town import Town
 
@@ -18,6 +31,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "sync": sync.measure,
     "join": join.measure,
     "heal": heal.measure,
+    "reconcile": reconcile.measure,
     "latency": latency.measure,
     "start": start.measure,
     "mesh": mesh.measure,
@@ -38,7 +52,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--together", type=int, help="things made before they are edited: all")
     parser.add_argument("--apart", type=int, default=500, help="heal: edits on each side")
     parser.add_argument("--writes", type=int, default=200, help="latency: of each kind")
-    parser.add_argument("--judged", type=int, default=100_000, help="authority: operations")
+    parser.add_argument(
+        "--judged", type=int, default=100_000, help="authority, reconcile: operations"
+    )
     parser.add_argument("--devices", type=int, default=1_000, help="authority: devices")
     parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
     parser.add_argument("--members", type=int, default=5_000, help="members: at most so many")

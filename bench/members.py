@@ -1,8 +1,9 @@
 """`members`: what a community costs each of its nodes as members join, without any network.
 
 At several sizes: bytes on disk, memory and seconds to open the realm, and the main process's CPU
-for one more admission (which every node pays), one more fact, a digest and a vector. Each member
-is an admission and a node's grant in log 0, and a name in log 1. Read with docs/scale.md.
+for one more admission (which every node pays), one more fact, the digest after it, and the first
+look at where two nodes differ. Each member is an admission and a node's grant in log 0, and a name
+in log 1. Read with docs/scale.md.
 
 `python -m bench.members FILE` opens a realm in a fresh process and says what that took.
 """
@@ -17,12 +18,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing, suppress
+from itertools import count
 from pathlib import Path
 
 from bench.processes import pss
 from bench.town import Town, say
 from bench.village import Village
-from commons_crdt.ids import ZERO, RealmId
+from commons_crdt.ids import RealmId
 from commons_node.domains import RULES, VIEWS
 from commons_node.membership.settling import new_device
 from commons_node.realm.realm import Realm
@@ -31,6 +33,8 @@ from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol import wire
+from commons_protocol.ends import EndSet, Vector
+from commons_protocol.ranges import Comparison
 
 SIZES = (100, 500, 1000, 2500, 5000)
 _TIMES = 5
@@ -60,7 +64,7 @@ async def _grow(folder: Path, most: int) -> dict[str, object]:
 
 
 async def _look(village: Village) -> dict[str, object]:
-    realm, memory = village.realm, village.realm.memory
+    realm = village.realm
     await realm.store.database.write.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
     stored = _stored(village.file)
     opening = _opened(village.file)
@@ -68,29 +72,46 @@ async def _look(village: Village) -> dict[str, object]:
     async def admit() -> None:
         await village.take(await village.admissions([new_device()]))
 
-    async def digest() -> None:
-        memory.ends._digest = None
-        realm.digest()
-
     ends = await realm.vector()
-    frames = [
-        wire.pack(wire.Vector(0, last=False, ends=tuple(
-            (*e[:6], b"" if e.more == ZERO else e.more)
-            for e in ends[at : at + wire.MAX_ENDS]
-        )))
-        for at in range(0, len(ends), wire.MAX_ENDS)
-    ]  # fmt: skip
+    moving = EndSet()
+    for end in ends:
+        moving.put(end)
+    written = count(ends.ends[-1].seq + 1)
+
+    async def digest() -> None:
+        moving.put(ends.ends[-1]._replace(seq=next(written)))
+        moving.digest()
+
+    async def fingerprints() -> None:
+        Comparison(moving.vector(), 1, bytes(32), 0).opening()
+
+    await digest()
     return {
         **stored,
         **opening,
         "chains": len(ends),
-        "vector_bytes": sum(map(len, frames)),
+        "compared_bytes": compared(ends, moving.vector(), 1),
         "admission_ms": await _ms(admit),
         "refresh_ms": await _ms(lambda: village.standing.refresh(realm)),
         "fact_ms": await _ms(village.say_something),
         "digest_ms": await _ms(digest),
-        "vector_ms": await _ms(realm.vector),
+        "compare_ms": await _ms(fingerprints),
     }
+
+
+def compared(mine: Vector, theirs: Vector, log: int) -> int:
+    """Bytes of all frames in which two nodes find where this log differs."""
+    one, other = Comparison(mine, log, bytes(32), 0), Comparison(theirs, log, bytes(32), 0)
+    frames, size = one.opening(), 0
+    while frames:
+        size += sum(map(len, frames))
+        answers: list[bytes] = []
+        for frame in frames:
+            message = wire.unpack_sync(frame)
+            assert isinstance(message, wire.Ranges)
+            answers += other.on_frame(message)
+        frames, one, other = answers, other, one
+    return size
 
 
 async def _ms(work: Callable[[], Awaitable[object]]) -> float:

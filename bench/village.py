@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from commons_crdt import author
 from commons_crdt.author import Draft
@@ -37,6 +38,13 @@ _STEP_MS = 6 * 3_600_000
 _BEGIN_MS = 1_600_000_000_000
 
 
+class Villager(NamedTuple):
+    """A member's device, and the admission that granted it."""
+
+    secrets: DeviceSecrets
+    grant: OperationId
+
+
 class Village:
     """The realm, its founder and its founder's node."""
 
@@ -47,6 +55,7 @@ class Village:
         self.standing = standing
         self.now_ms = _BEGIN_MS
         self.members = 0
+        self.people: list[Villager] = []
         self._alice = new_device()
         self._seed = os.urandom(16)
         self._left = 0
@@ -105,7 +114,9 @@ class Village:
         newcomers = [new_device() for _ in range(count)]
         await self.take(await self.admissions(newcomers))
         grants = self.realm.judge.authority.devices
-        settled = [await self._settled(one, grants[one.keys.id].id) for one in newcomers]
+        people = [Villager(one, grants[one.keys.id].id) for one in newcomers]
+        settled = [await self._settled(*one) for one in people]
+        self.people += people
         await self.take([operation for operations in settled for operation in operations])
         self.members += count
 
@@ -153,9 +164,30 @@ class Village:
         ]
         return await write_down(self.realm.memory, drafts, secrets, grant, self.now_ms)
 
+    async def admit_node(self, standing: NodeStanding) -> None:
+        """Another node of alice's; its keys become those of ``standing``."""
+        member = identity_of(self._alice).member
+        body = standing.grant_body(self.realm, member)
+        node = Draft.fact(NODE, body, log=0, document=DocumentId(member))
+        await self.realm.write([node], self._alice, OperationId(self.realm.realm))
+        await self.standing.refresh(self.realm)
+
+    def pass_time(self) -> None:
+        """As long as budgets take to fill up."""
+        self.now_ms += _STEP_MS
+
+    async def facts(self, who: Villager, count: int) -> list[Operation]:
+        """Somebody calls themselves something else, so many times; nothing is stored yet."""
+        document = DocumentId(identity_of(who.secrets).member)
+        drafts = [
+            Draft.fact(PROFILE, Profile(), document=document, parts=[(NAME, b"Neighbour %d" % n)])
+            for n in range(count)
+        ]
+        return await write_down(self.realm.memory, drafts, *who, self.now_ms)
+
     async def say_something(self) -> None:
         """Alice calls herself something else."""
-        self.now_ms += _STEP_MS
+        self.pass_time()
         document = DocumentId(identity_of(self._alice).member)
         draft = Draft.fact(PROFILE, Profile(), document=document, parts=[(NAME, b"Alice")])
         await self.realm.write([draft], self._alice, OperationId(self.realm.realm))

@@ -104,6 +104,11 @@ class Prover:
         """True once a community is proven."""
         return any(slot.proven for slot in self.slots.values())
 
+    def range_key(self, realm: RealmId) -> bytes:
+        """The key of this stream for comparing ranges of a realm; both nonces went into it."""
+        assert self._ends is not None, "a realm is compared when it is proven"
+        return self._ends.range_key(realm)
+
     def give_up(self) -> None:
         """What is not proven by now never will be, on this stream."""
         for slot in self.slots.values():

@@ -18,8 +18,9 @@ from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_protocol import wire
 from commons_protocol.effects import Close, Effect, Ingest, Send
+from commons_protocol.ends import Chain
 from commons_protocol.replica import Ingested, Range
-from commons_protocol.wants import BACK, Chain, before
+from commons_protocol.wants import BACK, before
 
 WINDOW = 32
 """Frames that may be on their way: 2 MiB, enough for the batches at once and one to come."""

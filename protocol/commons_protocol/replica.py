@@ -5,40 +5,14 @@ The daemon implements ``Replica`` over SQLite, the simulator over memory. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from commons_crdt.device import DeviceKeys
-from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId, digest
+from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_crdt.operation import Operation
-
-
-class ChainEnd(NamedTuple):
-    """One chain's effective end: its last operation that is here and counts.
-
-    ``fork``: the lowest doubled seq, if it is at most ``seq + 1``, otherwise 0. ``hollow``: the
-    lowest seq whose contents are absent here, or 0. ``more``: 32 zero bytes, or a hash of what else
-    must be equal: in log 1 the positions whose contents are absent, in log 0 the operations beyond
-    the end that are passed on for their contents' sake.
-    """
-
-    device: DeviceId
-    log: int
-    seq: int
-    id: OperationId
-    fork: int = 0
-    hollow: int = 0
-    more: bytes = ZERO
-
-
-def ends_digest(ends: Iterable[ChainEnd]) -> bytes:
-    """32 bytes over all chain ends, in whatever order: equal digests mean equal sets."""
-    packed = (
-        e.device + bytes([e.log]) + e.seq.to_bytes(8) + e.id + e.fork.to_bytes(8) + e.more
-        for e in sorted(ends)
-    )
-    return digest("ends", *packed)
+from commons_protocol.ends import Vector
 
 
 class Range(NamedTuple):
@@ -92,13 +66,13 @@ class Replica(Protocol):
         """The realm's id."""
 
     def digest(self) -> bytes:
-        """``ends_digest`` of all chain ends."""
+        """32 bytes over all chain ends, as ``Vector.digest``."""
 
     def size(self) -> int:
         """How many operations stand up to all ends."""
 
-    async def vector(self) -> Sequence[ChainEnd]:
-        """Every chain's end, sorted by (log, device)."""
+    async def vector(self) -> Vector:
+        """Every chain's end, as they are now."""
 
     async def read(
         self,

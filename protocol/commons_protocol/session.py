@@ -13,10 +13,11 @@ from commons_crdt.ids import DeviceId, RealmId
 from commons_crdt.operation import Operation
 from commons_protocol import wire
 from commons_protocol.effects import Close, Count, Effect, Ingest, Met, Proven, Purpose, Send
+from commons_protocol.ends import Vector
 from commons_protocol.limits import Bucket
 from commons_protocol.network import PeerId, ProtocolName
 from commons_protocol.proof import Prover, Random
-from commons_protocol.replica import ChainEnd, Ingested, Replica
+from commons_protocol.replica import Ingested, Replica
 from commons_protocol.status import SyncStatus
 from commons_protocol.sync import RealmSync
 from commons_protocol.transcript import Side
@@ -143,6 +144,7 @@ class Session:
             slot.number,
             self._memory(proven.realm),
             now,
+            range_key=self._prover.range_key(proven.realm),
             leads=self._leads,
             round_timeout=self._round_timeout,
             may_pull=lambda size: self._may_pull(proven.realm, size),
@@ -153,7 +155,7 @@ class Session:
 
     # --- answers to effects ---
 
-    def on_vector(self, realm: RealmId, vector: Sequence[ChainEnd], now: int) -> list[Effect]:
+    def on_vector(self, realm: RealmId, vector: Vector, now: int) -> list[Effect]:
         """The answer to ``NeedVector``."""
         if self.closed or realm not in self.realms:
             return []

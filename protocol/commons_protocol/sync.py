@@ -3,39 +3,41 @@
     idle ──poke or Digest──▶ comparing ──equal──▶ idle, in sync
                                  │ differ
                                  ▼
-                   both send whole vectors, fetch what they lack (`pull`) and give what the
-                   other lacks (`serve`); each says Done when its wants are on its disk
-                                 │ both are done
+                             narrowing   which chains differ (`ranges`): of log 0, later of log 1
+                                 │ both know
                                  ▼
-                               idle ──something moved──▶ comparing again, a bounded number of times
+                             exchanging  fetch what is lacked (`pull`), give what the other lacks
+                                 │       (`serve`); each says Done when its wants are on its disk
+                    ┌────────────┴────────────┐
+           log 0: narrowing log 1        log 1: idle ──something moved──▶ comparing again
 
 Both sides run the same machine: a `Digest` is answered by a `Digest`, so rounds that start at the
-same time are one round. Only equal digests are "in sync". Nothing is verified here, and nothing is
-remembered over a restart: the next round goes on from what is stored.
+same time are one round. Only equal digests are "in sync". Log 1 is not even compared before log 0
+is fetched: who was removed shows first, and what a removal cuts off is not asked for. Nothing is
+verified here, and nothing is remembered over a restart: the next round goes on from what is stored.
 
 Source: ARCHITECTURE §7.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from operator import lt
 from typing import Literal
 
-from commons_crdt.ids import ZERO, DeviceId, OperationId
+from commons_crdt.errors import Refused
 from commons_crdt.operation import Operation
 from commons_protocol import wire
 from commons_protocol.effects import Changed, Close, Compared, Effect, NeedVector, Send
+from commons_protocol.ends import Vector
 from commons_protocol.limits import Bucket
 from commons_protocol.pull import Pull
-from commons_protocol.replica import ChainEnd, Ingested, Range, Replica
+from commons_protocol.ranges import Comparison
+from commons_protocol.replica import Ingested, Range, Replica
 from commons_protocol.serve import Serve
 from commons_protocol.status import SyncStatus, held_words
-from commons_protocol.wants import Memory, lacking, size
+from commons_protocol.wants import Memory, Pair, lacking, size
 
-MAX_VECTOR = 100_000
-"""Chain ends that a peer may list."""
 MOST_ROUNDS = 10
 """Rounds that follow each other by themselves."""
 _ANSWER_MS = 20_000
@@ -44,35 +46,7 @@ Where a digest was lost, each side would else take the other's next one for its 
 _LATE_MS = 5_000
 """Without an answer for so long, what was equal is not called so any more."""
 
-Phase = Literal["idle", "comparing", "exchanging"]
-
-
-@lru_cache(maxsize=4)  # everybody who is asked, or tells, after one change has the same to say
-def _frames(slot: int, vector: tuple[ChainEnd, ...]) -> tuple[bytes, ...]:
-    """The frames of a vector."""
-    ends = [(*end[:6], b"" if end.more == ZERO else end.more) for end in vector]
-    chunks = [ends[i : i + wire.MAX_ENDS] for i in range(0, len(ends), wire.MAX_ENDS)] or [[]]
-    return tuple(
-        wire.pack(wire.Vector(slot, n == len(chunks) - 1, tuple(chunk)))
-        for n, chunk in enumerate(chunks)
-    )
-
-
-@lru_cache(maxsize=32)
-def _read(ends: tuple[wire.End, ...]) -> tuple[ChainEnd, ...] | None:
-    """The ends of a frame; None if they do not ascend, or one is none."""
-    found = tuple(
-        ChainEnd(DeviceId(device), log, seq, OperationId(ident), fork, hollow, more or ZERO)
-        for device, log, seq, ident, fork, hollow, more in ends
-    )
-    well_formed = all(len(end[6]) in (0, 32) for end in ends)
-    return (
-        found if well_formed and all(map(lt, map(_place, found), map(_place, found[1:]))) else None
-    )
-
-
-def _place(end: ChainEnd) -> tuple[int, bytes]:
-    return end.log, end.device
+Phase = Literal["idle", "comparing", "narrowing", "exchanging"]
 
 
 class RealmSync:
@@ -85,21 +59,24 @@ class RealmSync:
         memory: Memory,
         now: int,
         *,
+        range_key: bytes,
         leads: bool,
         round_timeout: int = 60_000,
         may_pull: Callable[[int], bool] = lambda _size: True,
     ) -> None:
         """``leads``: this side may speak first; the other waits for the peer's first digest.
 
-        ``may_pull`` is asked before that many operations are fetched: a node with several peers
-        fetches much from one of them at a time.
+        ``range_key``: 32 bytes that both sides have from the stream's nonces. ``may_pull`` is
+        asked before that many operations are fetched: a node with several peers fetches much
+        from one of them at a time.
         """
         self.replica = replica
         self.memory = memory
         self.rounds = 0
         """Rounds begun in this session."""
         self._slot = slot
-        self._speaks = leads
+        self._range_key = range_key
+        self._leads = self._speaks = leads
         self._round_timeout = round_timeout
         self._may_pull = may_pull
         self._postponed = False
@@ -110,19 +87,28 @@ class RealmSync:
         self._again = False
         self._row = 0
         self._sent_digest = b""
-        self._mine: Sequence[ChainEnd] | None = None
+        # one log of a round
+        self._log = 0
+        self._mine: Vector | None = None
         self._mine_at = b""
-        self._renewing = self._renewed = False
-        self._theirs: list[ChainEnd] = []
-        self._theirs_whole = False
+        self._comparison: Comparison | None = None
+        self._opened: wire.Ranges | None = None
+        self._renewing = self._renewed = self._planned = False
+        self._pairs: list[Pair] = []
         self._asked: list[Range] = []
-        self._served_before = 0
         self._done_sent = self._done_heard = False
+        # a round
+        self._served_before = 0
+        self._new = 0
+        self._refused: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
+        self._wanted = False
+        # what is known of the other
         self._equal: bytes | None = None
         self._hinted = self._late = False
         self._met = False
-        self._missing = 0
-        self._lacking = 0
+        self._missing = [0, 0]
+        self._lacking = [0, 0]
         self._ended: bytes | None = None
         self._since = now
         self._heard = now
@@ -167,8 +153,8 @@ class RealmSync:
         match message:
             case wire.Digest():
                 return self._on_digest(message, now)
-            case wire.Vector() if self._phase == "exchanging" and not self._theirs_whole:
-                return self._on_vector_frame(message, now)
+            case wire.Ranges() if self._phase == "narrowing" and message.log == self._log:
+                return self._on_ranges(message, now)
             case wire.Want() if self._phase == "exchanging" and not self._done_heard:
                 return self._serve.on_want(message)
             case wire.Credit():
@@ -194,66 +180,88 @@ class RealmSync:
         if self._phase == "idle":
             self._speaks = True
             effects += self._send_digest("comparing")
-        elif self._phase == "exchanging":
+        elif self._phase != "comparing":
             return [Close("order")]
         if message.digest == self._sent_digest:
             self._phase = "idle"
             self._equal, self._hinted = self._sent_digest, False
-            self._missing, self._since, self._row = 0, now, 0
+            self._missing, self._lacking, self._since, self._row = [0, 0], [0, 0], now, 0
             self.memory.forget()
             self._met = True
             effects += [self._compared(True), Changed(self.replica.realm)]
             return effects + self._go_on(progress=False)
-        self._phase = "exchanging"
-        self._mine, self._theirs, self._theirs_whole = None, [], False
-        self._done_sent = self._done_heard = False
         self._served_before = self._serve.sent
         self._equal = None
-        self._renewing = self._renewed = False
-        return [*effects, self._look()]
+        self._new, self._wanted, self._postponed = 0, False, False
+        self._refused.clear()
+        self._held.clear()
+        return effects + self._begin(0)
+
+    def _compared(self, equal: bool) -> Compared:
+        return Compared(self.replica.realm, equal, self.rounds)
+
+    # --- one log: where it differs ---
+
+    def _begin(self, log: int) -> list[Effect]:
+        self._phase, self._log = "narrowing", log
+        self._mine = self._comparison = self._opened = None
+        self._renewing = self._renewed = self._planned = False
+        self._done_sent = self._done_heard = False
+        return [self._look()]
 
     def _look(self) -> NeedVector:
         self._mine_at = self.replica.digest()
         return NeedVector(self.replica.realm)
 
-    def _compared(self, equal: bool) -> Compared:
-        return Compared(self.replica.realm, equal, self.rounds)
-
-    # --- vectors ---
-
-    def on_vector(self, vector: Sequence[ChainEnd], now: int) -> list[Effect]:
+    def on_vector(self, vector: Vector, now: int) -> list[Effect]:
         """This node's vector, as ``NeedVector`` asked for."""
         self._met = True
         if self._renewing:
             self._renewing, self._renewed, self._mine = False, True, vector
             return self._plan(now)
-        if self._phase != "exchanging" or self._mine is not None:
+        if self._phase != "narrowing" or self._mine is not None:
             return []
         self._mine = vector
-        return [*map(Send, _frames(self._slot, tuple(vector))), *self._plan(now)]
+        self._comparison = Comparison(vector, self._log, self._range_key, self._slot)
+        if self._leads:
+            return [*map(Send, self._comparison.opening()), *self._narrowed(now)]
+        return self._on_ranges(self._opened, now) if self._opened is not None else []
 
-    def _on_vector_frame(self, message: wire.Vector, now: int) -> list[Effect]:
-        ends = _read(message.ends)
-        before = self._theirs[-1:]
-        if ends is None or (before and ends and _place(before[0]) >= _place(ends[0])):
-            return [Close("vector")]
-        self._theirs += ends
-        if len(self._theirs) > MAX_VECTOR:
-            return [Close("vector")]
-        self._theirs_whole = message.last
+    def _on_ranges(self, message: wire.Ranges, now: int) -> list[Effect]:
+        if self._comparison is None:
+            if self._leads or self._opened is not None or not message.last:
+                return [Close("order")]
+            self._opened = message  # one frame, until this node has looked at what it holds
+            return []
+        try:
+            frames = self._comparison.on_frame(message)
+        except Refused as error:
+            return [Close(error.why)]
+        return [*map(Send, frames), *self._narrowed(now)]
+
+    def _narrowed(self, now: int) -> list[Effect]:
+        assert self._comparison is not None
+        if not self._comparison.finished:
+            return []
+        self._phase = "exchanging"
         return self._plan(now)
 
     def _plan(self, now: int) -> list[Effect]:
-        if self._mine is None or not self._theirs_whole:
-            return []
+        assert self._mine is not None
+        assert self._comparison is not None
         if not self._renewed and self._mine_at != self.replica.digest():
             # Since this node looked, others have brought something: it is not fetched once more.
             self._renewing = True
             return [self._look()]
-        self._asked = self.memory.plan(self._mine, self._theirs, now)
-        self._missing = size(self._asked)
-        self._lacking = lacking(self._mine, self._theirs)
-        self._postponed = bool(self._asked) and not self._may_pull(self._missing)
+        self._planned = True
+        held = ((self._mine.get(end.device, end.log), end) for end in self._comparison.theirs)
+        self._pairs = [(own, end) for own, end in held if own != end]
+        self._asked = self.memory.plan(self._log, self._pairs, now)
+        self._missing[self._log] = size(self._asked)
+        self._lacking[self._log] = lacking(self._pairs, self._comparison.absent)
+        # Who does not fetch log 0 now has nothing of log 1 to judge.
+        if self._asked and not self._postponed:
+            self._postponed = not self._may_pull(self._missing[self._log])
         if self._postponed:
             self._asked = []
         effects = self._pull.begin(self._asked)
@@ -269,7 +277,7 @@ class RealmSync:
     def on_ingested(self, result: Ingested, now: int) -> list[Effect]:
         """A batch of wanted operations is on the disk."""
         self._heard = now
-        self._missing = max(0, self._missing - result.new - result.known)
+        self._missing[self._log] = max(0, self._missing[self._log] - result.new - result.known)
         return self._after_pull(self._pull.on_ingested(result), now)
 
     def on_pushed(self, result: Ingested) -> list[Effect]:
@@ -283,13 +291,15 @@ class RealmSync:
         return effects
 
     def _after_pull(self, effects: list[Effect], now: int) -> list[Effect]:
-        exchanging = self._phase == "exchanging" and self._theirs_whole and self._mine is not None
-        if not exchanging or self._renewing or self._pull.active or self._done_sent:
+        if not self._planned or self._pull.active or self._done_sent:
             return effects
         if any(isinstance(effect, Close) for effect in effects):
             return effects
-        assert self._mine is not None
-        self.memory.served(self._asked, self._mine, self._theirs, now)
+        self.memory.served(self._asked, self._pairs, now)
+        self._new += self._pull.new
+        self._refused.update(self._pull.refused)
+        self._held.update(self._pull.held)
+        self._wanted = self._wanted or bool(self._asked)
         self._done_sent = True
         effects.append(Send(wire.pack(wire.Done(self._slot))))
         return effects + self._maybe_end(now)
@@ -297,15 +307,19 @@ class RealmSync:
     def _maybe_end(self, now: int) -> list[Effect]:
         if not (self._done_sent and self._done_heard):
             return []
+        if self._log == 0:
+            return self._begin(1)
         self._phase = "idle"
+        self._mine = self._comparison = None
+        self._pairs = []
         self._since = now
         self._ended = self.replica.digest()
         served = self._serve.sent - self._served_before
-        self._lacking = max(0, self._lacking - served)  # whether it was taken shows the next round
-        moved = self._pull.new > 0 or served > 0
-        if self._asked:
+        self._lacking = [0, max(0, sum(self._lacking) - served)]  # whether it was taken shows later
+        moved = self._new > 0 or served > 0
+        if self._wanted:
             # Once more: the next plan tells what was refused from what is still to come.
-            moved = self.memory.outcome(self._pull.refused, self._pull.held) or moved
+            moved = self.memory.outcome(self._refused, self._held) or moved
         effects: list[Effect] = [self._compared(False), Changed(self.replica.realm)]
         return effects + self._go_on(progress=moved)
 
@@ -351,31 +365,32 @@ class RealmSync:
 
     def status(self) -> SyncStatus:
         """The state as far as it is known now."""
-        refused = self.memory.refused
+        refused, known = self.memory.refused, sum(self._missing)
         have = self.replica.size() if self._met else None
         if self.still_equal:
             return SyncStatus("synced", have, 0, 0, None)
-        if self._phase == "exchanging":
-            return SyncStatus("syncing", have, self._missing, refused, self._since)
+        if self._phase in {"narrowing", "exchanging"}:
+            return SyncStatus("syncing", have, known, refused, self._since)
         if self._equal is None and self._ended is None:
             return SyncStatus("unknown", have, 0, refused, self._since, "not compared yet")
         unmoved = self._rests and self._ended == self.replica.digest()
         words, advice = held_words(self.memory.held)
         if refused and self.memory.codes:
             reason = "; ".join(filter(None, (", ".join(sorted(self.memory.codes)), words)))
-            return SyncStatus("refused", have, self._missing, refused, self._since, reason)
+            return SyncStatus("refused", have, known, refused, self._since, reason)
         if words and unmoved:
-            missing = max(self._missing, refused)
+            missing = max(known, refused)
             return SyncStatus("held", have, missing, 0, self._since, words, advice)
         if refused and not words:
             reason = "not accepted here"
-            return SyncStatus("refused", have, self._missing, refused, self._since, reason)
-        if self._lacking and not self._missing and not self._hinted and unmoved:
-            reason = f"the other node has not taken {self._lacking} operations of here"
+            return SyncStatus("refused", have, known, refused, self._since, reason)
+        lacked = sum(self._lacking)
+        if lacked and not known and not self._hinted and unmoved:
+            reason = f"the other node has not taken {lacked} operations of here"
             return SyncStatus("ahead", have, 0, 0, self._since, reason)
         reason = "something changed since the last comparison"
         if self._late:
             reason = "the other node has not answered yet"
         elif self._postponed:
             reason = "another peer is asked first"
-        return SyncStatus("behind", have, self._missing, 0, self._since, reason)
+        return SyncStatus("behind", have, known, 0, self._since, reason)

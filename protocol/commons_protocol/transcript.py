@@ -51,6 +51,10 @@ class Ends:
         """32 bytes over everything that was said before the proofs."""
         return digest("session", self.joined, tags_dialler, tags_listener)
 
+    def range_key(self, realm: bytes) -> bytes:
+        """32 bytes under which ranges of this realm are compared on this stream."""
+        return digest("ranges", self.joined, realm)
+
 
 def claim_parts(
     transcript: bytes, slot: int, side: Side, realm: bytes, device: bytes, grant: bytes

@@ -1,4 +1,4 @@
-"""What to ask a peer for, from both vectors: pure rules, and the memory of what was in vain.
+"""What to ask a peer for, from what differs: pure rules, and the memory of what was in vain.
 
 A chain's end is what counts of it, so that a removal shows as an end that went back, and lifting
 it as one that went on. A fork that only one side knows shows in the end's ``fork``; one that
@@ -8,12 +8,13 @@ is found by going back along the peer's branch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from commons_crdt.ids import ZERO, DeviceId, OperationId
+from commons_crdt.ids import ZERO, OperationId
 from commons_crdt.operation import MAX_COUNTER
-from commons_protocol.replica import ChainEnd, Range
+from commons_protocol.ends import Chain, ChainEnd
+from commons_protocol.replica import Range
 
 BACK = 64
 """How far to go back first where two branches meet somewhere below; doubles each time."""
@@ -21,7 +22,8 @@ BACK = 64
 _FIRST_RETRY_MS = 5_000
 _LAST_RETRY_MS = 600_000
 
-Chain = tuple[DeviceId, int]
+Pair = tuple[ChainEnd | None, ChainEnd]
+"""Mine, or None, and theirs: two ends of one chain that differ."""
 
 
 def wanted(mine: ChainEnd | None, theirs: ChainEnd) -> list[Range]:
@@ -63,12 +65,10 @@ def before(seq: int, back: int) -> tuple[int, int] | None:
     return (max(1, seq - back), seq - 1) if seq > 1 else None
 
 
-def lacking(mine: Iterable[ChainEnd], theirs: Iterable[ChainEnd]) -> int:
-    """How many operations stand here beyond the ends that the peer lists."""
-    theirs = frozenset(theirs)
-    more = [end for end in mine if end not in theirs]  # few, as a rule
-    listed = {(end.device, end.log): end.seq for end in theirs} if more else {}
-    return sum(max(0, end.seq - listed.get((end.device, end.log), 0)) for end in more)
+def lacking(pairs: Iterable[Pair], absent: Iterable[ChainEnd]) -> int:
+    """How many operations stand here beyond the peer's ends; ``absent``: chains it has not."""
+    beyond = (max(0, mine.seq - theirs.seq) for mine, theirs in pairs if mine is not None)
+    return sum(beyond) + sum(end.seq for end in absent)
 
 
 @dataclass(slots=True)
@@ -110,19 +110,19 @@ class Memory:
         self.codes, self.held = dict(refused), dict(held)
         return before != (self.codes, self.held)
 
-    def plan(self, mine: Iterable[ChainEnd], theirs: Sequence[ChainEnd], now: int) -> list[Range]:
-        """What to ask for now, log 0 first; ``now`` in milliseconds."""
-        same = frozenset(mine)
-        if self.asked:
-            listed = {(end.device, end.log) for end in theirs if end not in same}
-            # A peer may invent chains without end: what it does not list now is not remembered.
-            self.asked = {chain: asked for chain, asked in self.asked.items() if chain in listed}
-        other = [end for end in theirs if end not in same]
-        held = {(end.device, end.log): end for end in same} if other else {}
+    def plan(self, log: int, pairs: Iterable[Pair], now: int) -> list[Range]:
+        """What to ask for now in this log, where these ends differ; ``now`` in milliseconds."""
+        pairs = tuple(pairs)
+        listed = {(theirs.device, theirs.log) for _, theirs in pairs}
+        # A peer may invent chains without end: what it does not list now is not remembered.
+        self.asked = {
+            chain: asked
+            for chain, asked in self.asked.items()
+            if chain[1] != log or chain in listed
+        }
         plan = []
-        for end in other:
+        for own, end in pairs:
             chain = (end.device, end.log)
-            own = held.get(chain)
             found = wanted(own, end)
             before_ = self.asked.get(chain)
             if not found:
@@ -135,29 +135,21 @@ class Memory:
             plan.extend(found)
         return sorted(plan, key=lambda r: (r.log, r.device, r.first))
 
-    def served(
-        self,
-        ranges: Iterable[Range],
-        mine: Iterable[ChainEnd],
-        theirs: Iterable[ChainEnd],
-        now: int,
-    ) -> None:
-        """These were asked for with these vectors, and everything that came was ingested."""
-        if not (ranges := tuple(ranges)):
-            return
-        held = {(end.device, end.log): end for end in mine}
-        ends = {(end.device, end.log): end for end in theirs}
+    def served(self, ranges: Iterable[Range], pairs: Iterable[Pair], now: int) -> None:
+        """These were asked for where these ends differ, and everything that came was ingested."""
         asked: dict[Chain, list[Range]] = {}
         for one in ranges:
             asked.setdefault((one.device, one.log), []).append(one)
+        ends = (
+            {(theirs.device, theirs.log): (mine, theirs) for mine, theirs in pairs} if asked else {}
+        )
         for chain, some in asked.items():
-            if chain not in ends:
-                continue
+            mine, theirs = ends[chain]
             last = self.asked.get(chain)
-            same = last is not None and (last.theirs, last.mine) == (ends[chain], held.get(chain))
+            same = last is not None and (last.theirs, last.mine) == (theirs, mine)
             tries = last.tries + 1 if last is not None and same else 0
             wait = min(_LAST_RETRY_MS, _FIRST_RETRY_MS << min(tries, 10))
-            self.asked[chain] = _Asked(ends[chain], held.get(chain), size(some), now + wait, tries)
+            self.asked[chain] = _Asked(theirs, mine, size(some), now + wait, tries)
 
     @property
     def refused(self) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
@@ -31,12 +31,14 @@ VERSION = 1
 SLOTS = 16
 TAG_BYTES = 16
 NONCE_BYTES = 32
-MAX_ENDS = 480
-"""Chain ends in one frame."""
-MAX_RANGES = 512
-"""Ranges in one `Want`."""
-MAX_IDS = 256
-"""Operations that a `Want` may name one by one."""
+MAX_ENDS = 400
+"""Chain ends that are put into one frame."""
+BRANCH, FINGERPRINT = 16, 16
+"""Parts into which a range is split, at most; bytes of a part's fingerprint."""
+MOST_ANSWERED, MOST_OPEN = 256, 16_384
+"""Parts and lists in one `Ranges`; those in one turn that the other side answers."""
+MAX_RANGES, MAX_IDS = 512, 256
+"""Ranges in one `Want`; operations that it may name one by one."""
 MAX_CREDIT = 64
 MAX_OPERATION = 262_144
 """Bytes of one operation on the wire; parts that do not fit are left out, the largest first."""
@@ -61,8 +63,26 @@ WireOperation = tuple[
 ]
 """An operation as it travels: header, signature, body or nil, parts or nils."""
 
-End = tuple[Bytes32, Log, EndSeq, Bytes32, EndSeq, EndSeq, More]
-"""A chain's end: device, log, seq, id, fork, hollow (0: none), more (empty: nothing)."""
+End = tuple[Bytes32, EndSeq, Bytes32, EndSeq, EndSeq, More]
+"""A chain's end: device, seq, id, fork, hollow (0: none), more (empty: nothing)."""
+
+Index = Annotated[int, msgspec.Meta(ge=0, lt=MOST_OPEN)]
+Bound = Annotated[bytes, msgspec.Meta(min_length=1, max_length=32)]
+
+Split = tuple[
+    Index,
+    Annotated[tuple[Bound, ...], msgspec.Meta(min_length=1, max_length=BRANCH - 1)],
+    Annotated[bytes, msgspec.Meta(min_length=2 * FINGERPRINT, max_length=BRANCH * FINGERPRINT)],
+]
+"""A range of yours that differs, in parts: its number, where each part but the first begins, and a
+fingerprint of each."""
+
+Listing = tuple[
+    Index,
+    tuple[End, ...],
+    Annotated[tuple[Index, ...], msgspec.Meta(max_length=MOST_OPEN)],
+]
+"""A range of yours that differs, as ends: its number, mine in it, and which of yours I lack."""
 
 WireRange = tuple[Bytes32, Log, Seq, Seq]
 """Device, log, first seq, last seq."""
@@ -133,12 +153,18 @@ class Digest(_Message, frozen=True, tag=10):
     digest: Bytes32
 
 
-class Vector(_Message, frozen=True, tag=11):
-    """Some of my chain ends, ascending by (log, device); ``last`` ends the list."""
+class Ranges(_Message, frozen=True, tag=11):
+    """A part of a turn of comparing one log range by range; ``last`` ends the turn.
+
+    Parts and lists are numbered through the turn from 0, in each frame first parts, then lists. A
+    list that answers a list is not: it is the last word on its range.
+    """
 
     slot: Slot
+    log: Log
     last: bool
-    ends: Annotated[tuple[End, ...], msgspec.Meta(max_length=MAX_ENDS)]
+    splits: Annotated[tuple[Split, ...], msgspec.Meta(max_length=MOST_ANSWERED // 2)]
+    lists: Annotated[tuple[Listing, ...], msgspec.Meta(max_length=MOST_ANSWERED)]
 
 
 class Want(_Message, frozen=True, tag=12):
@@ -179,7 +205,7 @@ class Served(_Message, frozen=True, tag=16):
 
 
 class Done(_Message, frozen=True, tag=17):
-    """I want nothing more in this round, and what came is on my disk."""
+    """I want nothing more of this log in this round, and what came is on my disk."""
 
     slot: Slot
 
@@ -278,11 +304,10 @@ class Pending(_Message, frozen=True, tag=39):
 
 SyncMessage = (
     Hello | Tags | Proof | AskPath | Path | Members
-    | Digest | Vector | Want | Operations | Piece | Credit | Served | Done | Push
+    | Digest | Ranges | Want | Operations | Piece | Credit | Served | Done | Push
 )  # fmt: skip
 JoinMessage = Welcome | Knock | Realm | Enter | Page | Turned | KnockKey | Subject | Apply | Pending
 
-M = TypeVar("M", bound=_Message)
 _BUILTIN = (bytes,)
 
 
@@ -297,25 +322,26 @@ def unpack_sync(frame: bytes) -> SyncMessage:
 
 
 def _unpack_sync(frame: bytes) -> SyncMessage:
+    found: SyncMessage = _read(frame, SyncMessage)
+    return found
+
+
+def _read(data: bytes, kind: Any, limit: int = MAX_FRAME) -> Any:
     try:
-        message: SyncMessage = msgspec.convert(decode(frame), SyncMessage)
+        return msgspec.convert(decode(data, limit), kind)
     except msgspec.ValidationError as error:
         raise Refused("message") from error
-    return message
 
 
 _OFTEN = 8192
 _often = lru_cache(maxsize=128)(_unpack_sync)
-"""After one change every neighbour has the same digest and the same vector to tell."""
+"""After one change every neighbour has the same digest to tell."""
 
 
 def unpack_join(frame: bytes) -> JoinMessage:
     """A message of the join protocol; refusals as for ``unpack_sync``."""
-    try:
-        message: JoinMessage = msgspec.convert(decode(frame), JoinMessage)
-    except msgspec.ValidationError as error:
-        raise Refused("message") from error
-    return message
+    found: JoinMessage = _read(frame, JoinMessage)
+    return found
 
 
 # --- operations on the wire ---
@@ -420,7 +446,4 @@ def _packed_push(slot: int, operations: tuple[Operation, ...]) -> bytes:
 
 def unpack_pieces(data: bytes) -> Operation:
     """The operation of joined pieces; ``Refused`` with ``size``, ``encoding`` or ``message``."""
-    try:
-        return unpack_operation(msgspec.convert(decode(data, MAX_OPERATION + 64), WireOperation))
-    except msgspec.ValidationError as error:
-        raise Refused("message") from error
+    return unpack_operation(_read(data, WireOperation, MAX_OPERATION + 64))

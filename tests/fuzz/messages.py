@@ -87,7 +87,7 @@ def sync_messages() -> list[wire._Message]:
     """One good message of each type of `/commons/sync/1`."""
     invite = wire.pack_operation(operations()["alice invites once"])
     packed = (invite[0], invite[1], invite[2], (None, b"p" * 40))
-    end = (b"d" * 32, 1, 7, b"i" * 32, 0, 3, b"m" * 32)
+    end = (b"d" * 32, 7, b"i" * 32, 0, 3, b"m" * 32)
     return [
         wire.Hello(1, b"n" * 32),
         wire.Tags(b"t" * 256),
@@ -96,7 +96,13 @@ def sync_messages() -> list[wire._Message]:
         wire.Path(3, False, b"path" * 8),
         wire.Members(0, ((b"k" * 32, (NODE_ADDRESS, "/dns/drill.example/tcp/1")),)),
         wire.Digest(0, b"d" * 32),
-        wire.Vector(0, True, (end, (b"e" * 32, 0, 2**53 - 1, bytes(32), 9, 0, b""))),
+        wire.Ranges(
+            0,
+            1,
+            True,
+            ((0, (b"b", b"bound" * 6), b"f" * 48), (9, (b"\x80",), b"g" * 32)),
+            ((3, (end, (b"e" * 32, 2**53 - 1, bytes(32), 9, 0, b"")), ()), (4, (), (0, 1))),
+        ),
         wire.Want(0, 16, ((b"d" * 32, 1, 1, 2**53 - 1),), (b"i" * 32,)),
         wire.Operations(0, (packed,)),  # type: ignore[arg-type]  # as CBOR takes it
         wire.Piece(0, True, b"piece"),

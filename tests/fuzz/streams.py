@@ -192,8 +192,9 @@ def _round(slot: int) -> Iterator[wire._Message]:
     bob, _ = _homes()
     ends = bob.ends()
     yield wire.Digest(slot, b"d" * 32)
-    shown = [(*end[:6], b"") for end in ends[:-1]]
-    yield wire.Vector(slot, True, (*shown, (b"n" * 32, 1, 3, b"i" * 32, 0, 0, b"")))
+    shown = [(e.device, e.seq, e.id, e.fork, e.hollow, b"") for e in ends if not e.log]
+    invented = (b"n" * 32, 3, b"i" * 32, 0, 0, b"")
+    yield wire.Ranges(slot, 0, True, (), ((0, tuple(sorted([*shown[1:], invented])), ()),))
     spans = tuple((end.device, end.log, 1, end.seq) for end in ends[:2])
     yield wire.Want(slot, 4, spans, ())
     yield wire.Credit(slot, 4)
@@ -201,6 +202,9 @@ def _round(slot: int) -> Iterator[wire._Message]:
     yield wire.unpack_sync(frame)
     yield wire.Piece(slot, True, encode(wire.pack_operation(operations()["genesis"])))
     yield wire.Served(slot)
+    yield wire.Done(slot)
+    yield wire.Ranges(slot, 1, True, ((0, (b"\x40", b"\x80"), b"f" * 48),), ())
+    yield wire.Ranges(slot, 1, True, (), ())
     yield wire.Done(slot)
 
 

@@ -33,9 +33,10 @@ from commons_protocol.effects import (
     Read,
     Send,
 )
+from commons_protocol.ends import ChainEnd, Vector
 from commons_protocol.names import peer_of_key
 from commons_protocol.network import MAX_FRAME, PeerId
-from commons_protocol.replica import ChainEnd, Credential, Ingested, Range, ends_digest
+from commons_protocol.replica import Credential, Ingested, Range
 from commons_protocol.session import Session
 from commons_protocol.wants import Memory
 
@@ -79,16 +80,16 @@ class Home:
             top = fork - 1 if fork else max(seqs)
             last = seqs.get(top, [OperationId(ZERO)])[0]
             ends.append(ChainEnd(device, log, top, last, fork))
-        return sorted(ends, key=lambda e: (e.log, e.device))
+        return ends
 
     def digest(self) -> bytes:
-        return ends_digest(self.ends())
+        return Vector.of(self.ends()).digest()
 
     def size(self) -> int:
         return sum(end.seq for end in self.ends())
 
-    async def vector(self) -> Sequence[ChainEnd]:
-        return self.ends()
+    async def vector(self) -> Vector:
+        return Vector.of(self.ends())
 
     def give(
         self,
@@ -297,7 +298,7 @@ class Meeting:
         home = self._home(end, todo.realm)
         match todo:
             case NeedVector(realm):
-                self._do(end, end.session.on_vector(realm, home.ends(), self.now))
+                self._do(end, end.session.on_vector(realm, Vector.of(home.ends()), self.now))
             case Read(realm, ranges, after, limit, ids):
                 found = home.give(ranges, after, limit, ids)
                 self._do(end, end.session.on_read(realm, *found, self.now))

@@ -18,8 +18,9 @@ from commons_node.testing.plan import SMALL
 from commons_node.testing.storm import run
 from commons_node.testing.weather import ROUGH
 from commons_protocol.effects import Close
+from commons_protocol.ends import ChainEnd
 from commons_protocol.limits import Bucket
-from commons_protocol.replica import ChainEnd, Range
+from commons_protocol.replica import Range
 from commons_protocol.wants import Memory
 
 HOUR_MS = 3_600_000
@@ -61,12 +62,12 @@ def test_a_neighbour_who_falls_silent_is_given_up_although_the_clock_was_set_bac
 def test_what_was_refused_is_asked_for_again_although_the_clock_was_set_back() -> None:
     memory, now = Memory(), 10 * HOUR_MS
     device = DeviceId(digest("t-dev", b"eve"))
-    theirs = [ChainEnd(device, 1, 5, OperationId(digest("t-op", b"5")))]
-    asked = memory.plan([], theirs, now)
+    theirs = [(None, ChainEnd(device, 1, 5, OperationId(digest("t-op", b"5"))))]
+    asked = memory.plan(1, theirs, now)
     assert asked == [Range(device, 1, 1, 5)]
-    memory.served(asked, [], theirs, now)
-    assert not memory.plan([], theirs, now + 1000), "not at once"
-    assert memory.plan([], theirs, now - HOUR_MS), "but not only in an hour and more"
+    memory.served(asked, theirs, now)
+    assert not memory.plan(1, theirs, now + 1000), "not at once"
+    assert memory.plan(1, theirs, now - HOUR_MS), "but not only in an hour and more"
 
 
 @pytest.mark.long

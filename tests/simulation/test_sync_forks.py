@@ -8,7 +8,7 @@ from tests.simulation.meeting import Home, Meeting, neighbourhood
 from tests.unit import town
 
 from commons_protocol.effects import Compared
-from commons_protocol.replica import ChainEnd
+from commons_protocol.ends import ChainEnd
 from commons_protocol.wants import BACK, wanted
 
 ALICE, BOB, CAROL, EVE = (town.person(name) for name in ("alice", "bob", "carol", "eve"))

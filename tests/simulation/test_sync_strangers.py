@@ -166,7 +166,8 @@ def test_many_old_epochs_do_not_hide_the_one_that_both_know() -> None:
 
 # --- rule breakers ---
 
-ENTRY = (b"d" * 32, 1, 5, b"i" * 32, 0, 0, b"")
+ENTRY = (b"d" * 32, 5, b"i" * 32, 0, 0, b"")
+LISTING = [0, [ENTRY], []]
 WANT = (b"d" * 32, 1, 1, 5)
 OPERATION = [b"h", b"s" * 64, b"b", []]
 
@@ -185,7 +186,7 @@ BROKEN: dict[str, tuple[Callable[[int], bytes], str]] = {
     "an empty frame of operations": (lambda s: encode([13, s, []]), "message"),
     "a piece of nothing": (lambda s: encode([14, s, True, b"x"]), "unasked"),
     "a want out of turn": (lambda s: encode([12, s, 4, [WANT], []]), "order"),
-    "a vector out of turn": (lambda s: encode([11, s, True, [ENTRY]]), "order"),
+    "ranges out of turn": (lambda s: encode([11, s, 0, True, [], [LISTING]]), "order"),
     "an end out of turn": (lambda s: encode([17, s]), "order"),
     "served out of turn": (lambda s: encode([16, s]), "order"),
     "a second greeting": (lambda _: encode([1, 1, b"n" * 32]), "order"),
@@ -248,16 +249,30 @@ def test_a_flipped_bit_anywhere_harms_no_copy(
     assert done.converged, "the next session heals it"
 
 
-def test_a_vector_out_of_order_or_with_repeats_is_refused() -> None:
-    for ends in ([ENTRY, ENTRY], [(b"e" * 32, *ENTRY[1:]), ENTRY], [(*ENTRY[:6], b"short")]):
-        alice, bob = neighbourhood("bob")
-        meeting = Meeting([bob], [alice]).run()
-        slot = next(iter(meeting.l.session._slots))
-        digest_frame = encode([10, slot, b"x" * 32])
-        meeting._do(meeting.l, meeting.l.session.on_frame(digest_frame, meeting.now))
-        frame = encode([11, slot, True, list(ends)])
+RANGES: dict[str, tuple[list[object], str]] = {
+    "ends that repeat": ([0, True, [], [[0, [ENTRY, ENTRY], []]]], "ranges"),
+    "ends that go backwards": (
+        [0, True, [], [[0, [(b"e" * 32, *ENTRY[1:]), ENTRY], []]]], "ranges"
+    ),
+    "half a hash": ([0, True, [], [[0, [(*ENTRY[:5], b"short")], []]]], "ranges"),
+    "bounds that go backwards": ([0, True, [[0, [b"b", b"a"], b"f" * 48]], []], "ranges"),
+    "a range that nobody opened": ([0, True, [[7, [b"b"], b"f" * 32]], []], "ranges"),
+    "log 1 before log 0": ([1, True, [], [LISTING]], "order"),
+    "a beginning in two frames": ([0, False, [], [LISTING]], "order"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_ranges_that_no_honest_node_sends_end_the_session(name: str) -> None:
+    rest, code = RANGES[name]
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([bob], [alice]).run()
+    slot = next(iter(meeting.l.session._slots))
+    for frame in (encode([10, slot, b"x" * 32]), encode([11, slot, *rest])):
         meeting._do(meeting.l, meeting.l.session.on_frame(frame, meeting.now))
-        assert meeting.l.session.closed == "vector"
+    while meeting.l.todo and not meeting.l.closed:
+        meeting.answer(meeting.l)
+    assert meeting.l.session.closed == code
 
 
 def test_more_frames_than_granted_end_the_session() -> None:

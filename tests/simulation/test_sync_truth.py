@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from tests.simulation.meeting import Meeting, neighbourhood
-from tests.simulation.test_sync_rounds import ALICE, notes
+from tests.simulation.test_sync_rounds import ALICE, BOB, notes
 
 from commons_crdt.operation import decode_header, operation_id
+from commons_crdt.roles import Role
 from commons_protocol.effects import Close
 from commons_protocol.status import HELD, SyncStatus
 
@@ -105,3 +106,20 @@ def test_a_digest_that_is_lost_does_not_leave_the_two_out_of_step_for_ever() -> 
             closed.append(second)
     assert closed[0] <= 32, "whoever gets no answer begins anew"
     assert Close("silent") in [*meeting.of("dialler", Close), *meeting.of("listener", Close)]
+
+
+def test_what_is_missing_is_said_as_far_as_it_is_known_of_either_log() -> None:
+    alice, bob = neighbourhood("bob")
+    notes(alice, ALICE, 5)
+    alice.copy.give_role(ALICE, BOB, Role.STEWARD)
+    meeting = Meeting([alice], [bob])
+    seen = []
+    while meeting.step():
+        if meeting.l.session.proven:
+            said = of(meeting, "listener")
+            seen.append((said.state, said.missing))
+            there = len(set(alice.copy.operations) - set(bob.copy.operations))
+            assert said.missing <= there, "never more than there is"
+    syncing = [missing for state, missing in seen if state == "syncing"]
+    assert list(dict.fromkeys(syncing)) == [0, 1, 5], "first that of log 0, then that of log 1"
+    assert seen[-1] == ("synced", 0)

@@ -20,9 +20,9 @@ from commons_node.peering.types import Settings
 from commons_node.peering.waiting import _Wait
 from commons_protocol import wire
 from commons_protocol.effects import Count, Met
+from commons_protocol.ends import ChainEnd
 from commons_protocol.names import peer_of_key
 from commons_protocol.network import Address, PeerId
-from commons_protocol.replica import ChainEnd
 from commons_protocol.wants import Memory
 
 
@@ -146,14 +146,14 @@ def test_what_a_peer_said_before_the_call_does_not_count_as_converged() -> None:
     assert noted.id in alice.copy.standings
 
 
-def test_chains_that_a_peer_invents_are_forgotten_with_its_next_vector() -> None:
+def test_chains_that_a_peer_invents_are_forgotten_with_its_next_answers() -> None:
     memory = Memory()
     for n in range(20):
         invented = [
-            ChainEnd(DeviceId(digest("t", bytes([n, k]))), 1, 5, OperationId(bytes(32)))
+            (None, ChainEnd(DeviceId(digest("t", bytes([n, k]))), 1, 5, OperationId(bytes(32))))
             for k in range(100)
         ]
-        asked = memory.plan([], invented, n)
+        asked = memory.plan(1, invented, n)
         assert len(asked) == 100
-        memory.served(asked, [], invented, n)
+        memory.served(asked, invented, n)
     assert len(memory.asked) == 100, "not one entry for each lie"

@@ -18,6 +18,7 @@ from tests.unit.breaking import (
     panic_on_poison,
     slowly,
     swell_on_poison,
+    together,
     until_there,
 )
 
@@ -38,6 +39,16 @@ async def test_results_come_in_the_order_of_the_items(pool: VerifierPool) -> Non
     assert await pool.map(double, items, 7) == double(items)
     assert await pool.map(double, [], 7) == []
     assert pool.deaths == 0
+
+
+async def test_both_workers_verify_one_batch_at_the_same_time(
+    pool: VerifierPool, tmp_path: Path
+) -> None:
+    room = tmp_path / "room"
+    room.mkdir()
+    who = await pool.map(together, [room / "one", room / "other"], 1)
+    assert 0 not in who, "each has seen the other at work"
+    assert len(set(who)) == 2
 
 
 async def test_a_worker_killed_under_a_batch_costs_a_retry(pool: VerifierPool) -> None:

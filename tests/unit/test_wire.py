@@ -67,7 +67,13 @@ MESSAGES: list[wire._Message] = [
     wire.Proof(15, b"x" * 144),
     wire.Members(0, ((b"k" * 32, ("/ip4/1.2.3.4/tcp/1",)),)),
     wire.Digest(0, b"d" * 32),
-    wire.Vector(0, True, ((b"d" * 32, 0, 0, bytes(32), 1, 0, b"m" * 32),)),
+    wire.Ranges(
+        0,
+        1,
+        True,
+        ((0, (b"m", b"mn"), b"f" * 48),),
+        ((2, ((b"d" * 32, 0, bytes(32), 1, 0, b"m" * 32),), ()), (3, (), (0, 7))),
+    ),
     wire.Want(0, 16, ((b"d" * 32, 1, 1, 2**53 - 1),), ()),
     wire.Want(0, 16, (), (b"i" * 32,)),
     wire.Credit(0, 4),
@@ -83,9 +89,15 @@ def test_a_message_is_what_it_was(message: wire._Message) -> None:
         wire.unpack_join(wire.pack(message))
 
 
-def test_the_largest_vector_and_want_fit_a_frame() -> None:
-    end = (b"d" * 32, 1, 2**53 - 1, b"i" * 32, 2**53 - 1, 2**53 - 1, b"m" * 32)
-    assert len(wire.pack(wire.Vector(15, True, (end,) * wire.MAX_ENDS))) <= MAX_FRAME
+def test_the_largest_ranges_and_want_fit_a_frame() -> None:
+    most = wire.MOST_OPEN - 1
+    end = (b"d" * 32, 2**53 - 1, b"i" * 32, 2**53 - 1, 2**53 - 1, b"m" * 32)
+    listing = (most, (end,) * wire.MAX_ENDS, (most,) * wire.MAX_ENDS)
+    lists = (listing, *[(most, (), ())] * 7)
+    split = (most, (b"b" * 32,) * (wire.BRANCH - 1), b"f" * wire.BRANCH * wire.FINGERPRINT)
+    parts = (split,) * (wire.MOST_ANSWERED // wire.BRANCH)
+    assert len(wire.pack(wire.Ranges(15, 1, False, (), lists))) <= MAX_FRAME
+    assert len(wire.pack(wire.Ranges(15, 1, False, parts, ()))) <= MAX_FRAME
     span = (b"d" * 32, 1, 2**53 - 1, 2**53 - 1)
     assert len(wire.pack(wire.Want(15, 64, (span,) * wire.MAX_RANGES, ()))) <= MAX_FRAME
     address = "/dns/" + "x" * 195

@@ -8,7 +8,7 @@ Source: AUTHORITY.md "Self-certifying contents", ARCHITECTURE §7.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from commons_crdt.authority.council_facts import Ballot, CouncilAct, Endorse, Promise
 from commons_crdt.authority.facts import Admit
@@ -27,7 +27,7 @@ from commons_crdt.ids import ZERO, DeviceId, OperationId, digest
 from commons_crdt.operation import Header
 from commons_crdt.verdict import Verdict
 from commons_node.store.reading import Reader
-from commons_protocol.replica import ChainEnd, ends_digest
+from commons_protocol.ends import ChainEnd, EndSet, Vector
 
 _BY_BYTES = (
     CouncilAct, Promise, Ballot, Endorse, GuardianEndorsement, Admit, Readmit, ForkProof,
@@ -40,16 +40,14 @@ class Ends:
     def __init__(self, reader: Reader) -> None:
         """Reads what is stored, uncommitted changes included."""
         self._reader = reader
-        self._ends: dict[Chain, ChainEnd] = {}
+        self._ends = EndSet()
         self._hollow: dict[Chain, set[int]] = {}
-        self._digest: bytes | None = None
-        self._vector: tuple[ChainEnd, ...] | None = None
 
     async def load(
         self, judge: Judge, tops: Iterable[Standing], hollow: Iterable[Standing]
     ) -> None:
         """Compute every end afresh; ``hollow``: the operations whose contents are absent."""
-        self._ends, self._hollow = {}, {}
+        self._ends, self._hollow = EndSet(), {}
         for standing in hollow:
             self.mark(standing)
         chains = {(s.device, s.log): s for s in tops}
@@ -82,10 +80,9 @@ class Ends:
             more = await self._passed_on(chain, end.seq, fork)
         found = ChainEnd(*chain, seq, ident, fork, min(hollow or (), default=0), more)
         if seq or fork or more != ZERO:
-            self._ends[chain] = found
+            self._ends.put(found)
         else:
-            self._ends.pop(chain, None)  # nothing of it counts: who never met it lists it neither
-        self._digest = self._vector = None
+            self._ends.drop(*chain)  # nothing of it counts: who never met it lists it neither
 
     async def _last(
         self, judge: Judge, chain: Chain, top: Standing | None
@@ -113,19 +110,15 @@ class Ends:
 
     def digest(self) -> bytes:
         """32 bytes over all ends; see ``Replica``."""
-        if self._digest is None:
-            self._digest = ends_digest(self._ends.values())
-        return self._digest
+        return self._ends.digest()
 
-    def vector(self) -> Sequence[ChainEnd]:
+    def vector(self) -> Vector:
         """Every end; see ``Replica``."""
-        if self._vector is None:
-            self._vector = tuple(sorted(self._ends.values(), key=lambda e: (e.log, e.device)))
-        return self._vector
+        return self._ends.vector()
 
     def size(self) -> int:
         """How many operations stand up to the ends."""
-        return sum(end.seq for end in self._ends.values())
+        return self._ends.size()
 
 
 def lies_beyond(judge: Judge, header: Header, ident: OperationId) -> bool:

@@ -39,7 +39,8 @@ from commons_node.store.database import fetch
 from commons_node.store.reading import HELD, NOT_VOID
 from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.pool import VerifierPool
-from commons_protocol.replica import ChainEnd, Credential, Ingested, Range
+from commons_protocol.ends import Vector
+from commons_protocol.replica import Credential, Ingested, Range
 
 log = structlog.get_logger(component="realm")
 
@@ -368,7 +369,7 @@ class Realm:
         """How many operations stand up to all ends; see ``Replica``."""
         return self.memory.ends.size()
 
-    async def vector(self) -> Sequence[ChainEnd]:
+    async def vector(self) -> Vector:
         """Every chain's end; see ``Replica``."""
         return self.memory.ends.vector()
 

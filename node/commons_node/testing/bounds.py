@@ -5,7 +5,7 @@ Looked at while everything goes on. A new thing that peers can make grow is one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import NamedTuple
 
 from commons_node.peering import book, conversation, entrance, hints, talks
@@ -13,7 +13,7 @@ from commons_node.peering.conversation import Conversation
 from commons_node.realm import backlog, memory
 from commons_node.store import waiting
 from commons_node.testing.node import Node
-from commons_protocol import gossip, pull, sync, wire
+from commons_protocol import gossip, pull, ranges, wire
 from commons_protocol.network import MAX_FRAME
 from commons_protocol.serve import READ_BYTES
 from commons_protocol.sync import RealmSync
@@ -46,6 +46,12 @@ def _worst(count: Callable[[RealmSync], int]) -> Callable[[Node], int]:
     return lambda node: max(
         (count(one) for talk in _talks(node) for one in talk.session.realms.values()), default=0
     )
+
+
+def _comparing(sync: RealmSync, what: str) -> Sized:
+    """Something of the comparison that is under way, if one is."""
+    found: Sized = getattr(sync._comparison, what, ())
+    return found
 
 
 def _rumours(node: Node) -> int:
@@ -90,8 +96,16 @@ BOUNDS = (
         conversation.MOST_QUEUED,
         lambda n: max((talk.queued for talk in _talks(n)), default=0),
     ),
-    Bound("chain ends of one peer", sync.MAX_VECTOR, _worst(lambda s: len(s._theirs))),
-    Bound("chains remembered of one peer", sync.MAX_VECTOR, _worst(lambda s: len(s.memory.asked))),
+    Bound("chain ends of one peer", ranges.MOST_LISTED, _worst(lambda s: len(s._pairs))),
+    Bound("chain ends heard", ranges.MOST_LISTED, _worst(lambda s: len(_comparing(s, "theirs")))),
+    Bound(
+        "ranges open with one peer", wire.MOST_OPEN, _worst(lambda s: len(_comparing(s, "_open")))
+    ),
+    Bound(
+        "chains remembered of one peer",
+        2 * ranges.MOST_LISTED,
+        _worst(lambda s: len(s.memory.asked)),
+    ),
     Bound("bytes fetched and not stored", _FRAMES, _worst(lambda s: s._pull._bytes)),
     Bound(
         "bytes of one operation", wire.MAX_OPERATION + 64, _worst(lambda s: len(s._pull._pieces))

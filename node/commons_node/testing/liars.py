@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from commons_crdt.author import Draft, Place, compose
@@ -21,7 +21,8 @@ from commons_node.testing.acts import renamed, resign
 from commons_node.testing.host import Host
 from commons_node.testing.node import Node
 from commons_protocol import gossip
-from commons_protocol.network import NetworkError
+from commons_protocol.network import NetworkError, Stream
+from commons_protocol.replica import Replica
 from commons_protocol.session import SYNC, Session
 from commons_protocol.wants import Memory
 
@@ -172,9 +173,21 @@ async def keep(node: Node, operations: Sequence[Operation]) -> None:
     await node.realm.ingest(operations, "lie")
 
 
-async def visit(node: Node, other: Node, mask: bytes, seconds: float) -> None:
-    """Talk with somebody from behind another transport key, as a node that nobody has met."""
+async def visit(
+    node: Node,
+    other: Node,
+    mask: bytes,
+    seconds: float,
+    *,
+    replica: Replica | None = None,
+    heard: Callable[[Stream], Stream] = lambda stream: stream,
+) -> None:
+    """Talk with somebody from behind another transport key, as a node that nobody has met.
+
+    ``replica``: what it says to hold, if not its realm; ``heard`` twists what it says.
+    """
     assert node.life is not None
+    held = replica or node.realm
     host = Host(
         node.town.air, f"{node.name}'s mask", mask, node.address, {}, lambda _e: None,
         node.life.context,
@@ -182,13 +195,13 @@ async def visit(node: Node, other: Node, mask: bytes, seconds: float) -> None:
     await host.start()
     try:
         await host.connect(other.host.address)
-        stream = await host.open(other.peer, SYNC)
+        stream = heard(await host.open(other.peer, SYNC))
         session = Session(
-            "dialler", host.peer_id, other.peer, [node.realm], lambda _realm: Memory(),
+            "dialler", host.peer_id, other.peer, [held], lambda _realm: Memory(),
             node.town.rng.randbytes, node.now_ms(),
         )  # fmt: skip
         talk = Conversation(
-            stream, session, [node.realm], node.now_ms, opened_here=True,
+            stream, session, [held], node.now_ms, opened_here=True,
             tell=lambda _talk, _news: None, stored=lambda _talk, _replica, _result: None,
         )  # fmt: skip
         asyncio.get_running_loop().call_later(seconds, talk.end, "stop")

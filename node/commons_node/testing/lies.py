@@ -18,7 +18,7 @@ from commons_crdt.author import Draft
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import Operation, decode_header, operation_id, salted
 from commons_node.domains.resources.facts import SPECIFICATION, SPECIFICATION_SCHEMA
-from commons_node.testing import lies_of_council, lies_of_members
+from commons_node.testing import lies_of_council, lies_of_members, lies_of_ranges
 from commons_node.testing.acts import invitation
 from commons_node.testing.liars import (
     Lie,
@@ -340,7 +340,7 @@ def _mask(node: Node, n: int) -> bytes:
 
 
 def _all() -> Mapping[str, Lie]:
-    modules = (sys.modules[__name__], lies_of_council, lies_of_members)
+    modules = (sys.modules[__name__], lies_of_council, lies_of_members, lies_of_ranges)
     classes = [one for module in modules for _, one in inspect.getmembers(module, inspect.isclass)]
     lies = [one() for one in classes if issubclass(one, Lie) and hasattr(one, "name")]
     return {lie.name: lie for lie in lies}

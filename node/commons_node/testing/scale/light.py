@@ -9,7 +9,6 @@ business of `commons_node.testing.storm`.
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,8 +18,9 @@ from commons_crdt.device import DeviceKeys, DeviceSecrets
 from commons_crdt.ids import DeviceId, OperationId, RealmId, digest
 from commons_crdt.operation import SIGNATURE_BYTES, Operation, operation_id
 from commons_protocol import wire
+from commons_protocol.ends import ChainEnd, EndSet, Vector
 from commons_protocol.gossip import Channel
-from commons_protocol.replica import ChainEnd, Credential, Ingested, Range
+from commons_protocol.replica import Credential, Ingested, Range
 
 HEADER = 233
 BODY = 150
@@ -102,8 +102,7 @@ class LightReplica:
         self._credential = Credential(keys.id, grant, lambda data: key.sign(data).signature, ())
         self._waiting: dict[Chain, dict[int, Operation]] = {}
         self._seqs: dict[Chain, int] = {}
-        self._ends: list[tuple[Chain, ChainEnd]] = []
-        self._vector: list[ChainEnd] | None = None
+        self._ends = EndSet()
         self._sum = 0
         for chain, operations in annals.chains.items():
             self._move(chain, len(operations))
@@ -116,18 +115,16 @@ class LightReplica:
     # --- what sessions ask ---
 
     def digest(self) -> bytes:
-        """See ``Replica``; kept up to date end by end, which the daemon's own is not."""
+        """See ``Replica``; kept up to date end by end, for a thousand nodes look at it."""
         return digest("l-ends", self._sum.to_bytes(32))
 
     def size(self) -> int:
         """See ``Replica``."""
-        return sum(end.seq for _, end in self._ends)
+        return self._ends.size()
 
-    async def vector(self) -> Sequence[ChainEnd]:
+    async def vector(self) -> Vector:
         """See ``Replica``."""
-        if self._vector is None:
-            self._vector = [end for _, end in self._ends]
-        return self._vector
+        return self._ends.vector()
 
     async def read(
         self,
@@ -220,13 +217,9 @@ class LightReplica:
         self._seqs[chain] = seq
         end = self.annals.end(chain, seq)
         if before:
-            old = self.annals.end(chain, before)
-            self._sum ^= _weight(old)
-            self._ends[bisect_left(self._ends, chain, key=lambda one: one[0])] = (chain, end)
-        else:
-            insort(self._ends, (chain, end))
+            self._sum ^= _weight(self.annals.end(chain, before))
+        self._ends.put(end)
         self._sum ^= _weight(end)
-        self._vector = None  # a new one: sessions may still hold the last
 
 
 def _weight(end: ChainEnd) -> int:

@@ -1,6 +1,6 @@
 """The story of `vectors/authority.json`: a council, cuts, forks, identities, a seal.
 
-Part of `make_vectors.py`, which runs it. Told in an order that a node may hear; whoever hears it in
+Told in an order that a node may hear; whoever hears it in
 another one ends with the same verdicts.
 """
 
@@ -8,18 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from make_vectors import (
-    RULES,
-    START_MS,
-    Town,
-    found,
-    invitation,
-    note,
-    role_act,
-    secrets,
-)
-
-from commons_crdt.author import Draft
+from commons_crdt.author import Draft, found
 from commons_crdt.authority.council_facts import (
     Ballot,
     Coordinators,
@@ -75,6 +64,8 @@ from commons_crdt.authority.warrants import recovery_hash, stated, statement
 from commons_crdt.device import DeviceSecrets, sign_claim
 from commons_crdt.ids import ZERO, DocumentId, MemberId, OperationId, digest
 from commons_crdt.roles import Role
+from making.names import RULES, START_MS, secrets
+from making.town import Town, invitation, note, role_act
 
 
 def recovery_seed(name: str) -> bytes:

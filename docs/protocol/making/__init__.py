@@ -1,0 +1,1 @@
+"""Where the vectors come from: one room for each part of the protocol."""
