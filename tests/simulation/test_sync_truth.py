@@ -8,7 +8,8 @@ from tests.simulation.test_sync_rounds import ALICE, notes
 
 from commons_crdt.operation import decode_header, operation_id
 from commons_protocol.effects import Close
-from commons_protocol.status import HELD, SyncStatus
+from commons_protocol.reasons import CATALOGUE, HELD
+from commons_protocol.status import SyncStatus
 
 
 def of(meeting: Meeting, side: str) -> SyncStatus:
@@ -42,7 +43,7 @@ def test_before_the_first_comparison_has_ended_nothing_is_said_to_have_changed()
             end = meeting.d if side == "dialler" else meeting.l
             if end.session.proven:
                 seen.add((of(meeting, side).state, of(meeting, side).reason))
-    assert ("unknown", "not compared yet") in seen
+    assert ("unknown", CATALOGUE["uncompared"].sentence) in seen
     assert not [reason for state, reason in seen if "changed" in reason and state == "unknown"]
     assert {state for state, _ in seen} == {"unknown", "syncing", "behind", "synced"}
 
@@ -55,10 +56,11 @@ def test_what_is_held_is_named_with_its_reason_and_a_way_out(why: str) -> None:
     meeting = Meeting([alice], [bob]).run()
     said = of(meeting, "listener")
     assert (said.state, said.missing, said.refused) == ("held", 3, 0)
-    assert said.reason == f"held here: 3 {HELD[why][0]}"
-    assert said.next_action == HELD[why][1]
+    assert said.code == HELD[why]
+    assert said.reason == CATALOGUE[said.code].sentence.format(count=3)
+    assert said.next_action == CATALOGUE[said.code].action
     assert of(meeting, "dialler").state == "ahead"
-    assert "3 operations" in of(meeting, "dialler").reason
+    assert of(meeting, "dialler").reason.endswith("what is here: 3 operations.")
     bob.holds = lambda _operation: ""
     meeting.now += 600_000
     meeting.poke(meeting.l)

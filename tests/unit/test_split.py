@@ -17,7 +17,9 @@ from tests.unit.test_explaining import invite
 from commons_cli.output import lines_of
 from commons_crdt.errors import CommonsError
 from commons_node import verbs
+from commons_node.disk import Room
 from commons_node.explaining import catalogue
+from commons_node.peering.load import Load
 from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
 
@@ -46,8 +48,10 @@ async def split(north: Machine, south: Machine) -> list[str]:
 
 async def status(node: Machine) -> dict[str, Any]:
     """What ``status`` answers at a node that is otherwise idle."""
+    room = Room(Path(), 0)
     daemon = SimpleNamespace(
-        communities=node.communities, peering=SimpleNamespace(peers=list), refusals={},
+        room=room,
+        communities=node.communities, peering=SimpleNamespace(peers=list, load=Load()), refusals={},
         node="0" * 64, ready=True, started=0.0,
     )  # fmt: skip
     return dict((await verbs.status(Request(daemon), verbs.Nothing())).value)  # type: ignore[arg-type]  # all of a daemon that it asks
