@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
-from tests.simulation.meeting import Meeting, neighbourhood
+from tests.simulation.meeting import Home, Meeting, neighbourhood
 from tests.simulation.test_sync_rounds import ALICE, notes
 
-from commons_crdt.operation import decode_header, operation_id
+from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_protocol.effects import Close
 from commons_protocol.reasons import CATALOGUE, HELD
+from commons_protocol.replica import Ingested
 from commons_protocol.status import SyncStatus
 
 
@@ -107,3 +111,44 @@ def test_a_digest_that_is_lost_does_not_leave_the_two_out_of_step_for_ever() -> 
             closed.append(second)
     assert closed[0] <= 32, "whoever gets no answer begins anew"
     assert Close("silent") in [*meeting.of("dialler", Close), *meeting.of("listener", Close)]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("signature", "refused_forged"),
+        ("budget", "refused_budget"),
+        ("stranger", "refused_stranger"),
+        ("limit", "deferred"),
+        ("lamport", "refused"),
+    ],
+)
+def test_what_is_refused_is_named_with_its_reason_and_a_way_out(
+    monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+) -> None:
+    alice, bob = neighbourhood("bob")
+    notes(alice, ALICE, 3)
+    bob.refuses = lambda operation: decode_header(operation.header).log == 1
+    take = Home.take
+
+    def refused_as(home: Home, operations: Sequence[Operation]) -> Ingested:
+        found = take(home, operations)
+        return replace(found, refused={code: sum(found.refused.values())} if found.refused else {})
+
+    monkeypatch.setattr(Home, "take", refused_as)
+    said = of(Meeting([alice], [bob]).run(), "listener")
+    assert (said.state, said.code) == ("refused", reason)
+    assert said.refusals == {code: 3}
+    assert "3" in said.reason
+    assert said.next_action == CATALOGUE[reason].action.format(node="NODE")
+
+
+def test_who_waits_for_another_peer_says_so() -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    notes(alice, ALICE, 3)
+    meeting.l.session.realms[alice.realm]._may_pull = lambda _size: False
+    meeting.poke(meeting.d)
+    meeting.run()
+    said = of(meeting, "listener")
+    assert (said.state, said.code, said.missing) == ("behind", "turn", 3)

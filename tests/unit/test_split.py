@@ -19,6 +19,7 @@ from commons_crdt.errors import CommonsError
 from commons_node import verbs
 from commons_node.disk import Room
 from commons_node.explaining import catalogue
+from commons_node.health.overview import of_community
 from commons_node.peering.load import Load
 from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
@@ -81,6 +82,8 @@ async def test_a_split_is_said_with_the_keys_and_what_to_do(
             assert "cia becomes coordinator" in warning
             assert "founds a community anew" in warning
             assert warning in shown("community.acts", seen)
+            causes = (await of_community(node.town, [])).causes
+            assert [cause.code for cause in causes] == ["split", "alone"]
             told = await status(node)
             assert told["warning"] is not None
             assert told["communities"][0]["split"] == told["warning"]
