@@ -43,6 +43,8 @@ def shown(value: object, kind: str = "text") -> str:
             return ", ".join(shown(one, kind) for one in value)
         case dict():
             return ", ".join(f"{clean(str(key))} {shown(one)}" for key, one in value.items())
+    if kind == "lines":
+        return clean(str(value)).rstrip("\n")
     text = clean(str(value)).replace("\n", " ")
     if _ID.fullmatch(text):
         return text[:SHORT_ID]

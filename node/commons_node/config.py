@@ -89,6 +89,22 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "lost, and what was written behind a closing; no verdict and no hash changes by it"
         ),
     ] = True
+    keep_out: Annotated[
+        bool,
+        Meta(
+            description="keep nodes out for a while that break rules again and again; false: only "
+            "count what they do"
+        ),
+    ] = True
+    disk_reserve: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 20,
+            description="MiB of the disk that stay free for small acts of those who live here: "
+            "below it nothing that others wrote is taken in; 0: none",
+        ),
+    ] = 256
 
 
 class BadConfig(CommonsError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
@@ -25,6 +24,7 @@ from commons_node.api.events import Events
 from commons_node.api.server import ApiServer
 from commons_node.community import Actor, Community, find
 from commons_node.config import Config
+from commons_node.disk import MIB, Room, watch_room
 from commons_node.domains import RULES, VIEWS, registry
 from commons_node.flips import told
 from commons_node.home import Home
@@ -38,7 +38,9 @@ from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
 from commons_node.membership.watching import let_others, prove_forks
 from commons_node.peering.peering import Peering
+from commons_node.peering.penalties import PATIENCE
 from commons_node.peering.types import Settings
+from commons_node.ports import keep_port, where_to_listen
 from commons_node.realm.realm import Change, Realm
 from commons_node.realm.revised import Flip
 from commons_node.registry import Request
@@ -47,6 +49,7 @@ from commons_node.sealing.keeper import Keeper
 from commons_node.standing import NodeStanding
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
+from commons_node.store.peer_records import StoredRecords
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
@@ -114,6 +117,7 @@ class Daemon:
         self.sessions = Sessions()
         self.keystore = Keystore(home.keys)
         self.standing = NodeStanding(NodeKey(home.node_key))
+        self.room = Room(home.path, config.disk_reserve * MIB)
         self.pool = VerifierPool(config.verifier_workers or os.cpu_count() or 1)
         self.communities: dict[RealmId, Community] = {}
         self.admissions = Admissions(self)
@@ -154,7 +158,7 @@ class Daemon:
         (self.home.path / "realms").mkdir(mode=0o700, exist_ok=True)
         for realm in await self.store.realms():
             await self._open(realm)
-        listen = await self._addresses()
+        listen = await where_to_listen(self.store, self.config.listen)
         self.peering = Peering(
             lambda handlers, on_event: Libp2pNetwork(
                 self.standing.network_seed, listen, handlers, on_event, self.refusals
@@ -167,12 +171,16 @@ class Daemon:
             lan=LanDiscovery() if self.config.lan else None,
             lan_interfaces=self.config.lan_interfaces or None,
             announce=self.config.announce,
-            settings=Settings(sync_interval=self.config.sync_interval_s),
+            settings=Settings(
+                sync_interval=self.config.sync_interval_s,
+                offences=PATIENCE if self.config.keep_out else 0,
+            ),
             on_change=self._peer_changed,
+            records=StoredRecords(self.store.database),
         )
         undo.push_async_callback(self._end_tasks)
         undo.push_async_callback(self.peering.stop)
-        await self._keep_port(await self.peering.start())
+        await keep_port(self.store, await self.peering.start())
         undo.push_async_callback(self.joining.stop)
         undo.push_async_callback(self.arriving.stop)
         self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
@@ -182,6 +190,7 @@ class Daemon:
             self.home.settle()
         self._spawn(self.pool.warm())
         self._spawn(self._ticking())
+        self._spawn(watch_room(self.room, self._room_changed))
         self._spawn(self._allow_signing())
         self.ready = True
 
@@ -198,24 +207,6 @@ class Daemon:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _addresses(self) -> list[Address]:
-        """Where to listen; a free port that was taken once is kept for as long as it is free."""
-        port = await self.store.setting("port")
-        wanted = [Address(one) for one in self.config.listen]
-        kept = [Address(one.replace("/tcp/0", f"/tcp/{port}")) for one in wanted]
-        if port is None or not all(
-            a == b or _is_free(b) for a, b in zip(wanted, kept, strict=True)
-        ):
-            return wanted
-        return kept
-
-    async def _keep_port(self, bound: Sequence[Address]) -> None:
-        for one in bound:
-            parts = one.split("/")
-            if "tcp" in parts:
-                await self.store.set("port", parts[parts.index("tcp") + 1])
-                return
 
     async def _ticking(self) -> None:
         while True:
@@ -258,6 +249,7 @@ class Daemon:
             self.pool,
             self.now_ms,
             prune=self.config.prune,
+            room=self.room,
         )
         try:
             await held.open()
@@ -331,6 +323,11 @@ class Daemon:
             await let_others()
             await prove_forks(realm, node)
 
+    def _room_changed(self, *, short: bool) -> None:
+        if not short:
+            self.peering.talks.room_again()
+        self.events.publish("disk", {"detail": "short" if short else "enough"})
+
     def _peer_changed(self, kind: str, detail: str) -> None:
         self.events.publish(kind, {"detail": detail})
 
@@ -370,6 +367,11 @@ class Daemon:
                     for realm in peer.realms if peer.node == node else ():
                         self._may_sign[realm].set()
                 await asyncio.sleep(_LOOK_S)
+
+    @property
+    def copied(self) -> bool:
+        """This home is a copy that has not met anybody yet."""
+        return self._copied
 
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
@@ -437,15 +439,3 @@ class Daemon:
             return None
         mine = community.realm.judge.authority.devices.get(own.device)
         return self.node if mine is not None and mine.member == member else None
-
-
-def _is_free(address: str) -> bool:
-    """Whether a TCP address, as a multiaddr, can be listened on now."""
-    _, family, host, _, port, *_ = address.split("/")
-    with socket.socket(socket.AF_INET6 if family == "ip6" else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, int(port)))
-        except OSError:
-            return False
-    return True

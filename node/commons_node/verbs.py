@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -24,6 +23,7 @@ from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
 from commons_node.explaining.splitting import split_in_words
+from commons_node.health.verbs import moment
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
@@ -40,7 +40,8 @@ from commons_node.registry import (
     path_out,
 )
 from commons_protocol.network import Address, Blocked, NetworkError
-from commons_protocol.status import SyncStatus, held_words
+from commons_protocol.reasons import Cause, of_held
+from commons_protocol.status import SyncStatus
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -124,7 +125,8 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         refusals.update(community.realm.refusals)
         sync = state_with_all(realm, peers)
         held = await community.realm.store.waiting_count()
-        reason, advice = held_words(held)  # of nodes that are gone, too
+        kept = of_held(held)  # of nodes that are gone, too
+        alone = Cause("alone")
         split = await split_in_words(community)
         communities.append(
             {
@@ -134,8 +136,13 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "set_hash": of_set.hex(),
                 "state_hash": of_state.hex(),
                 "sync": sync.state if sync else "alone",
-                "reason": (sync.reason if sync else "") or reason,
-                "next_action": (sync.next_action if sync else "") or advice,
+                "code": sync.code if sync else "alone",
+                "reason": (sync.reason if sync else "")
+                or "; ".join(cause.sentence for cause in kept)
+                or ("" if sync else alone.sentence),
+                "next_action": (sync.next_action if sync else "")
+                or " ".join(cause.action for cause in kept)
+                or ("" if sync else alone.action),
                 "held": held,
                 "split": split,
                 **await standing_of_seals(community),
@@ -149,6 +156,14 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
             "ready": daemon.ready,
             "communities": communities,
             "refusals": dict(sorted(refusals.items())),
+            "limits": {
+                "disk_free": daemon.room.free,
+                "disk_reserve": daemon.room.reserve,
+                "disk_short": daemon.room.short(),
+                "kept_out": sum(p.penalty is not None for p in peers),
+                "shed": dict(daemon.peering.load.shed),
+                "queued": dict(+daemon.peering.load.waiting),
+            },
             "peers": sum(peer.connected for peer in peers),
             "warning": " ".join(str(one["split"]) for one in communities if one["split"]) or None,
         }
@@ -196,20 +211,14 @@ async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[
     return {"community": community.id, "file": str(path), **found}
 
 
-def _moment(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    moment = datetime.fromtimestamp(ms / 1000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _sync(sync: SyncStatus) -> dict[str, object]:
     return {
         "state": sync.state,
+        "code": sync.code,
         "have": sync.have,
         "missing": sync.missing,
         "refused": sync.refused,
-        "unknown_since": _moment(sync.unknown_since),
+        "unknown_since": moment(sync.unknown_since),
         "reason": sync.reason,
         "next_action": sync.next_action,
     }
@@ -223,10 +232,13 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
             "addresses": list(peer.addresses),
             "connected": peer.connected,
             "blocked": peer.blocked,
-            "last_seen": _moment(peer.last_seen_ms),
+            "last_seen": moment(peer.last_seen_ms),
+            "via": peer.via or None,
+            "blocked_until": moment(peer.penalty.until_ms) if peer.penalty else None,
+            "blocked_for": peer.penalty.why if peer.penalty else None,
             "sync": _sync(peer.sync),
             "state": peer.sync.state,
-            "next": peer.sync.next_action,
+            "next": peer.sync.action(peer.node),
         }
         for peer in request.node.peering.peers()
     ]

@@ -32,8 +32,8 @@ class Ingested:
     wanted. ``missing``: operations that others wait for. ``unlinked``: chains of which an operation
     came whose predecessor is not stored here (a branch that neither side knew to be one, or what
     counts for nothing and was not fetched), with the seq of that operation. ``new_ids``: stored
-    just now. ``held``: how many were kept aside for this machine's sake, by reason (``clock``,
-    ``verifier``): they are tried again by themselves.
+    just now. ``held``: how many were kept aside, or not taken, for this machine's sake, by reason
+    (`reasons.HELD`, and ``load`` for a push at a bad moment): it is tried again by itself.
     """
 
     new: int = 0

@@ -1,19 +1,14 @@
 """The truthful state of one community with one peer: never "in sync" when it is not.
 
-Values only. `sync` makes them, the daemon shows them; every state but one names what happens or
-what to do next.
+Values only. `sync` makes them, the daemon shows them; the words are those of `reasons`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
-State = Literal[
-    "synced", "syncing", "ahead", "behind", "held", "refused", "unknown", "unreachable",
-    "stranger", "blocked",
-]  # fmt: skip
+from commons_protocol.reasons import CATALOGUE, RANK, Cause, State, of_held, of_refusals, ordered
 
 ORDER: tuple[State, ...] = (
     "blocked",
@@ -29,75 +24,74 @@ ORDER: tuple[State, ...] = (
 )
 """From worst to best."""
 
-_NEXT: dict[State, str] = {
-    "synced": "",
-    "syncing": "Wait: operations are on their way.",
-    "ahead": "Nothing to do here: `commons-node status` on the other node says what keeps it.",
-    "behind": "Wait: the next comparison fetches what is missing.",
-    "held": "Wait: it is tried again by itself.",
-    "refused": "Run `commons-node status`: it counts what was refused, and why.",
-    "unknown": "Wait: the first comparison has not ended yet.",
-    "unreachable": "It is dialled again by itself; check that the other node runs.",
-    "stranger": "Nothing to do, unless this node should belong to one of your communities.",
-    "blocked": "`commons-node peer unblock NODE` lifts the block.",
-}
-
-
-HELD: Mapping[str, tuple[str, str]] = {
-    "clock": (
-        "of a time that this machine's clock has not reached",
-        "Compare the clocks of both machines: it is taken by itself when this one gets there.",
-    ),
-    "verifier": (
-        "on which the checker fails",
-        "Wait: the checker tries it again every minute.",
-    ),
-}
-"""Why operations are kept aside here and judged later, each with what a person can do."""
-
-
-def held_words(held: Mapping[str, int]) -> tuple[str, str]:
-    """The reason and the next action for what is held; ("", "") for nothing."""
-    known = [(*HELD[why], held[why]) for why in HELD if held.get(why)]
-    reason = ", ".join(f"{count} {words}" for words, _, count in known)
-    return f"held here: {reason}" if reason else "", " ".join(action for _, action, _ in known)
-
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
     """How one community stands with one peer.
 
-    ``have``: operations held here (None: not counted yet). ``missing``: operations that the peer
-    is known to hold and this node lacks. ``refused``: those among its operations that this node
-    will not take. ``unknown_since``: since when (ms, UTC) nothing is known for sure; None while
-    the last comparison still holds. ``advice``: what to do, where the state alone does not say.
+    ``code``: what decides, a code of `reasons`. ``have``: operations held here (None: not counted
+    yet). ``missing``: operations that the peer is known to hold and this node lacks. ``refused``:
+    those among its operations that this node will not take, ``refusals`` by code as far as known;
+    ``held``: kept aside here, by reason. ``unknown_since``: since when (ms, UTC) nothing is known
+    for sure; None while the last comparison still holds. ``compared``: when the last one ended.
+    ``count`` and ``detail`` are for the sentence of ``code``.
     """
 
-    state: State
+    code: str
     have: int | None = None
     missing: int = 0
     refused: int = 0
     unknown_since: int | None = None
-    reason: str = ""
-    advice: str = ""
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    held: Mapping[str, int] = field(default_factory=dict)
+    compared: int | None = None
+    count: int = 0
+    detail: str = ""
+
+    @property
+    def state(self) -> State:
+        """The word for it."""
+        state = CATALOGUE[self.code].state
+        assert state, "a code of a peer"
+        return state
+
+    def causes(self, node: str = "", community: str = "") -> list[Cause]:
+        """Everything that keeps the two apart, the first to look at first; none if in sync."""
+        if self.code == "synced":
+            return []
+        found = of_refusals(self.refusals, self.refused) + of_held(self.held)
+        if self.code not in {cause.code for cause in found}:
+            found.append(Cause(self.code, self.count, self.detail))
+        return ordered([replace(cause, node=node, community=community) for cause in found])
+
+    def _main(self, node: str = "") -> list[Cause]:
+        """The causes that the state is about, ``code`` among them."""
+        return [c for c in self.causes(node) if CATALOGUE[c.code].state in {"held", self.state}]
+
+    @property
+    def reason(self) -> str:
+        """In a sentence, or several; "" if in sync."""
+        return "; ".join(cause.sentence for cause in self._main())
 
     @property
     def next_action(self) -> str:
         """What happens next, or what a person can do."""
-        return self.advice or _NEXT[self.state]
+        return self.action()
+
+    def action(self, node: str = "") -> str:
+        """As ``next_action``, with the peer's id in the command."""
+        return " ".join(dict.fromkeys(cause.action for cause in self._main(node)))
 
 
 def worst(states: list[SyncStatus]) -> SyncStatus:
     """The status to show where one line stands for several communities."""
-    first = min(states, key=lambda status: ORDER.index(status.state))
+    first = min(states, key=lambda status: (ORDER.index(status.state), RANK[status.code]))
     counted = [status.have for status in states if status.have is not None]
     since = [status.unknown_since for status in states if status.unknown_since is not None]
-    return SyncStatus(
-        first.state,
-        sum(counted) if counted else None,
-        sum(status.missing for status in states),
-        sum(status.refused for status in states),
-        min(since, default=None),
-        first.reason,
-        first.advice,
+    return replace(
+        first,
+        have=sum(counted) if counted else None,
+        missing=sum(status.missing for status in states),
+        refused=sum(status.refused for status in states),
+        unknown_since=min(since, default=None),
     )

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from commons_crdt.errors import Refused
@@ -33,9 +34,10 @@ from commons_protocol.ends import Vector
 from commons_protocol.limits import Bucket
 from commons_protocol.pull import Pull
 from commons_protocol.ranges import Comparison
+from commons_protocol.reasons import of_held, of_refusals
 from commons_protocol.replica import Ingested, Range, Replica
 from commons_protocol.serve import Serve
-from commons_protocol.status import SyncStatus, held_words
+from commons_protocol.status import SyncStatus
 from commons_protocol.wants import Memory, Pair, lacking, size
 
 MOST_ROUNDS = 10
@@ -365,32 +367,29 @@ class RealmSync:
 
     def status(self) -> SyncStatus:
         """The state as far as it is known now."""
-        refused, known = self.memory.refused, sum(self._missing)
+        memory, unmoved = self.memory, self._rests and self._ended == self.replica.digest()
         have = self.replica.size() if self._met else None
         if self.still_equal:
-            return SyncStatus("synced", have, 0, 0, None)
+            return SyncStatus("synced", have, compared=self._since)
+        known = sum(self._missing)
+        said = SyncStatus(
+            "changed", have, known, memory.refused, self._since, memory.codes, memory.held,
+            self._since if self._ended is not None or self._equal is not None else None,
+        )  # fmt: skip
         if self._phase in {"narrowing", "exchanging"}:
-            return SyncStatus("syncing", have, known, refused, self._since)
-        if self._equal is None and self._ended is None:
-            return SyncStatus("unknown", have, 0, refused, self._since, "not compared yet")
-        unmoved = self._rests and self._ended == self.replica.digest()
-        words, advice = held_words(self.memory.held)
-        if refused and self.memory.codes:
-            reason = "; ".join(filter(None, (", ".join(sorted(self.memory.codes)), words)))
-            return SyncStatus("refused", have, known, refused, self._since, reason)
-        if words and unmoved:
-            missing = max(known, refused)
-            return SyncStatus("held", have, missing, 0, self._since, words, advice)
-        if refused and not words:
-            reason = "not accepted here"
-            return SyncStatus("refused", have, known, refused, self._since, reason)
+            return replace(said, code="transfer")
+        if said.compared is None:
+            return replace(said, code="uncompared")
+        held = of_held(memory.held)
+        if said.refused and (memory.codes or not held):
+            return replace(said, code=of_refusals(memory.codes, said.refused)[0].code)
+        if held and unmoved:
+            missing = max(said.missing, said.refused)
+            return replace(said, code=held[0].code, missing=missing, refused=0)
         lacked = sum(self._lacking)
-        if lacked and not known and not self._hinted and unmoved:
-            reason = f"the other node has not taken {lacked} operations of here"
-            return SyncStatus("ahead", have, 0, 0, self._since, reason)
-        reason = "something changed since the last comparison"
+        if lacked and not said.missing and not self._hinted and unmoved:
+            return replace(said, code="untaken", missing=0, count=lacked)
+        said = replace(said, refused=0, refusals={}, held={})
         if self._late:
-            reason = "the other node has not answered yet"
-        elif self._postponed:
-            reason = "another peer is asked first"
-        return SyncStatus("behind", have, known, 0, self._since, reason)
+            return replace(said, code="silent")
+        return replace(said, code="turn" if self._postponed else "changed")

@@ -1,4 +1,4 @@
-"""Every page under ``examples/cli`` is run, and the runner is held to its word."""
+"""Every page with commands is run, and the runner is held to its word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from tests.cli.pages import Step, differences, matches, steps_of
 
-PAGES = sorted((Path(__file__).parents[2] / "examples" / "cli").glob("*.md"))
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "examples" / "cli").glob("*.md"))
+PAGES += [
+    page
+    for page in sorted((ROOT / "docs" / "host").glob("*.md"))
+    if steps_of(page.read_text(encoding="utf-8"))
+]
 
 
 LONG = {"lost-phone", "someone-must-go", "two-stories", "we-disagree"}

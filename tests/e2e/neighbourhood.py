@@ -28,6 +28,8 @@ from commons_node.demo.neighbour import Neighbour
 
 CLI_S = 60.0
 WAIT_S = 40
+SEEN = "keep_out = false\n"
+"""For houses at which somebody breaks rules on purpose, many times, to see each counted."""
 QUICK = "verifier_workers = 1\nsync_interval_s = 5\n"
 """Configuration of most houses: few processes, since many run at once."""
 

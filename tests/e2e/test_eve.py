@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 from tests.e2e.eve import Eve, Talk, gone_bad, now_ms
-from tests.e2e.neighbourhood import House, Street, agree, alive, street, until
+from tests.e2e.neighbourhood import QUICK, SEEN, House, Street, agree, alive, street, until
 from tests.unit.town import resign
 
 from commons_crdt import canonical
@@ -47,7 +47,9 @@ def neighbours(
     """Alice and Bob, and Eve, a steward who has replaced her node by this program."""
     things = tmp_path_factory.mktemp("csv") / "things.csv"
     things.write_text(CSV)
-    alice, bob, eve = elm_street.community("alice", "bob", "eve", roles={"eve": "steward"})
+    alice, bob, eve = elm_street.community(
+        "alice", "bob", "eve", roles={"eve": "steward"}, config=QUICK + SEEN
+    )
     alice.acts("resource", "import", str(things))
     agree(alice, bob, eve)
     with gone_bad(eve) as bad:

@@ -34,6 +34,8 @@ ELSEWHERE = {
     "protocol/commons_protocol/lan/interfaces.py:present": "the system's own addresses",
     "node/commons_node/api/server.py:_ours": "the kernel's struct of who is at the socket",
     "node/commons_node/home.py:Home.lock": "a process number for a sentence, replaced if garbage",
+    "node/commons_node/peering/states.py:_kind": "an address at which a connection stands",
+    "node/commons_node/health/metrics.py:_text": "the text that this node has just made",
     "node/commons_node/config.py:describe": "the defaults in this source",
     "node/commons_node/demo/neighbour.py:Neighbour.ready": "the demo's own child process",
     "cli/commons_cli/main.py:load_verbs": "a file of the package; test_registry holds it",

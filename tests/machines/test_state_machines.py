@@ -6,6 +6,7 @@ seen, or the page says why it is seldom. Where the code names its states, those 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ from commons_node.testing.plan import SMALL, Plan
 from commons_node.testing.storm import run
 from commons_node.testing.town import Town
 from commons_protocol.joining import HELPFUL
-from commons_protocol.status import _NEXT, HELD, ORDER
+from commons_protocol.reasons import CATALOGUE
+from commons_protocol.status import ORDER
 
 DRAWN = all_drawings()
 BY_OTHERS = {
@@ -109,14 +111,12 @@ def test_a_loan_has_a_column_for_its_state() -> None:
     assert "state" in COLUMNS
 
 
-def test_every_word_about_a_peer_is_explained_with_its_next_action() -> None:
+def test_every_word_about_a_peer_is_explained_with_its_reasons() -> None:
     rows = _rows((PAGES / "words.md").read_text(encoding="utf-8"), "`")
     assert [row[0] for row in rows if row[0] in ORDER] == list(reversed(ORDER)), "best first"
-    for word, _meaning, action in (row for row in rows if row[0] in ORDER):
-        assert action.replace("`", "") == (_NEXT[word].replace("`", "") or "nothing"), word  # type: ignore[index]  # in ORDER
-    for why, (reason, action) in HELD.items():
-        row = next(row for row in rows if row[0] == why)
-        assert row[1:] == [reason, action], f"what is held for the {why}"
+    for word, _meaning, codes in (row for row in rows if row[0] in ORDER):
+        fitting = [reason.code for reason in CATALOGUE.values() if reason.state == word]
+        assert re.findall(r"`(\w+)`", codes) == fitting, f"the reasons of {word}"
 
 
 def _rows(text: str, _mark: str) -> list[list[str]]:

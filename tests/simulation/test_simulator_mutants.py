@@ -309,9 +309,9 @@ def test_a_waiting_room_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not complaints(CONTROLS, late), "there is no room for more"
     keep = Waiting.keep
 
-    async def roomy(self: Waiting, asides: Sequence[Aside]) -> int:
+    async def roomy(self: Waiting, asides: Sequence[Aside], whose: Callable[[bytes], bytes]) -> int:
         store.MAX_COUNT = 1000  # put back by the patch
-        return await keep(self, asides)
+        return await keep(self, asides, whose)
 
     monkeypatch.setattr(Waiting, "keep", roomy)
     assert "operations kept aside, more than 1" in complaints(CONTROLS, late)

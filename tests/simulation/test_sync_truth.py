@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
-from tests.simulation.meeting import Meeting, neighbourhood
+from tests.simulation.meeting import Home, Meeting, neighbourhood
 from tests.simulation.test_sync_rounds import ALICE, BOB, notes
 
-from commons_crdt.operation import decode_header, operation_id
+from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_crdt.roles import Role
 from commons_protocol.effects import Close
-from commons_protocol.status import HELD, SyncStatus
+from commons_protocol.reasons import CATALOGUE, HELD
+from commons_protocol.replica import Ingested
+from commons_protocol.status import SyncStatus
 
 
 def of(meeting: Meeting, side: str) -> SyncStatus:
@@ -43,7 +48,7 @@ def test_before_the_first_comparison_has_ended_nothing_is_said_to_have_changed()
             end = meeting.d if side == "dialler" else meeting.l
             if end.session.proven:
                 seen.add((of(meeting, side).state, of(meeting, side).reason))
-    assert ("unknown", "not compared yet") in seen
+    assert ("unknown", CATALOGUE["uncompared"].sentence) in seen
     assert not [reason for state, reason in seen if "changed" in reason and state == "unknown"]
     assert {state for state, _ in seen} == {"unknown", "syncing", "behind", "synced"}
 
@@ -56,10 +61,11 @@ def test_what_is_held_is_named_with_its_reason_and_a_way_out(why: str) -> None:
     meeting = Meeting([alice], [bob]).run()
     said = of(meeting, "listener")
     assert (said.state, said.missing, said.refused) == ("held", 3, 0)
-    assert said.reason == f"held here: 3 {HELD[why][0]}"
-    assert said.next_action == HELD[why][1]
+    assert said.code == HELD[why]
+    assert said.reason == CATALOGUE[said.code].sentence.format(count=3)
+    assert said.next_action == CATALOGUE[said.code].action
     assert of(meeting, "dialler").state == "ahead"
-    assert "3 operations" in of(meeting, "dialler").reason
+    assert of(meeting, "dialler").reason.endswith("what is here: 3 operations.")
     bob.holds = lambda _operation: ""
     meeting.now += 600_000
     meeting.poke(meeting.l)
@@ -123,3 +129,44 @@ def test_what_is_missing_is_said_as_far_as_it_is_known_of_either_log() -> None:
     syncing = [missing for state, missing in seen if state == "syncing"]
     assert list(dict.fromkeys(syncing)) == [0, 1, 5], "first that of log 0, then that of log 1"
     assert seen[-1] == ("synced", 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("signature", "refused_forged"),
+        ("budget", "refused_budget"),
+        ("stranger", "refused_stranger"),
+        ("limit", "deferred"),
+        ("lamport", "refused"),
+    ],
+)
+def test_what_is_refused_is_named_with_its_reason_and_a_way_out(
+    monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+) -> None:
+    alice, bob = neighbourhood("bob")
+    notes(alice, ALICE, 3)
+    bob.refuses = lambda operation: decode_header(operation.header).log == 1
+    take = Home.take
+
+    def refused_as(home: Home, operations: Sequence[Operation]) -> Ingested:
+        found = take(home, operations)
+        return replace(found, refused={code: sum(found.refused.values())} if found.refused else {})
+
+    monkeypatch.setattr(Home, "take", refused_as)
+    said = of(Meeting([alice], [bob]).run(), "listener")
+    assert (said.state, said.code) == ("refused", reason)
+    assert said.refusals == {code: 3}
+    assert "3" in said.reason
+    assert said.next_action == CATALOGUE[reason].action.format(node="NODE")
+
+
+def test_who_waits_for_another_peer_says_so() -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    notes(alice, ALICE, 3)
+    meeting.l.session.realms[alice.realm]._may_pull = lambda _size: False
+    meeting.poke(meeting.d)
+    meeting.run()
+    said = of(meeting, "listener")
+    assert (said.state, said.code, said.missing) == ("behind", "turn", 3)

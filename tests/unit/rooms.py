@@ -35,6 +35,7 @@ from commons_crdt.ids import DocumentId, OperationId, RealmId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, content, decode_header, operation_id
 from commons_crdt.roles import Role
+from commons_node.health.overview import own_causes
 from commons_node.realm.realm import Realm
 from commons_node.store.database import fetch, open_database
 from commons_node.store.reading import NOT_VOID
@@ -109,6 +110,10 @@ class Room:
     async def take(self, *operations: Operation) -> Ingested:
         """A peer brings operations."""
         return await self.realm.ingest(operations, "peer")
+
+    async def why(self) -> dict[str, int]:
+        """What `sync why` would say of this room alone: codes, with how many."""
+        return {cause.code: cause.count for cause in await own_causes(self.realm)}
 
     async def facts(self) -> Facts:
         """All that others must agree with."""

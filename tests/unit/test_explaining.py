@@ -27,6 +27,7 @@ from commons_crdt.sentences import SENTENCES, UNSURE
 from commons_node.domains import RULES
 from commons_node.domains.lending.facts import REQUEST, Request
 from commons_node.explaining import catalogue
+from commons_node.health.overview import own_causes
 from commons_node.verifier.pool import VerifierPool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,6 +214,7 @@ async def test_a_cause_that_is_not_here_is_named_by_its_id(
         await east.realm.ingest([op for i, op in known if i != tip], "north")
         said = await explain(east, early)
         assert (said["verdict"], said["reason"]) == ("pending", "cut")
+        assert "cut" in {cause.code for cause in await own_causes(east.realm)}
         assert " was removed by alice on " in said["sentence"]
         assert "has not come here yet" in said["sentence"]
         assert [(c["part"], c["operation"]) for c in said["because"]][-1] == ("missing", tip)

@@ -79,6 +79,7 @@ class Street:
         self.settings = Settings(first_retry=0.001, last_retry=0.001)
         self.book = self
         self.network = self
+        self.blocked: frozenset[PeerId] = frozenset()
 
     def on_change(self, kind: str, detail: str) -> None:
         pass

@@ -69,6 +69,7 @@ async def test_three_days_ahead(rooms: Rooms) -> None:
         result = await room.take(*news)
         assert (result.new, dict(result.refused)) == (0, {}), "held, not refused"
     assert room.realm.store.waiting.counts == {"clock": 2, "missing": 1}, "counted, once each"
+    assert await room.why() == {"held_clock": 2, "missing": 1}
     told = {ident(op) for op in await room.everything()}
     assert not told & {early.id, later.id, answer.id}, "not relayed"
     await room.realm.tick()
@@ -161,6 +162,7 @@ async def test_a_document_that_kills_is_held_and_tried_again(
     facts = await room.facts()
     assert rooms.pool.deaths > deaths
     assert facts.applied == {bad.id: "held", good.id: ""}, "only the document that kills is held"
+    assert await room.why() == {"held_edits": 1}
     assert facts.verdicts[bad.id] == (1, ""), "its operation stands all the same"
     assert [row[1] for row in facts.rows["pages"]] == ["It does not"]
 
@@ -215,6 +217,7 @@ async def test_an_operation_that_kills_is_held_and_tried_again(
         await room.take(*bytes_of(home))
         assert rooms.pool.deaths > deaths
         assert room.realm.store.waiting.counts == {"verifier": 1, "missing": 1}
+        assert await room.why() == {"held_verifier": 1, "missing": 1}
         assert await room.realm.standing(bad.id) is None, "held, not judged"
         deaths = rooms.pool.deaths
         await room.take(*bytes_of(home))
@@ -262,6 +265,7 @@ async def test_what_newer_rules_wrote_is_kept_aside_for_a_newer_program(rooms: R
     room = await rooms.open("old", home, *bytes_of(home))
     assert await room.said(*(one.id for one in later)) == [None, None]
     assert room.realm.store.waiting.counts == {"rules": 1, "missing": 1}
+    assert await room.why() == {"held_rules": 1, "missing": 1}
     assert not room.realm.refusals, "nothing is wrong with them"
     room = await rooms.again(room)
     await room.realm.tick()

@@ -347,6 +347,7 @@ async def test_a_host_that_lies_about_what_is_sealed_is_found_out(rooms: Rooms) 
     rest = [op for i, op in home.operations.items() if i != tip.id]
     room = await rooms.open("a", home, *rest)
     assert await room.said(first.id, tip.id) == [(0, "seal", None), None], "log 1 waits for it"
+    assert "seal" in await room.why(), "`sync why` says that a seal is withheld"
     forged = {
         "body": Operation(true.header, true.signature, bytes(40), true.parts),
         "signature": Operation(true.header, bytes(64), true.body, true.parts),

@@ -17,7 +17,10 @@ from tests.unit.test_explaining import invite
 from commons_cli.output import lines_of
 from commons_crdt.errors import CommonsError
 from commons_node import verbs
+from commons_node.disk import Room
 from commons_node.explaining import catalogue
+from commons_node.health.overview import of_community
+from commons_node.peering.load import Load
 from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
 
@@ -46,8 +49,10 @@ async def split(north: Machine, south: Machine) -> list[str]:
 
 async def status(node: Machine) -> dict[str, Any]:
     """What ``status`` answers at a node that is otherwise idle."""
+    room = Room(Path(), 0)
     daemon = SimpleNamespace(
-        communities=node.communities, peering=SimpleNamespace(peers=list), refusals={},
+        room=room,
+        communities=node.communities, peering=SimpleNamespace(peers=list, load=Load()), refusals={},
         node="0" * 64, ready=True, started=0.0,
     )  # fmt: skip
     return dict((await verbs.status(Request(daemon), verbs.Nothing())).value)  # type: ignore[arg-type]  # all of a daemon that it asks
@@ -77,6 +82,8 @@ async def test_a_split_is_said_with_the_keys_and_what_to_do(
             assert "cia becomes coordinator" in warning
             assert "founds a community anew" in warning
             assert warning in shown("community.acts", seen)
+            causes = (await of_community(node.town, [])).causes
+            assert [cause.code for cause in causes] == ["split", "alone"]
             told = await status(node)
             assert told["warning"] is not None
             assert told["communities"][0]["split"] == told["warning"]

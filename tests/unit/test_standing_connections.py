@@ -18,7 +18,8 @@ from commons_node.peering.talks import Talks
 from commons_node.peering.types import KnownPeer, PeerState, Settings
 from commons_protocol.names import NodeId, node_id, peer_of_key
 from commons_protocol.network import Address, PeerId, Unreachable
-from commons_protocol.status import State, SyncStatus
+from commons_protocol.reasons import CATALOGUE, State
+from commons_protocol.status import SyncStatus
 
 ELM, OAK = RealmId(digest("t-elm")), RealmId(digest("t-oak"))
 BOB = peer_of_key(digest("t-bob"))
@@ -26,7 +27,7 @@ WHERE = (Address(f"/ip4/10.0.0.2/tcp/4001/p2p/{BOB}"),)
 
 
 def peer(state: State, *realms: RealmId, connected: bool = True) -> PeerState:
-    sync = SyncStatus(state)
+    sync = SyncStatus(next(code for code, one in CATALOGUE.items() if one.state == state))
     node = NodeId(digest("t-node", state.encode()).hex())
     return PeerState(node, (), connected, False, None, sync, dict.fromkeys(realms, sync))
 

@@ -1,7 +1,8 @@
 """The ASGI app: verbs of the registry as HTTP and JSON.
 
 ``POST /v1/commands/{name}``, ``GET /v1/views/{name}``, ``GET /v1/events`` (server-sent events),
-``GET /v1/verbs``, ``GET /v1/openapi.json``. Knows no domain and no socket. A fault of ours is
+``GET /v1/verbs``, ``GET /v1/metrics`` (the view of that name as plain text, for Prometheus),
+``GET /v1/openapi.json``. Knows no domain and no socket. A fault of ours is
 logged with its traceback and answered as ``internal``; nobody is ever shown it.
 """
 
@@ -51,6 +52,8 @@ KEEP_ALIVE_S: Final = 15.0
 """A line at least this often on an event stream, so that a client knows that we live."""
 TRANSPORT: Final = "commons.transport"
 """Where the server puts the connection's transport in an ASGI scope's state."""
+METRICS_TYPE: Final = "text/plain; version=0.0.4"
+"""https://prometheus.io/docs/instrumenting/exposition_formats/"""
 _OURS: Final[Mapping[str, object]] = {"v": API_VERSION, "ok": True}
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -100,6 +103,7 @@ def make_app(registry: Registry, node: object, sessions: Sessions, events: Event
         Route("/v1/views/{name}", api.guarded(api.view), methods=["GET"]),
         Route("/v1/events", _EventStream(events), methods=["GET"]),
         Route("/v1/verbs", api.guarded(api.verbs), methods=["GET"]),
+        Route("/v1/metrics", api.metrics, methods=["GET"]),
         Route("/v1/openapi.json", api.guarded(api.document), methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
@@ -172,6 +176,20 @@ class _Api:
             "conflicts": reading.conflicts,
         }
         return {**_OURS, **reading.value, **trust, **_OURS}
+
+    async def metrics(self, http: HttpRequest) -> Response:
+        """The view ``metrics`` as a scraper wants it; a refusal is JSON, as everywhere."""
+        http.path_params["name"] = "metrics"
+        found: dict[str, object] = {}
+
+        async def read(request: HttpRequest) -> Mapping[str, object]:
+            found.update(await self.view(request))
+            return found
+
+        answer = await self.guarded(read)(http)
+        if answer.status_code != 200:
+            return answer
+        return Response(str(found["text"]), media_type=METRICS_TYPE)
 
     async def verbs(self, _http: HttpRequest) -> Mapping[str, object]:
         """The registry, described."""

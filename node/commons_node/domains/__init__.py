@@ -11,6 +11,7 @@ from commons_crdt.kinds import Rules
 from commons_node import notices, verbs
 from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
+from commons_node.health import verbs as health
 from commons_node.registry import Registry, merge
 
 DOMAINS: tuple[Domain, ...] = (
@@ -30,4 +31,6 @@ VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.vi
 
 def registry() -> Registry:
     """Every verb of every domain, and of the node itself."""
-    return merge([verbs.REGISTRY, notices.REGISTRY, *(domain.verbs for domain in DOMAINS)])
+    return merge(
+        [verbs.REGISTRY, health.REGISTRY, notices.REGISTRY, *(domain.verbs for domain in DOMAINS)]
+    )

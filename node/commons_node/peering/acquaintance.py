@@ -56,6 +56,7 @@ class Acquaintance:
             if peer_id(surplus) not in peering.talks.now:
                 peering.talks.leave(peer_id(surplus))
                 await peering.book.forget(surplus)
+                await peering.shares.forget(surplus)
         if addresses and addresses != self._shown.get(peer):
             self._introduce(peer, addresses)
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from commons_crdt.ids import RealmId
+from commons_node.peering.load import Load
 from commons_protocol.effects import (
     Changed,
     Close,
@@ -54,8 +55,12 @@ class Conversation:
         opened_here: bool,
         tell: Tell,
         stored: Stored,
+        load: Load | None = None,
     ) -> None:
-        """``tell`` hears what is for the daemon, ``stored`` what came of every batch."""
+        """``tell`` hears what is for the daemon, ``stored`` what came of every batch.
+
+        ``load`` says when a push is too much.
+        """
         self.session = session
         self.opened_here = opened_here
         self.offered = frozenset(r.realm for r in replicas if r.credential() is not None)
@@ -70,6 +75,7 @@ class Conversation:
         self._now = now
         self._tell = tell
         self._stored = stored
+        self._load = load or Load()
         self._out: deque[bytes] = deque()
         self._waking = asyncio.Event()
         self._closing = asyncio.Event()
@@ -126,6 +132,8 @@ class Conversation:
                     self._start(self._vector(self._replicas[realm]), self._tasks)
                 case Read():
                     self._start(self._serve(effect), self._tasks)
+                case Ingest(purpose="push") if self._load.sheds("push"):
+                    self._shed(effect)
                 case Ingest():
                     self._start(self._ingest(effect), self._ingests)
                 case Close(code):
@@ -192,8 +200,15 @@ class Conversation:
         operations, after = await replica.read(read.ranges, read.after, read.limit, read.ids)
         self.perform(self.session.on_read(read.realm, operations, after, self._now()))
 
+    def _shed(self, push: Ingest) -> None:
+        """Not now: the next comparison brings it, and until then nobody says to be in sync."""
+        self._tell(self, Count("shed_push"))
+        put_off = Ingested(held={"load": len(push.operations)})
+        self.perform(self.session.on_ingested(push.realm, "push", put_off, self._now()))
+
     async def _ingest(self, ingest: Ingest) -> None:
         replica = self._replicas[ingest.realm]
-        result = await replica.ingest(ingest.operations, self._stream.peer)
+        with self._load.taking(ingest.purpose):
+            result = await replica.ingest(ingest.operations, self._stream.peer)
         self._stored(self, replica, result)
         self.perform(self.session.on_ingested(ingest.realm, ingest.purpose, result, self._now()))

@@ -161,8 +161,9 @@ class Hints:
         ]
         if not fresh:
             return
-        if self._pending >= _MOST_PENDING:
-            self._peering.count("gossip_flood")
+        full = self._pending >= _MOST_PENDING
+        if full or self._peering.load.sheds("gossip", self._pending):
+            self._peering.count("gossip_flood" if full else "shed_gossip")
             self._point_at(realm)
             return
         self._pending += 1
@@ -170,7 +171,8 @@ class Hints:
 
     async def _ingest(self, replica: Replica, fresh: list[Operation], peer: PeerId) -> None:
         try:
-            result = await replica.ingest(fresh, peer)
+            with self._peering.load.taking("gossip"):
+                result = await replica.ingest(fresh, peer)
         finally:
             self._pending -= 1
         self._peering.learned(replica.realm, result)

@@ -23,8 +23,11 @@ from commons_node.peering.acquaintance import Acquaintance
 from commons_node.peering.book import Book
 from commons_node.peering.clock import Clock
 from commons_node.peering.entrance import Ask, Entrance
+from commons_node.peering.guard import Guard
 from commons_node.peering.hints import Hints
+from commons_node.peering.load import Load
 from commons_node.peering.neighbours import Neighbours
+from commons_node.peering.records import MemoryRecords, PeerRecords, Shares
 from commons_node.peering.seeking import Seeking, anybody
 from commons_node.peering.states import state_of
 from commons_node.peering.talks import Talks
@@ -84,17 +87,23 @@ class Peering:
         announce: Sequence[str] = (),
         settings: Settings | None = None,
         on_change: OnChange | None = None,
+        records: PeerRecords | None = None,
     ) -> None:
         """``replicas`` gives the realms of this node now; call ``refresh`` when it would differ.
 
         ``refusals`` counts by code, with the network's own counts; ``status`` shows it.
         ``announce``: where others reach this node, where that is not where it listens.
+        ``records``: what is remembered of peers beside the book.
         """
         self.settings = settings or Settings()
         self.clock = Clock()
         self.refusals = refusals
         self.replicas = replicas
         self.book = Book(book)
+        records = records or MemoryRecords()
+        self.load = Load()
+        self.shares = Shares(records)
+        self.guard = Guard(self, records)
         self.talks = Talks(self)
         self.on_change: OnChange = on_change or (lambda _kind, _what: None)
         self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count, reception)
@@ -128,9 +137,8 @@ class Peering:
         Raises ``NetworkDown``.
         """
         await self.book.load()
-        for known in self.book.all():
-            if known.blocked:
-                await self.network.block(peer_id(known.node))
+        await self.shares.load()
+        await self.guard.start()
         self.bound = await self.network.start()
         self._hints.subscribe()
         for known in self.book.all():
@@ -184,6 +192,7 @@ class Peering:
                 self.wake()
             self.talks.tick()
             self.acquaintance.tick()
+            self.guard.tick()
 
     def _event(self, event: Event) -> None:
         match event:
@@ -253,23 +262,11 @@ class Peering:
 
     async def block(self, node: NodeId) -> None:
         """Close, and refuse this node both ways from now on; survives a restart."""
-        peer = peer_id(node)
-        if peer == self.peer:
-            raise UnknownPeer(node=node)
-        known = self.book.get(node) or KnownPeer(node)
-        await self.book.save(replace(known, blocked=True))
-        await self.network.block(peer)
-        self.talks.leave(peer)
+        await self.guard.block(node)
 
     async def unblock(self, node: NodeId) -> None:
-        """Let this node in again, and dial it at once."""
-        known = self.book.get(node)
-        if known is None:
-            raise UnknownPeer(node=node)
-        await self.book.save(replace(known, blocked=False))
-        await self.network.unblock(peer_id(node))
-        self.talks.keep(peer_id(node))
-        self.talks.hurry(peer_id(node))
+        """Let this node in again, hold nothing against it, and dial it at once."""
+        await self.guard.unblock(node)
 
     def find(self, prefix: str) -> NodeId:
         """The known node whose id starts with ``prefix`` (8 or more). Raises ``UnknownPeer``."""

@@ -57,6 +57,8 @@ class Talks:
         known = peering.book.get(node_id(peer))
         if peering.stopped or peer == peering.peer or (known is not None and known.blocked):
             return
+        if peer in peering.network.blocked:
+            return
         running = self._tasks.get(peer)
         if running is not None and not running.done():
             self.ways[peer].allow(tries)
@@ -155,11 +157,13 @@ class Talks:
             _log.debug("a sync session with %s… ended: %s", peer[-8:], code)
             if code not in _NO_REFUSALS:
                 self._peering.count(code)
+            self._peering.guard.ended(talk, code)
         finally:
             if self.now.get(peer) is talk:
                 del self.now[peer]
                 self._due.pop(peer, None)
                 self._peering.acquaintance.gone(peer)
+                self._peering.spawn(self._peering.shares.write(node_id(peer)), "note comparisons")
             for realm in self._turns.leave(peer):
                 self.settle(realm)
             self.changed(peer)
@@ -189,6 +193,7 @@ class Talks:
             opened_here=opened_here,
             tell=self._told,
             stored=self._stored,
+            load=peering.load,
         )
 
     def _told(self, talk: Conversation, news: Proven | Compared | Changed | Met | Count) -> None:
@@ -196,11 +201,19 @@ class Talks:
         match news:
             case Count(code):
                 self._peering.count(code)
+                for realm in talk.session.realms if code == "shed_push" else ():
+                    self.settle(realm)
             case Met(_, nodes):
                 acquaintance.met(talk, nodes)
-            case Proven():
+            case Proven(realm, device):
                 self._peering.spawn(acquaintance.seen(talk.peer), "note a peer")
+                self._peering.spawn(
+                    self._peering.shares.proven(node_id(talk.peer), realm), "note a community"
+                )
+                self._peering.guard.proven(talk, device)
             case Compared(realm, equal, number):
+                now = self._peering.clock.now()
+                self._peering.shares.ended(node_id(talk.peer), realm, now)
                 if self._turns.leave(talk.peer, realm):
                     self.settle(realm)
                 if number == 1:
@@ -213,6 +226,7 @@ class Talks:
 
     def _stored(self, talk: Conversation, replica: Replica, result: Ingested) -> None:
         self._turns.moved(replica.realm, talk.peer, self._peering.clock.now())
+        self._peering.guard.brought(talk, result.refused)
         self._peering.learned(replica.realm, result)
 
     def changed(self, peer: PeerId) -> None:
@@ -248,6 +262,13 @@ class Talks:
         """Compare with everybody now."""
         for talk in tuple(self.now.values()):
             talk.perform(talk.session.poke(realm))
+
+    def room_again(self) -> None:
+        """There is room on the disk: ask again for what was not taken, without waiting."""
+        for memory in self._memories.values():
+            if memory.held.get("disk"):
+                memory.forget()
+        self.poke()
 
     def settle(self, realm: RealmId) -> None:
         """Compare with everybody soon, once for all that happens until then."""

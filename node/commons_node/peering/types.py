@@ -15,6 +15,7 @@ from commons_crdt.authority.facts import Identity
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
+from commons_node.peering.records import Offender
 from commons_protocol.applying import Application, Opened
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address, Event, Network, ProtocolName, StreamHandler
@@ -44,6 +45,8 @@ class Settings:
     join_timeout: float = 60.0
     joins_per_minute: int = 10
     """Attempts to join that one peer may make; the bucket holds as many."""
+    offences: int = 3
+    """Broken rules within ten minutes after which a peer is kept out for a while; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,12 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class PeerState:
-    """One line of ``peer list``. ``sync`` is the worst of the communities shared with it."""
+    """One line of ``peer list``. ``sync`` is the worst of the communities shared with it.
+
+    ``realms``: the communities that are compared with it now; ``shares``: those that it has ever
+    proven to be of; ``compared``: when each of them was compared last (ms, UTC). ``via``: how it
+    is connected. ``penalty``: why and until when it is kept out, if it is.
+    """
 
     node: NodeId
     addresses: tuple[Address, ...]
@@ -168,6 +176,10 @@ class PeerState:
     last_seen_ms: int | None
     sync: SyncStatus
     realms: Mapping[RealmId, SyncStatus]
+    shares: frozenset[RealmId] = frozenset()
+    compared: Mapping[RealmId, int | None] = field(default_factory=dict)
+    via: str = ""
+    penalty: Offender | None = None
 
 
 @dataclass(frozen=True, slots=True)

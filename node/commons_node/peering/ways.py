@@ -39,8 +39,8 @@ class Way:
         self._present = present
         self._attempt = attempt
         self.tries = tries
-        self.stranger = False
-        """The last conversation ended without any community in common."""
+        self.code = ""
+        """How the last conversation ended: ``stranger`` without any community in common."""
         self._failures = 0
         self._hinted = -_HINT_S
         self._kicked = asyncio.Event()
@@ -94,7 +94,7 @@ class Way:
                 else:
                     conversation = await self._attempt(self.peer)
                 self.reason = ""
-                self.stranger = conversation is not None and conversation.code == "stranger"
+                self.code = conversation.code if conversation is not None else ""
             except NetworkError as error:
                 self.reason = str(error)
             if conversation is not None and conversation.was_proven:

@@ -338,7 +338,7 @@ class Intake:
             standing = self._sight.judge.judge(candidate, self._judged.get)
         except Refused as error:
             if error.why == "rules" and header.kind != GENESIS:
-                batch.aside.append(Aside(item.id, item.operation, "rules", until_ms=NEVER))
+                self._hold(item, "rules", NEVER, batch)
             else:
                 self._refuse(item, error.why, batch)
             return

@@ -24,6 +24,7 @@ from commons_crdt.ids import DeviceId, DocumentId, OperationId, RealmId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, operation_id
 from commons_crdt.verdict import Judgement, Verdict
+from commons_node.disk import Room
 from commons_node.realm.authoring import write_down
 from commons_node.realm.catching_up import CatchingUp
 from commons_node.realm.documents import Documents, Outcome
@@ -91,10 +92,11 @@ class Realm:
         now_ms: Callable[[], int],
         *,
         prune: bool = True,
+        room: Room | None = None,
     ) -> None:
         """``now_ms`` is this machine's clock in milliseconds UTC.
 
-        ``prune``: delete what seals make superfluous.
+        ``prune``: delete what seals make superfluous. ``room``: of the disk; None: without end.
         """
         self.store = store
         self.rules = rules
@@ -112,6 +114,7 @@ class Realm:
         self.epoch_keys: dict[OperationId, bytes] = {}
         self.own_credential: Credential | None = None
         self._now_ms = now_ms
+        self._room = room
         self._lock = asyncio.Lock()
         self._working: asyncio.Task[Any] | None = None
         self._hashes: tuple[bytes, bytes] | None = None
@@ -158,11 +161,15 @@ class Realm:
     async def ingest(self, operations: Sequence[Operation], source: str) -> Ingested:
         """Verify, judge and store a batch, durable before it returns; see ``Replica``."""
         reading = read(operations, self.realm)
+        theirs = self._room is not None and source != "join"  # who joins asked for it
+        withheld = self._room.withhold(reading) if self._room and theirs else Counter()
         early = asyncio.create_task(self._intake().check_early(reading, self._now_ms()))
         try:
             result = await self._alone(lambda: self._take_in(reading, early))
         finally:
             early.cancel()
+        if withheld:
+            result = replace(result, held=Counter(result.held) + withheld)
         if result.refused:
             log.info("refused", realm=self.realm.hex()[:8], source=source, why=dict(result.refused))
         return result
@@ -297,7 +304,7 @@ class Realm:
         async with self.store.database.transaction() as connection:
             first = await self.store.insert(connection, stored)
             await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
-            batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside))
+            batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside, self._whose))
             await self._revision.fill(connection, batch.late)
             await self._fold(connection, first, stored, outcome)
             late = [item.id for item in batch.late]
@@ -313,6 +320,11 @@ class Realm:
         if revised or revised.erased:
             backlog.read_again()
         return stored, revised
+
+    def _whose(self, device: bytes) -> bytes:
+        """Whose device it is: all devices of a member have one share of what waits."""
+        granted = self.judge.authority.devices.get(DeviceId(device))
+        return granted.member if granted is not None else device
 
     async def settled(self, documents: Sequence[DocumentId] | None = None) -> None:
         """Wait until the views show everything that is stored, or all of some documents."""
@@ -342,8 +354,10 @@ class Realm:
     ) -> list[Written]:
         """Sign ``drafts`` one after the other at the end of the author's chains, and store them.
 
-        All or nothing: durable when it returns. Raises ``Budget`` or ``NotWritten``.
+        All or nothing: durable when it returns. Raises ``Budget``, ``DiskShort`` or ``NotWritten``.
         """
+        if self._room is not None:
+            self._room.check(drafts)
         return await self._alone(lambda: self._write(drafts, author, grant))
 
     async def _write(

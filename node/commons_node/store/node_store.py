@@ -10,6 +10,7 @@ import msgspec
 from commons_crdt.ids import MemberId, RealmId
 from commons_node.peering.types import KnownPeer
 from commons_node.store.database import Database, Unusable, fetch
+from commons_node.store.peer_records import PEER_RECORDS
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
@@ -22,6 +23,7 @@ NODE_SCHEMA = (
     CREATE TABLE members (member BLOB PRIMARY KEY, realm BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
     """,
+    PEER_RECORDS,
 )
 
 

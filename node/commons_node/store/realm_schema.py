@@ -45,4 +45,9 @@ REALM_SCHEMA = (
     """,  # local: what members who live on this node have to hear, in no hash and no bundle
     # what seals in force have settled: their verdicts never change again
     "CREATE TABLE settled (operation INTEGER PRIMARY KEY)",
+    # whose it is that waits: nobody fills the table for all others
+    """
+    ALTER TABLE waiting ADD COLUMN author BLOB NOT NULL DEFAULT x'';
+    CREATE INDEX waiting_by_author ON waiting (author)
+    """,
 )

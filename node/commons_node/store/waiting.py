@@ -1,11 +1,12 @@
 """Operations that can't be judged here yet: some antecedent, the clock, or a worker is missing.
 
-They are not part of the realm: not relayed, in no hash, bounded in number and bytes.
+They are not part of the realm: not relayed, in no hash, bounded in number and bytes. Where there
+is no more room, whoever has most of it gives way: nobody crowds others out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
@@ -14,7 +15,7 @@ import msgspec
 from commons_crdt import canonical
 from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId
-from commons_crdt.operation import Operation
+from commons_crdt.operation import Operation, decode_header
 from commons_node.store.database import Unusable, fetch, placeholders
 
 MAX_COUNT = 10_000
@@ -47,31 +48,87 @@ class Waiting:
         self.counts: dict[str, int] = {}
         """How many are kept aside, by reason."""
         self._bytes = 0
+        self._shares: dict[bytes, list[int]] = {}
+        """Of each author: how many, and how many bytes."""
 
     async def load(self) -> None:
         """Count afresh."""
-        query = "SELECT why, count(*), sum(length(operation)) FROM waiting GROUP BY why"
-        rows = await fetch(self._connection, query)
-        self.counts = {why: count for why, count, _ in rows}
-        self._bytes = sum(size for _, _, size in rows)
+        query = (
+            "SELECT why, author, count(*), sum(length(operation)) FROM waiting GROUP BY why, author"
+        )
+        self.counts, self._bytes, self._shares = {}, 0, {}
+        for why, author, count, size in await fetch(self._connection, query):
+            self.counts[why] = self.counts.get(why, 0) + count
+            self._grow(author, count, size)
 
-    async def keep(self, asides: Sequence[Aside]) -> int:
-        """Keep what there is room for, in the caller's transaction; how many found none."""
+    def _grow(self, author: bytes, count: int, size: int) -> None:
+        share = self._shares.setdefault(author, [0, 0])
+        share[0] += count
+        share[1] += size
+        self._bytes += size
+
+    async def keep(self, asides: Sequence[Aside], whose: Callable[[bytes], bytes]) -> int:
+        """Keep what there is room for, in the caller's transaction; how many found or lost none.
+
+        ``whose`` says which author a device belongs to.
+        """
         if not asides:
             return 0
-        room, space = MAX_COUNT - sum(self.counts.values()), MAX_BYTES - self._bytes
         rows: list[tuple[object, ...]] = []
+        lost = 0
         for one in asides:
             packed = _pack(one.operation)
-            if len(packed) > min(space, _MAX_ONE) or len(rows) >= room:
+            author = whose(decode_header(one.operation.header).device)
+            while self._full(len(packed)):
+                if len(packed) > _MAX_ONE or not self._takes_from_others(author, len(packed)):
+                    break
+                await self._insert(rows)
+                lost += await self._give_way()
+            else:
+                self._grow(author, 1, len(packed))
+                rows.append((one.id, one.missing, one.why, one.until_ms, packed, author))
                 continue
-            space -= len(packed)
-            rows.append((one.id, one.missing, one.why, one.until_ms, packed))
-        await self._connection.executemany(
-            "INSERT OR REPLACE INTO waiting VALUES (?,?,?,?,?)", rows
-        )
+            lost += 1
+        await self._insert(rows)
         await self.load()
-        return len(asides) - len(rows)
+        return lost
+
+    async def _insert(self, rows: list[tuple[object, ...]]) -> None:
+        await self._connection.executemany(
+            "INSERT OR REPLACE INTO waiting VALUES (?,?,?,?,?,?)", rows
+        )
+        rows.clear()
+
+    def _full(self, size: int) -> bool:
+        count = sum(count for count, _ in self._shares.values())
+        return size > _MAX_ONE or count >= MAX_COUNT or self._bytes + size > MAX_BYTES
+
+    def _weight(self, share: Sequence[int]) -> float:
+        return max(share[0] / MAX_COUNT, share[1] / MAX_BYTES)
+
+    def _largest(self) -> bytes:
+        return max(sorted(self._shares), key=lambda author: self._weight(self._shares[author]))
+
+    def _takes_from_others(self, author: bytes, size: int) -> bool:
+        """With one more this author has still less than whoever has most."""
+        if not self._shares or (largest := self._largest()) == author:
+            return False
+        count, held = self._shares.get(author, (0, 0))
+        return self._weight((count + 1, held + size)) < self._weight(self._shares[largest])
+
+    async def _give_way(self) -> int:
+        """Whoever has most loses one; peers offer it again. How many were lost."""
+        author = self._largest()
+        query = (
+            "SELECT id, length(operation) FROM waiting WHERE author = ? ORDER BY id DESC LIMIT 1"
+        )
+        rows = await fetch(self._connection, query, (author,))
+        for ident, size in rows:
+            await self._connection.execute("DELETE FROM waiting WHERE id = ?", (ident,))
+            self._grow(author, -1, -size)
+        if not rows:
+            await self.load()
+        return len(rows)
 
     async def remove(self, ids: Iterable[OperationId]) -> None:
         """They wait no more; in the caller's transaction."""

@@ -22,6 +22,7 @@ from commons_node.testing.paths import PATHS, Way
 from commons_node.testing.sealers import Settled, sealed_alike, settled, unsettled
 from commons_node.testing.sums import uneven
 from commons_node.testing.town import Town
+from commons_node.testing.views import unquiet, untruths
 
 _LOOK_S = 7.0
 _SOON_S = 2.0
@@ -74,6 +75,8 @@ class Watch:
             for sentence in exceeded(node):
                 self.fail(sentence)
             self._claims(node)
+            for sentence in untruths(node, {other.node for other in self.town.honest}):
+                self.fail(sentence)
             self._effects(node)
             await self._settled_stays(node)
         await self._equals(living)
@@ -206,6 +209,8 @@ class Watch:
                 self.fail(f"{node.name} waits in vain for neighbours who are all here and equal")
         hashes: dict[str, tuple[bytes, bytes]] = {}
         for node in honest:
+            for sentence in unquiet(node, {o.node for o in honest}) if not self.wrong else ():
+                self.fail(sentence)
             found = await node.run(node.realm.hashes())
             if found is not None:
                 hashes[node.name] = found

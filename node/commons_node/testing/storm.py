@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from commons_crdt.roles import Role
+from commons_node.peering.penalties import PATIENCE
 from commons_node.testing.checks import Watch
 from commons_node.testing.deeds import any_deed
 from commons_node.testing.errands import any_errand
@@ -130,6 +131,8 @@ class Storm:
     async def _begin(self) -> None:
         plan, town = self.plan, self.town
         town.seals = plan.seals
+        if not plan.weather.mangled:
+            town.settings = replace(town.settings, offences=PATIENCE)
         founding = plan.nodes - plan.joining
         guests = self._guests()
         honest = plan.seats - (SEAT in town.puppets)

@@ -1,0 +1,1 @@
+"""How the node is: what keeps its communities from agreement, and the figures behind it."""

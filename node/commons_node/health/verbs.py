@@ -1,0 +1,185 @@
+"""`sync status`, `sync why` and `metrics`: what keeps nodes from agreeing, and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from commons_node.community import find
+from commons_node.health.metrics import exposition
+from commons_node.health.overview import Row, Standing, of_community, of_node, refusals_of
+from commons_node.peering.types import UnknownPeer
+from commons_node.registry import (
+    Column,
+    Complete,
+    Reading,
+    Registry,
+    Request,
+    Table,
+    View,
+    argument,
+)
+from commons_protocol.reasons import Cause, ordered
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+_PEERS = Complete("peer.list", "peers", "node")
+
+
+class Nothing(msgspec.Struct):
+    """No arguments."""
+
+
+class Of(msgspec.Struct):
+    """Arguments of ``sync why``."""
+
+    of: Annotated[
+        str | None, argument("a node or a community; otherwise all", complete=_PEERS, metavar="OF")
+    ] = None
+
+
+def moment(ms: int | None) -> str | None:
+    """UTC milliseconds as RFC 3339."""
+    if ms is None:
+        return None
+    found = datetime.fromtimestamp(ms / 1000, UTC)
+    return found.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+async def _standings(request: Request[Daemon]) -> list[tuple[str, Standing]]:
+    """All communities of this node, or the one that is asked for, by name."""
+    daemon = request.node
+    asked = [await daemon.community(request)] if request.community else []
+    peers = daemon.peering.peers()
+    chosen = asked or list(daemon.communities.values())
+    return [(await one.name(), await of_community(one, peers)) for one in chosen]
+
+
+def _row(name: str, row: Row) -> dict[str, object]:
+    sync, peer = row.sync, row.peer
+    causes = row.causes
+    return {
+        "community": row.community.hex(),
+        "name": name,
+        "node": peer.node,
+        "state": sync.state,
+        "code": sync.code,
+        "have": sync.have,
+        "missing": sync.missing,
+        "refused": dict(refusals_of(sync)),
+        "held": dict(sync.held),
+        "unknown_since": moment(sync.unknown_since),
+        "compared": moment(row.compared),
+        "connected": peer.connected,
+        "via": peer.via or None,
+        "reason": sync.reason,
+        "next_action": sync.action(peer.node),
+        "command": causes[0].command if causes else "",
+    }
+
+
+def _nobody(name: str, standing: Standing) -> dict[str, object]:
+    """The row of a community without any peer."""
+    cause = Cause("alone", community=standing.community.hex())
+    return {
+        "community": cause.community, "name": name, "node": None, "state": "alone",
+        "code": "alone", "have": None, "missing": 0, "refused": {}, "held": {},
+        "unknown_since": None, "compared": None, "connected": False, "via": None,
+        "reason": cause.sentence, "next_action": cause.action, "command": cause.command,
+    }  # fmt: skip
+
+
+async def status(request: Request[Daemon], _args: Nothing) -> Reading:
+    """How every community stands with every peer."""
+    rows: list[dict[str, object]] = []
+    communities = []
+    for name, standing in await _standings(request):
+        rows += [_row(name, row) for row in standing.rows] or [_nobody(name, standing)]
+        communities.append(
+            {
+                "community": standing.community.hex(),
+                "name": name,
+                "state": standing.state,
+                "code": standing.sync.code if standing.sync is not None else "alone",
+                "peers": len(standing.rows),
+                "here": sum(row.peer.connected for row in standing.rows),
+                "causes": [cause.code for cause in standing.causes],
+            }
+        )
+    return Reading({"communities": communities, "peers": rows})
+
+
+async def why(request: Request[Daemon], args: Of) -> Reading:
+    """Everything that keeps this node from being in sync, the first to look at first."""
+    daemon, names = request.node, {}
+    causes: list[Cause] = []
+    node, community = await _which(request, args.of)
+    if node is None:
+        causes += of_node(daemon)
+    here = synced = 0
+    for name, standing in await _standings(request):
+        ident = standing.community.hex()
+        names[ident] = name
+        if community not in {None, ident}:
+            continue
+        causes += standing.causes if node is None else ()
+        rows = [row for row in standing.rows if node in {None, row.peer.node}]
+        here += sum(row.peer.connected for row in rows)
+        synced += sum(row.sync.state == "synced" for row in rows)
+        causes += [cause for row in rows for cause in row.causes]
+    found = [_told(cause, names) for cause in ordered(list(dict.fromkeys(causes)))]
+    summary = f"Nodes here: {here}; in sync with {synced} of them."
+    return Reading({"summary": summary, "here": here, "synced": synced, "causes": found})
+
+
+async def _which(request: Request[Daemon], of: str | None) -> tuple[str | None, str | None]:
+    """The node or the community that is meant; (None, None) for all. Raises ``Unknown``."""
+    if of is None:
+        return None, None
+    try:
+        return request.node.peering.find(of.strip().lower()), None
+    except UnknownPeer:
+        every = request.node.communities.values()
+        choices = [(one.realm.realm, (await one.name(),)) for one in every]
+        found = find("node or community", of, choices, "commons-node sync status")
+        return None, found.hex()
+
+
+def _told(cause: Cause, names: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "code": cause.code,
+        "community": cause.community or None,
+        "name": names.get(cause.community),
+        "node": cause.node or None,
+        "count": cause.count,
+        "sentence": cause.sentence,
+        "next_action": cause.action,
+        "command": cause.command,
+    }
+
+
+async def metrics(request: Request[Daemon], _args: Nothing) -> Reading:
+    """The node's figures in the text format of Prometheus."""
+    return Reading({"text": await exposition(request.node)})
+
+
+REGISTRY = Registry(
+    views=(
+        View("sync.status", "How every community stands with every peer.", Nothing, status,
+             table=Table("peers", (Column("name", "Community"), Column("node", "Node", "id"),
+                                   Column("state", "Sync"), Column("have", "Have", "number"),
+                                   Column("missing", "Missing", "number"),
+                                   Column("compared", "Compared", "time"), Column("via", "Via"),
+                                   Column("reason", "Why")), "In no community yet.")),
+        View("sync.why", "Why this node is not in sync, and what to do.", Of, why, says="{summary}",
+             table=Table("causes", (Column("code", "Code"), Column("node", "Node", "id"),
+                                    Column("sentence", "Why"), Column("next_action", "Next")),
+                         "Nothing keeps it from being in sync.")),
+        View("metrics", "The node's figures, in the text format of Prometheus.", Nothing, metrics,
+             says="{text:lines}"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,132 @@
+"""More comes than a node can store: hints are shed, gossip first; comparing and fetching never is.
+
+Real libp2p on loopback, real floods; the disk is as slow as a disk that others keep busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+from tests.e2e.test_peering import BOB, running, until, written
+from tests.simulation.meeting import EPOCH_KEY, Home, neighbourhood
+from tests.unit import town
+
+from commons_crdt.operation import Operation
+from commons_node.peering import Peering
+from commons_node.peering.load import GOSSIP_AT, PUSHES_AT, Load
+from commons_protocol import gossip, wire
+from commons_protocol.effects import Send
+from commons_protocol.names import peer_id
+from commons_protocol.network import NetworkError
+from commons_protocol.replica import Ingested
+
+CIA = town.person("cia")
+
+
+def slow(patch: pytest.MonkeyPatch, home: Home, seconds: float) -> None:
+    """One batch after the other, each as slow as a busy disk."""
+    ingest, disk = Home.ingest, asyncio.Lock()
+
+    async def slowly(one: Home, operations: Sequence[Operation], source: str) -> Ingested:
+        if one is not home:
+            return await ingest(one, operations, source)
+        async with disk:
+            await asyncio.sleep(seconds)
+            return await ingest(one, operations, source)
+
+    patch.setattr(Home, "ingest", slowly)
+
+
+async def flood_with_pushes(eve: Peering, target: Peering, junk: list[Operation]) -> int:
+    """As fast as she can, over the stream on which she has proven herself."""
+    talk = eve.talks.now[peer_id(target.node)]
+    slot = next(iter(talk.session._slots))
+    sent = 0
+    for n in range(0, len(junk), 8):
+        frame = wire.pack_push(slot, junk[n : n + 8])
+        talk.perform([Send(frame)])
+        sent += 1
+        if not n % 64:
+            await asyncio.sleep(0)
+    return sent
+
+
+async def flood_with_gossip(eve: Peering, junk: list[Operation]) -> int:
+    """As fast as she can, on the community's own topic."""
+    channel, sent = gossip.Channel.of(EPOCH_KEY), 0
+    for n, operation in enumerate(junk):
+        for plain in gossip.hints([operation], bytes(32), whole=True):
+            with suppress(NetworkError):
+                await eve.network.publish(channel.topic, channel.seal(plain, n.to_bytes(12, "big")))
+                sent += 1
+    return sent
+
+
+async def test_under_a_real_flood_gossip_goes_first_and_what_is_fetched_all_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, b, c = neighbourhood("bob", "cia")
+    theirs = written(b, BOB, 60)
+    junk = written(c, CIA, 500)
+    async with running(a) as alice, running(b) as bob, running(c) as cia:
+        await alice.connect(cia.addresses[0])
+        await until(lambda: cia.node in {p.node for p in alice.peers() if p.realms})
+        slow(monkeypatch, a, 0.02)
+        floods = asyncio.gather(
+            flood_with_pushes(cia, alice, junk), flood_with_gossip(cia, junk[:200])
+        )
+        await alice.connect(bob.addresses[0])
+        held = {i.header for i in a.copy.operations.values()}
+        await until(
+            lambda: {o.header for o in theirs} <= {o.header for o in a.copy.operations.values()}, 40
+        )
+        pushes, gossips = await floods
+        assert pushes + gossips > 200, "it was a flood"
+        assert not {o.header for o in theirs} <= held, "bob's had to be fetched"
+        shed = alice.load.shed
+        assert shed["gossip"] > 0, f"gossip goes first: {shed}, {alice.refusals}"
+        assert alice.refusals["push_flood"] + shed["push"] > 0
+        assert not shed["pull"], "what is fetched is never shed"
+        assert alice.load.taken["pull"] > 0
+        assert not alice.guard.penalties(), "and nobody is kept out for having much to say"
+        found = await alice.wait_converged([bob.node, cia.node], timeout=60)
+        assert found.converged, "whatever was shed comes by comparing"
+        assert a.digest() == b.digest() == c.digest()
+        await until(lambda: not alice.load.waiting.total())
+
+
+def test_gossip_is_shed_before_pushes_and_what_is_fetched_never() -> None:
+    load = Load()
+    taking = [load.taking("pull") for _ in range(PUSHES_AT)]
+    when: dict[str, int] = {}
+    for n, one in enumerate(taking):
+        for kind in ("gossip", "push", "pull", "path"):
+            if load.sheds(kind):
+                when.setdefault(kind, n)
+        one.__enter__()
+    assert when == {"gossip": GOSSIP_AT}, "gossip first"
+    assert load.sheds("push"), "pushes next"
+    assert not load.sheds("pull")
+    assert not load.sheds("path")
+    for one in taking:
+        one.__exit__(None, None, None)
+    assert not load.sheds("gossip"), "and all is taken again when the rush is over"
+    assert not load.waiting.total()
+
+
+async def test_a_push_that_is_shed_ends_the_claim_to_be_in_sync_and_comes_anyway() -> None:
+    a, b = neighbourhood("bob")
+    async with running(a) as alice, running(b) as bob:
+        await alice.connect(bob.addresses[0])
+        await alice.wait_converged(timeout=20)
+        alice.load.waiting["push"] = PUSHES_AT  # others keep the disk busy
+        noted = [b.copy.operations[b.copy.note(BOB, 7).id]]
+        await bob.written(b.realm, noted)
+        await until(lambda: alice.refusals.get("shed_push", 0) > 0)
+        assert noted[0].header not in {o.header for o in a.copy.operations.values()}
+        assert alice.peers()[0].sync.state != "synced"
+        await until(lambda: a.digest() == b.digest(), 10)
+        assert noted[0].header in {o.header for o in a.copy.operations.values()}
