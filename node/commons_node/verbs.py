@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -39,6 +38,7 @@ from commons_node.registry import (
     option,
     path_out,
 )
+from commons_node.whole_file import checked_path
 from commons_protocol.network import Address, Blocked, NetworkError
 from commons_protocol.status import SyncStatus, held_words
 
@@ -175,24 +175,11 @@ class Archive(msgspec.Struct):
     file: Annotated[str, path_out("where the archive goes; the node writes it")]
 
 
-class BadPath(CommonsError):
-    """The archive cannot be written to {file}: {why}."""
-
-    code: ClassVar[str] = "bad_file"
-    hint: ClassVar[str] = "choose a file in a folder that is yours to write"
-    status = "usage"
-
-
 async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[str, object]:
     """Write everything that this node holds of a community to one file."""
     community = await request.node.community(request)
-    path = Path(args.file)
-    if not path.is_absolute():
-        raise BadPath(file=args.file, why="it is no absolute path of a file")
-    try:
-        found = await write_archive(community.realm, path)
-    except OSError as error:
-        raise BadPath(file=args.file, why=error.strerror or error) from error
+    path = checked_path(args.file)
+    found = await write_archive(community.realm, path)
     return {"community": community.id, "file": str(path), **found}
 
 

@@ -50,6 +50,13 @@ class Range(NamedTuple):
     last: int
 
 
+class Turned(NamedTuple):
+    """An operation that was refused, and by which code."""
+
+    operation: OperationId
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ingested:
     """What became of a batch.
@@ -59,7 +66,7 @@ class Ingested:
     came whose predecessor is not stored here (a branch that neither side knew to be one, or what
     counts for nothing and was not fetched), with the seq of that operation. ``new_ids``: stored
     just now. ``held``: how many were kept aside for this machine's sake, by reason (``clock``,
-    ``verifier``): they are tried again by themselves.
+    ``verifier``): they are tried again by themselves. ``turned``: the refused ones by name.
     """
 
     new: int = 0
@@ -69,6 +76,7 @@ class Ingested:
     unlinked: tuple[tuple[DeviceId, int, int], ...] = ()
     new_ids: tuple[OperationId, ...] = ()
     held: Mapping[str, int] = field(default_factory=dict)
+    turned: tuple[Turned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,4 +45,10 @@ REALM_SCHEMA = (
     """,  # local: what members who live on this node have to hear, in no hash and no bundle
     # what seals in force have settled: their verdicts never change again
     "CREATE TABLE settled (operation INTEGER PRIMARY KEY)",
+    # local: what the makers of bundles had, as their newest bundle says
+    """
+    CREATE TABLE carried (
+        device BLOB PRIMARY KEY, node BLOB NOT NULL, created_ms INTEGER NOT NULL,
+        imported_ms INTEGER NOT NULL, ends BLOB NOT NULL) WITHOUT ROWID
+    """,
 )
