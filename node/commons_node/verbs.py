@@ -19,6 +19,7 @@ from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import write_archive
+from commons_node.bundles.standing_with import alone, with_makers
 from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
@@ -123,8 +124,9 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         of_set, of_state = await community.realm.hashes()
         refusals.update(community.realm.refusals)
         sync = state_with_all(realm, peers)
+        letters = None if sync else await alone(community)
         held = await community.realm.store.waiting_count()
-        reason, advice = held_words(held)  # of nodes that are gone, too
+        reason, advice = letters or held_words(held)  # of nodes that are gone, too
         split = await split_in_words(community)
         communities.append(
             {
@@ -204,6 +206,8 @@ def _sync(sync: SyncStatus) -> dict[str, object]:
 
 async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
     """Every node that this one knows, and whether the two agree."""
+    daemon = request.node
+    peers = await with_makers(list(daemon.peering.peers()), daemon.communities)
     rows = [
         {
             "node": peer.node,
@@ -215,7 +219,7 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
             "state": peer.sync.state,
             "next": peer.sync.next_action,
         }
-        for peer in request.node.peering.peers()
+        for peer in peers
     ]
     return Reading({"peers": rows})
 

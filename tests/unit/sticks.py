@@ -110,7 +110,7 @@ def forged(
 def frames(stick: Stick, by: str) -> list[tuple[Kind | None, Any]]:
     """Everything that stands in a bundle."""
     reader = Reader(bytes(stick.data[: stick.at_chunk(0)]), [secrets(by).sealing])
-    found = []
+    found: list[tuple[Kind | None, Any]] = []
     while not reader.done:
         data = bytes(stick.data[reader.position : reader.position + CHUNK])
         found.extend((getattr(one, "kind", None), one) for one in reader.chunk(data))
