@@ -10,7 +10,7 @@ from tests.cli.pages import Step, differences, matches, steps_of
 PAGES = sorted((Path(__file__).parents[2] / "examples" / "cli").glob("*.md"))
 
 
-LONG = {"lost-phone", "someone-must-go", "two-stories", "we-disagree"}
+LONG = {"lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
 """Pages that start and stop many nodes."""
 
 

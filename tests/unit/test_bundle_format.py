@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Callable
 from random import Random
@@ -10,14 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fuzz.vectors import vectors
 from tests.unit.rooms import bytes_of, note, village
 from tests.unit.sticks import Stick, forged, frames
 from tests.unit.town import Replica, secrets
 
 from commons_crdt.ids import ZERO, DeviceId, OperationId
-from commons_crdt.operation import Operation
+from commons_crdt.operation import Operation, operation_id
 from commons_protocol.bundles import reader
-from commons_protocol.bundles.chunks import CHUNK, ROOM
+from commons_protocol.bundles.chunks import CHUNK, ROOM, seal_chunk
 from commons_protocol.bundles.contents import Filed, Kind, encode_ends
 from commons_protocol.bundles.errors import BadBundle
 from commons_protocol.bundles.gaps import by_chain, lacking, ranges, starts
@@ -63,12 +65,16 @@ def operations(stick: Stick) -> list[Operation]:
 
 def taken(stick: Stick) -> tuple[list[Any], BadBundle | None]:
     """All frames before the first fault, and the fault."""
+    return taken_by(bytes(stick.data), secrets(BOB).sealing)
+
+
+def taken_by(data: bytes, seed: bytes) -> tuple[list[Any], BadBundle | None]:
     found: list[Any] = []
-    source = io.BytesIO(bytes(stick.data))
+    source = io.BytesIO(data)
     try:
         begin = source.read(HEAD)
         header = begin + source.read(head_length(begin) - HEAD)
-        made = Reader(header, [secrets(BOB).sealing])
+        made = Reader(header, [seed])
         while not made.done:
             found.extend(made.chunk(source.read(CHUNK)))
     except BadBundle as bad:
@@ -297,3 +303,29 @@ def test_what_others_have_and_is_not_here() -> None:
 
 def test_the_same_chance_makes_the_same_file(home: Replica, whole: Stick) -> None:
     assert forged(home, "alice's node", BOB, everything(home)).data == whole.data
+
+
+def test_the_vectors_are_read_and_refused_as_they_say() -> None:
+    found = vectors("bundle")
+    header, key = bytes.fromhex(found["header"]), bytes.fromhex(found["file_key"])
+    seed = bytes.fromhex(found["sealing_seed"])
+    data = header
+    for chunk in found["chunks"]:
+        payload, signature = bytes.fromhex(chunk["payload"]), bytes.fromhex(chunk["signature"])
+        sealed = seal_chunk(
+            key, bytes.fromhex(found["name"]), chunk["number"], chunk["before"], payload,
+            lambda _, signed=signature: signed,
+        )  # fmt: skip
+        assert hashlib.blake2b(sealed, digest_size=32).hexdigest() == chunk["hash"]
+        data += sealed
+    frames_, fault = taken_by(data, seed)
+    assert fault is None
+    ids = [operation_id(f.operation.header).hex() for f in frames_ if isinstance(f, Filed)]
+    assert ids == found["operations"]
+    assert (frames_[0].realm.hex(), frames_[0].signer.id.hex()) == (found["realm"], found["signer"])
+    for bad in found["bad"]:
+        edit, at = bytes.fromhex(bad["bytes"]), bad.get("set", bad.get("cut"))
+        broken = data[:at] + (edit + data[at + len(edit) :] if "set" in bad else b"")
+        _, fault = taken_by(broken, seed)
+        assert fault is not None, bad["name"]
+        assert fault.code == bad["code"], bad["name"]

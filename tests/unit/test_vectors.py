@@ -42,6 +42,7 @@ FILES = (
     "judge",
     "authority",
     "archive",
+    "bundle",
 )
 
 

@@ -41,7 +41,7 @@ _PREFIX = 8
 
 
 class NotWhole(CommonsError):
-    """The bundle is not whole: {new} operations came in, {missing} are missing ({why})."""
+    """The bundle is not whole: {new} operations came in, missing: {missing} ({why})."""
 
     code: ClassVar[str] = "bundle_incomplete"
     hint: ClassVar[str] = "import it again from a whole copy: what came in stays, it goes on there"
