@@ -11,6 +11,7 @@ import pytest
 
 from commons_cli import progress
 from commons_cli.options import Options
+from commons_node.api.client import Client
 
 
 def test_the_line_says_how_much_of_how_much() -> None:
@@ -32,7 +33,7 @@ def test_a_person_sees_it_and_the_line_is_gone_in_the_end(monkeypatch: pytest.Mo
         yield {"event": "bundle", "bytes": 500_000, "total": 1_000_000}
         seen.set()
 
-    monkeypatch.setattr(progress.Client, "events", events)
+    monkeypatch.setattr(Client, "events", events)
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
     with progress.shown("bundle", Options()):
@@ -46,7 +47,7 @@ def test_nobody_who_does_not_look_on_is_told(monkeypatch: pytest.MonkeyPatch) ->
     def asked(_client: Any) -> Iterator[dict[str, Any]]:
         raise AssertionError("nobody listens")
 
-    monkeypatch.setattr(progress.Client, "events", asked)
+    monkeypatch.setattr(Client, "events", asked)
     screen = io.StringIO()
     monkeypatch.setattr("sys.stderr", screen)
     with progress.shown("bundle", Options()):
