@@ -313,7 +313,6 @@ class Daemon:
                 "own": change.own,
             },
         )
-
         if change.flips:
             self._spawn(self._tell_flips(community, change.flips))
         if change.forked:
@@ -374,6 +373,10 @@ class Daemon:
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
         return self._may_sign[realm].is_set()
+
+    def met(self, realm: RealmId) -> None:
+        """Somebody has told this node, by letter, what they have: as if it had met them."""
+        self._may_sign[realm].set()
 
     # -- what verbs ask ------------------------------------------------------------------------
 

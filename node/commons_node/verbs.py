@@ -126,7 +126,9 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         sync = state_with_all(realm, peers)
         letters = None if sync else await alone(community)
         held = await community.realm.store.waiting_count()
-        reason, advice = letters or held_words(held)  # of nodes that are gone, too
+        reason, advice = held_words(held)  # of nodes that are gone, too
+        if letters and not reason:
+            reason, advice = letters
         split = await split_in_words(community)
         communities.append(
             {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
@@ -44,7 +44,18 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 out.flush()
                 os.fsync(out.fileno())
             beside.replace(path)
+            _settle(path.parent)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise CannotWrite(file=path, why=error.strerror or error) from error
+
+
+def _settle(folder: Path) -> None:
+    """Let the new name be durable, where the file system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -215,3 +216,31 @@ def test_a_full_stick_and_one_that_cannot_be_written(elm_street: Street, tmp_pat
         assert os.strerror(errno.EROFS) in answer.error["message"]
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.long
+def test_a_home_that_moved_may_sign_when_a_letter_told_it_what_others_have(
+    elm_street: Street,
+) -> None:
+    alice, bob = elm_street.community("alice", "bob", roles={"bob": "steward"})
+    part(alice, bob)
+    early = alice.home.parent / "early.bundle"
+    alice.do("bundle.export", file=str(early))
+    written = bob.do("resource.add", name="Saw")["operation"]
+    carry(bob, alice)
+    bob.stop()
+    shutil.copytree(
+        bob.home, elm_street.folder / "moved", ignore=shutil.ignore_patterns("api.sock")
+    )
+    (moved,) = elm_street.build("moved")
+    moved.member = bob.member
+    moved.unlock()
+    assert moved.refused("resource.add", name="Axe").code == "copied_home"
+    moved.do("bundle.import", file=str(early))
+    assert moved.refused("resource.add", name="Axe").code == "copied_home", "that was before"
+    told = carry(alice, moved)
+    assert told["missing"] == 0
+    assert moved.do("resource.add", name="Axe")["verdict"] == "accepted"
+    assert carry(moved, alice)["refused"] == []
+    assert written in alice.verdicts()
+    assert not alice.query("SELECT 1 FROM operations GROUP BY chain, seq HAVING count(*) > 1")

@@ -21,7 +21,7 @@ from commons_protocol.bundles.contents import (
 from commons_protocol.bundles.contents import Kind as BundleKind
 from commons_protocol.bundles.errors import BadBundle
 from commons_protocol.bundles.reader import Reader as BundleReader
-from commons_protocol.bundles.reader import head_length
+from commons_protocol.bundles.reader import head_length, unlock
 from commons_protocol.bundles.slots import MAX_SLOTS, SLOT
 from commons_protocol.bundles.writer import HEAD as BUNDLE_HEAD
 from commons_protocol.filed import encode_operation
@@ -39,12 +39,12 @@ def _bundle_head(data: bytes) -> bool:
     try:
         with only(*_BUNDLE_CODES):
             length = head_length(data[:BUNDLE_HEAD])
-            reader = BundleReader(data[:length], [bytes.fromhex(found["sealing_seed"])])
+            opened = unlock(data[:length], [bytes.fromhex(found["sealing_seed"])])
     except BadBundle as error:
         hold(str(error) and error.way_out, "a fault has a sentence and a way out")
         return False
     hold(length <= BUNDLE_HEAD + MAX_SLOTS * SLOT, "no header is longer")
-    hold(reader.offset == length, "the chunks begin behind it")
+    hold(opened.offset == length, "the chunks begin behind it")
     return True
 
 
@@ -52,7 +52,7 @@ def _bundle_chunk(data: bytes) -> bool:
     """What a member's first chunk may hold: sealed and signed by one who keeps no rule."""
     found = vectors("bundle")
     header, node = bytes.fromhex(found["header"]), SigningKey(digest("v-sign", b"node"))
-    reader = BundleReader(header, [bytes.fromhex(found["sealing_seed"])])
+    reader = BundleReader(unlock(header, [bytes.fromhex(found["sealing_seed"])]))
     sealed = seal_chunk(
         bytes.fromhex(found["file_key"]), reader.name, 0, 0, data[:ROOM],
         lambda claim: node.sign(claim).signature,

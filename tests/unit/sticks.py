@@ -15,7 +15,7 @@ from commons_node.bundles.importing import Import, Report, header_of
 from commons_node.standing import signer
 from commons_protocol.bundles.chunks import CHUNK
 from commons_protocol.bundles.contents import Kind, Manifest
-from commons_protocol.bundles.reader import Reader
+from commons_protocol.bundles.reader import Reader, unlock
 from commons_protocol.bundles.slots import SLOT
 from commons_protocol.bundles.writer import HEAD, Writer
 from commons_protocol.replica import Credential
@@ -73,9 +73,8 @@ async def exported(room: Room, **wish: Any) -> tuple[Stick, Exported]:
 
 
 async def imported(room: Room, stick: Stick, by: str, **how: Any) -> Report:
-    header = await header_of(stick)
-    secret = secrets(by).sealing
-    return await Import(room.realm, stick, header, secret, room.now, **how).run()
+    unlocked = unlock(await header_of(stick), [secrets(by).sealing])
+    return await Import(room.realm, stick, unlocked, room.now, **how).run()
 
 
 def forged(
@@ -109,7 +108,7 @@ def forged(
 
 def frames(stick: Stick, by: str) -> list[tuple[Kind | None, Any]]:
     """Everything that stands in a bundle."""
-    reader = Reader(bytes(stick.data[: stick.at_chunk(0)]), [secrets(by).sealing])
+    reader = Reader(unlock(bytes(stick.data[: stick.at_chunk(0)]), [secrets(by).sealing]))
     found: list[tuple[Kind | None, Any]] = []
     while not reader.done:
         data = bytes(stick.data[reader.position : reader.position + CHUNK])

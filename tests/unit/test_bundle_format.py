@@ -24,7 +24,7 @@ from commons_protocol.bundles.chunks import CHUNK, ROOM, seal_chunk
 from commons_protocol.bundles.contents import Filed, Kind, encode_ends
 from commons_protocol.bundles.errors import BadBundle
 from commons_protocol.bundles.gaps import by_chain, lacking, ranges, starts
-from commons_protocol.bundles.reader import Reader, head_length
+from commons_protocol.bundles.reader import Reader, head_length, unlock
 from commons_protocol.bundles.slots import LEAST, MAX_SLOTS, SLOT, make_slots, open_slots, rounded
 from commons_protocol.bundles.writer import HEAD, Writer
 from commons_protocol.replica import ChainEnd
@@ -75,7 +75,7 @@ def taken_by(data: bytes, seed: bytes) -> tuple[list[Any], BadBundle | None]:
     try:
         begin = source.read(HEAD)
         header = begin + source.read(head_length(begin) - HEAD)
-        made = Reader(header, [seed])
+        made = Reader(unlock(header, [seed]))
         while not made.done:
             found.extend(made.chunk(source.read(CHUNK)))
     except BadBundle as bad:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.ids import RealmId
 from commons_node.bundles import importing
 from commons_node.bundles.carried import ends_of, makers, member_of
 from commons_node.bundles.exporting import LIFETIME_MS, Wish, export_bundle
@@ -30,8 +31,8 @@ from commons_node.registry import (
 )
 from commons_node.whole_file import checked_path, whole_file
 from commons_protocol.bundles.errors import BadBundle
-from commons_protocol.bundles.reader import Reader
-from commons_protocol.replica import ChainEnd, Range
+from commons_protocol.bundles.reader import Unlocked, unlock
+from commons_protocol.replica import ChainEnd, Ingested, Range
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -133,49 +134,63 @@ async def take(request: Request[Daemon], args: Take) -> Mapping[str, object]:
             header = await importing.header_of(source)
         except OSError as error:
             raise CannotRead(file=args.file, why=error.strerror or error) from error
-        community, secret = await _whose(request, header)
+        community, unlocked = await _whose(request, header)
         if not args.dry_run:
-            return await _take(daemon, community, source, header, secret, args)
+            return await _take(daemon, community, source, unlocked, args)
         from commons_node.domains import VIEWS  # it names this module's verbs  # noqa: PLC0415
 
         async with rehearsal(community.realm, VIEWS, daemon.now_ms()) as realm:
-            return await _take(daemon, Community(realm), source, header, secret, args)
+            return await _take(daemon, Community(realm), source, unlocked, args)
 
 
-async def _whose(request: Request[Daemon], header: bytes) -> tuple[Community, bytes]:
-    """The community of this node that a bundle is for, and the key that opens it."""
+async def _whose(request: Request[Daemon], header: bytes) -> tuple[Community, Unlocked]:
+    """The community of this node that a bundle is for."""
     daemon = request.node
     asked = [await daemon.community(request)] if request.community else daemon.communities.values()
     devices = [(c, node) for c in asked if (node := daemon.standing.device(c.realm.realm))]
     secrets = [node.sealing for _, node in devices]
-    reader = await asyncio.to_thread(Reader, header, secrets)
-    return devices[reader.by][0], secrets[reader.by]
+    unlocked = await asyncio.to_thread(unlock, header, secrets)
+    return devices[unlocked.by][0], unlocked
 
 
 async def _take(
     daemon: Daemon,
     community: Community,
     source: FileSource,
-    header: bytes,
-    secret: bytes,
+    unlocked: Unlocked,
     args: Take,
 ) -> Mapping[str, object]:
-    work = Import(
-        community.realm, source, header, secret, daemon.now_ms(),
-        even_expired=args.even_expired, tell=_progress(daemon, "import", source.size),
-    )  # fmt: skip
+    tell = _progress(daemon, "import", source.size)
+    realm, now = community.realm, daemon.now_ms()
+    work = Import(realm, source, unlocked, now, even_expired=args.even_expired, tell=tell)
     try:
         report = await work.run()
     except BadBundle as error:
         if work.report.read:
             error.details["report"] = await _told(community, work.report, args)
         raise
+    finally:
+        if not args.dry_run:
+            daemon.peering.learned(realm.realm, Ingested(work.report.new))
     told = await _told(community, report, args)
     if report.damage is not None:
         missing = report.missing if report.ends is not None else "all that follows"
         why = report.damage.details["why"]
         raise NotWhole(new=report.new, missing=missing, why=why, report=told)
+    if not args.dry_run and _since_start(daemon, report, now):
+        daemon.met(realm.realm)
     return told
+
+
+def _since_start(daemon: Daemon, report: Report, now_ms: int) -> bool:
+    """Whether another node made it while this one ran already: then it is as good as a meeting."""
+    manifest = report.manifest
+    assert manifest is not None
+    realm = daemon.communities[RealmId(manifest.realm)].realm
+    credential = realm.own_credential
+    ours = credential is not None and credential.device == manifest.signer.id
+    ran_ms = (time.monotonic() - daemon.started) * 1000
+    return not ours and manifest.created_ms > now_ms - ran_ms
 
 
 async def _told(community: Community, report: Report, args: Take) -> dict[str, object]:
@@ -197,6 +212,7 @@ async def _told(community: Community, report: Report, args: Take) -> dict[str, o
         "new": report.new,
         "known": report.known,
         "skipped": report.skipped,
+        "parts": report.parts,
         "refused": [{"operation": o.hex(), "reason": why} for o, why in report.turned],
         "refusals": dict(sorted(report.refused.items())),
         "held": dict(sorted(report.held.items())),

@@ -18,7 +18,7 @@ from commons_protocol.bundles.chunks import CHUNK
 from commons_protocol.bundles.contents import End, Filed, Frame, Kind, Manifest
 from commons_protocol.bundles.errors import BadBundle, Damaged
 from commons_protocol.bundles.gaps import count, lacking
-from commons_protocol.bundles.reader import Reader, head_length
+from commons_protocol.bundles.reader import Reader, Unlocked, head_length
 from commons_protocol.bundles.writer import HEAD
 from commons_protocol.replica import ChainEnd, Range, Turned
 
@@ -56,6 +56,8 @@ class Report:
     new: int = 0
     known: int = 0
     skipped: int = 0
+    parts: int = 0
+    """Operations whose large parts came."""
     refused: Counter[str] = field(default_factory=Counter)
     turned: list[Turned] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
@@ -85,23 +87,21 @@ class Import:
         self,
         realm: Realm,
         source: Source,
-        header: bytes,
-        secret: bytes,
+        unlocked: Unlocked,
         now_ms: int,
         *,
         even_expired: bool = False,
         tell: Callable[[int], None] = lambda _at: None,
     ) -> None:
-        """``secret``: the sealing seed that opens it; ``tell`` hears how many bytes are done."""
+        """``tell`` hears how many bytes are done."""
         self._realm = realm
         self._source = source
-        self._header = header
-        self._secret = secret
+        self._unlocked = unlocked
         self._now_ms = now_ms
         self._even_expired = even_expired
         self._tell = tell
         self.report = Report()
-        self._reader = Reader(header, [secret])
+        self._reader = Reader(unlocked)
         self._batch: list[Operation] = []
         self._bytes = 0
         self._ends: list[ChainEnd] = []
@@ -119,7 +119,7 @@ class Import:
             self._first = False
             if self.report.damage is not None or not self._again or before == after:
                 break
-            self._reader = Reader(self._header, [self._secret])
+            self._reader = Reader(self._unlocked)
         if self.report.damage is None:
             await self._mark(None)
         await self._conclude()
@@ -212,15 +212,18 @@ class Import:
         batch, self._batch, self._bytes = self._batch, [], 0
         result = await self._realm.ingest(batch, "bundle")
         report = self.report
-        report.new += result.new
-        if self._first:
-            report.read += len(batch)
-            report.known += result.known
+        if self._section is Kind.PARTS:
+            report.parts += result.new
+        else:
+            report.new += result.new
+            if self._first:
+                report.read += len(batch)
+                report.known += result.known
         report.refused.update(result.refused)
         report.held.update(result.held)
         report.turned.extend(result.turned[: MOST_SHOWN - len(report.turned)])
         self._again |= bool(result.missing) or bool(_LATER & result.refused.keys())
-        if report.refused.total() > JUNK + report.new + report.known:
+        if report.refused.total() > JUNK + report.new + report.known + report.parts:
             raise BadBundle("junk", "most of what is in it is refused")
 
     async def _conclude(self) -> None:
@@ -231,7 +234,8 @@ class Import:
         report.ends = self._ends
         report.gaps = lacking(self._ends, realm.memory.tips(), ended(realm))
         report.other_council = manifest.pin not in set(realm.judge.authority.council.chain)
-        maker = Maker(manifest.signer.id, manifest.node, manifest.created_ms, self._now_ms)
+        made = min(manifest.created_ms, self._now_ms)  # a clock ahead must not outdate what follows
+        maker = Maker(manifest.signer.id, manifest.node, made, self._now_ms)
         await remember(realm, maker, self._ends)
 
     # -- how far it is ---------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from commons_node.testing.sticks import Stick, written
 from commons_node.testing.town import Town
 from commons_node.testing.weather import Faults
 from commons_protocol.bundles.errors import BadBundle
+from commons_protocol.bundles.reader import unlock
 
 _ROLES = (Role.STEWARD, Role.MEMBER, Role.STEWARD, Role.NEWCOMER, Role.MEMBER)
 _DAY_S = 90.0
@@ -95,9 +96,8 @@ class Courier:
         device = taker.standing.device(taker.realm.realm)
         assert device is not None
         try:
-            header = await header_of(stick)
-            work = Import(taker.realm, stick, header, device.sealing, taker.now_ms())
-            return await work.run()
+            unlocked = unlock(await header_of(stick), [device.sealing])
+            return await Import(taker.realm, stick, unlocked, taker.now_ms()).run()
         except BadBundle:
             return None
 

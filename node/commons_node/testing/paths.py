@@ -23,6 +23,7 @@ from commons_node.testing.node import Node
 from commons_node.testing.sticks import written
 from commons_node.testing.weather import Faults, Weather
 from commons_node.verifier.pool import VerifierPool
+from commons_protocol.bundles.reader import unlock
 
 Hashes = tuple[bytes, bytes]
 
@@ -83,7 +84,8 @@ async def by_bundle(node: Node, rng: random.Random) -> Came | None:
     disk = Disk()
     realm = await _opened(disk, node)
     later = node.now_ms() + _LATER_MS
-    work = Import(realm, stick, await header_of(stick), secrets.sealing, later)
+    unlocked = unlock(await header_of(stick), [secrets.sealing])
+    work = Import(realm, stick, unlocked, later)
     await work.run()
     return Came(await realm.hashes(), disk)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from commons_crdt.ids import digest
 from commons_protocol.bundles.chunks import CHUNK, ROOM, Opened, open_chunk, verify_chunk
@@ -42,23 +43,40 @@ def head_length(begin: bytes) -> int:
     return HEAD + count * SLOT
 
 
+class Unlocked(NamedTuple):
+    """A bundle's header that was opened. ``by``: which secret did it; ``offset``: its length."""
+
+    name: bytes
+    key: bytes
+    offset: int
+    by: int
+
+
+def unlock(header: bytes, secrets: Sequence[bytes]) -> Unlocked:
+    """Open a header with one of ``secrets``, sealing seeds; ``BadBundle`` if none of them does.
+
+    Tries all slots with each: up to a second of work.
+    """
+    if len(header) != head_length(header[:HEAD]):
+        raise Damaged("truncated", "it ends too early")
+    found = open_slots(header[HEAD:], secrets)
+    if found is None:
+        why = (
+            "it is not for this node: it was made for another community, before this device"
+            " came into it, or after its time here had ended"
+        )
+        raise BadBundle("sealed", why, "ask for one that is made now")
+    return Unlocked(digest("bundle", header), found[0], len(header), found[1])
+
+
 class Reader:
     """Reads one bundle: ``chunk`` by ``chunk``, until ``done``."""
 
-    def __init__(self, header: bytes, secrets: Sequence[bytes]) -> None:
-        """``secrets``: sealing seeds. ``BadBundle`` if none of them opens it."""
-        if len(header) != head_length(header[:HEAD]):
-            raise Damaged("truncated", "it ends too early")
-        found = open_slots(header[HEAD:], secrets)
-        if found is None:
-            why = (
-                "it is not for this node: it was made for another community, before this device"
-                " came into it, or after its time here had ended"
-            )
-            raise BadBundle("sealed", why, "ask for one that is made now")
-        self._key, self.by = found
-        self.name = digest("bundle", header)
-        self.offset = len(header)
+    def __init__(self, unlocked: Unlocked) -> None:
+        """At its beginning."""
+        self._key = unlocked.key
+        self.name = unlocked.name
+        self.offset = unlocked.offset
         """Where the chunks begin."""
         self.manifest: Manifest | None = None
         self.number = 0
