@@ -88,6 +88,8 @@ def test_three_houses_that_meet_by_stick_only_lend_and_remove(elm_street: Street
     assert "bundle export FILE --for" in status["next_action"]
 
     # a removal, while carol writes on
+    epochs = "SELECT count(*) FROM operations WHERE kind = 'membership.epoch.1'"
+    first = alice.query(epochs)
     before = alice.home.parent / "before.bundle"
     alice.do("bundle.export", file=str(before))
     carol.do("resource.add", name="Carol's ladder")
@@ -98,6 +100,8 @@ def test_three_houses_that_meet_by_stick_only_lend_and_remove(elm_street: Street
     after = alice.home.parent / "after.bundle"
     alice.do("bundle.export", file=str(after))
     assert alice.hashes() == bob.hashes(), "with what carol wrote meanwhile"
+    assert bob.query(epochs) > first, "the epoch key is another"
+    assert bob.do("bundle.import", file=str(before))["missing"] == 0, "old bundles open as before"
     refused = carol.refused("bundle.import", file=str(after))
     assert refused.code == "bundle_sealed", "made after her removal: it is not for her"
     again = carol.do("bundle.import", file=str(before))

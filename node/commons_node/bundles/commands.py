@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import RealmId
+from commons_crdt.ids import MemberId, RealmId
 from commons_node.bundles import importing
 from commons_node.bundles.carried import ends_of, makers, member_of
 from commons_node.bundles.exporting import LIFETIME_MS, Wish, export_bundle
@@ -20,11 +20,13 @@ from commons_node.bundles.importing import Import, Report
 from commons_node.bundles.rehearsing import rehearsal
 from commons_node.community import Community, Unknown
 from commons_node.registry import (
+    Column,
     Command,
     Count,
     Registry,
     Request,
     Seconds,
+    Table,
     option,
     path_in,
     path_out,
@@ -217,12 +219,12 @@ async def _told(community: Community, report: Report, args: Take) -> dict[str, o
         "refusals": dict(sorted(report.refused.items())),
         "held": dict(sorted(report.held.items())),
         "missing": report.missing if report.ends is not None else None,
-        "gaps": [_gap(community, gap) for gap in report.gaps[: importing.MOST_SHOWN]],
+        "gaps": [_gap(community, names, gap) for gap in report.gaps[: importing.MOST_SHOWN]],
         "damage": {"code": damage.code, "why": damage.details["why"], "at_byte": report.damaged_at}
         if damage
         else None,
         "other_council": report.other_council,
-        "reply": reply,
+        "reply": reply if damage is None else None,
         "would_bring": report.new if args.dry_run else None,
         "warning": "Its maker follows another council: commons-node council acts"
         if report.other_council
@@ -230,11 +232,12 @@ async def _told(community: Community, report: Report, args: Take) -> dict[str, o
     }
 
 
-def _gap(community: Community, gap: Range) -> dict[str, object]:
+def _gap(community: Community, names: Mapping[MemberId, str], gap: Range) -> dict[str, object]:
     member = member_of(community.realm, gap.device)
     return {
         "device": gap.device.hex(),
         "member": member.hex() if member else None,
+        "name": names.get(member) if member else None,
         "log": gap.log,
         "first": gap.first,
         "last": gap.last,
@@ -276,7 +279,11 @@ REGISTRY = Registry(
                       _WOULD,
                       f"{_CAME} {_BACK}\n\n{{warning}}",
                       f"{_CAME} {_BACK}",
-                      _CAME)),
+                      _CAME),
+                table=Table("gaps", (Column("name", "Missing of"), Column("device", "Device", "id"),
+                                     Column("log", "Log", "number"),
+                                     Column("first", "From", "number"),
+                                     Column("last", "To", "number")))),
     ),
     nouns={"bundle": "the community on a stick, where there is no network"},
 )  # fmt: skip
