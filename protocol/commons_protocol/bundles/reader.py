@@ -66,7 +66,7 @@ def unlock(header: bytes, secrets: Sequence[bytes]) -> Unlocked:
             " came into it, or after its time here had ended"
         )
         raise BadBundle("sealed", why, "ask for one that is made now")
-    return Unlocked(digest("bundle", header), found[0], len(header), found[1])
+    return Unlocked(digest("bundname", header), found[0], len(header), found[1])
 
 
 class Reader:

@@ -38,7 +38,7 @@ class Writer:
         slots, self.devices = make_slots(self._key, recipients, rng)
         count = len(slots) // SLOT
         self.header = MAGIC + bytes([VERSION]) + count.to_bytes(2) + slots
-        self.name = digest("bundle", self.header)
+        self.name = digest("bundname", self.header)
         self._sign = sign
         self._number = 0
         self._payload = bytearray()
