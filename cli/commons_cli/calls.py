@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import click
 
+from commons_cli import progress
 from commons_cli.options import Options
 from commons_cli.output import lines_of, print_qr, print_result, sentence
 from commons_cli.terminal import load_token, store_token
@@ -190,7 +191,8 @@ class Call:
 
     def _send(self, client: Client, body: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         call = client.command if self._verb["kind"] == "command" else client.view
-        return call(self._verb["name"], body, _left(deadline))
+        with progress.shown(str(self._verb.get("progress", "")), self._options):
+            return call(self._verb["name"], body, _left(deadline))
 
     def _send_or_unlock(
         self, client: Client, body: Mapping[str, Any], deadline: float

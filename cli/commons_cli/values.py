@@ -161,7 +161,7 @@ def type_of(argument: dict[str, Any]) -> click.ParamType[Any]:
             return FileIn(or_text=True)
         case "file-out":
             return click.Path(dir_okay=False)
-        case "path-out":
+        case "path-in" | "path-out":
             return click.Path(dir_okay=False, resolve_path=True)
         case _:
             return click.STRING

@@ -14,7 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from making import archives, envelopes, signatures, syncing  # noqa: E402 - they lie beside this
+from making import archives, bundles, envelopes, signatures, syncing  # noqa: E402 - they lie beside this
 from making.authority_story import authority_story  # noqa: E402 - likewise
 from making.judge_story import story  # noqa: E402 - likewise
 from making.outcome import listed  # noqa: E402 - likewise
@@ -31,6 +31,7 @@ def files() -> dict[str, str]:
         "judge": listed(story()),
         "authority": listed(authority_story()),
         "archive": archives.archive(),
+        "bundle": bundles.bundle(),
         "sync": syncing.sync(),
     }
     return {f"{name}.json": json.dumps(value, indent=1) + "\n" for name, value in made.items()}

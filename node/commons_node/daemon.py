@@ -305,7 +305,6 @@ class Daemon:
                 "own": change.own,
             },
         )
-
         if change.flips:
             self._spawn(self._tell_flips(community, change.flips))
         if change.forked:
@@ -380,6 +379,10 @@ class Daemon:
     async def wait_to_sign(self, realm: RealmId) -> None:
         """Until ``may_sign``, however long that takes."""
         await self._may_sign[realm].wait()
+
+    def met(self, realm: RealmId) -> None:
+        """Somebody has told this node, by letter, what they have: as if it had met them."""
+        self._may_sign[realm].set()
 
     # -- what verbs ask ------------------------------------------------------------------------
 

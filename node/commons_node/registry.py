@@ -108,6 +108,11 @@ def path_out(text: str) -> msgspec.Meta:
     return _meta(text, None, {"positional": True, "kind": "path-out"})
 
 
+def path_in(text: str) -> msgspec.Meta:
+    """A file that the *node* reads, positional: the verb gets its absolute path (``str``)."""
+    return _meta(text, None, {"positional": True, "kind": "path-in"})
+
+
 def passphrase(text: str, *, new: bool = False) -> msgspec.Meta:
     """A passphrase, never an option: asked for or read from ``--passphrase-file``.
 
@@ -164,7 +169,8 @@ class Command:
     field of the answer that a terminal may show as a QR code. ``opens_session``: the answer's
     ``session`` is the caller's terminal session from now on. ``member``: needs an unlocked member.
     ``timeout_s``: how long it may take when the caller does not say. ``then``: the command that a
-    person at a terminal goes on with at once; what it needs is asked for.
+    person at a terminal goes on with at once; what it needs is asked for. ``progress``: the event
+    that says meanwhile how many ``bytes`` of how many (``total``) are done.
     """
 
     name: str
@@ -179,6 +185,7 @@ class Command:
     opens_session: bool = False
     timeout_s: float = 60.0
     then: str = ""
+    progress: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +315,7 @@ def _describe(verb: Verb) -> dict[str, object]:
             "qr": verb.qr,
             "opens_session": verb.opens_session,
             "then": verb.then,
+            "progress": verb.progress,
         }
     return described | {key: value for key, value in extra.items() if value}
 
@@ -317,8 +325,8 @@ def describe_arguments(verb: Verb) -> list[dict[str, object]]:
     choices, repeat, min, max, metavar, complete, result``.
 
     Kinds: text, integer, number, flag, choice, time (RFC 3339), duration (seconds), file-in,
-    file-or-text (a ``File | str``), file-out, path-out, passphrase, new-passphrase, secret. Raises
-    RegistryError.
+    file-or-text (a ``File | str``), file-out, path-in, path-out, passphrase, new-passphrase,
+    secret. Raises RegistryError.
     """
     info = inspect.type_info(verb.args)
     if not isinstance(info, inspect.StructType):

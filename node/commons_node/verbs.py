@@ -9,8 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -19,6 +18,7 @@ from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import write_archive
+from commons_node.bundles.standing_with import by_bundle, with_makers
 from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
@@ -39,6 +39,7 @@ from commons_node.registry import (
     option,
     path_out,
 )
+from commons_node.whole_file import checked_path
 from commons_protocol.network import Address, Blocked, NetworkError
 from commons_protocol.reasons import Cause, of_held
 from commons_protocol.status import SyncStatus
@@ -126,7 +127,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         sync = state_with_all(realm, peers)
         held = await community.realm.store.waiting_count()
         kept = of_held(held)  # of nodes that are gone, too
-        alone = Cause("alone")
+        alone = await by_bundle(community) or Cause("alone")
         split = await split_in_words(community)
         communities.append(
             {
@@ -190,24 +191,11 @@ class Archive(msgspec.Struct):
     file: Annotated[str, path_out("where the archive goes; the node writes it")]
 
 
-class BadPath(CommonsError):
-    """The archive cannot be written to {file}: {why}."""
-
-    code: ClassVar[str] = "bad_file"
-    hint: ClassVar[str] = "choose a file in a folder that is yours to write"
-    status = "usage"
-
-
 async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[str, object]:
     """Write everything that this node holds of a community to one file."""
     community = await request.node.community(request)
-    path = Path(args.file)
-    if not path.is_absolute():
-        raise BadPath(file=args.file, why="it is no absolute path of a file")
-    try:
-        found = await write_archive(community.realm, path)
-    except OSError as error:
-        raise BadPath(file=args.file, why=error.strerror or error) from error
+    path = checked_path(args.file)
+    found = await write_archive(community.realm, path)
     return {"community": community.id, "file": str(path), **found}
 
 
@@ -226,6 +214,8 @@ def _sync(sync: SyncStatus) -> dict[str, object]:
 
 async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
     """Every node that this one knows, and whether the two agree."""
+    daemon = request.node
+    peers = await with_makers(list(daemon.peering.peers()), daemon.communities)
     rows = [
         {
             "node": peer.node,
@@ -240,7 +230,7 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
             "state": peer.sync.state,
             "next": peer.sync.action(peer.node),
         }
-        for peer in request.node.peering.peers()
+        for peer in peers
     ]
     return Reading({"peers": rows})
 

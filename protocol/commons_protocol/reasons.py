@@ -103,6 +103,11 @@ CATALOGUE: Final = {
             " `commons-node invite create`.",
         ),
         Reason(
+            "by_bundle", "",
+            "No other node is here; the latest bundle is {detail}.",
+            "Make one for the way back: `commons-node bundle export FILE --for {node}`.",
+        ),
+        Reason(
             "nobody_here", "",
             "No other node of the community is here now; known: {count}.",
             "They are dialled again by themselves: `commons-node sync why NODE` says more of each.",
@@ -151,6 +156,16 @@ CATALOGUE: Final = {
             "Wait: `commons-node sync wait`.",
         ),
         Reason(
+            "bundle_lacked", "unknown",
+            "As of its bundle of {detail} it lacked what is here: {count} operations.",
+            "Make a bundle for it: `commons-node bundle export FILE --for {node}`.",
+        ),
+        Reason(
+            "bundle_even", "unknown",
+            "As of its bundle of {detail} it had all that is here.",
+            "Nothing, until there is something new here or there.",
+        ),
+        Reason(
             "refused_forged", "refused",
             "damaged or forged: {count} of its operations ({detail})",
             "Ask its owner. If it goes on, `commons-node peer block {node}`.",
@@ -194,6 +209,12 @@ CATALOGUE: Final = {
             "held_disk", "held",
             "not taken: {count} for which the disk has no room",
             "Make room where `commons-node paths` says that the home is; it goes on by itself.",
+        ),
+        Reason(
+            "bundle_behind", "behind",
+            "As of its bundle of {detail} it had what is not here: {count} operations.",
+            "Ask for a whole bundle of it; for the way back:"
+            " `commons-node bundle export FILE --for {node}`.",
         ),
         Reason(
             "silent", "behind",

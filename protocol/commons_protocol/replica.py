@@ -24,6 +24,13 @@ class Range(NamedTuple):
     last: int
 
 
+class Turned(NamedTuple):
+    """An operation that was refused, and by which code."""
+
+    operation: OperationId
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ingested:
     """What became of a batch.
@@ -34,6 +41,7 @@ class Ingested:
     counts for nothing and was not fetched), with the seq of that operation. ``new_ids``: stored
     just now. ``held``: how many were kept aside, or not taken, for this machine's sake, by reason
     (`reasons.HELD`, and ``load`` for a push at a bad moment): it is tried again by itself.
+    ``turned``: the refused ones by name.
     """
 
     new: int = 0
@@ -43,6 +51,7 @@ class Ingested:
     unlinked: tuple[tuple[DeviceId, int, int], ...] = ()
     new_ids: tuple[OperationId, ...] = ()
     held: Mapping[str, int] = field(default_factory=dict)
+    turned: tuple[Turned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

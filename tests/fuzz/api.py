@@ -82,7 +82,7 @@ _EXAMPLES: Mapping[str, object] = {
     "text": "1622", "integer": 3, "number": 1.5, "flag": True, "duration": 900,
     "time": "2026-05-01T18:00:00Z", "file-in": {"name": "a.csv", "data": "bnVtYmVyLG5hbWUK"},
     "file-or-text": {"name": "offer", "data": "AA=="}, "file-out": "offer.file",
-    "path-out": "/srv/elm-street.archive",
+    "path-out": "/srv/elm-street.archive", "path-in": "/media/stick/elm-street.bundle",
     "passphrase": "correct horse battery", "new-passphrase": "correct horse battery",
     "secret": "0123 4567",
 }  # fmt: skip

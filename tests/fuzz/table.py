@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from tests.fuzz import api, changes, codes, devices, files, messages, operations, streams
+from tests.fuzz import (
+    api,
+    changes,
+    codes,
+    devices,
+    files,
+    messages,
+    operations,
+    sticks,
+    streams,
+)
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (operations, changes, messages, streams, codes, devices, files, api)
+    for module in (operations, changes, messages, streams, codes, devices, files, sticks, api)
     for target in module.TARGETS
 }

@@ -43,6 +43,7 @@ FILES = (
     "authority",
     "archive",
     "sync",
+    "bundle",
 )
 
 

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Annotated, BinaryIO, ClassVar, TypeVar
+from typing import Annotated, BinaryIO, ClassVar
 
 import msgspec
 
 from commons_crdt import canonical
 from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import ID_BYTES
-from commons_crdt.operation import MAX_PARTS, Operation
+from commons_crdt.operation import Operation
+from commons_protocol.filed import MAX_OPERATION, decode_operation, encode_operation
 
 MAGIC = b"commons-archive"
 VERSION = 1
-MAX_OPERATION = 1 << 16
-"""Bytes of the largest frame of an operation, with its body and parts."""
 MAX_CHAIN = 10_000
 MAX_HEAD = 1 << 19
 _LENGTH = 4
 _HASH = ID_BYTES
-_T = TypeVar("_T")
 
 Hash = Annotated[bytes, msgspec.Meta(min_length=_HASH, max_length=_HASH)]
 _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
@@ -59,13 +57,6 @@ class Head(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     state_hash: Hash
 
 
-class _Packed(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    header: bytes
-    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
-    body: bytes | None
-    parts: Annotated[tuple[bytes | None, ...], msgspec.Meta(max_length=MAX_PARTS)]
-
-
 class Writer:
     """Writes one archive to ``out``: the head, every operation, the end."""
 
@@ -75,20 +66,18 @@ class Writer:
         self._hash = blake2b(digest_size=_HASH)
         self.bytes = 0
         self._put(MAGIC + bytes([VERSION]))
-        self._frame(msgspec.to_builtins(head, builtin_types=(bytes,)))
+        self._frame(canonical.encode(msgspec.to_builtins(head, builtin_types=(bytes,))))
 
     def add(self, operation: Operation) -> None:
         """One operation, behind everything in its past."""
-        parts = list(operation.parts)
-        self._frame([operation.header, operation.signature, operation.body, parts])
+        self._frame(encode_operation(operation))
 
     def end(self) -> None:
         """The hash over everything before it."""
         self._put(bytes(_LENGTH))
         self._put(self._hash.digest())
 
-    def _frame(self, value: object) -> None:
-        packed = canonical.encode(value)
+    def _frame(self, packed: bytes) -> None:
         self._put(len(packed).to_bytes(_LENGTH) + packed)
 
     def _put(self, data: bytes) -> None:
@@ -112,7 +101,7 @@ class Reader:
         frame = self._frame(MAX_HEAD)
         if frame is None:
             raise BadArchive("format", "it has no head")
-        self.head = _as(Head, frame)
+        self.head = _head(frame)
         if self.head.chain[0] != self.head.realm or self.head.pin not in self.head.chain:
             raise BadArchive("format", "its head contradicts itself")
 
@@ -122,8 +111,10 @@ class Reader:
             frame = self._frame(MAX_OPERATION)
             if frame is None:
                 raise BadArchive("truncated", "it ends before its last operation")
-            packed = _as(_Packed, frame)
-            yield Operation(packed.header, packed.signature, packed.body, packed.parts)
+            try:
+                yield decode_operation(frame)
+            except Refused as error:
+                raise _unreadable(error) from error
         if self._frame(MAX_OPERATION) is not None:
             raise BadArchive("format", "it goes on behind its last operation")
         found = self._hash.digest()
@@ -132,18 +123,14 @@ class Reader:
         if self._in.read(1):
             raise BadArchive("format", "something follows its end")
 
-    def _frame(self, most: int) -> object | None:
-        """The next frame's value; None for the end."""
+    def _frame(self, most: int) -> bytes | None:
+        """The next frame; None for the end."""
         length = int.from_bytes(self._take(_LENGTH, "truncated"))
         if length == 0:
             return None
         if length > most:
             raise BadArchive("size", "a frame is larger than any may be")
-        try:
-            value: object = canonical.decode(self._take(length, "truncated"), most, depth=4)
-        except Refused as error:
-            raise BadArchive("format", f"a frame is not canonical ({error.why})") from error
-        return value
+        return self._take(length, "truncated")
 
     def _take(self, count: int, code: str) -> bytes:
         data = self._in.read(count)
@@ -153,8 +140,15 @@ class Reader:
         return data
 
 
-def _as(wanted: type[_T], value: object) -> _T:
+def _head(frame: bytes) -> Head:
     try:
-        return msgspec.convert(value, wanted, builtin_types=(bytes,))
+        value = canonical.decode(frame, MAX_HEAD, depth=4)
+        return msgspec.convert(value, Head, builtin_types=(bytes,))
+    except Refused as error:
+        raise _unreadable(error) from error
     except msgspec.ValidationError as error:
         raise BadArchive("format", "a frame is not what it should be") from error
+
+
+def _unreadable(error: Refused) -> BadArchive:
+    return BadArchive("format", f"a frame is not canonical ({error.why})")

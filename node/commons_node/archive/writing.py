@@ -6,7 +6,6 @@ this node holds sealed stays sealed, what was erased is absent.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -19,21 +18,16 @@ from commons_node.archive.format import Head, Writer
 from commons_node.realm.realm import Realm
 from commons_node.store.database import Database, fetch, snapshot
 from commons_node.store.paging import everything
+from commons_node.whole_file import whole_file
 
 
 async def write_archive(realm: Realm, path: Path) -> Mapping[str, object]:
     """Write the file, durable and whole or not at all; what it holds."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     connection, head = await realm.as_one(lambda: _begin(realm))
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
+        with whole_file(path) as out:
             size = await _write(out, head, everything(connection))
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
         await connection.close()
     return {
         "operations": head.operations,

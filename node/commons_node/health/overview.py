@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from commons_crdt.ids import RealmId
 from commons_crdt.verdict import Verdict
+from commons_node.bundles.standing_with import by_bundle
 from commons_node.disk import MIB, Room
 from commons_node.explaining.splitting import split_in_words
 from commons_node.peering.states import state_with_all
@@ -104,6 +105,10 @@ async def of_community(community: Community, peers: Sequence[PeerState]) -> Stan
     realm = community.realm
     found = of_peers(realm.realm, peers)
     causes = [*found.causes, *await own_causes(realm)]
+    if all(row.sync.code.startswith("bundle_") for row in found.rows):
+        letters = await by_bundle(community)
+        nobody = {"alone", "nobody_here"} if letters else frozenset()
+        causes = [letters if letters and c.code in nobody else c for c in causes]
     if realm.own_credential is None:
         causes.append(Cause("no_standing"))
     if await split_in_words(community) is not None:

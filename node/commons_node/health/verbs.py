@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from commons_node.bundles.standing_with import with_makers
 from commons_node.community import find
 from commons_node.health.metrics import exposition
 from commons_node.health.overview import Row, Standing, of_community, of_node, refusals_of
@@ -54,7 +55,7 @@ async def _standings(request: Request[Daemon]) -> list[tuple[str, Standing]]:
     """All communities of this node, or the one that is asked for, by name."""
     daemon = request.node
     asked = [await daemon.community(request)] if request.community else []
-    peers = daemon.peering.peers()
+    peers = await with_makers(list(daemon.peering.peers()), daemon.communities)
     chosen = asked or list(daemon.communities.values())
     return [(await one.name(), await of_community(one, peers)) for one in chosen]
 

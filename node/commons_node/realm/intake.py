@@ -37,6 +37,7 @@ from commons_node.store.realm_store import Stored
 from commons_node.store.waiting import Aside
 from commons_node.verifier.pool import VerifierPool
 from commons_node.verifier.work import Check, Checked, check
+from commons_protocol.replica import Turned
 
 CLOCK_MS = 10 * 60 * 1000
 """How far ahead of this node's clock a claimed time may be; beyond it the operation is held."""
@@ -60,7 +61,8 @@ class Parsed:
 
 @dataclass(slots=True)
 class Reading:
-    """A batch whose headers were read; ``refused`` counts those that could not be.
+    """A batch whose headers were read; ``refused`` counts those that could not be, ``turned``
+    names them.
 
     ``checked``: what workers have said so far. It holds for ever, since a device's id is a hash
     of its keys, so that it may be asked for before it is this batch's turn.
@@ -68,6 +70,7 @@ class Reading:
 
     parsed: dict[OperationId, Parsed] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
+    turned: list[Turned] = field(default_factory=list)
     checked: dict[OperationId, Checked | None] = field(default_factory=dict)
 
 
@@ -79,6 +82,7 @@ class Batch:
     aside: list[Aside] = field(default_factory=list)
     edits: dict[DocumentId, list[Edit]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
+    turned: list[Turned] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
     unlinked: dict[tuple[DeviceId, int, int], None] = field(default_factory=dict)
     missing: dict[OperationId, None] = field(default_factory=dict)
@@ -88,6 +92,11 @@ class Batch:
     known: int = 0
     late: list[Parsed] = field(default_factory=list)
     """Known operations of whose contents something was absent here and is present now."""
+
+    def refuse(self, why: str, ident: OperationId) -> None:
+        """Count it, and say which one."""
+        self.refused[why] += 1
+        self.turned.append(Turned(ident, why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +123,16 @@ def read(operations: Iterable[Operation], realm: bytes) -> Reading:
     """Read the headers; what cannot be read, or belongs to another realm, is counted."""
     reading = Reading()
     for operation in operations:
+        ident = operation_id(operation.header)
         try:
             header = decode_header(operation.header)
         except Refused as error:
             reading.refused[error.why] += 1
+            reading.turned.append(Turned(ident, error.why))
             continue
-        ident = operation_id(operation.header)
         if realm not in {header.realm, ident}:
             reading.refused["realm"] += 1
+            reading.turned.append(Turned(ident, "realm"))
         elif ident not in reading.parsed or reading.parsed[ident].operation.body is None:
             reading.parsed[ident] = Parsed(ident, header, operation)
     return reading
@@ -168,7 +179,7 @@ class Intake:
 
     async def take(self, reading: Reading, now_ms: int) -> Batch:
         """Verify and judge a batch; nothing is raised for bad bytes."""
-        batch = Batch(refused=reading.refused)
+        batch = Batch(refused=reading.refused, turned=reading.turned)
         parsed = reading.parsed
         self._judged = await self._sight.find(
             {i for p in parsed.values() for i in (p.id, *p.header.antecedents)}
@@ -249,7 +260,7 @@ class Intake:
             try:
                 check_contents(item.header, item.operation)
             except Refused as error:
-                batch.refused[error.why] += 1
+                batch.refuse(error.why, item.id)
             else:
                 batch.late.append(Parsed(item.id, item.header, kept))
 
@@ -312,12 +323,12 @@ class Intake:
             return None, "malformed"
 
     def _refuse(self, item: Parsed, why: str, batch: Batch) -> None:
-        batch.refused[why] += 1
+        batch.refuse(why, item.id)
         self._dead.add(item.id)
 
     def _no_grant(self, item: Parsed, batch: Batch) -> None:
         """Nothing can be verified without the grant: not stored, asked for again."""
-        batch.refused["stranger"] += 1
+        batch.refuse("stranger", item.id)
         batch.missing[OperationId(item.header.prev)] = None
         self._dead.add(item.id)
 
@@ -330,7 +341,7 @@ class Intake:
             return
         if item.id not in self._needed and self._lies_beyond(item, self._ended):
             self._ended.add(item.id)
-            batch.refused["ended"] += 1
+            batch.refuse("ended", item.id)
             return
         candidate = Candidate(item.id, header, body, item.operation.body is not None, result.fault)
         place = (header.device, header.log, header.seq)
@@ -346,7 +357,7 @@ class Intake:
             self._wait(item, standing, batch)
             return
         if self._lost(standing):
-            batch.refused["ended"] += 1
+            batch.refuse("ended", item.id)
             return
         twin = self._places.get(place)
         if twin is None and header.seq <= self._sight.tip(header.device, header.log):

@@ -111,6 +111,10 @@ class Memory:
         top = self.top(device, log_number)
         return top.seq if top else 0
 
+    def tips(self) -> dict[Chain, int]:
+        """The highest stored seq of every chain, whether it counts or not."""
+        return {chain: top.seq for chain, top in self._tops.items()}
+
     def top(self, device: bytes, log_number: int) -> Standing | None:
         """The last operation of a chain."""
         return self._tops.get((DeviceId(device), log_number))

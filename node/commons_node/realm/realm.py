@@ -221,6 +221,7 @@ class Realm:
                 (*total.unlinked, *sorted(batch.unlinked)),
                 (*total.new_ids, *ids),
                 Counter(total.held) + batch.held,
+                (*total.turned, *batch.turned),
             )
             own = False  # what waited for ours is somebody else's
             waited = await self.store.waiting.released(ids)

@@ -50,4 +50,10 @@ REALM_SCHEMA = (
     ALTER TABLE waiting ADD COLUMN author BLOB NOT NULL DEFAULT x'';
     CREATE INDEX waiting_by_author ON waiting (author)
     """,
+    # local: what the makers of bundles had, as their newest bundle says
+    """
+    CREATE TABLE carried (
+        device BLOB PRIMARY KEY, node BLOB NOT NULL, created_ms INTEGER NOT NULL,
+        imported_ms INTEGER NOT NULL, ends BLOB NOT NULL) WITHOUT ROWID
+    """,
 )

@@ -207,6 +207,11 @@ class Watch:
         for node in honest:
             if not self.wrong and not await self.asked(node, honest, _SOON_WAIT_S):
                 self.fail(f"{node.name} waits in vain for neighbours who are all here and equal")
+        await self.alike()
+
+    async def alike(self) -> None:
+        """What must hold once everybody has everything, whatever way it came."""
+        honest = [node for node in self.town.honest if node.communities]
         hashes: dict[str, tuple[bytes, bytes]] = {}
         for node in honest:
             for sentence in unquiet(node, {o.node for o in honest}) if not self.wrong else ():

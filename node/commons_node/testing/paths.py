@@ -1,7 +1,7 @@
 """The ways in which operations may come to a node: by each of them they amount to the same.
 
 A way is a function from a node to the (set_hash, state_hash) that its operations have by that way.
-A new way (a bundle, when there are bundles) is one more function in ``PATHS``.
+A new way is one more function in ``PATHS``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from commons_crdt.operation import Operation, operation_id
+from commons_node.bundles.importing import Import, header_of
 from commons_node.domains import RULES, VIEWS
 from commons_node.realm.realm import Realm
 from commons_node.store.realm_store import RealmStore
@@ -19,8 +20,10 @@ from commons_node.testing.air import Air
 from commons_node.testing.disk import Disk, Power
 from commons_node.testing.life import Workers
 from commons_node.testing.node import Node
+from commons_node.testing.sticks import written
 from commons_node.testing.weather import Faults, Weather
 from commons_node.verifier.pool import VerifierPool
+from commons_protocol.bundles.reader import unlock
 
 Hashes = tuple[bytes, bytes]
 
@@ -71,11 +74,28 @@ async def read_again(node: Node, _rng: random.Random) -> Came:
     return Came(await realm.hashes(), disk)
 
 
+async def by_bundle(node: Node, rng: random.Random) -> Came | None:
+    """A bundle of this node, taken in by one that had nothing; None for who may make none."""
+    assert node.realm_id is not None
+    secrets = node.standing.device(node.realm_id)
+    stick = await written(node, rng)
+    if secrets is None or stick is None:
+        return None
+    disk = Disk()
+    realm = await _opened(disk, node)
+    later = node.now_ms() + _LATER_MS
+    unlocked = unlock(await header_of(stick), [secrets.sealing])
+    work = Import(realm, stick, unlocked, later)
+    await work.run()
+    return Came(await realm.hashes(), disk)
+
+
 PATHS: Mapping[str, Way] = {
     "in another order": replayed,
     "from nothing": from_nothing,
     "from a copy of the store": from_a_crash,
     "read again": read_again,
+    "by bundle": by_bundle,
 }
 
 
