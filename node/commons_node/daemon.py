@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
@@ -37,6 +36,7 @@ from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
 from commons_node.membership.watching import let_others, prove_forks
+from commons_node.network import at_port, network_of
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import Settings
 from commons_node.realm.realm import Change, Realm
@@ -50,8 +50,7 @@ from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
-from commons_protocol.lan import LanDiscovery
-from commons_protocol.libp2p_host import Libp2pNetwork
+from commons_protocol.lan import LanDiscovery, ThisMachine
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
@@ -156,9 +155,7 @@ class Daemon:
             await self._open(realm)
         listen = await self._addresses()
         self.peering = Peering(
-            lambda handlers, on_event: Libp2pNetwork(
-                self.standing.network_seed, listen, handlers, on_event, self.refusals
-            ),
+            network_of(self.config, self.standing.network_seed, listen, self.refusals),
             lambda: [community.realm for community in self.communities.values()],
             self.store,
             refusals=self.refusals,
@@ -166,6 +163,8 @@ class Daemon:
             reception=self.devices,
             lan=LanDiscovery() if self.config.lan else None,
             lan_interfaces=self.config.lan_interfaces or None,
+            machine=ThisMachine(),
+            relays=self.store,
             announce=self.config.announce,
             settings=Settings(sync_interval=self.config.sync_interval_s),
             on_change=self._peer_changed,
@@ -201,14 +200,7 @@ class Daemon:
 
     async def _addresses(self) -> list[Address]:
         """Where to listen; a free port that was taken once is kept for as long as it is free."""
-        port = await self.store.setting("port")
-        wanted = [Address(one) for one in self.config.listen]
-        kept = [Address(one.replace("/tcp/0", f"/tcp/{port}")) for one in wanted]
-        if port is None or not all(
-            a == b or _is_free(b) for a, b in zip(wanted, kept, strict=True)
-        ):
-            return wanted
-        return kept
+        return at_port(self.config.listen, await self.store.setting("port"))
 
     async def _keep_port(self, bound: Sequence[Address]) -> None:
         for one in bound:
@@ -433,15 +425,3 @@ class Daemon:
             return None
         mine = community.realm.judge.authority.devices.get(own.device)
         return self.node if mine is not None and mine.member == member else None
-
-
-def _is_free(address: str) -> bool:
-    """Whether a TCP address, as a multiaddr, can be listened on now."""
-    _, family, host, _, port, *_ = address.split("/")
-    with socket.socket(socket.AF_INET6 if family == "ip6" else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, int(port)))
-        except OSError:
-            return False
-    return True

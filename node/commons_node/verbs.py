@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -24,6 +23,7 @@ from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
 from commons_node.explaining.splitting import split_in_words
+from commons_node.moments import moment
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
@@ -196,20 +196,13 @@ async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[
     return {"community": community.id, "file": str(path), **found}
 
 
-def _moment(ms: int | None) -> str | None:
-    if ms is None:
-        return None
-    moment = datetime.fromtimestamp(ms / 1000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _sync(sync: SyncStatus) -> dict[str, object]:
     return {
         "state": sync.state,
         "have": sync.have,
         "missing": sync.missing,
         "refused": sync.refused,
-        "unknown_since": _moment(sync.unknown_since),
+        "unknown_since": moment(sync.unknown_since),
         "reason": sync.reason,
         "next_action": sync.next_action,
     }
@@ -222,8 +215,9 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
             "node": peer.node,
             "addresses": list(peer.addresses),
             "connected": peer.connected,
+            "way": peer.way or None,
             "blocked": peer.blocked,
-            "last_seen": _moment(peer.last_seen_ms),
+            "last_seen": moment(peer.last_seen_ms),
             "sync": _sync(peer.sync),
             "state": peer.sync.state,
             "next": peer.sync.next_action,
@@ -360,7 +354,8 @@ REGISTRY = Registry(
              says="set   {set_hash}\nstate {state_hash}"),
         View("peer.list", "The nodes that this one knows.", Nothing, list_peers,
              table=Table("peers", (Column("node", "Node", "id"), Column("connected", "Here", "yes"),
-                                   Column("state", "Sync"), Column("last_seen", "Seen", "time"),
+                                   Column("way", "Way"), Column("state", "Sync"),
+                                   Column("last_seen", "Seen", "time"),
                                    Column("next", "Next")), "No peers yet.")),
         View("explain", "Why an operation counts, or does not.", OneOperation, explain,
              says="{kind} by {author}, {time:time}: {verdict}\n{sentence}\n{certainty}",

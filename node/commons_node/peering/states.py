@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
-from commons_node.peering.types import KnownPeer, PeerState
+from commons_node.peering.types import KnownPeer, PeerState, WayKind
 from commons_protocol.names import peer_id
+from commons_protocol.network import PeerId
 from commons_protocol.status import SyncStatus, worst
 
 if TYPE_CHECKING:
@@ -29,13 +30,35 @@ def state_of(peering: Peering, known: KnownPeer) -> PeerState:
     else:
         way = peering.talks.ways.get(peer)
         reason = way.reason if way is not None else ""
+        advice = way.advice if way is not None else ""
         if way is not None and way.stranger:
             sync = SyncStatus("stranger", unknown_since=seen, reason=reason)
         elif connected or way is None or not way.failed.is_set():
             sync = SyncStatus("unknown", unknown_since=seen, reason=reason)
         else:
-            sync = SyncStatus("unreachable", unknown_since=seen, reason=reason)
-    return PeerState(known.node, known.addresses, connected, known.blocked, seen, sync, realms)
+            sync = SyncStatus("unreachable", unknown_since=seen, reason=reason, advice=advice)
+    return PeerState(
+        known.node,
+        known.addresses,
+        connected,
+        known.blocked,
+        seen,
+        sync,
+        realms,
+        way_to(peering, peer),
+    )
+
+
+def way_to(peering: Peering, peer: PeerId) -> WayKind:
+    """How a peer is connected now."""
+    connection = peering.network.peers().get(peer)
+    if connection is None:
+        return ""
+    if connection.relayed:
+        return "relayed"
+    machine, where = peering.machine, connection.addresses
+    ip = where[0].split("/")[2] if where and where[0].count("/") > 2 else ""
+    return "lan" if machine is not None and machine.is_near(ip) else "direct"
 
 
 def state_with_all(realm: RealmId, peers: Iterable[PeerState]) -> SyncStatus | None:

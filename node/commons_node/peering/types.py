@@ -72,11 +72,42 @@ class PeerBook(Protocol):
         ...
 
 
+class RelayBook(Protocol):
+    """Where the relays of a node outlive the daemon."""
+
+    async def load_relays(self) -> Sequence[Address]:
+        """Their addresses, in the order in which they were added."""
+        ...
+
+    async def save_relays(self, relays: Sequence[Address]) -> None:
+        """Replace them, durably."""
+        ...
+
+
+class Machine(Protocol):
+    """What this computer's own network looks like: `commons_protocol.lan.ThisMachine`."""
+
+    def addresses(self) -> tuple[str, ...]:
+        """All its IP addresses now, but loopback."""
+        ...
+
+    def is_near(self, ip: str) -> bool:
+        """Is this address on a network that the computer is on itself?"""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryBook:
-    """A peer book for tests and for nodes without a disk."""
+    """A peer book for tests and for nodes without a disk; also of relays."""
 
     known: dict[NodeId, KnownPeer] = field(default_factory=dict)
+    relays: list[Address] = field(default_factory=list)
+
+    async def load_relays(self) -> Sequence[Address]:
+        return tuple(self.relays)
+
+    async def save_relays(self, relays: Sequence[Address]) -> None:
+        self.relays[:] = relays
 
     async def load(self) -> Sequence[KnownPeer]:
         return tuple(self.known.values())
@@ -98,7 +129,6 @@ class Lan(Protocol):
         txt: Callable[[], Mapping[str, bytes]],
         on_found: Callable[[FoundPeer], None],
         rotate_s: float = ...,
-        on_interfaces_changed: Callable[[tuple[str, ...]], None] | None = None,
     ) -> object: ...
 
     async def rotate(self) -> None: ...
@@ -168,6 +198,8 @@ class PeerState:
     last_seen_ms: int | None
     sync: SyncStatus
     realms: Mapping[RealmId, SyncStatus]
+    way: WayKind = ""
+    """How it is connected: on the same network, directly, through a relay; "" if it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +232,7 @@ class UnknownPeer(CommonsError):
     status = "not_found"
 
 
+WayKind = Literal["", "lan", "direct", "relayed"]
 ChangeKind = Literal["peer", "sync", "network"]
 OnChange = Callable[[ChangeKind, str], None]
 """Told when a peer or a sync state changed (node id) or the network did (its state)."""

@@ -1,6 +1,6 @@
 """The way to one peer: when to dial it, and what is remembered of it while the daemon runs.
 
-Back-off grows from one second to five minutes and is never in step with others; anything that
+Back-off grows from one second to five minutes, with full jitter; anything that
 makes success likelier (unblocking, a new address, another network) starts it anew.
 """
 
@@ -12,7 +12,14 @@ from collections.abc import Awaitable, Callable
 
 from commons_node.peering.conversation import Conversation
 from commons_node.peering.types import Settings
-from commons_protocol.network import Address, NetworkError, PeerId
+from commons_protocol.network import (
+    Address,
+    NetworkError,
+    NotAtRelay,
+    PeerId,
+    RelayRefuses,
+    RelayUnreachable,
+)
 
 _SHORT_S = 0.2
 _STEADY_S = 10.0
@@ -35,6 +42,8 @@ class Way:
         self.peer = peer
         self.reason = ""
         """Why the last attempt failed, in words; "" after a success."""
+        self.advice = ""
+        """What a person can do about it, where a relay is what failed."""
         self._settings = settings
         self._present = present
         self._attempt = attempt
@@ -74,7 +83,7 @@ class Way:
         most: float = min(
             self._settings.last_retry, self._settings.first_retry * 2 ** (self._failures - 1)
         )
-        return most * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+        return most * random.random()  # noqa: S311 - full jitter, no secret
 
     async def run(self) -> None:
         """Until cancelled, or until as many attempts as allowed have failed."""
@@ -93,10 +102,12 @@ class Way:
                     await conversation.ended.wait()
                 else:
                     conversation = await self._attempt(self.peer)
-                self.reason = ""
+                self.reason = self.advice = ""
                 self.stranger = conversation is not None and conversation.code == "stranger"
             except NetworkError as error:
                 self.reason = str(error)
+                of_relay = isinstance(error, RelayUnreachable | RelayRefuses | NotAtRelay)
+                self.advice = error.hint if of_relay else ""
             if conversation is not None and conversation.was_proven:
                 self.failed.clear()
                 steady = loop.time() - began > _STEADY_S or conversation.code == "refresh"
