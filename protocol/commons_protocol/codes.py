@@ -186,8 +186,10 @@ def pack_address(address: Address) -> tuple[str, bytes]:
         elif kind == "ip6":
             where = ipaddress.IPv6Address(host).packed
         else:
-            kind, name = "dns", host.lower().encode("ascii")
-            where = bytes([len(name)]) + name
+            kind, name = "dns", host.lower()
+            if not _NAME.match(name):
+                raise LongAddress(address=address)
+            where = bytes([len(name)]) + name.encode("ascii")
         packed = where + port + node_check(PeerId(peer), _CHECK[kind])
         return f"relay/{kind}" if circuit else kind, packed
     except ValueError as error:

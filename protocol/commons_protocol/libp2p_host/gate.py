@@ -51,6 +51,8 @@ class RelayLimits:
     reservation_s: float = 3600.0
     circuits: int = 64
     circuits_from_one: int = 8
+    circuits_per_address: int = 16
+    """Asked for from one IP address."""
     circuits_to_one: int = 24
     """Fewer than the streams that the called node lets in on one connection."""
     circuit_bytes: int = 256 << 20

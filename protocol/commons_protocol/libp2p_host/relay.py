@@ -29,6 +29,7 @@ from commons_protocol.codes import node_check
 from commons_protocol.libp2p_host.bridge import shielded
 from commons_protocol.libp2p_host.circuits import (
     STOP,
+    CircuitConnection,
     read_message,
     status,
     stop_message,
@@ -79,6 +80,7 @@ class Relay:
         self._addresses = addresses
         self._places: dict[ID, _Place] = {}
         self._from: Counter[ID] = Counter()
+        self._hosts: Counter[str] = Counter()
         self._to: Counter[ID] = Counter()
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
         self._carried = 0
@@ -94,18 +96,18 @@ class Relay:
     async def serve(self, stream: INetStream) -> None:
         """One request of a peer."""
         source = stream.muxed_conn.peer_id
-        remote: str = getattr(stream.muxed_conn, "remote", "")
+        host = str(getattr(stream.muxed_conn, "remote", "")).split("/tcp/")[0]
         with trio.fail_after(_ASK_S):
             message = await read_message(stream, HopMessage)
-        if not self._connections(source):
+        if isinstance(getattr(stream.muxed_conn, "raw", None), CircuitConnection):
             # Over a relay itself: a chain of relays would hide who uses up what.
             await self._say(stream, Status.PERMISSION_DENIED)
-        elif not self._admits(remote.split("/tcp/", maxsplit=1)[0]):
+        elif not self._admits(host):
             await self._say(stream, Status.RESOURCE_LIMIT_EXCEEDED)
         elif message.type == HopMessage.RESERVE:
-            await self._reserve(stream, source, remote.split("/tcp/", maxsplit=1)[0])
+            await self._reserve(stream, source, host)
         elif message.type == HopMessage.CONNECT:
-            await self._connect(stream, source, message.peer.id)
+            await self._connect(stream, source, host, message.peer.id)
         else:
             await self._say(stream, Status.UNEXPECTED_MESSAGE)
 
@@ -166,7 +168,7 @@ class Relay:
 
     # --- circuits ---
 
-    async def _connect(self, stream: INetStream, source: ID, target: bytes) -> None:
+    async def _connect(self, stream: INetStream, source: ID, host: str, target: bytes) -> None:
         called = self._called(target)
         conns = self._connections(called) if called is not None else []
         if called is None or not conns:
@@ -176,11 +178,13 @@ class Relay:
         if (
             self._from.total() >= limits.circuits
             or self._from[source] >= limits.circuits_from_one
+            or self._hosts[host] >= limits.circuits_per_address
             or self._to[called] >= limits.circuits_to_one
         ):
             await self._say(stream, Status.RESOURCE_LIMIT_EXCEEDED)
             return
         self._from[source] += 1
+        self._hosts[host] += 1
         self._to[called] += 1
         try:
             far = await self._call(conns[-1], source)
@@ -190,6 +194,7 @@ class Relay:
             await self._carry(stream, far)
         finally:
             self._from -= Counter({source: 1})
+            self._hosts -= Counter({host: 1})
             self._to -= Counter({called: 1})
 
     async def _call(self, conn: SwarmConn, source: ID) -> INetStream | None:
