@@ -247,6 +247,13 @@ class Network(Protocol):
         """
         ...
 
+    async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
+        """Try a direct connection with a peer that called over a relay: both dial at once.
+
+        Does nothing where there is one already. Raises `Unreachable`.
+        """
+        ...
+
     async def release(self, relay: PeerId) -> None:
         """Take no more circuits from this relay."""
         ...

@@ -736,6 +736,8 @@ async def test_identify_tells_a_stranger_constant_names_only() -> None:
         assert set(told.protocols) == {
             "/ipfs/id/1.0.0",
             "/ipfs/ping/1.0.0",
+            "/libp2p/circuit/relay/0.2.0/stop",
+            "/libp2p/dcutr",
             "/meshsub/1.1.0",
             "/meshsub/1.0.0",
             ECHO,

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, Status
+from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
+from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 from tests.e2e.test_libp2p_host import ECHO, Node, assert_echoes, node, until
 
 from commons_protocol.circuit import by_check, through
@@ -18,6 +21,7 @@ from commons_protocol.libp2p_host import RelayLimits
 from commons_protocol.libp2p_host.circuits import HOP, read_message, write_message
 from commons_protocol.libp2p_host.connections import is_circuit
 from commons_protocol.libp2p_host.host import Host
+from commons_protocol.libp2p_host.punching import DCUTR, _public
 from commons_protocol.network import (
     MAX_FRAME,
     Address,
@@ -234,3 +238,47 @@ async def test_a_relay_serves_nobody_who_comes_by_a_relay() -> None:
         said = await bob.network._call(ask_by_relay)
         assert said == Status.PERMISSION_DENIED
         assert second.refusals["relay"] == 1
+
+
+async def test_nobody_makes_a_node_dial_that_it_did_not_call() -> None:
+    async with three() as (relay, alice, bob):
+        await alice.network.reserve(relay.addresses[0])
+        await bob.network.connect(at(relay, alice))
+        asked = HolePunch(type=HolePunch.CONNECT)
+
+        async def answered(host: Host) -> bool:
+            (circuit,) = filter(is_circuit, host._swarm.get_connections())
+            assert isinstance(circuit, SwarmConn)
+            stream = await host._open_on(circuit, DCUTR)
+            await write_message(stream, asked)
+            try:
+                return bool(await read_message(stream, HolePunch))
+            except BaseLibp2pError:
+                return False
+            finally:
+                await stream.reset()
+
+        await until(lambda: bob.id in alice.network.peers())
+        assert not await bob.network._call(answered), "alice did not call bob"
+        assert alice.refusals["punch"] == 1
+        assert await alice.network._call(answered), "bob called alice, and she may"
+        with pytest.raises(Unreachable):
+            await alice.network.punch(bob.id)
+        assert alice.network.peers()[bob.id].relayed, "on loopback there is nothing public to dial"
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("/ip4/203.0.113.5/tcp/4001", True),
+        ("/ip4/192.168.1.1/tcp/4001", False),
+        ("/ip4/127.0.0.1/tcp/4001", False),
+        ("/ip4/224.0.0.251/tcp/5353", False),
+        ("/ip4/203.0.113.5/tcp/25", False),
+        ("/ip4/203.0.113.5/udp/4001", False),
+        ("/dns/oak.example/tcp/4001", False),
+    ],
+)
+async def test_a_peer_is_dialled_at_public_addresses_only(given: str, taken: bool) -> None:
+    assert (_public(Multiaddr(given).to_bytes()) is not None) is taken
+    assert _public(b"garbage") is None

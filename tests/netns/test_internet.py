@@ -40,13 +40,20 @@ class Net:
 
 
 @contextmanager
-def internet() -> Iterator[Net]:
+def internet(*, keeps_ports: bool = False) -> Iterator[Net]:
     with wires() as made, street() as houses:
         net = made.switch("net")
         places = {}
         for number, name in enumerate(("alice", "bob"), 21):
             home = made.switch(f"{name}-lan")
-            made.router(f"{name}-r", home, "192.168.1.1/24", net, f"198.51.100.{number}/24")
+            made.router(
+                f"{name}-r",
+                home,
+                "192.168.1.1/24",
+                net,
+                f"198.51.100.{number}/24",
+                keeps_ports=keeps_ports,
+            )
             places[name] = made.place(name)
             made.plug(places[name], home, "192.168.1.2/24")
             places[name].default("192.168.1.1")
@@ -117,6 +124,26 @@ def _says_relay(bob: House) -> bool:
     (peer,) = bob.see("peer.list")["peers"]
     sync = peer["sync"]
     return sync["state"] == "unreachable" and "peer relay" in sync["next_action"]
+
+
+@pytest.mark.long
+def test_behind_routers_that_keep_ports_they_get_past_the_relay() -> None:
+    """Both dial at once; through routers that take any port they stay relayed, as above."""
+    with internet(keeps_ports=True) as here:
+        (oak,) = here.build("oak", listen="/ip4/0.0.0.0/tcp/4001")
+        alice, bob = here.build("alice", "bob")
+        port = alice.address.split("/")[4]
+        assert unreachable(here.places["bob"], "198.51.100.21", port), "alice's router lets none in"
+        added = alice.do("peer.relay.add", address=f"/ip4/{OAK}/tcp/4001")
+        assert added["state"] == "reserved", added
+        together(alice, bob)
+        until(lambda: connected(bob, alice) == "direct", "they meet in the middle", 2 * FOUND_S)
+        until(lambda: connected(alice, bob) == "direct", "both see it so", FOUND_S)
+        until(lambda: not oak.see("peer.relay.list")["serves"]["circuits"], "the relay is left")
+        oak.kill()
+        writes(alice, bob)
+        writes(bob, alice)
+        agree(alice, bob)
 
 
 @pytest.mark.long

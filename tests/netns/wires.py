@@ -112,8 +112,20 @@ class Wires:
         place.ip("link", "set", interface, "up")
         place.has(address, interface)
 
-    def router(self, name: str, lan: Place, inside: str, net: Place, outside: str) -> Place:
-        """A home's router: masquerades, and lets nobody in who was not asked for."""
+    def router(
+        self,
+        name: str,
+        lan: Place,
+        inside: str,
+        net: Place,
+        outside: str,
+        *,
+        keeps_ports: bool = False,
+    ) -> Place:
+        """A home's router: masquerades, and lets nobody in who was not asked for.
+
+        ``keeps_ports``: a computer's port is the router's, whoever is spoken to; otherwise random.
+        """
         router = self.place(name)
         self.plug(router, lan, inside, "lan")
         self.plug(router, net, outside, "wan")
@@ -122,10 +134,14 @@ class Wires:
             "table ip home {\n"
             " chain out {\n"
             "  type nat hook postrouting priority 100\n"
-            '  oifname "wan" masquerade fully-random\n'
+            f'  oifname "wan" masquerade{"" if keeps_ports else " fully-random"}\n'
             " }\n"
             " chain through {\n"
             "  type filter hook forward priority 0\n"
+            '  iifname "wan" ct state != { established, related } drop\n'
+            " }\n"
+            " chain here {\n"
+            "  type filter hook input priority 0\n"
             '  iifname "wan" ct state != { established, related } drop\n'
             " }\n"
             "}\n"

@@ -1,6 +1,7 @@
 """A direct way in place of a relayed one, once there is one.
 
-Who is reached through a relay is tried at its own addresses now and then. The first direct
+Who is reached through a relay is tried at its own addresses now and then, and where that does not
+do both dial each other at once (`Network.punch`; who was called begins). The first direct
 connection ends the relayed ones (in `libp2p_host`), and the conversation goes on over it.
 """
 
@@ -52,6 +53,11 @@ class Straightening:
         peering = self._peering
         known = peering.book.get(node_id(peer))
         direct = [one for one in known.addresses if not is_relayed(one)] if known else []
+        network = peering.network
         if direct:
             with suppress(NetworkError):
-                await peering.network.connect_any(direct, peering.settings.dial_timeout)
+                await network.connect_any(direct, peering.settings.dial_timeout)
+        connection = network.peers().get(peer)
+        if connection is not None and connection.relayed and connection.direction == "in":
+            with suppress(NetworkError):
+                await network.punch(peer)

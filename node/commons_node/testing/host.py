@@ -137,6 +137,11 @@ class Host:
         await asyncio.sleep(timeout)
         raise RelayUnreachable(f"{relay}: no answer")
 
+    async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
+        """Nobody is behind a router here."""
+        await asyncio.sleep(timeout)
+        raise Unreachable(f"{peer}: no answer")
+
     async def release(self, relay: PeerId) -> None:
         """See ``Network``."""
 

@@ -45,6 +45,7 @@ from commons_protocol.libp2p_host.muxer import (
     OwnAddressError,
     PeerIsBlockedError,
 )
+from commons_protocol.libp2p_host.punching import DCUTR, Punching
 from commons_protocol.libp2p_host.relay import Relay
 from commons_protocol.libp2p_host.streams import FrameStream, TrioHalf
 from commons_protocol.libp2p_host.swarm import GatedSwarm, close_now, running
@@ -109,6 +110,8 @@ class Host:
             self._swarm, self._gate, self.connect, self._direct, self._open_on
         )
         self._host.set_stream_handler(STOP, self._crossing.welcome)
+        self._punching = Punching(self._swarm, self._gate, self._direct, self._open_on, self.bound)
+        self._host.set_stream_handler(DCUTR, self._punching.welcome)
         self.relay: Relay | None = None
         if wiring.relay is not None:
             self.relay = Relay(
@@ -205,6 +208,14 @@ class Host:
                 await close_now(conn)
             async with self._in_words():
                 return peer_of(await self._crossing.cross(relay, relay_peer, circuit))
+
+    async def punch(self, peer: PeerId) -> None:
+        """Get past the relay over which a peer called."""
+        circuits = [conn for conn in self._connections(id_of(peer), None) if is_circuit(conn)]
+        if not circuits or self._direct(id_of(peer)) is not None:
+            return
+        async with self._in_words():
+            await self._punching.punch(id_of(peer), circuits[-1])
 
     async def reserve(self, relay: Multiaddr, relay_peer: PeerId | None) -> Reservation:
         """Take a place at a relay."""

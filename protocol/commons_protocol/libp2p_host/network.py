@@ -303,6 +303,9 @@ class Libp2pNetwork:
         except Unreachable as error:
             raise RelayUnreachable(error.reason) from error
 
+    async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
+        await self._call(Host.punch, peer, seconds=timeout, late=Unreachable)
+
     async def release(self, relay: PeerId) -> None:
         await self._call(Host.release, relay)
 

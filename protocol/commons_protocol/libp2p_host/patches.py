@@ -71,6 +71,7 @@ TARGETS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "RawConnection.__init__",
         ("self", "stream", "initiator", "connection_type", "addresses"),
     ),
+    ("libp2p.transport.tcp.tcp", "TCP.dial_with_source", ("self", "maddr", "source")),
     (
         "libp2p.relay.circuit_v2.resources",
         "Reservation.__init__",

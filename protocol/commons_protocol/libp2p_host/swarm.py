@@ -74,6 +74,14 @@ class GatedSwarm(Swarm):
             raise SwarmException("this node has as many connections as it may")
         return await self._upgrade(raw, "outbound", expected)
 
+    async def punch(
+        self, target: Multiaddr, source: tuple[str, int], peer: ID, direction: str
+    ) -> SwarmConn:
+        """Dial from the port that is listened on; "inbound": as who answers the handshake."""
+        transport: Any = self.transport_manager.transport_for_dialing(target)
+        raw = await transport.dial_with_source(target, source)
+        return await self._upgrade(raw, direction, peer)
+
     async def dial_peer(self, peer_id: ID) -> list[INetConn]:
         raise SwarmException(f"not connected with {peer_id}")
 
@@ -102,6 +110,8 @@ class GatedSwarm(Swarm):
                 secured = await self.upgrader.upgrade_security(
                     raw, direction == "outbound", expected
                 )
+                if expected is not None and secured.get_remote_peer() != expected:
+                    raise SwarmException("another node answers there")
                 muxed = await self.upgrader.upgrade_connection(secured, secured.get_remote_peer())
             except BaseException as error:
                 if direction == "inbound" and not isinstance(error, PeerIsBlockedError):

@@ -1,0 +1,176 @@
+"""A direct connection through two routers: both ends dial each other at once (libp2p DCUtR).
+
+Each router then takes the other's packets for answers, if it keeps the port (many do, not all).
+Who was called over the relay begins; who called answers, and nobody else: so nobody can make this
+node dial whom it did not call, but a peer with which it talks. Source: libp2p specifications,
+relay/DCUtR.md. Lives in the trio thread.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Literal
+
+import trio
+from libp2p.abc import INetStream
+from libp2p.custom_types import TProtocol
+from libp2p.identity.identify.pb.identify_pb2 import Identify
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.peer.id import ID
+from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
+from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
+
+from commons_protocol.libp2p_host.bridge import shielded
+from commons_protocol.libp2p_host.circuits import (
+    CircuitConnection,
+    read_message,
+    write_message,
+)
+from commons_protocol.libp2p_host.connections import is_circuit, is_outbound
+from commons_protocol.libp2p_host.gate import Gate
+from commons_protocol.libp2p_host.identity import id_of
+from commons_protocol.libp2p_host.swarm import GatedSwarm
+from commons_protocol.network import Address, PeerId, Unreachable
+
+DCUTR = TProtocol("/libp2p/dcutr")
+_IDENTIFY = TProtocol("/ipfs/id/1.0.0")
+_SAY_S = 5.0
+_DIAL_S = 8.0
+_AGAIN_S = 0.3
+_TRIES = 10
+_MOST_ADDRESSES = 4
+_NEVER = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16"),
+    )
+)
+"""A peer may not make this node knock at its own network."""
+
+OpenOn = Callable[[SwarmConn, TProtocol], Any]
+
+
+class Punching:
+    """``direct`` gives a peer's newest direct connection, ``bound`` where this node listens."""
+
+    def __init__(
+        self,
+        swarm: GatedSwarm,
+        gate: Gate,
+        direct: Callable[[ID], SwarmConn | None],
+        open_on: OpenOn,
+        bound: Callable[[], Sequence[str]],
+    ) -> None:
+        self._swarm = swarm
+        self._gate = gate
+        self._direct = direct
+        self._open_on = open_on
+        self._bound = bound
+
+    async def punch(self, peer: ID, circuit: SwarmConn) -> None:
+        """Try it with who called over this circuit. Raises ``Unreachable``."""
+        own = await self._seen_as(circuit)
+        stream: INetStream = await self._open_on(circuit, DCUTR)
+        try:
+            with trio.fail_after(_SAY_S):
+                asked = trio.current_time()
+                await write_message(stream, _connect(own))
+                answer = await read_message(stream, HolePunch)
+                if answer.type != HolePunch.CONNECT:
+                    raise Unreachable("it does not make sense")
+                rtt = trio.current_time() - asked
+                await write_message(stream, HolePunch(type=HolePunch.SYNC))
+            await trio.sleep(min(rtt / 2, 2.0))
+            await self._dial(peer, answer.ObsAddrs, "inbound")
+        finally:
+            with shielded(1), suppress(Exception):
+                await stream.reset()
+
+    async def welcome(self, stream: INetStream) -> None:
+        """The other side asks for it."""
+        peer = stream.muxed_conn.peer_id
+        circuit = next(
+            (
+                conn
+                for conn in self._swarm.get_connections(peer)
+                if conn.muxed_conn is stream.muxed_conn
+            ),
+            None,
+        )
+        if (
+            not isinstance(circuit, SwarmConn)
+            or not is_circuit(circuit)
+            or not is_outbound(circuit)
+        ):
+            self._gate.refuse("punch")
+            await stream.reset()
+            return
+        with trio.fail_after(2 * _SAY_S):
+            question = await read_message(stream, HolePunch)
+            await write_message(stream, _connect(await self._seen_as(circuit)))
+            if (await read_message(stream, HolePunch)).type != HolePunch.SYNC:
+                return
+        with suppress(Unreachable):
+            await self._dial(peer, question.ObsAddrs, "outbound")
+
+    async def _seen_as(self, circuit: SwarmConn) -> Address:
+        """Where this node may be reached from outside: as the relay sees it, at our own port."""
+        raw = getattr(circuit.muxed_conn, "raw", None)
+        assert isinstance(raw, CircuitConnection)
+        conn = self._direct(id_of(PeerId(raw.relay.rpartition("/p2p/")[2])))
+        port = next((one.split("/")[4] for one in self._bound() if one.startswith("/ip4/")), None)
+        if conn is None or port is None:
+            raise Unreachable("the relay has gone")
+        stream: INetStream = await self._open_on(conn, _IDENTIFY)
+        try:
+            with trio.fail_after(_SAY_S):
+                said = await read_message(stream, Identify)
+            ip = str(Multiaddr(said.observed_addr)).split("/")[2]
+            return Address(f"/ip4/{ipaddress.IPv4Address(ip)}/tcp/{port}")
+        except (ValueError, IndexError) as error:
+            raise Unreachable("the relay does not say where it sees us") from error
+        finally:
+            with shielded(1), suppress(Exception):
+                await stream.reset()
+
+    async def _dial(
+        self, peer: ID, given: Sequence[bytes], direction: Literal["inbound", "outbound"]
+    ) -> None:
+        targets = [target for one in given[:_MOST_ADDRESSES] if (target := _public(one))]
+        _, _, ip, _, port = next(one for one in self._bound() if one.startswith("/ip4/")).split("/")
+        source = ip, int(port)
+
+        async def again(target: Multiaddr, done: trio.CancelScope) -> None:
+            for _ in range(_TRIES):
+                with suppress(Exception):
+                    await self._swarm.punch(target, source, peer, direction)
+                    done.cancel()
+                    return
+                await trio.sleep(_AGAIN_S)
+
+        with trio.move_on_after(_DIAL_S):
+            async with trio.open_nursery() as nursery:
+                for target in targets:
+                    nursery.start_soon(again, target, nursery.cancel_scope)
+        if self._direct(peer) is None:
+            raise Unreachable("the routers do not let it through")
+
+
+def _connect(own: Address) -> HolePunch:
+    return HolePunch(type=HolePunch.CONNECT, ObsAddrs=[Multiaddr(own).to_bytes()])
+
+
+def _public(given: bytes) -> Multiaddr | None:
+    """A TCP address on the internet, or None."""
+    try:
+        address = Multiaddr(given)
+        _, kind, host, tcp, port = str(address).split("/")
+        ip = ipaddress.IPv4Address(host)
+    except Exception:  # whatever multiaddr raises for bytes of a peer
+        return None
+    fits = kind == "ip4" and tcp == "tcp" and port.isdecimal() and int(port) >= 1024
+    return (
+        address if fits and not ip.is_multicast and not any(ip in one for one in _NEVER) else None
+    )
