@@ -21,7 +21,7 @@ from commons_protocol.libp2p_host import RelayLimits
 from commons_protocol.libp2p_host.circuits import HOP, read_message, write_message
 from commons_protocol.libp2p_host.connections import is_circuit
 from commons_protocol.libp2p_host.host import Host
-from commons_protocol.libp2p_host.punching import DCUTR, _public
+from commons_protocol.libp2p_host.punching import DCUTR, public
 from commons_protocol.network import (
     MAX_FRAME,
     Address,
@@ -280,5 +280,5 @@ async def test_nobody_makes_a_node_dial_that_it_did_not_call() -> None:
     ],
 )
 async def test_a_peer_is_dialled_at_public_addresses_only(given: str, taken: bool) -> None:
-    assert (_public(Multiaddr(given).to_bytes()) is not None) is taken
-    assert _public(b"garbage") is None
+    assert (public(Multiaddr(given).to_bytes()) is not None) is taken
+    assert public(b"garbage") is None

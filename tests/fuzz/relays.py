@@ -8,12 +8,13 @@ import trio
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, Status
 from libp2p.utils.varint import encode_varint_prefixed
+from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 from tests.fuzz.messages import NODE_ADDRESS
 from tests.fuzz.target import Target, hold
 
 from commons_crdt.ids import digest
 from commons_protocol import circuit, codes, names
-from commons_protocol.libp2p_host import circuits
+from commons_protocol.libp2p_host import circuits, punching
 from commons_protocol.network import (
     Address,
     NotAtRelay,
@@ -110,7 +111,29 @@ def _addresses() -> Mapping[str, bytes]:
     }
 
 
+def _dialled(data: bytes) -> bool:
+    """An address that a peer wants to be dialled at, in binary form."""
+    found = punching.public(data)
+    if found is None:
+        return False
+    read = punching.read_address(found.to_bytes())
+    hold(read is not None and read[1] >= 1024, "an IPv4 address and a port")
+    hold(read is not None and not read[0].is_loopback, "on the internet")
+    return True
+
+
+def _binary() -> Mapping[str, bytes]:
+    given = {
+        "public": "/ip4/203.0.113.5/tcp/4001",
+        "bad private": "/ip4/192.168.1.1/tcp/4001",
+        "bad udp": "/ip4/203.0.113.5/udp/4001",
+        "bad port": "/ip4/203.0.113.5/tcp/25",
+    }
+    return {name: Multiaddr(one).to_bytes() for name, one in given.items()}
+
+
 TARGETS = (
+    Target("dialled-address", _dialled, _binary),
     Target("relay-message", _message, _messages),
     Target("relayed-address", _relayed, _addresses, "text"),
 )

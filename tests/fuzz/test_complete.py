@@ -52,6 +52,7 @@ ELSEWHERE = {
     # Values that were parsed before.
     "protocol/commons_protocol/libp2p_host/circuits.py:CircuitConnection.__init__": "a parsed one",
     "protocol/commons_protocol/libp2p_host/relay.py:Relay._voucher": "our own addresses",
+    "protocol/commons_protocol/libp2p_host/punching.py:_connect": "our own address",
     "protocol/commons_protocol/libp2p_host/gossip.py:GatedPubsub.block": "made by names.peer_id",
     "node/commons_node/community.py:Community.part": "any bytes, replaced where no UTF-8",
     "node/commons_node/community.py:Community.names": "any bytes, replaced where no UTF-8",

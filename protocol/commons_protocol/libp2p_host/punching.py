@@ -120,27 +120,33 @@ class Punching:
         raw = getattr(circuit.muxed_conn, "raw", None)
         assert isinstance(raw, CircuitConnection)
         conn = self._direct(id_of(PeerId(raw.relay.rpartition("/p2p/")[2])))
-        port = next((one.split("/")[4] for one in self._bound() if one.startswith("/ip4/")), None)
-        if conn is None or port is None:
+        if conn is None:
             raise Unreachable("the relay has gone")
         stream: INetStream = await self._open_on(conn, _IDENTIFY)
         try:
             with trio.fail_after(_SAY_S):
                 said = await read_message(stream, Identify)
-            ip = str(Multiaddr(said.observed_addr)).split("/")[2]
-            return Address(f"/ip4/{ipaddress.IPv4Address(ip)}/tcp/{port}")
-        except (ValueError, IndexError) as error:
-            raise Unreachable("the relay does not say where it sees us") from error
         finally:
             with shielded(1), suppress(Exception):
                 await stream.reset()
+        seen = read_address(said.observed_addr)
+        if seen is None:
+            raise Unreachable("the relay does not say where it sees us")
+        return Address(f"/ip4/{seen[0]}/tcp/{self._source()[1]}")
+
+    def _source(self) -> tuple[str, int]:
+        """Where this node listens, to dial from there."""
+        for bound in self._bound():
+            _, kind, ip, _, port = bound.split("/")
+            if kind == "ip4":
+                return ip, int(port)
+        raise Unreachable("this node listens at no IPv4 address")
 
     async def _dial(
         self, peer: ID, given: Sequence[bytes], direction: Literal["inbound", "outbound"]
     ) -> None:
-        targets = [target for one in given[:_MOST_ADDRESSES] if (target := _public(one))]
-        _, _, ip, _, port = next(one for one in self._bound() if one.startswith("/ip4/")).split("/")
-        source = ip, int(port)
+        targets = [target for one in given[:_MOST_ADDRESSES] if (target := public(one))]
+        source = self._source()
 
         async def again(target: Multiaddr, done: trio.CancelScope) -> None:
             for _ in range(_TRIES):
@@ -162,15 +168,21 @@ def _connect(own: Address) -> HolePunch:
     return HolePunch(type=HolePunch.CONNECT, ObsAddrs=[Multiaddr(own).to_bytes()])
 
 
-def _public(given: bytes) -> Multiaddr | None:
-    """A TCP address on the internet, or None."""
+def read_address(given: bytes) -> tuple[ipaddress.IPv4Address, int] | None:
+    """A TCP address over IPv4 in binary form, or None for anything else."""
     try:
-        address = Multiaddr(given)
-        _, kind, host, tcp, port = str(address).split("/")
-        ip = ipaddress.IPv4Address(host)
+        _, kind, host, tcp, port = str(Multiaddr(given)).split("/")
+        found = ipaddress.IPv4Address(host), int(port)
     except Exception:  # whatever multiaddr raises for bytes of a peer
         return None
-    fits = kind == "ip4" and tcp == "tcp" and port.isdecimal() and int(port) >= 1024
-    return (
-        address if fits and not ip.is_multicast and not any(ip in one for one in _NEVER) else None
-    )
+    return found if (kind, tcp) == ("ip4", "tcp") else None
+
+
+def public(given: bytes) -> Multiaddr | None:
+    """The same on the internet, at a port that needs no root; as it is dialled."""
+    found = read_address(given)
+    if found is None or found[1] < 1024:
+        return None
+    ip, port = found
+    inside = ip.is_multicast or any(ip in one for one in _NEVER)
+    return None if inside else Multiaddr(f"/ip4/{ip}/tcp/{port}")
