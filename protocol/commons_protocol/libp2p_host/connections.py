@@ -25,9 +25,17 @@ def described(conns: Sequence[INetConn]) -> PeerConnection:
     return PeerConnection(tuple(addresses), "out" if dialled else "in", relayed)
 
 
+def relay_of(conn: INetConn) -> PeerId | None:
+    """The relay that a circuit goes through; None for a direct connection."""
+    raw = getattr(conn.muxed_conn, "raw", None)
+    if not isinstance(raw, CircuitConnection):
+        return None
+    return PeerId(raw.relay.rpartition("/p2p/")[2])
+
+
 def is_circuit(conn: INetConn) -> bool:
     """Does this connection go through a relay?"""
-    return isinstance(getattr(conn.muxed_conn, "raw", None), CircuitConnection)
+    return relay_of(conn) is not None
 
 
 def remote(conn: INetConn) -> Address:

@@ -27,6 +27,7 @@ from commons_protocol.libp2p_host.circuits import (
     read_message,
     write_message,
 )
+from commons_protocol.libp2p_host.connections import relay_of
 from commons_protocol.libp2p_host.gate import Gate
 from commons_protocol.libp2p_host.identity import id_of
 from commons_protocol.libp2p_host.swarm import GatedSwarm, close_now
@@ -60,9 +61,12 @@ class Crossing:
         self._direct = direct
         self._open_on = open_on
         self._relays: set[PeerId] = set()
+        self._lent: set[PeerId] = set()
+        """Relays that were dialled only to go through them."""
 
     async def _hop(self, relay: Multiaddr, expected: PeerId | None) -> tuple[PeerId, INetStream]:
         """A stream on which a relay can be asked for one thing."""
+        before = set(self._swarm.connections)
         try:
             peer = await self._dial(relay, expected)
         except RelayUnreachable:
@@ -72,6 +76,8 @@ class Crossing:
         conn = self._direct(id_of(peer))
         if conn is None:
             raise RelayUnreachable("the connection has gone")
+        if id_of(peer) not in before:
+            self._lent.add(peer)
         try:
             return peer, await self._open_on(conn, HOP)
         except Unreachable as error:
@@ -116,8 +122,9 @@ class Crossing:
         try:
             await ask(stream, question)
         except BaseException:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
                 await stream.reset()
+                await self.left(peer)
             raise
         where = Address(f"{relay}/p2p/{peer}")
         conn = await self._swarm.cross(CircuitConnection(stream, where, initiator=True), wanted)
@@ -126,6 +133,20 @@ class Crossing:
             await close_now(conn)
             raise Unreachable("another node answers there")
         return conn
+
+    async def left(self, relay: PeerId) -> None:
+        """A circuit has ended: close the connection with its relay, if it served for nothing else.
+
+        Nobody takes up a relay's room with connections that carry nothing.
+        """
+        if relay in self._relays or relay not in self._lent:
+            return
+        if any(relay_of(conn) == relay for conn in self._swarm.get_connections()):
+            return
+        self._lent.discard(relay)
+        conn = self._direct(id_of(relay))
+        if conn is not None:
+            await close_now(conn)
 
     async def welcome(self, stream: INetStream) -> None:
         """The stop protocol: a relay brings somebody, until the circuit ends."""

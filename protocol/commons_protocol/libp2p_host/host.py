@@ -31,6 +31,7 @@ from commons_protocol.libp2p_host.connections import (
     is_outbound,
     peer_of,
     reason,
+    relay_of,
     remote,
 )
 from commons_protocol.libp2p_host.crossing import Crossing
@@ -336,6 +337,9 @@ class Host:
         # Blocked while it was shaking hands, or closed by half.
         if name in self._gate.blocked or conn.is_closed:
             await close_now(conn)
+        relay = relay_of(conn)
+        if relay is not None and conn.is_closed and self._nursery is not None:
+            self._nursery.start_soon(self._crossing.left, relay)
         left = [c for c in self._swarm.get_connections(peer) if not c.is_closed]
         state = None
         if left:

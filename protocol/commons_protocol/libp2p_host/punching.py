@@ -24,15 +24,14 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no type
 
 from commons_protocol.libp2p_host.bridge import shielded
 from commons_protocol.libp2p_host.circuits import (
-    CircuitConnection,
     read_message,
     write_message,
 )
-from commons_protocol.libp2p_host.connections import is_circuit, is_outbound
+from commons_protocol.libp2p_host.connections import is_circuit, is_outbound, relay_of
 from commons_protocol.libp2p_host.gate import Gate
 from commons_protocol.libp2p_host.identity import id_of
 from commons_protocol.libp2p_host.swarm import GatedSwarm
-from commons_protocol.network import Address, PeerId, Unreachable
+from commons_protocol.network import Address, Unreachable
 
 DCUTR = TProtocol("/libp2p/dcutr")
 _IDENTIFY = TProtocol("/ipfs/id/1.0.0")
@@ -117,9 +116,8 @@ class Punching:
 
     async def _seen_as(self, circuit: SwarmConn) -> Address:
         """Where this node may be reached from outside: as the relay sees it, at our own port."""
-        raw = getattr(circuit.muxed_conn, "raw", None)
-        assert isinstance(raw, CircuitConnection)
-        conn = self._direct(id_of(PeerId(raw.relay.rpartition("/p2p/")[2])))
+        relay = relay_of(circuit)
+        conn = self._direct(id_of(relay)) if relay is not None else None
         if conn is None:
             raise Unreachable("the relay has gone")
         stream: INetStream = await self._open_on(conn, _IDENTIFY)
