@@ -62,6 +62,31 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "all but loopback; in the environment separated by commas"
         ),
     ] = ()
+    relay: Annotated[
+        bool,
+        Meta(
+            description="be a relay: let nodes behind routers, of any community, be reached "
+            "through this one"
+        ),
+    ] = False
+    relay_reservations: Annotated[
+        int, Meta(ge=1, le=1024, description="as a relay: nodes that may be reached through it")
+    ] = 32
+    relay_circuits: Annotated[
+        int, Meta(ge=1, le=1024, description="as a relay: connections that it carries at once")
+    ] = 64
+    relay_megabytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="as a relay: MiB that one connection may carry, both ways together; then "
+            "it must be made anew",
+        ),
+    ] = 256
+    relay_minutes: Annotated[
+        int, Meta(ge=1, le=10_080, description="as a relay: how long one connection may last")
+    ] = 120
     verifier_workers: Annotated[
         int,
         Meta(

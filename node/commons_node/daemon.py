@@ -37,6 +37,7 @@ from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
 from commons_node.membership.watching import let_others, prove_forks
+from commons_node.network import network_of
 from commons_node.peering.peering import Peering
 from commons_node.peering.penalties import PATIENCE
 from commons_node.peering.types import Settings
@@ -53,8 +54,7 @@ from commons_node.store.peer_records import StoredRecords
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
-from commons_protocol.lan import LanDiscovery
-from commons_protocol.libp2p_host import Libp2pNetwork
+from commons_protocol.lan import LanDiscovery, ThisMachine
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
@@ -160,9 +160,7 @@ class Daemon:
             await self._open(realm)
         listen = await where_to_listen(self.store, self.config.listen)
         self.peering = Peering(
-            lambda handlers, on_event: Libp2pNetwork(
-                self.standing.network_seed, listen, handlers, on_event, self.refusals
-            ),
+            network_of(self.config, self.standing.network_seed, listen, self.refusals),
             lambda: [community.realm for community in self.communities.values()],
             self.store,
             refusals=self.refusals,
@@ -170,6 +168,8 @@ class Daemon:
             reception=self.devices,
             lan=LanDiscovery() if self.config.lan else None,
             lan_interfaces=self.config.lan_interfaces or None,
+            machine=ThisMachine(),
+            relays=self.store,
             announce=self.config.announce,
             settings=Settings(
                 sync_interval=self.config.sync_interval_s,

@@ -23,7 +23,7 @@ from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
 from commons_node.explaining.splitting import split_in_words
-from commons_node.health.verbs import moment
+from commons_node.moments import moment
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
@@ -221,9 +221,9 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
             "node": peer.node,
             "addresses": list(peer.addresses),
             "connected": peer.connected,
+            "way": peer.way or None,
             "blocked": peer.blocked,
             "last_seen": moment(peer.last_seen_ms),
-            "via": peer.via or None,
             "blocked_until": moment(peer.penalty.until_ms) if peer.penalty else None,
             "blocked_for": peer.penalty.why if peer.penalty else None,
             "sync": _sync(peer.sync),
@@ -362,7 +362,8 @@ REGISTRY = Registry(
              says="set   {set_hash}\nstate {state_hash}"),
         View("peer.list", "The nodes that this one knows.", Nothing, list_peers,
              table=Table("peers", (Column("node", "Node", "id"), Column("connected", "Here", "yes"),
-                                   Column("state", "Sync"), Column("last_seen", "Seen", "time"),
+                                   Column("way", "Way"), Column("state", "Sync"),
+                                   Column("last_seen", "Seen", "time"),
                                    Column("next", "Next")), "No peers yet.")),
         View("explain", "Why an operation counts, or does not.", OneOperation, explain,
              says="{kind} by {author}, {time:time}: {verdict}\n{sentence}\n{certainty}",

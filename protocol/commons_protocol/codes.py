@@ -26,9 +26,10 @@ from commons_crdt.device import sign_claim
 from commons_crdt.errors import CommonsError, Refused, Status
 from commons_crdt.ids import OperationId, RealmId, digest
 from commons_crdt.operation import Operation, operation_id
+from commons_protocol.circuit import by_check, split
 from commons_protocol.frame import decode, encode
 from commons_protocol.names import peer_key
-from commons_protocol.network import Address, PeerId
+from commons_protocol.network import Address, PeerId, Unreachable
 from commons_protocol.wire import WireOperation, pack_operation, unpack_operation
 
 MAX_CODE = 96
@@ -39,7 +40,8 @@ PIN_BYTES = 16
 MAX_INVITE_FILE = 16_384
 CHECKSUM = 3
 _CHECK = {"none": 0, "ip4": 16, "ip6": 10, "dns": 10}
-ADDRESS_KINDS = ("none", "ip4", "ip6", "dns")
+ADDRESS_KINDS = ("none", "ip4", "ip6", "dns", "relay/ip4", "relay/ip6", "relay/dns")
+"""Behind a relay: the relay's address, and the check of the node that it is asked for."""
 _INVITE = 0x10
 _OFFER = 0x20
 _MAGIC = "commons-invite"
@@ -172,8 +174,10 @@ def decode_invite(text: str) -> Invitation:
 
 def pack_address(address: Address) -> tuple[str, bytes]:
     """An address that ends in a peer id, as codes carry it; ``LongAddress`` if they can't."""
-    found = _MULTIADDR.match(address)
-    if not found or not found[4] or int(found[3]) > 0xFFFF:
+    first, circuit, last = address.partition("/p2p-circuit")
+    found = _MULTIADDR.match(first)
+    peer = last.removeprefix("/p2p/") if circuit else found and found[4]
+    if not found or not peer or int(found[3]) > 0xFFFF:
         raise LongAddress(address=address)
     kind, host, port = found[1], found[2], int(found[3]).to_bytes(2, "big")
     try:
@@ -182,15 +186,19 @@ def pack_address(address: Address) -> tuple[str, bytes]:
         elif kind == "ip6":
             where = ipaddress.IPv6Address(host).packed
         else:
-            kind, name = "dns", host.lower().encode("ascii")
-            where = bytes([len(name)]) + name
-        return kind, where + port + node_check(PeerId(found[4]), _CHECK[kind])
+            kind, name = "dns", host.lower()
+            if not _NAME.match(name):
+                raise LongAddress(address=address)
+            where = bytes([len(name)]) + name.encode("ascii")
+        packed = where + port + node_check(PeerId(peer), _CHECK[kind])
+        return f"relay/{kind}" if circuit else kind, packed
     except ValueError as error:
         raise LongAddress(address=address) from error
 
 
 def unpack_address(kind: str, data: bytes) -> tuple[tuple[Address, ...], bytes]:
     """The address in a code, and the check of the node behind it. Raises ``BadCode``."""
+    relay, kind = kind.startswith("relay/"), kind.removeprefix("relay/")
     length = {"none": 0, "ip4": 4, "ip6": 16, "dns": 1 + data[0] if data else 0}[kind]
     port_end = length + (2 if length else 0)
     if len(data) != port_end + _CHECK[kind]:
@@ -206,7 +214,8 @@ def unpack_address(kind: str, data: bytes) -> tuple[tuple[Address, ...], bytes]:
         name = host[1:].decode("ascii", "replace")
         if not _NAME.match(name):
             raise BadCode(why="its address is not a name")
-    return (Address(f"/{kind}/{name}/tcp/{port}"),), data[port_end:]
+    where, check = Address(f"/{kind}/{name}/tcp/{port}"), data[port_end:]
+    return (by_check(where, check) if relay else where,), check
 
 
 # --- invite file ---
@@ -238,8 +247,7 @@ def decode_invite_file(data: bytes) -> Invitation:
     except (Refused, msgspec.ValidationError) as error:
         raise BadCode(why="it is not an invite file") from error
     for address in file.addresses:
-        found = _MULTIADDR.match(address)
-        if not found or not found[4]:
+        if not _names_its_peer(address):
             raise BadCode(why="an address in it is not one")
     return Invitation(
         operation_id(operation.header),
@@ -248,6 +256,16 @@ def decode_invite_file(data: bytes) -> Invitation:
         tuple(Address(address) for address in file.addresses),
         operation=operation,
     )
+
+
+def _names_its_peer(address: str) -> bool:
+    """An address of a node that says which one, direct or through a relay."""
+    try:
+        circuit = split(Address(address))
+    except Unreachable:
+        return False
+    found = _MULTIADDR.match(circuit.relay if circuit is not None else address)
+    return found is not None and bool(circuit.peer if circuit is not None else found[4])
 
 
 # --- offer code ---

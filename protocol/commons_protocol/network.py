@@ -58,6 +58,24 @@ class Unreachable(NetworkError):
     hint = "Check that the other node runs, and that its address is still right."
 
 
+class RelayUnreachable(Unreachable):
+    """The relay could not be reached."""
+
+    hint = "`commons-node peer relay list` says how your relays are; ask who runs this one."
+
+
+class RelayRefuses(Unreachable):
+    """The relay does not serve this node."""
+
+    hint = "Ask who runs it, or take another one: `commons-node peer relay add ADDRESS`."
+
+
+class NotAtRelay(Unreachable):
+    """This peer is not at its relay now."""
+
+    hint = "Its node is off or has lost its place: there, `commons-node peer relay list` says why."
+
+
 class Blocked(NetworkError):
     """This peer is blocked on this node."""
 
@@ -113,11 +131,34 @@ class PeerConnection:
     """A connected peer. `direction` is "out" if this node dialled it, whoever dialled besides.
 
     `addresses` are then those that were dialled; otherwise where the peer's sockets are, which
-    nobody can dial.
+    nobody can dial. `relayed`: no connection with it is a direct one.
     """
 
     addresses: tuple[Address, ...]
     direction: Literal["in", "out"]
+    relayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A place at a relay: others reach this node there for so many seconds.
+
+    `circuit_bytes` and `circuit_s`: what one connection through it may carry; 0: no limit.
+    """
+
+    relay: PeerId
+    seconds: float
+    circuit_bytes: int = 0
+    circuit_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RelayUse:
+    """What this node carries for others now; `carried` are bytes since it listens."""
+
+    reservations: int
+    circuits: int
+    carried: int
 
 
 @runtime_checkable
@@ -196,6 +237,34 @@ class Network(Protocol):
 
     async def disconnect(self, peer: PeerId) -> None:
         """Close all connections with this peer."""
+        ...
+
+    async def reserve(self, relay: Address, timeout: float = 10.0) -> Reservation:
+        """Take a place at a relay, or keep it longer: it may bring circuits in from then on.
+
+        The place is lost with the connection. Raises `RelayUnreachable`, `RelayRefuses`,
+        `Blocked`.
+        """
+        ...
+
+    async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
+        """Try a direct connection with a peer that called over a relay: both dial at once.
+
+        Does nothing where there is one already. Raises `Unreachable`.
+        """
+        ...
+
+    async def release(self, relay: PeerId) -> None:
+        """Take no more circuits from this relay."""
+        ...
+
+    @property
+    def relay_use(self) -> RelayUse | None:
+        """What this node carries for others now; None if it is no relay, or down."""
+        ...
+
+    async def refresh(self) -> tuple[Address, ...]:
+        """The machine's addresses changed: close what answers no more; where others dial now."""
         ...
 
     async def block(self, peer: PeerId) -> None:

@@ -129,6 +129,21 @@ CATALOGUE: Final = {
             "`commons-node peer connect ADDRESS`, with the address that its `run` prints.",
         ),
         Reason(
+            "relay_unreachable", "unreachable",
+            "The relay through which it is reached does not answer.",
+            "`commons-node peer relay list` says how yours are; ask who runs this one.",
+        ),
+        Reason(
+            "relay_refuses", "unreachable",
+            "The relay through which it is reached does not serve this node.",
+            "Ask who runs it, or take another one: `commons-node peer relay add ADDRESS`.",
+        ),
+        Reason(
+            "not_at_relay", "unreachable",
+            "It is not at its relay now: its node is off, or has lost its place there.",
+            "It is dialled again by itself; over there `commons-node peer relay list` says why.",
+        ),
+        Reason(
             "unreachable", "unreachable",
             "It does not answer{detail}.",
             "It is dialled again by itself; check that the other node runs, or give a new address:"

@@ -33,6 +33,7 @@ SEEN = "keep_out = false\n"
 QUICK = "verifier_workers = 1\nsync_interval_s = 5\n"
 """Configuration of most houses: few processes, since many run at once."""
 
+LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 PASSPHRASE = "a long enough passphrase"
 
 
@@ -130,9 +131,23 @@ class Terminal:
 class House(Neighbour):
     """A neighbour whose daemon can be killed, started again and looked into."""
 
-    def __init__(self, name: str, home: Path, *, config: str = QUICK, lan: bool = False) -> None:
-        """Starts the daemon; ``ready`` must follow."""
+    def __init__(
+        self,
+        name: str,
+        home: Path,
+        *,
+        config: str = QUICK,
+        lan: bool = False,
+        under: Sequence[str] = (),
+        listen: str = LOOPBACK,
+    ) -> None:
+        """Starts the daemon; ``ready`` must follow.
+
+        ``under``: what its command line begins with, to run it in another place.
+        """
         self.lan = lan
+        self.under = under
+        self.listen = listen
         self.pids: list[int] = []
         self.killed = 0
         home.mkdir(mode=0o700, exist_ok=True)
@@ -150,8 +165,9 @@ class House(Neighbour):
         self._file.unlink(missing_ok=True)
         process = subprocess.Popen(
             [
+                *self.under,
                 sys.executable, "-m", "commons_node", "run", "--home", str(self.home),
-                "--listen", "/ip4/127.0.0.1/tcp/0", "--ready-file", str(self._file),
+                "--listen", self.listen, "--ready-file", str(self._file),
                 "--until-stdin-closes", *([] if self.lan else ["--no-lan"]),
             ],
             env=clean_environment(self.home),
@@ -307,10 +323,12 @@ class Street:
         config: str | Callable[[str], str] = QUICK,
         lan: bool = False,
         prepare: Callable[[Path], object] | None = None,
+        under: Callable[[str], Sequence[str]] = lambda _name: (),
+        listen: str = LOOPBACK,
     ) -> list[House]:
         """Start houses side by side, and wait until all of them answer.
 
-        ``config``: of all houses, or of each by its name.
+        ``config``: of all houses, or of each by its name; so is ``under``.
         """
         made = []
         for name in names:
@@ -318,7 +336,7 @@ class Street:
             if prepare is not None:
                 prepare(home)
             text = config if isinstance(config, str) else config(name)
-            made.append(House(name, home, config=text, lan=lan))
+            made.append(House(name, home, config=text, lan=lan, under=under(name), listen=listen))
             self.houses.append(made[-1])
         for house in made:
             house.ready()

@@ -92,7 +92,7 @@ def test_each_row_says_how_it_stands_and_by_which_way(neighbours: list[House]) -
     assert row["have"] == sum(alice.operations().values())
     assert (row["missing"], row["refused"], row["held"], row["reason"]) == (0, {}, {}, "")
     assert row["compared"]
-    assert row["via"].startswith("this machine")
+    assert row["way"] == "lan"
     assert not alice.see("sync.why")["causes"]
     said = cli(alice.home, "sync", "why", "nobody-of-this-name", "--json")
     assert said.code != 0

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import pytest
 import trio
 
-from commons_protocol.libp2p_host import Libp2pNetwork, Limits, peer_id_of
+from commons_protocol.libp2p_host import Libp2pNetwork, Limits, RelayLimits, peer_id_of
 from commons_protocol.libp2p_host.gate import Tally
 from commons_protocol.libp2p_host.gossip import Mailbox
 from commons_protocol.network import (
@@ -98,13 +98,16 @@ class Node:
 
 @asynccontextmanager
 async def node(
-    seed: bytes | None = None, limits: Limits | None = None, listen: list[Address] = ANYWHERE
+    seed: bytes | None = None,
+    limits: Limits | None = None,
+    listen: list[Address] = ANYWHERE,
+    relay: RelayLimits | None = None,
 ) -> AsyncIterator[Node]:
     events: list[Event] = []
     refusals: Counter[str] = Counter()
     handlers = {ECHO: echo, FAIL: fail, SINK: sink}
     network = Libp2pNetwork(
-        seed or os.urandom(32), listen, handlers, events.append, refusals, limits
+        seed or os.urandom(32), listen, handlers, events.append, refusals, limits, relay
     )
     made = Node(network, events, refusals)
     made.addresses = await network.start()
@@ -733,6 +736,8 @@ async def test_identify_tells_a_stranger_constant_names_only() -> None:
         assert set(told.protocols) == {
             "/ipfs/id/1.0.0",
             "/ipfs/ping/1.0.0",
+            "/libp2p/circuit/relay/0.2.0/stop",
+            "/libp2p/dcutr",
             "/meshsub/1.1.0",
             "/meshsub/1.0.0",
             ECHO,

@@ -455,7 +455,6 @@ class FakeLan:
         txt: Callable[[], Mapping[str, bytes]],
         on_found: Callable[[FoundPeer], None],
         rotate_s: float = 3600,
-        on_interfaces_changed: Callable[[tuple[str, ...]], None] | None = None,
     ) -> None:
         self.port, self.txt, self.found = port, txt, on_found
         for other in self.others:

@@ -60,8 +60,8 @@ async def test_a_node_that_is_off_is_not_alone() -> None:
             await together(alice, bob)
             found = of_peers(a.realm, alice.peers())
             assert (found.state, list(found.causes)) == ("synced", [])
-            assert said(alice, bob).via == "this machine, dialled"
-            assert said(bob, alice).via == "this machine, it dialled"
+            assert said(alice, bob).way == "direct"
+            assert said(bob, alice).way == "direct"
             assert said(alice, bob).compared[a.realm] is not None
         await until(lambda: code(alice, bob) == "unreachable")
         found = of_peers(a.realm, alice.peers())

@@ -10,6 +10,7 @@ from tests.fuzz import (
     files,
     messages,
     operations,
+    relays,
     sticks,
     streams,
 )
@@ -17,6 +18,17 @@ from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (operations, changes, messages, streams, codes, devices, files, sticks, api)
+    for module in (
+        operations,
+        changes,
+        messages,
+        streams,
+        relays,
+        codes,
+        devices,
+        files,
+        sticks,
+        api,
+    )
     for target in module.TARGETS
 }

@@ -32,6 +32,7 @@ ELSEWHERE = {
     # Bytes of the operating system or of this program itself: nobody else writes them.
     "protocol/commons_protocol/lan/interfaces.py:current": "the system's own addresses",
     "protocol/commons_protocol/lan/interfaces.py:present": "the system's own addresses",
+    "protocol/commons_protocol/lan/interfaces.py:ThisMachine.is_near": "what the kernel said",
     "node/commons_node/api/server.py:_ours": "the kernel's struct of who is at the socket",
     "node/commons_node/home.py:Home.lock": "a process number for a sentence, replaced if garbage",
     "node/commons_node/peering/states.py:_kind": "an address at which a connection stands",
@@ -51,6 +52,9 @@ ELSEWHERE = {
     "node/commons_node/domains/membership/commands.py:create_invite": "makes base64",
     "cli/commons_cli/values.py:FileIn.convert": "makes base64",
     # Values that were parsed before.
+    "protocol/commons_protocol/libp2p_host/circuits.py:CircuitConnection.__init__": "a parsed one",
+    "protocol/commons_protocol/libp2p_host/relay.py:Relay._voucher": "our own addresses",
+    "protocol/commons_protocol/libp2p_host/punching.py:_connect": "our own address",
     "protocol/commons_protocol/libp2p_host/gossip.py:GatedPubsub.block": "made by names.peer_id",
     "node/commons_node/community.py:Community.part": "any bytes, replaced where no UTF-8",
     "node/commons_node/community.py:Community.names": "any bytes, replaced where no UTF-8",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
-from commons_node import notices, verbs
+from commons_node import notices, relay_verbs, verbs
 from commons_node.bundles import commands as bundles
 from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
@@ -32,5 +32,11 @@ VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.vi
 
 def registry() -> Registry:
     """Every verb of every domain, and of the node itself."""
-    own = (verbs.REGISTRY, health.REGISTRY, notices.REGISTRY, bundles.REGISTRY)
+    own = (
+        verbs.REGISTRY,
+        health.REGISTRY,
+        relay_verbs.REGISTRY,
+        notices.REGISTRY,
+        bundles.REGISTRY,
+    )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

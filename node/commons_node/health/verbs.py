@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -12,6 +11,7 @@ from commons_node.bundles.standing_with import with_makers
 from commons_node.community import find
 from commons_node.health.metrics import exposition
 from commons_node.health.overview import Row, Standing, of_community, of_node, refusals_of
+from commons_node.moments import moment
 from commons_node.peering.types import UnknownPeer
 from commons_node.registry import (
     Column,
@@ -43,14 +43,6 @@ class Of(msgspec.Struct):
     ] = None
 
 
-def moment(ms: int | None) -> str | None:
-    """UTC milliseconds as RFC 3339."""
-    if ms is None:
-        return None
-    found = datetime.fromtimestamp(ms / 1000, UTC)
-    return found.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 async def _standings(request: Request[Daemon]) -> list[tuple[str, Standing]]:
     """All communities of this node, or the one that is asked for, by name."""
     daemon = request.node
@@ -76,7 +68,7 @@ def _row(name: str, row: Row) -> dict[str, object]:
         "unknown_since": moment(sync.unknown_since),
         "compared": moment(row.compared),
         "connected": peer.connected,
-        "via": peer.via or None,
+        "way": peer.way or None,
         "reason": sync.reason,
         "next_action": sync.action(peer.node),
         "command": causes[0].command if causes else "",
@@ -89,7 +81,7 @@ def _nobody(name: str, standing: Standing) -> dict[str, object]:
     return {
         "community": cause.community, "name": name, "node": None, "state": "alone",
         "code": "alone", "have": None, "missing": 0, "refused": {}, "held": {},
-        "unknown_since": None, "compared": None, "connected": False, "via": None,
+        "unknown_since": None, "compared": None, "connected": False, "way": None,
         "reason": cause.sentence, "next_action": cause.action, "command": cause.command,
     }  # fmt: skip
 
@@ -174,7 +166,7 @@ REGISTRY = Registry(
              table=Table("peers", (Column("name", "Community"), Column("node", "Node", "id"),
                                    Column("state", "Sync"), Column("have", "Have", "number"),
                                    Column("missing", "Missing", "number"),
-                                   Column("compared", "Compared", "time"), Column("via", "Via"),
+                                   Column("compared", "Compared", "time"), Column("way", "Way"),
                                    Column("reason", "Why")), "In no community yet.")),
         View("sync.why", "Why this node is not in sync, and what to do.", Of, why, says="{summary}",
              table=Table("causes", (Column("code", "Code"), Column("node", "Node", "id"),

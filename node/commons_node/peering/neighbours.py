@@ -42,7 +42,6 @@ class Neighbours:
                 int(ports[0]),
                 self._record,
                 self._found,
-                on_interfaces_changed=lambda _ips: self._peering.wake(),
             )
             self._started = True
         except Exception:

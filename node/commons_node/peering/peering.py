@@ -28,8 +28,10 @@ from commons_node.peering.hints import Hints
 from commons_node.peering.load import Load
 from commons_node.peering.neighbours import Neighbours
 from commons_node.peering.records import MemoryRecords, PeerRecords, Shares
+from commons_node.peering.relays import Relays
 from commons_node.peering.seeking import Seeking, anybody
 from commons_node.peering.states import state_of
+from commons_node.peering.straightening import Straightening
 from commons_node.peering.talks import Talks
 from commons_node.peering.types import (
     Admissions,
@@ -37,17 +39,21 @@ from commons_node.peering.types import (
     Joined,
     KnownPeer,
     Lan,
+    Machine,
     MakeNetwork,
+    MemoryBook,
     OnChange,
     PeerBook,
     PeerState,
     Reception,
+    RelayBook,
     Settings,
     UnknownPeer,
 )
 from commons_node.peering.waiting import wait_converged
 from commons_node.peering.ways import best_first
 from commons_protocol.applying import Door, Granted
+from commons_protocol.circuit import is_relayed
 from commons_protocol.codes import Invitation
 from commons_protocol.joining import JOIN
 from commons_protocol.names import NodeId, node_id, peer_id
@@ -56,6 +62,7 @@ from commons_protocol.network import (
     Connected,
     Disconnected,
     Event,
+    NetworkError,
     PeerId,
     Refusals,
     StateChanged,
@@ -64,6 +71,8 @@ from commons_protocol.network import (
 from commons_protocol.replica import Ingested, Replica
 from commons_protocol.session import SYNC
 
+MOST_ADDRESSES = 8
+"""Of one node in a message or a file."""
 _STOP_S = 5.0
 _TICK_S = 1.0
 
@@ -84,6 +93,8 @@ class Peering:
         reception: Reception | None = None,
         lan: Lan | None = None,
         lan_interfaces: Sequence[str] | None = None,
+        machine: Machine | None = None,
+        relays: RelayBook | None = None,
         announce: Sequence[str] = (),
         settings: Settings | None = None,
         on_change: OnChange | None = None,
@@ -93,7 +104,8 @@ class Peering:
 
         ``refusals`` counts by code, with the network's own counts; ``status`` shows it.
         ``announce``: where others reach this node, where that is not where it listens.
-        ``records``: what is remembered of peers beside the book.
+        ``records``: what is remembered of peers beside the book. ``machine``: looked at
+        for changes of its addresses. ``relays``: those of this node.
         """
         self.settings = settings or Settings()
         self.clock = Clock()
@@ -112,6 +124,10 @@ class Peering:
         self.acquaintance = Acquaintance(self)
         self._hints = Hints(self)
         self._neighbours = Neighbours(self, lan, lan_interfaces)
+        self.relays = Relays(self, relays or MemoryBook())
+        self._straightening = Straightening(self)
+        self.machine = machine
+        self._interfaces: tuple[str, ...] = ()
         self.bound: tuple[Address, ...] = ()
         """Where this node listens."""
         self._announce = tuple(Address(f"{one}/p2p/{self.peer}") for one in announce)
@@ -128,8 +144,14 @@ class Peering:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Where others reach this node, each ending in its peer id; for invite codes."""
-        return self._announce or self.bound
+        """Where others reach this node, each ending in its peer id; the first goes into codes.
+
+        A relay comes before where this node listens: who needs one is not reached there.
+        """
+        relayed = self.relays.addresses()
+        if self._announce:
+            return (*self._announce, *relayed)[:MOST_ADDRESSES]
+        return (*relayed, *self.bound)[:MOST_ADDRESSES]
 
     async def start(self) -> tuple[Address, ...]:
         """Listen, meet the known peers, show the LAN beacon; where it listens.
@@ -143,6 +165,8 @@ class Peering:
         self._hints.subscribe()
         for known in self.book.all():
             self.talks.keep(peer_id(known.node))
+        self._interfaces = self.machine.addresses() if self.machine is not None else ()
+        await self.relays.start()
         self.spawn(self._tick(), "peering tick")
         await self._neighbours.start()
         return self.bound
@@ -190,9 +214,20 @@ class Peering:
             await asyncio.sleep(_TICK_S)
             if self.clock.jumped():
                 self.wake()
+            if self.machine is not None and self._interfaces != (now := self.machine.addresses()):
+                self._interfaces = now
+                self.spawn(self._elsewhere(), "follow another network")
             self.talks.tick()
             self.acquaintance.tick()
             self.guard.tick()
+            self._straightening.tick()
+
+    async def _elsewhere(self) -> None:
+        """The machine has other addresses: close what is dead, dial anew, say where we are."""
+        with suppress(NetworkError):
+            self.bound = await self.network.refresh()
+        self.wake()
+        self.moved()
 
     def _event(self, event: Event) -> None:
         match event:
@@ -202,6 +237,7 @@ class Peering:
             case Disconnected(peer):
                 if peer in self.talks.now:
                     self.talks.now[peer].end("gone")
+                self.relays.gone(peer)
                 self.on_change("peer", node_id(peer))
             case StateChanged(state, reason):
                 _log.info("network: %s", f"{state} {reason}".strip())
@@ -239,8 +275,15 @@ class Peering:
 
     def wake(self) -> None:
         """The interface changed or the machine woke: dial and compare at once."""
+        self.relays.wake()
+        self._straightening.again()
         self.talks.hurry_all()
         self.talks.poke()
+
+    def moved(self) -> None:
+        """Others reach this node elsewhere now: tell those who are here."""
+        for replica in self.replicas():
+            self.acquaintance.introduce(replica.realm)
 
     async def written(self, realm: RealmId, operations: Sequence[Operation]) -> None:
         """Hint at new operations of this node, after they are durable. Never raises."""
@@ -255,6 +298,9 @@ class Peering:
         node = node_id(peer)
         known = self.book.get(node) or KnownPeer(node)
         full = Address(address if "/p2p/" in address else f"{address}/p2p/{peer}")
+        if is_relayed(address):  # a code names neither the relay nor, in full, the peer
+            connection = self.network.peers().get(peer)
+            full = next(filter(is_relayed, connection.addresses if connection else ()), full)
         await self.book.save(replace(known, addresses=best_first(known.addresses, full)))
         self.talks.keep(peer)
         self.talks.hurry(peer)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
 from commons_node.peering.records import Offender
-from commons_node.peering.types import KnownPeer, PeerState
+from commons_node.peering.types import KnownPeer, PeerState, WayKind
 from commons_protocol.names import peer_id
 from commons_protocol.network import PeerConnection
 from commons_protocol.status import SyncStatus, worst
@@ -46,7 +45,7 @@ def state_of(peering: Peering, known: KnownPeer) -> PeerState:
         realms,
         shares,
         {realm: peering.shares.compared(known.node, realm) for realm in shares},
-        via(connection) if connection is not None else "",
+        _way(peering, connection) if connection is not None else "",
         None if known.blocked else penalty,
     )
 
@@ -64,6 +63,8 @@ def _apart(peering: Peering, known: KnownPeer, *, connected: bool) -> SyncStatus
         return SyncStatus("no_address", unknown_since=seen)
     if way is None or not way.failed.is_set():
         return SyncStatus("dialling", unknown_since=seen)
+    if way.relay:
+        return SyncStatus(way.relay, unknown_since=seen)
     return SyncStatus("unreachable", unknown_since=seen, detail=reason)
 
 
@@ -73,24 +74,13 @@ def sentence_of(penalty: Offender) -> str:
     return f"until {until} UTC: it broke rules ({penalty.why}), time {penalty.times} in a row"
 
 
-def via(connection: PeerConnection) -> str:
-    """How a peer is connected: ``this machine``, ``local network``, ``internet`` or ``relay``; and
-    who dialled.
-    """
-    kind = _kind(connection.addresses[0]) if connection.addresses else "internet"
-    return f"{kind}, {'dialled' if connection.direction == 'out' else 'it dialled'}"
-
-
-def _kind(address: str) -> str:
-    if "/p2p-circuit" in address:
-        return "relay"
-    try:
-        host = ipaddress.ip_address(address.split("/")[2].partition("%")[0])
-    except (ValueError, IndexError):
-        return "internet"  # a name
-    if host.is_loopback:
-        return "this machine"
-    return "local network" if host.is_private or host.is_link_local else "internet"
+def _way(peering: Peering, connection: PeerConnection) -> WayKind:
+    """How a peer is connected."""
+    if connection.relayed:
+        return "relayed"
+    machine, where = peering.machine, connection.addresses
+    ip = where[0].split("/")[2] if where and where[0].count("/") > 2 else ""
+    return "lan" if machine is not None and machine.is_near(ip) else "direct"
 
 
 def state_with_all(realm: RealmId, peers: Iterable[PeerState]) -> SyncStatus | None:

@@ -17,6 +17,7 @@ from commons_crdt.ids import RealmId
 from commons_node.peering.conversation import Conversation
 from commons_node.peering.turns import Turns
 from commons_node.peering.ways import Way
+from commons_protocol.circuit import is_relayed
 from commons_protocol.effects import Changed, Compared, Count, Met, Proven
 from commons_protocol.names import node_id
 from commons_protocol.network import NetworkError, PeerId, Stream, Unreachable
@@ -124,9 +125,28 @@ class Talks:
         book, node = self._peering.book, node_id(peer)
         known = book.get(node)
         addresses = known.addresses if known is not None else book.heard(node)
-        if not addresses:
+        straight = tuple(one for one in addresses if not is_relayed(one))
+        # Who uses the same relay can be met there, wherever it has moved.
+        met = self._peering.relays.to(peer) if known is not None else ()
+        relayed = [*dict.fromkeys((*filter(is_relayed, addresses), *met))]
+        if not straight and not relayed:
             raise Unreachable("no address of it is known")
-        await self._peering.network.connect_any(addresses, self._peering.settings.dial_timeout)
+        network, seconds = self._peering.network, self._peering.settings.dial_timeout
+        if not relayed:
+            await network.connect_any(straight, seconds)
+            return
+        reason = ""
+        if straight:
+            try:
+                await network.connect_any(straight, seconds / 2)
+            except Unreachable as error:
+                reason = f"{error.reason}; "
+            else:
+                return
+        try:
+            await network.connect_any(relayed, seconds)
+        except Unreachable as error:
+            raise type(error)(f"{reason}{error.reason}") from error
 
     # --- conversations ---
 

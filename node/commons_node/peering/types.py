@@ -75,11 +75,42 @@ class PeerBook(Protocol):
         ...
 
 
+class RelayBook(Protocol):
+    """Where the relays of a node outlive the daemon."""
+
+    async def load_relays(self) -> Sequence[Address]:
+        """Their addresses, in the order in which they were added."""
+        ...
+
+    async def save_relays(self, relays: Sequence[Address]) -> None:
+        """Replace them, durably."""
+        ...
+
+
+class Machine(Protocol):
+    """What this computer's own network looks like: `commons_protocol.lan.ThisMachine`."""
+
+    def addresses(self) -> tuple[str, ...]:
+        """All its IP addresses now, but loopback."""
+        ...
+
+    def is_near(self, ip: str) -> bool:
+        """Is this address on a network that the computer is on itself?"""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryBook:
-    """A peer book for tests and for nodes without a disk."""
+    """A peer book for tests and for nodes without a disk; also of relays."""
 
     known: dict[NodeId, KnownPeer] = field(default_factory=dict)
+    relays: list[Address] = field(default_factory=list)
+
+    async def load_relays(self) -> Sequence[Address]:
+        return tuple(self.relays)
+
+    async def save_relays(self, relays: Sequence[Address]) -> None:
+        self.relays[:] = relays
 
     async def load(self) -> Sequence[KnownPeer]:
         return tuple(self.known.values())
@@ -101,7 +132,6 @@ class Lan(Protocol):
         txt: Callable[[], Mapping[str, bytes]],
         on_found: Callable[[FoundPeer], None],
         rotate_s: float = ...,
-        on_interfaces_changed: Callable[[tuple[str, ...]], None] | None = None,
     ) -> object: ...
 
     async def rotate(self) -> None: ...
@@ -165,8 +195,8 @@ class PeerState:
     """One line of ``peer list``. ``sync`` is the worst of the communities shared with it.
 
     ``realms``: the communities that are compared with it now; ``shares``: those that it has ever
-    proven to be of; ``compared``: when each of them was compared last (ms, UTC). ``via``: how it
-    is connected. ``penalty``: why and until when it is kept out, if it is.
+    proven to be of; ``compared``: when each of them was compared last (ms, UTC). ``way``: how it
+    is connected, "" if it is not. ``penalty``: why and until when it is kept out, if it is.
     """
 
     node: NodeId
@@ -178,7 +208,7 @@ class PeerState:
     realms: Mapping[RealmId, SyncStatus]
     shares: frozenset[RealmId] = frozenset()
     compared: Mapping[RealmId, int | None] = field(default_factory=dict)
-    via: str = ""
+    way: WayKind = ""
     penalty: Offender | None = None
 
 
@@ -212,6 +242,7 @@ class UnknownPeer(CommonsError):
     status = "not_found"
 
 
+WayKind = Literal["", "lan", "direct", "relayed"]
 ChangeKind = Literal["peer", "sync", "network"]
 OnChange = Callable[[ChangeKind, str], None]
 """Told when a peer or a sync state changed (node id) or the network did (its state)."""

@@ -1,6 +1,6 @@
 """The way to one peer: when to dial it, and what is remembered of it while the daemon runs.
 
-Back-off grows from one second to five minutes and is never in step with others; anything that
+Back-off grows from one second to five minutes, with full jitter; anything that
 makes success likelier (unblocking, a new address, another network) starts it anew.
 """
 
@@ -12,10 +12,22 @@ from collections.abc import Awaitable, Callable
 
 from commons_node.peering.conversation import Conversation
 from commons_node.peering.types import Settings
-from commons_protocol.network import Address, NetworkError, PeerId
+from commons_protocol.network import (
+    Address,
+    NetworkError,
+    NotAtRelay,
+    PeerId,
+    RelayRefuses,
+    RelayUnreachable,
+)
 
 _SHORT_S = 0.2
 _STEADY_S = 10.0
+_OF_RELAYS: dict[type[NetworkError], str] = {
+    RelayUnreachable: "relay_unreachable",
+    RelayRefuses: "relay_refuses",
+    NotAtRelay: "not_at_relay",
+}
 _HINT_S = 15.0
 """Between two attempts that are made because of what others say; they may say it without end."""
 
@@ -35,6 +47,8 @@ class Way:
         self.peer = peer
         self.reason = ""
         """Why the last attempt failed, in words; "" after a success."""
+        self.relay = ""
+        """The code of `reasons` where a relay is what failed."""
         self._settings = settings
         self._present = present
         self._attempt = attempt
@@ -74,7 +88,7 @@ class Way:
         most: float = min(
             self._settings.last_retry, self._settings.first_retry * 2 ** (self._failures - 1)
         )
-        return most * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+        return most * random.random()  # noqa: S311 - full jitter, no secret
 
     async def run(self) -> None:
         """Until cancelled, or until as many attempts as allowed have failed."""
@@ -93,10 +107,11 @@ class Way:
                     await conversation.ended.wait()
                 else:
                     conversation = await self._attempt(self.peer)
-                self.reason = ""
+                self.reason = self.relay = ""
                 self.code = conversation.code if conversation is not None else ""
             except NetworkError as error:
                 self.reason = str(error)
+                self.relay = _OF_RELAYS.get(type(error), "")
             if conversation is not None and conversation.was_proven:
                 self.failed.clear()
                 steady = loop.time() - began > _STEADY_S or conversation.code == "refresh"

@@ -28,7 +28,7 @@ NODE_SCHEMA = (
 
 
 class NodeStore:
-    """The node's own file; also the ``PeerBook`` of its peering."""
+    """The node's own file; also the ``PeerBook`` and ``RelayBook`` of its peering."""
 
     def __init__(self, database: Database) -> None:
         """``database`` was opened with ``NODE_SCHEMA``."""
@@ -57,6 +57,15 @@ class NodeStore:
     async def forget(self, node: NodeId) -> None:
         """Remove a peer."""
         await self.database.write.execute("DELETE FROM peers WHERE node = ?", (node,))
+
+    async def load_relays(self) -> Sequence[Address]:
+        """The relays of this node, in the order in which they were added."""
+        text = await self.setting("relays")
+        return addresses_of(text) if text is not None else ()
+
+    async def save_relays(self, relays: Sequence[Address]) -> None:
+        """Replace the relays; durable when it returns."""
+        await self.set("relays", json.dumps(list(relays)))
 
     async def realms(self) -> list[RealmId]:
         """The realms of this node, in the order in which it got them."""

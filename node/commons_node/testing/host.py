@@ -27,6 +27,9 @@ from commons_protocol.network import (
     PeerConnection,
     PeerId,
     ProtocolName,
+    RelayUnreachable,
+    RelayUse,
+    Reservation,
     State,
     Stream,
     StreamHandler,
@@ -128,6 +131,28 @@ class Host:
         near_end, far_end = wire.stream(self)
         far.welcome(protocol, far_end)
         return near_end
+
+    async def reserve(self, relay: Address, timeout: float = 10.0) -> Reservation:
+        """Nobody is behind a router here, and nobody is a relay."""
+        await asyncio.sleep(timeout)
+        raise RelayUnreachable(f"{relay}: no answer")
+
+    async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
+        """Nobody is behind a router here."""
+        await asyncio.sleep(timeout)
+        raise Unreachable(f"{peer}: no answer")
+
+    async def release(self, relay: PeerId) -> None:
+        """See ``Network``."""
+
+    @property
+    def relay_use(self) -> RelayUse | None:
+        """It carries nothing."""
+        return None
+
+    async def refresh(self) -> tuple[Address, ...]:
+        """See ``Network``: what does not answer is cut by the air itself."""
+        return (self.address,)
 
     async def disconnect(self, peer: PeerId) -> None:
         """See ``Network``."""

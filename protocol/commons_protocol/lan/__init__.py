@@ -6,5 +6,6 @@ record carries is sealed by who gives it. It dials nobody.
 
 from commons_protocol.lan.discovery import LanDiscovery, LanState
 from commons_protocol.lan.found import FoundPeer
+from commons_protocol.lan.interfaces import ThisMachine
 
-__all__ = ["FoundPeer", "LanDiscovery", "LanState"]
+__all__ = ["FoundPeer", "LanDiscovery", "LanState", "ThisMachine"]

@@ -62,7 +62,6 @@ class LanDiscovery:
         self._rotate_s = ROTATE_S
         self._txt: Callable[[], Mapping[str, bytes]] = dict
         self._on_found: OnFound = lambda _: None
-        self._on_interfaces_changed: Callable[[tuple[str, ...]], None] = lambda _: None
 
     @property
     def state(self) -> LanState:
@@ -84,7 +83,6 @@ class LanDiscovery:
         txt: Callable[[], Mapping[str, bytes]],
         on_found: OnFound,
         rotate_s: float = ROTATE_S,
-        on_interfaces_changed: Callable[[tuple[str, ...]], None] | None = None,
     ) -> LanState:
         """Announce `port` with the record that `txt()` gives anew for every name.
 
@@ -92,12 +90,11 @@ class LanDiscovery:
         loopback. Does not raise where multicast fails: the state says so. `ValueError` if `txt()`
         is out of bounds. `on_found` hears every new or changed announcement but our own.
         """
+        logging.getLogger("zeroconf").addFilter(_in_one_line)
         check_own(txt())
         self._wanted = None if interfaces is None else tuple(interfaces)
         self._port, self._txt, self._on_found = port, txt, on_found
         self._rotate_s = rotate_s
-        if on_interfaces_changed is not None:
-            self._on_interfaces_changed = on_interfaces_changed
         self._ips = self._present()
         await self._open()
         self._keeper = asyncio.create_task(self._keep(), name="lan discovery")
@@ -186,12 +183,10 @@ class LanDiscovery:
                     self._memory.clear()
                     await self._open()
                     retry_at = loop.time() + RETRY_S
-                if changed:
-                    self._on_interfaces_changed(ips)
                 if loop.time() >= rotate_at:
                     await self.rotate()
             except Exception:
-                # The record's maker or a callback failed: try again with the next turn.
+                # The record's maker failed: try again with the next turn.
                 _log.exception("LAN discovery could not renew its announcement")
             if loop.time() >= rotate_at:
                 rotate_at = loop.time() + self._rotate_s
@@ -224,6 +219,12 @@ class LanDiscovery:
             self._on_found(peer)
         except Exception:
             _log.exception("on_found failed")
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """zeroconf reports a network that has gone with a traceback; it is no fault of a program."""
+    record.exc_info = None
+    return True
 
 
 async def _bounded(step: Awaitable[object]) -> None:

@@ -1,6 +1,7 @@
-"""Which IPv4 addresses this machine has now. Asks the system, never the network."""
+"""Which IP addresses this machine has now. Asks the system, never the network."""
 
 import ipaddress
+from collections.abc import Iterator
 
 import ifaddr
 
@@ -20,3 +21,31 @@ def present(wanted: tuple[str, ...]) -> tuple[str, ...]:
     """Those of `wanted` that the machine has now; loopback is always there."""
     now = set(current())
     return tuple(ip for ip in wanted if ip in now or ipaddress.ip_address(ip).is_loopback)
+
+
+class ThisMachine:
+    """What this computer's own network looks like; for who must notice that it changed."""
+
+    def addresses(self) -> tuple[str, ...]:
+        """All IP addresses but loopback and the link-local ones of IPv6, in a stable order."""
+        found = (interface.ip for interface in _interfaces())
+        return tuple(sorted(str(ip) for ip in found if not (ip.is_loopback or _of_link(ip))))
+
+    def is_near(self, ip: str) -> bool:
+        """Is this address on a network that the computer is on itself, or on itself?"""
+        try:
+            address = ipaddress.ip_address(ip)
+        except ValueError:
+            return False
+        return any(address in interface.network for interface in _interfaces())
+
+
+def _interfaces() -> Iterator[ipaddress.IPv4Interface | ipaddress.IPv6Interface]:
+    for adapter in ifaddr.get_adapters():
+        for found in adapter.ips:
+            ip = found.ip[0] if isinstance(found.ip, tuple) else found.ip
+            yield ipaddress.ip_interface(f"{ip}/{found.network_prefix}")
+
+
+def _of_link(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return ip.version == 6 and ip.is_link_local

@@ -41,6 +41,25 @@ class Limits:
     gossip_inbox: int = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """What a node carries for others when it is a relay. Times in seconds."""
+
+    reservations: int = 32
+    per_address: int = 8
+    """Reservations of one IP address; keys cost nothing."""
+    reservation_s: float = 3600.0
+    circuits: int = 64
+    circuits_from_one: int = 8
+    circuits_per_address: int = 16
+    """Asked for from one IP address."""
+    circuits_to_one: int = 24
+    """Fewer than the streams that the called node lets in on one connection."""
+    circuit_bytes: int = 256 << 20
+    """Both ways together."""
+    circuit_s: float = 7200.0
+
+
 class Tally:
     """Adds to the refusals from any thread. A refusal says nothing about who was refused."""
 

@@ -3,7 +3,7 @@
 It holds what dies with the trio run; what outlives it (topics, blocks, addresses) is given to it
 by `network.Libp2pNetwork`. Of libp2p's own services a stranger finds identify (our version, our
 addresses, the constant protocol names; no community), ping and GossipSub. mDNS, DHT, rendezvous,
-relays and asking others for their identity stay off.
+and asking others for their identity stay off; of relays only what `relay` and `crossing` do is on.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -12,22 +12,32 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import trio
-from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.abc import INetConn, INetStream
 from libp2p.custom_types import TProtocol
-from libp2p.host.basic_host import BasicHost
 from libp2p.host.ping import ID as PING
 from libp2p.identity.identify_push.identify_push import ID_PUSH
 from libp2p.network.connection.swarm_connection import SwarmConn
-from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
-from libp2p.rcmgr import Direction
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_protocol.circuit import Circuit
 from commons_protocol.libp2p_host.bridge import Bridge, shielded
-from commons_protocol.libp2p_host.gate import Gate, Limits
+from commons_protocol.libp2p_host.circuits import HOP, STOP
+from commons_protocol.libp2p_host.connections import (
+    described,
+    is_circuit,
+    is_outbound,
+    peer_of,
+    reason,
+    relay_of,
+    remote,
+)
+from commons_protocol.libp2p_host.crossing import Crossing
+from commons_protocol.libp2p_host.gate import Gate, Limits, RelayLimits
 from commons_protocol.libp2p_host.gossip import Deliver, GatedPubsub
+from commons_protocol.libp2p_host.guarded import GuardedHost, Watch
 from commons_protocol.libp2p_host.identity import id_of, keys_of
 from commons_protocol.libp2p_host.listening import check_free, dialable
 from commons_protocol.libp2p_host.muxer import (
@@ -36,15 +46,19 @@ from commons_protocol.libp2p_host.muxer import (
     OwnAddressError,
     PeerIsBlockedError,
 )
+from commons_protocol.libp2p_host.punching import DCUTR, Punching
+from commons_protocol.libp2p_host.relay import Relay
 from commons_protocol.libp2p_host.streams import FrameStream, TrioHalf
 from commons_protocol.libp2p_host.swarm import GatedSwarm, close_now, running
 from commons_protocol.network import (
     Address,
     Blocked,
     NetworkDown,
+    NetworkError,
     PeerConnection,
     PeerId,
     ProtocolName,
+    Reservation,
     Unreachable,
 )
 
@@ -68,25 +82,8 @@ class Wiring:
     bridge: Bridge
     front: Front
     deliver: Deliver
-
-
-class _GuardedHost(BasicHost):
-    """No stream handler, ours or libp2p's, ends the host; no stranger's identity is asked for."""
-
-    gate: Gate
-
-    async def _swarm_stream_handler(self, net_stream: INetStream) -> None:
-        try:
-            await super()._swarm_stream_handler(net_stream)
-        except Exception as error:
-            if not isinstance(error, StreamEOF):
-                self.gate.refuse("stream")
-            with shielded(1), suppress(Exception):
-                await net_stream.reset()
-
-    def _schedule_identify(self, peer_id: ID, *, reason: str) -> None:
-        # It would store addresses that strangers claim, from a task whose failure ends the run.
-        del peer_id, reason
+    relay: RelayLimits | None = None
+    """What this node carries for others; None: nothing."""
 
 
 class Host:
@@ -101,7 +98,7 @@ class Host:
         peerstore = PeerStore()
         peerstore.add_key_pair(self.id, keys)
         self._swarm = GatedSwarm(self.id, peerstore, GatedUpgrader(keys, self._gate), self._gate)
-        self._host = _GuardedHost(
+        self._host = GuardedHost(
             self._swarm,
             negotiate_timeout=int(self._limits.handshake_s),
             disable_identify_address_discovery=True,
@@ -110,8 +107,25 @@ class Host:
         self._host.remove_stream_handler(ID_PUSH)
         for protocol in wiring.protocols:
             self._host.set_stream_handler(TProtocol(protocol), _Inbound(self, protocol).serve)
+        self._crossing = Crossing(
+            self._swarm, self._gate, self.connect, self._direct, self._open_on
+        )
+        self._host.set_stream_handler(STOP, self._crossing.welcome)
+        self._punching = Punching(self._swarm, self._gate, self._direct, self._open_on, self.bound)
+        self._host.set_stream_handler(DCUTR, self._punching.welcome)
+        self.relay: Relay | None = None
+        if wiring.relay is not None:
+            self.relay = Relay(
+                self._host,
+                wiring.relay,
+                self._gate.refuse,
+                self._directs,
+                self._open_on,
+                self.addresses,
+            )
+            self._host.set_stream_handler(HOP, self.relay.serve)
         self._pubsub = GatedPubsub(self._host, self._gate, wiring.deliver)
-        self._swarm.register_notifee(_Watch(self))
+        self._swarm.register_notifee(Watch(self.changed))
         self._halves: dict[TrioHalf, PeerId] = {}
         self._dials: dict[str, trio.Lock] = {}
         self._topics: frozenset[str] = frozenset()
@@ -152,7 +166,7 @@ class Host:
                 await self._pubsub.wait_until_ready()
                 stack.push_async_callback(self._close)
                 scope.shield = True
-                task_status.started(dialable(self.bound(), PeerId(str(self.id))))
+                task_status.started(self.addresses())
                 await self._closing.wait()
 
     async def _close(self) -> None:
@@ -167,6 +181,10 @@ class Host:
         """The addresses as bound, with real ports, for the next life to bind again."""
         return tuple(map(str, self._host.get_transport_addrs()))
 
+    def addresses(self) -> tuple[Address, ...]:
+        """Where others dial this node now."""
+        return dialable(self.bound(), PeerId(str(self.id)))
+
     # --- connections ---
 
     async def connect(self, address: Multiaddr, expected: PeerId | None) -> PeerId:
@@ -174,10 +192,46 @@ class Host:
         peer = id_of(expected) if expected else None
         async with self._dialling(expected or str(address)):
             for conn in self._connections(peer, address):
+                if is_circuit(conn):
+                    continue  # a direct one is better
                 if await self._alive(conn):
-                    return _peer_of(conn)
+                    return peer_of(conn)
                 await close_now(conn)
             return await self._dial(address, peer)
+
+    async def cross(self, relay: Multiaddr, relay_peer: PeerId | None, circuit: Circuit) -> PeerId:
+        """Connect through a relay, unless a connection with the peer is there and alive."""
+        # Not the lock of direct dials: the relay itself is dialled meanwhile.
+        async with self._dialling(f"circuit {circuit.peer or circuit.check.hex()}"):
+            for conn in self._connections(id_of(circuit.peer), None) if circuit.peer else []:
+                if await self._alive(conn):
+                    return peer_of(conn)
+                await close_now(conn)
+            async with self._in_words():
+                return peer_of(await self._crossing.cross(relay, relay_peer, circuit))
+
+    async def punch(self, peer: PeerId) -> None:
+        """Get past the relay over which a peer called."""
+        circuits = [conn for conn in self._connections(id_of(peer), None) if is_circuit(conn)]
+        if not circuits or self._direct(id_of(peer)) is not None:
+            return
+        async with self._in_words():
+            await self._punching.punch(id_of(peer), circuits[-1])
+
+    async def reserve(self, relay: Multiaddr, relay_peer: PeerId | None) -> Reservation:
+        """Take a place at a relay."""
+        return await self._crossing.reserve(relay, relay_peer)
+
+    async def release(self, relay: PeerId) -> None:
+        """Take no more circuits from a relay."""
+        self._crossing.release(relay)
+
+    async def refresh(self) -> tuple[Address, ...]:
+        """The machine's addresses changed: weed all connections; where others dial now."""
+        async with trio.open_nursery() as nursery:
+            for conn in self._swarm.get_connections():
+                nursery.start_soon(self._weed, [conn])
+        return self.addresses()
 
     @asynccontextmanager
     async def _dialling(self, whom: str) -> AsyncIterator[None]:
@@ -191,20 +245,34 @@ class Host:
                 self._dials.pop(whom, None)
 
     async def _dial(self, address: Multiaddr, peer: ID | None) -> PeerId:
+        async with self._in_words():
+            return peer_of(await self._swarm.dial(address, peer))
+
+    @asynccontextmanager
+    async def _in_words(self) -> AsyncIterator[None]:
+        """Errors of libp2p become those of the seam."""
         try:
-            return _peer_of(await self._swarm.dial(address, peer))
-        except (PeerIsBlockedError, OwnAddressError) as error:
-            if isinstance(error, PeerIsBlockedError):
-                raise Blocked from error
+            yield
+        except PeerIsBlockedError as error:
+            raise Blocked from error
+        except OwnAddressError as error:
             raise Unreachable(str(error)) from error
+        except NetworkError:
+            raise
         except Exception as error:
-            raise Unreachable(_reason(error)) from error
+            raise Unreachable(reason(error)) from error
+
+    def _directs(self, peer: ID) -> list[SwarmConn]:
+        return [conn for conn in self._connections(peer, None) if not is_circuit(conn)]
+
+    def _direct(self, peer: ID) -> SwarmConn | None:
+        return next(reversed(self._directs(peer)), None)
 
     def _connections(self, peer: ID | None, address: Multiaddr | None) -> list[SwarmConn]:
         """The live connections of a peer, or the one that dialling this address gave."""
         conns = self._swarm.get_connections(peer)
         if peer is None:
-            conns = [c for c in conns if _is_outbound(c) and _remote(c) == str(address)]
+            conns = [c for c in conns if is_outbound(c) and remote(c) == str(address)]
         return [conn for conn in conns if isinstance(conn, SwarmConn) and not conn.is_closed]
 
     async def _alive(self, conn: SwarmConn) -> bool:
@@ -238,11 +306,19 @@ class Host:
             raise
         return stream
 
-    async def _weed(self, conns: list[INetConn]) -> None:
-        """Somebody who comes anew may have lost power or moved: close what answers no more."""
-        for conn in conns:
-            if isinstance(conn, SwarmConn) and not await self._alive(conn):
+    async def _weed(self, conns: Sequence[INetConn]) -> None:
+        """Somebody who comes anew may have lost power or moved: close what answers no more.
+
+        Nor does anybody need a relay with whom there is a direct connection.
+        """
+        direct = False
+        for conn in sorted(conns, key=is_circuit):
+            if not isinstance(conn, SwarmConn):
+                continue
+            if (direct and is_circuit(conn)) or not await self._alive(conn):
                 await close_now(conn)
+            else:
+                direct = direct or not is_circuit(conn)
 
     async def disconnect(self, peer: PeerId) -> None:
         async with trio.open_nursery() as nursery:
@@ -261,13 +337,18 @@ class Host:
         # Blocked while it was shaking hands, or closed by half.
         if name in self._gate.blocked or conn.is_closed:
             await close_now(conn)
+        relay = relay_of(conn)
+        if relay is not None and conn.is_closed and self._nursery is not None:
+            self._nursery.start_soon(self._crossing.left, relay)
         left = [c for c in self._swarm.get_connections(peer) if not c.is_closed]
         state = None
         if left:
             state = described(left)
             if conn is left[-1] and self._nursery is not None:
-                self._nursery.start_soon(self._weed, left[:-1])
+                self._nursery.start_soon(self._weed, left if len(left) > 1 else [])
         else:
+            if self.relay is not None:
+                self.relay.gone(peer)
             with suppress(Exception):
                 # What libp2p notes about everybody who ever came would only grow.
                 self._host.get_peerstore().clear_peerdata(peer)
@@ -283,9 +364,10 @@ class Host:
             raise Unreachable("not connected")
         try:
             # The newest: an older one may be left of a peer that lost power or moved.
-            stream = await self._open_on(conns[-1], TProtocol(protocol))
+            best = self._direct(id_of(peer)) or conns[-1]
+            stream = await self._open_on(best, TProtocol(protocol))
         except Exception as error:
-            raise Unreachable(_reason(error)) from error
+            raise Unreachable(reason(error)) from error
         half = self._half(stream, peer)
         if self._nursery is None:
             raise NetworkDown("it has not started")
@@ -349,60 +431,3 @@ class _Inbound:
 
     async def serve(self, stream: INetStream) -> None:
         await self._host.serve(stream, self._protocol)
-
-
-class _Watch(INotifee):
-    """Tells the host of every connection that comes or goes."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def connected(self, network: INetwork, conn: INetConn) -> None:
-        del network
-        await self._host.changed(conn)
-
-    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
-        del network
-        await self._host.changed(conn)
-
-    async def opened_stream(self, network: INetwork, stream: INetStream) -> None: ...
-
-    async def closed_stream(self, network: INetwork, stream: INetStream) -> None: ...
-
-    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None: ...
-
-    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None: ...
-
-
-def _peer_of(conn: INetConn) -> PeerId:
-    return PeerId(conn.muxed_conn.peer_id.to_base58())
-
-
-def described(conns: Sequence[INetConn]) -> PeerConnection:
-    """The connections with one peer, as the daemon sees them; at least one.
-
-    Where somebody who came in may be dialled is not what their socket says.
-    """
-    dialled = [conn for conn in conns if _is_outbound(conn)]
-    addresses = dict.fromkeys(_remote(conn) for conn in dialled or conns)
-    return PeerConnection(tuple(addresses), "out" if dialled else "in")
-
-
-def _remote(conn: INetConn) -> Address:
-    remote: Address = getattr(conn.muxed_conn, "remote", Address(""))
-    return remote
-
-
-def _is_outbound(conn: INetConn) -> bool:
-    return getattr(conn, "direction", None) == Direction.OUTBOUND
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, in few words: libp2p wraps "connection refused" three times."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, BaseExceptionGroup):
-        return _reason(error.exceptions[0])
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

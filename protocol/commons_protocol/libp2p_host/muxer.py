@@ -1,4 +1,4 @@
-"""Security and multiplexing of one TCP connection: Noise, then Yamux with bounds; nothing else.
+"""Security and multiplexing of one connection: Noise, then Yamux with bounds; nothing else.
 
 No secio, plaintext, TLS or mplex is ever offered. libp2p 0.8.1 only logs when a peer ignores its
 flow-control window and puts no bound on inbound streams; `BoundedYamux` ends the connection of
@@ -23,6 +23,7 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.transport.exceptions import SecurityUpgradeFailure
 from libp2p.transport.upgrader import TransportUpgrader
 
+from commons_protocol.libp2p_host.circuits import Pipe
 from commons_protocol.libp2p_host.gate import Direction, Gate
 from commons_protocol.names import peer_key
 from commons_protocol.network import PeerId
@@ -151,9 +152,11 @@ def socket_of(raw_conn: IRawConnection) -> Any:
 
 
 async def drop(raw: Any) -> None:
-    """Close a socket at once, without a word to the peer."""
+    """Close a socket at once, without a word to the peer; a circuit is reset."""
     stream = socket_of(raw)
-    if stream is not None:
+    if isinstance(pipe := getattr(raw, "stream", None), Pipe):
+        await pipe.reset()
+    elif stream is not None:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(stream)
 

@@ -7,15 +7,17 @@ addresses, topics, blocks; it restarts a run that died, after 1 s at first, 30 s
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 from weakref import WeakSet
 
 import trio
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
-from commons_protocol.libp2p_host import addresses, patches
+from commons_protocol.circuit import split
+from commons_protocol.libp2p_host import addresses, dialling, patches
 from commons_protocol.libp2p_host.bridge import Bridge
-from commons_protocol.libp2p_host.gate import Gate, Limits, Tally
+from commons_protocol.libp2p_host.gate import Gate, Limits, RelayLimits, Tally
 from commons_protocol.libp2p_host.gossip import Mailbox
 from commons_protocol.libp2p_host.host import Host, Wiring
 from commons_protocol.libp2p_host.identity import id_of, peer_id_of
@@ -36,6 +38,10 @@ from commons_protocol.network import (
     PeerId,
     ProtocolName,
     Refusals,
+    RelayRefuses,
+    RelayUnreachable,
+    RelayUse,
+    Reservation,
     State,
     StateChanged,
     StreamHandler,
@@ -70,8 +76,11 @@ class Libp2pNetwork:
         on_event: Callable[[Event], None],
         refusals: Refusals,
         limits: Limits | None = None,
+        relay: RelayLimits | None = None,
     ) -> None:
         """`key` is a 32-byte Ed25519 seed; port 0 in `listen` lets the system choose.
+
+        `relay`: what this node carries for others; None: nothing.
 
         `on_event` and the handlers run in the asyncio loop. A handler's stream is closed when it
         returns and reset when it raises.
@@ -84,6 +93,14 @@ class Libp2pNetwork:
         self._on_event = on_event
         self._refuse = Tally(refusals)
         self._limits = limits or Limits()
+        self._relay = relay
+        if relay is not None:  # those whom it serves take no place of its own peers
+            more = relay.reservations + relay.circuits
+            self._limits = replace(
+                self._limits,
+                connections=self._limits.connections + more,
+                inbound_connections=self._limits.inbound_connections + more,
+            )
         self._peer_id = peer_id_of(key)
         self._state: State = "down"
         self._topics: dict[str, GossipHandler] = {}
@@ -153,6 +170,7 @@ class Libp2pNetwork:
             bridge=bridge,
             front=self,
             deliver=mail.put,
+            relay=self._relay,
         )
         hosts: list[Host] = []
 
@@ -242,31 +260,63 @@ class Libp2pNetwork:
     # --- connections ---
 
     async def connect(self, address: Address, timeout: float = CALL_S) -> PeerId:
-        target, peer = addresses.parse(address)
-        if peer == self._peer_id:
+        circuit = split(address)
+        whom = circuit.peer if circuit is not None else addresses.parse(address)[1]
+        if whom == self._peer_id:
             raise Unreachable("this is our own address")
-        if peer is not None:
-            self._refuse_blocked(peer)
-        if addresses.is_name(target):
-            began = asyncio.get_running_loop().time()
-            found = await addresses.look_up(target, peer, timeout)
-            left = timeout - (asyncio.get_running_loop().time() - began)
-            return await self.connect_any(found, left)
-        return await self._call(Host.connect, target, peer, seconds=timeout, late=Unreachable)
+        if whom is not None:
+            self._refuse_blocked(whom)
+
+        async def dial(target: Multiaddr, peer: PeerId | None, seconds: float) -> PeerId:
+            if circuit is not None:
+                return await self._call(
+                    Host.cross, target, peer, circuit, seconds=seconds, late=RelayUnreachable
+                )
+            return await self._call(Host.connect, target, peer, seconds=seconds, late=Unreachable)
+
+        return await dialling.numerically(circuit.relay if circuit else address, timeout, dial)
 
     async def connect_any(self, candidates: Sequence[Address], timeout: float = CALL_S) -> PeerId:
-        """Each address gets its share of the time that is left; `Unreachable` names all reasons."""
+        """Each address gets its share of the time that is left; `Unreachable` names all reasons.
+
+        Where the last that was tried leads through a relay, the error is the relay's.
+        """
         deadline = asyncio.get_running_loop().time() + timeout
-        reasons: list[str] = []
-        for at, address in enumerate(candidates):
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                break
-            try:
-                return await self.connect(address, left / (len(candidates) - at))
-            except Unreachable as error:
-                reasons.append(f"{address}: {error.reason}")
-        raise Unreachable("; ".join(reasons) or "no address")
+        return await dialling.one_of(candidates, deadline, self.connect)
+
+    async def reserve(self, relay: Address, timeout: float = CALL_S) -> Reservation:
+        _, expected = addresses.parse(relay)
+        if expected == self._peer_id:
+            raise RelayRefuses("this is our own address")
+        if expected is not None:
+            self._refuse_blocked(expected)
+
+        async def ask(target: Multiaddr, peer: PeerId | None, seconds: float) -> Reservation:
+            return await self._call(
+                Host.reserve, target, peer, seconds=seconds, late=RelayUnreachable
+            )
+
+        try:
+            return await dialling.numerically(relay, timeout, ask)
+        except (RelayUnreachable, RelayRefuses):
+            raise
+        except Unreachable as error:
+            raise RelayUnreachable(error.reason) from error
+
+    async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
+        await self._call(Host.punch, peer, seconds=timeout, late=Unreachable)
+
+    async def release(self, relay: PeerId) -> None:
+        await self._call(Host.release, relay)
+
+    async def refresh(self) -> tuple[Address, ...]:
+        return await self._call(Host.refresh)
+
+    @property
+    def relay_use(self) -> RelayUse | None:
+        """What this node carries for others now; None if it is no relay, or down."""
+        relay = self._life[1].relay if self._life is not None else None
+        return relay.use() if relay is not None else None
 
     async def disconnect(self, peer: PeerId) -> None:
         await self._call(Host.disconnect, peer)

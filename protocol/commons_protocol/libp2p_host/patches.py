@@ -66,6 +66,22 @@ TARGETS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("libp2p.network.connection.swarm_connection", "logging", ()),
     ("libp2p.host.basic_host", "BasicHost._swarm_stream_handler", ("self", "net_stream")),
     ("libp2p.host.basic_host", "BasicHost._schedule_identify", ("self", "peer_id", "reason")),
+    (
+        "libp2p.network.connection.raw_connection",
+        "RawConnection.__init__",
+        ("self", "stream", "initiator", "connection_type", "addresses"),
+    ),
+    ("libp2p.transport.tcp.tcp", "TCP.dial_with_source", ("self", "maddr", "source")),
+    (
+        "libp2p.relay.circuit_v2.resources",
+        "Reservation.__init__",
+        ("self", "peer_id", "limits", "host"),
+    ),
+    (
+        "libp2p.utils.varint",
+        "read_varint_prefixed_bytes_limited",
+        ("reader", "max_length"),
+    ),
     ("libp2p.pubsub.pubsub", "Pubsub.push_msg", ("self", "msg_forwarder", "msg")),
     ("libp2p.pubsub.pubsub", "Pubsub._is_subscribed_to_msg", ("self", "msg")),
     ("libp2p.pubsub.pubsub", "Pubsub.notify_subscriptions", ("self", "publish_message")),

@@ -32,6 +32,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no type
 
 from commons_protocol.libp2p_host.addresses import of_socket
 from commons_protocol.libp2p_host.bridge import shielded
+from commons_protocol.libp2p_host.circuits import CircuitConnection
 from commons_protocol.libp2p_host.gate import Gate, Limits, Tally
 from commons_protocol.libp2p_host.muxer import (
     BoundedYamux,
@@ -40,7 +41,7 @@ from commons_protocol.libp2p_host.muxer import (
     drop,
     socket_of,
 )
-from commons_protocol.network import Address
+from commons_protocol.network import Address, PeerId
 
 
 class GatedSwarm(Swarm):
@@ -66,6 +67,21 @@ class GatedSwarm(Swarm):
         raw = await transport.dial(address)
         return await self._upgrade(raw, "outbound", expected)
 
+    async def cross(self, raw: CircuitConnection, expected: ID | None) -> SwarmConn:
+        """Connect with whoever is at the other end of a circuit."""
+        if len(self.get_connections()) >= self.gate.limits.connections:
+            await drop(raw)
+            raise SwarmException("this node has as many connections as it may")
+        return await self._upgrade(raw, "outbound", expected)
+
+    async def punch(
+        self, target: Multiaddr, source: tuple[str, int], peer: ID, direction: str
+    ) -> SwarmConn:
+        """Dial from the port that is listened on; "inbound": as who answers the handshake."""
+        transport: Any = self.transport_manager.transport_for_dialing(target)
+        raw = await transport.dial_with_source(target, source)
+        return await self._upgrade(raw, direction, peer)
+
     async def dial_peer(self, peer_id: ID) -> list[INetConn]:
         raise SwarmException(f"not connected with {peer_id}")
 
@@ -74,7 +90,11 @@ class GatedSwarm(Swarm):
     ) -> None:
         del maddr
         raw = RawConnection(read_write_closer, False)
-        host = remote_of(raw).split("/tcp/")[0]
+        # The listener closes the socket when this returns.
+        await self.take_in(raw, remote_of(raw).split("/tcp/")[0])
+
+    async def take_in(self, raw: RawConnection, host: str) -> None:
+        """Shake hands with who comes in from ``host``, and return when the connection has ended."""
         if not self.gate.begin_handshake(host):
             return
         try:
@@ -82,7 +102,6 @@ class GatedSwarm(Swarm):
                 conn = await self._upgrade(raw, "inbound", None)
         finally:
             self.gate.end_handshake(host)
-        # The listener closes the socket when this returns.
         await conn.event_closed.wait()
 
     async def _upgrade(self, raw: Any, direction: str, expected: ID | None) -> SwarmConn:
@@ -91,13 +110,16 @@ class GatedSwarm(Swarm):
                 secured = await self.upgrader.upgrade_security(
                     raw, direction == "outbound", expected
                 )
+                if expected is not None and secured.get_remote_peer() != expected:
+                    raise SwarmException("another node answers there")
                 muxed = await self.upgrader.upgrade_connection(secured, secured.get_remote_peer())
             except BaseException as error:
                 if direction == "inbound" and not isinstance(error, PeerIsBlockedError):
                     self.gate.refuse("handshake")
                 raise
             muxed.raw = raw  # type: ignore[attr-defined]  # for `close_now`
-            muxed.remote = remote_of(raw)  # type: ignore[attr-defined]  # libp2p knows IPv4 only
+            remote = remote_of(raw, PeerId(muxed.peer_id.to_base58()))
+            muxed.remote = remote  # type: ignore[attr-defined]  # libp2p knows IPv4 only
             return await self.add_conn(muxed, direction)
         except BaseException:
             await drop(raw)
@@ -114,8 +136,10 @@ async def close_now(conn: INetConn, seconds: float = 1.0) -> None:
     await drop(getattr(muxed, "raw", None))
 
 
-def remote_of(raw: Any) -> Address:
+def remote_of(raw: Any, peer: PeerId | None = None) -> Address:
     """Who is at the other end of a raw connection; empty when it has gone already."""
+    if isinstance(raw, CircuitConnection):
+        return raw.remote(peer) if peer is not None else raw.relay
     with suppress(OSError):
         return of_socket(socket_of(raw).socket.getpeername())
     return Address("")
