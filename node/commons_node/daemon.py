@@ -42,6 +42,7 @@ from commons_node.peering.types import Settings
 from commons_node.realm.realm import Change, Realm
 from commons_node.realm.revised import Flip
 from commons_node.registry import Request
+from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.host import AtDaemon
 from commons_node.sealing.keeper import Keeper
 from commons_node.standing import NodeStanding
@@ -122,6 +123,7 @@ class Daemon:
         self.arriving = Arriving(self)
         self.papers = Papers(self)
         self.sealing = Keeper(AtDaemon(self))
+        self.comparing = Comparer()
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -229,8 +231,15 @@ class Daemon:
                 self.look_at_seals(community)
 
     def look_at_seals(self, community: Community) -> None:
-        """Something happened that may make a seal due, or a proposed one ready to be endorsed."""
+        """Something came that may make a seal due, or one ready to be endorsed, or compared."""
         self._spawn(self.sealing.look(community))
+        self._spawn(self._compare(community))
+
+    async def _compare(self, community: Community) -> None:
+        found = await self.comparing.news(community.realm, self.now_ms())
+        if found is not None and found.seal is not None:
+            event = {"community": community.id, "seal": found.seal.hex(), "compared": found.state}
+            self.events.publish("seal", event)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run in the background; a failure is logged, and ends nothing else."""

@@ -194,6 +194,7 @@ async def test_who_is_left_out_stays_provisional(tmp_path: Path, pool: VerifierP
         assert await look(town.bob) == "in_force", "it harms nobody"
         await town.meet()
         assert await verdicts(town.alice) | before == await verdicts(town.alice)
+        assert await town.alice.compare() == "equal"
         (loan,) = await town.alice.rows("loan.list", "loans")
         assert loan["settled"] is False, "dan's request is provisional"
         (thing,) = await town.alice.rows("resource.list", "resources")
@@ -205,5 +206,6 @@ async def test_who_is_left_out_stays_provisional(tmp_path: Path, pool: VerifierP
         await town.meet()
         assert await look(town.bob) == "in_force"
         await town.meet()
+        assert await town.alice.compare() == "equal"
         assert all(row["settled"] for row in await town.alice.rows("loan.list", "loans"))
         assert len(await settled_ids(town.alice)) > left + 10

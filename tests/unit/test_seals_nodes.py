@@ -41,6 +41,8 @@ async def sealed(town: Three) -> str:
     await town.meet()
     assert await look(town.bob) == "in_force", "bob's checks it and endorses: two of three"
     await town.meet()
+    for home in town.all:
+        assert await home.compare() == "equal", "each folds it by itself"
     return loan
 
 
@@ -110,6 +112,7 @@ async def test_the_state_hash_is_that_of_the_sealed_operations_alone(
         await alone.close()
         assert seal.state == of_alone, "a realm that has the sealed set only says the same"
         assert seal.state != await alice.state_hash()
+        assert await alice.compare() == "equal"
         rows = await alice.rows("resource.list", "resources")
         assert {row["number"]: row["settled"] for row in rows} == {"7": True, "8": False}
 
@@ -132,6 +135,7 @@ async def test_what_is_erased_lately_is_sealed_with_its_erasure(
         await town.bob.tell(alice)
         ids = await settled_ids(alice)
         assert erasure in ids, "it is taken although it is young"
+        assert await alice.compare() == "equal"
         rows = await alice.rows("resource.list", "resources")
         assert {row["number"]: row["settled"] for row in rows} == {"7": True, "9": True, "8": False}
 

@@ -123,7 +123,7 @@ async def list_members(request: Request[Daemon], _args: Nothing) -> Reading:
     for grant in authority.standing_devices().values():
         if not grant.unattended:
             devices[grant.member] = devices.get(grant.member, 0) + 1
-    provisional = provisional_members(community)
+    provisional = await provisional_members(community)
     rows = [
         {
             "member": member.hex(),
