@@ -12,7 +12,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from commons_node.registry import Request
 from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.host import AtDaemon
 from commons_node.sealing.keeper import Keeper
+from commons_node.signing import Signing
 from commons_node.standing import NodeStanding
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
@@ -53,20 +54,11 @@ from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.lan import LanDiscovery
 from commons_protocol.libp2p_host import Libp2pNetwork
-from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
 log = structlog.get_logger(component="daemon")
 
 _TICK_S = 30.0
-_SIGN_WAIT_S = 5.0
-"""How long a first signature after a start waits for peers to tell of our own newer operations."""
-_TELL_S = 60.0
-"""How much longer for those that go on telling; a peer must not keep us from signing for ever."""
-_ROUND_S = 10.0
-_LOOK_S = 0.2
-_TELLING = frozenset({"unknown", "behind", "syncing"})
-"""States of a connected peer that may still bring operations of ours."""
 
 
 class NoCommunity(CommonsError):
@@ -83,22 +75,6 @@ class WhichCommunity(CommonsError):
     code = "which_community"
     hint = "say which with --community ID or name"
     status = "usage"
-
-
-class Copied(CommonsError):
-    """This home is a copy: the other one may sign with the same keys, and two would be a fork."""
-
-    code = "copied_home"
-    hint = "connect to a node of the community first: commons-node sync wait"
-    status = "locked"
-
-
-class CatchingUp(CommonsError):
-    """This node is still fetching what it has missed; its own newest acts may be among it."""
-
-    code = "catching_up"
-    hint = "commons-node sync wait"
-    status = "timeout"
 
 
 class Daemon:
@@ -127,8 +103,7 @@ class Daemon:
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._may_sign: dict[RealmId, asyncio.Event] = {}
-        self._copied = home.moved()
+        self.signing = Signing(copied=home.moved())
         self._undo = AsyncExitStack()
         self._opening = asyncio.Lock()
         self.store: NodeStore
@@ -180,11 +155,11 @@ class Daemon:
         self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
         undo.push_async_callback(self._api.stop)
         await self._api.start()
-        if not self._copied:
+        if not self.signing.copied:
             self.home.settle()
         self._spawn(self.pool.warm())
         self._spawn(self._ticking())
-        self._spawn(self._allow_signing())
+        self._spawn(self._learn_own_tips())
         self.ready = True
 
     async def stop(self) -> None:
@@ -279,7 +254,7 @@ class Daemon:
         await self.standing.refresh(held)
         community = Community(held)
         self.communities[realm] = community
-        self._may_sign[realm] = asyncio.Event()
+        self.signing.add(realm)
         self._spawn(self._prove_forks(held))
         return community
 
@@ -291,7 +266,7 @@ class Daemon:
             community = self.communities.get(realm)
             if community is None:
                 community = await self._open(realm)
-                self._may_sign[realm].set()  # every key of ours in it is new
+                self.signing.fresh(realm)  # every key of ours in it is new
         await community.realm.ingest(operations, "join")
         await self.store.add_realm(realm, self.now_ms())
         await self.store.add_member(member, realm)
@@ -334,7 +309,7 @@ class Daemon:
 
     async def _prove_forks(self, realm: Realm) -> None:
         """Write down, with this node's own device, that somebody's chain forked."""
-        await self._may_sign[realm.realm].wait()
+        await self.signing.until(realm.realm)
         node = self.standing.device(realm.realm)
         if node is not None:
             await let_others()
@@ -343,46 +318,14 @@ class Daemon:
     def _peer_changed(self, kind: str, detail: str) -> None:
         self.events.publish(kind, {"detail": detail})
 
-    # -- signing only what peers do not know better --------------------------------------------
-
-    async def _allow_signing(self) -> None:
-        """Fetch our own tips from peers before the first signature after a start.
-
-        A home that ran here before waits some seconds for peers to answer, and longer for those
-        that do; a copy waits until it has met somebody, however long that takes.
-        """
-        loop = asyncio.get_running_loop()
-        patience = loop.time() + _SIGN_WAIT_S
-        asked: set[NodeId] = set()
-        while waiting := [r for r, event in self._may_sign.items() if not event.is_set()]:
-            known = [peer for peer in self.peering.peers() if not peer.blocked]
-            for node in {peer.node for peer in known} - asked:
-                asked.add(node)
-                self._spawn(self._first_rounds(node))
-            late = loop.time() - patience
-            telling = late < _TELL_S and any(
-                peer.connected and peer.sync.state in _TELLING for peer in known
-            )
-            if not self._copied and (not known or (late > 0 and not telling)):
-                for realm in waiting:
-                    self._may_sign[realm].set()
-                return
-            await asyncio.sleep(_LOOK_S)
-        self._copied = False
-        self.home.settle()
-
-    async def _first_rounds(self, node: NodeId) -> None:
-        """Compare with one node until every realm may sign."""
-        while not all(event.is_set() for event in self._may_sign.values()):
-            if (await self.peering.wait_converged([node], timeout=_ROUND_S)).converged:
-                for peer in self.peering.peers():
-                    for realm in peer.realms if peer.node == node else ():
-                        self._may_sign[realm].set()
-                await asyncio.sleep(_LOOK_S)
+    async def _learn_own_tips(self) -> None:
+        await self.signing.learn(self.peering, self._spawn)
+        if not self.signing.copied:
+            self.home.settle()
 
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
-        return self._may_sign[realm].is_set()
+        return self.signing.allowed(realm)
 
     # -- what verbs ask ------------------------------------------------------------------------
 
@@ -427,11 +370,7 @@ class Daemon:
             fit = [m for m in request.session.members() if MemberId(bytes.fromhex(m)) in here]
             member = fit[0] if len(fit) == 1 else None
         await community.actor(pick(request.session, member))  # nobody waits for who is locked
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SIGN_WAIT_S if self._copied else 2 * _SIGN_WAIT_S):
-                await self._may_sign[community.realm.realm].wait()
-        if not self.may_sign(community.realm.realm):
-            raise Copied if self._copied else CatchingUp
+        await self.signing.soon(community.realm.realm)
         return await community.actor(pick(request.session, member))  # nor acts who was meanwhile
 
     def node_of(self, community: Community, member: bytes, device: bytes) -> str | None:
