@@ -24,7 +24,7 @@ from commons_node.certainty import certainty, is_assured, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.doubting import doubt_of
 from commons_node.explaining.explained import Explaining
-from commons_node.explaining.splitting import split_in_words
+from commons_node.explaining.splitting import alone_in_words, split_in_words
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
@@ -140,7 +140,8 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "reason": (doubt.code if doubt else "") or (sync.reason if sync else "") or reason,
                 "next_action": (doubt.next_action if doubt else "")
                 or (sync.next_action if sync else "")
-                or advice,
+                or advice
+                or alone_in_words(community),
                 "held": held,
                 "split": split,
                 **seals,

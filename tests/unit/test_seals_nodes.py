@@ -265,7 +265,7 @@ async def test_who_joins_keeps_to_the_seal_that_the_invite_knew(
         await newcomer.ingest(list(both), "join")
         assert newcomer.judge.authority.council.split, "two acts are in force on one base"
         states = {(await newcomer.hashes())[0]}
-        await newcomer.keep_to(invite.id)
+        await newcomer.pinning.keep_to(invite.id)
         assert newcomer.judge.pin == seal
         assert not newcomer.judge.authority.council.split
         assert newcomer.judge.authority.council.chain[-1] == seal

@@ -29,7 +29,7 @@ from commons_crdt.authority.ledger import Ledger
 from commons_crdt.authority.log_1 import LogOne
 from commons_crdt.authority.questions import Questions
 from commons_crdt.authority.records import Records, Spot
-from commons_crdt.authority.seals import seal_of
+from commons_crdt.authority.seals import newest_seen_by
 from commons_crdt.authority.settled import InForce, Settled
 from commons_crdt.authority.standing import (
     ERASURE,
@@ -266,21 +266,13 @@ class Judge:
         """What log 0 amounts to in the sealed set of a seal in force; None if it is not one."""
         self._settle()
         n = self._book.numbers.get(act, NOWHERE)
-        for layer in self._polity.layers if self._polity is not None else ():
-            if layer.seal == n:
-                found = Authority(self.realm, self._authority.budgets, bits=self._book.numbers)
-                found.polity = layer.polity
-                return found
-        return None
+        layers = self._polity.layers if self._polity is not None else ()
+        layer = next((one for one in layers if one.seal == n), None)
+        return None if layer is None else self._authority.beside(layer.polity)
 
     def seal_seen_by(self, operation: OperationId) -> OperationId | None:
         """The newest seal that is in force in the view of an operation of log 0, if any."""
-        n = self._book.numbers.get(operation, NOWHERE)
-        if n == NOWHERE:
-            return None
-        acts, _ = self._council.chain((), self._book.entries[n].past)
-        seals = [act for act in acts if seal_of(self._book, act) is not None]
-        return self._book.entries[seals[-1]].id if seals else None
+        return newest_seen_by(self._book, self._council, operation)
 
     @property
     def branches(self) -> Branches:

@@ -169,8 +169,9 @@ SPLIT: Final = (
     "The community is split: the key of {keys} endorsed two decisions that exclude each other "
     "({acts}), and both hold. Everything goes on by what was decided before; the council can "
     "decide nothing more. No program can mend this. Talk with each other about which of the two "
-    "you stand by; who goes on together founds a community anew, and the key that endorsed both "
-    "should have no seat in it."
+    "you stand by; who goes on together tells each node `commons-node community follow ACT`, for "
+    "good, and gives the key that endorsed both no seat any more. Who follows the other goes "
+    "another way from there on."
 )
 AND: Final = "{first} and {last}"
 
@@ -198,6 +199,13 @@ UNCOMPARED: Final = (
 )
 UNCOMPARED_NEXT: Final = "Wait: the next seal settles the erasure, too."
 """What speaks against a seal, and what to do."""
+
+ALONE: Final = (
+    "There is one coordinator only: if that device is lost, the council decides nothing any more, "
+    "not even who else is in it. When others are in: commons-node community propose coordinators "
+    "--add NAME"
+)
+"""To whoever founds a community, and while others live there and none of them has a seat."""
 
 
 def listed(names: Sequence[str]) -> str:

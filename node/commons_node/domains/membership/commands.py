@@ -196,7 +196,7 @@ async def lock(request: Request[Daemon], args: Lock) -> Mapping[str, object]:
 VERBS = Registry(
     commands=(
         Command("community.init", "Found a community.", Init, init,
-                says="{name} is founded. You are {member_name}, its coordinator.",
+                says="{name} is founded. You are {member_name}, its coordinator.\n{advice}",
                 opens_session=True),
         Command("invite.create", "Invite somebody.", CreateInvite, create_invite,
                 says="Give this code to the newcomer; it is good until {expires:time}:\n{code}",
