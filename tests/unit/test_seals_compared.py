@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
-from tests.unit.council_of_three import Three, honest_seal, in_force, look, put, settled_ids, three
-from tests.unit.rooms import workers
-from tests.unit.street import Home, open_realm
-from tests.unit.town import person
+from tests.unit.council_of_three import (
+    Three,
+    honest_seal,
+    in_force,
+    look,
+    put,
+    settled_ids,
+    three,
+    verdicts,
+)
+from tests.unit.street import HOUR_MS, Home, open_realm
+from tests.unit.town import erasure, person
 
 from commons_crdt.authority.ballots import answer
+from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation, operation_id
 from commons_node.certainty import standing_of_seals
 from commons_node.community import Community
@@ -26,12 +33,6 @@ from commons_node.verifier.pool import VerifierPool
 
 EVE_FIRST = "eve bob alice"
 LIE = bytes(range(32))
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
 
 
 async def joiner(town: Three, folder: Path, name: str = "joiner") -> Home:
@@ -166,6 +167,47 @@ async def test_a_tip_that_does_not_come_is_named_and_waited_for(
         await new.realm.ingest([one for one in whole if _is(one, top.id)], "alice")
         assert await new.compare() == "equal"
         assert await doubt(new) is None
+        await new.realm.close()
+
+
+async def test_what_a_fallen_erasure_took_waits_for_its_bytes_and_is_as_it_was_settled(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    """Alice's node erases dan's name, dan is removed, and with him falls his erasure."""
+    async with three(tmp_path, pool) as town:
+        alice, bob = town.alice, town.bob
+        await town.borrow()
+        await look(alice)
+        await town.meet()
+        assert await look(bob) == "in_force"
+        await town.meet()
+        rows = await Community(alice.realm).query(
+            "SELECT operation FROM v_profiles WHERE key = ?", (person("dan").member,)
+        )
+        name = OperationId(rows[0][0])
+        target = await alice.realm.standing(name)
+        assert target is not None
+        assert alice.realm.judge.settled(target)
+        erasing = (await town.write_as(alice, "dan", erasure(target))).id
+        assert (await verdicts(alice))[name] == (1, ""), "erased, by its header alone"
+        await town.remove("dan")
+        assert (await verdicts(alice))[erasing][1] == "cut", "it was not settled, and falls"
+        assert (await verdicts(alice))[name] == (0, "contents"), "its bytes are gone here"
+        new = await joiner(town, tmp_path)
+        await alice.tell(new)
+        assert await new.compare() == "hollow", "who has it from alice cannot fold the seal"
+        found = await doubt(new)
+        assert found is not None
+        assert found.code == "seal_contents"
+        assert all(not row["settled"] for row in await new.rows("member.list", "members"))
+        await alice.tell(bob)
+        assert (await verdicts(bob))[name] == (1, ""), "bob never dropped them"
+        await bob.tell(alice, new)
+        for home in (alice, bob, new):
+            assert (await verdicts(home))[name] == (1, ""), "it is as it was settled"
+        assert await alice.realm.hashes() == await bob.realm.hashes() == await new.realm.hashes()
+        new.now += 2 * HOUR_MS
+        assert await new.compare() == "equal", "and is tried again"
         await new.realm.close()
 
 
