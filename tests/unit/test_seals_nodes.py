@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from tests.unit.council_of_three import (
     three,
     verdicts,
 )
-from tests.unit.rooms import workers
 from tests.unit.street import open_realm
 
 from commons_crdt.operation import operation_id
@@ -26,12 +24,6 @@ from commons_node.domains.council.proposing import NothingToSeal
 from commons_node.sealing.due import is_due
 from commons_node.testing.acts import invitation
 from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
 
 
 async def sealed(town: Three) -> str:

@@ -10,7 +10,7 @@ Source: AUTHORITY.md, ARCHITECTURE §§2, 3, 5, docs/protocol/authority.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,7 +26,7 @@ from commons_crdt.authority.explaining import Explainer
 from commons_crdt.authority.facts import Genesis
 from commons_crdt.authority.flips import Anchor, Chain, End, Flips
 from commons_crdt.authority.ledger import Ledger
-from commons_crdt.authority.log_1 import LogOne
+from commons_crdt.authority.log_1 import BEYOND, LogOne
 from commons_crdt.authority.questions import Questions
 from commons_crdt.authority.records import Records, Spot
 from commons_crdt.authority.seals import newest_seen_by
@@ -288,7 +288,7 @@ class Judge:
         It is neither passed on nor in ``set_hash``. Ask with the newest standing.
         """
         if standing.log:
-            return standing.judgement.reason not in _BEYOND
+            return standing.judgement.reason not in BEYOND
         self._settle()
         n = self._book.numbers[standing.id]
         if self._ledger.certifies_itself(n) or self._polity is None:
@@ -448,6 +448,3 @@ class Judge:
             judgement,
             self._log_1.counted if header.log else 0,
         )
-
-
-_BEYOND: Iterable[str] = frozenset({"fork", "cut", "closed"})
