@@ -11,7 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,10 @@ from commons_node.ports import keep_port, where_to_listen
 from commons_node.realm.realm import Change, Realm
 from commons_node.realm.revised import Flip
 from commons_node.registry import Request
+from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.host import AtDaemon
 from commons_node.sealing.keeper import Keeper
+from commons_node.signing import Signing
 from commons_node.standing import NodeStanding
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
@@ -55,20 +57,11 @@ from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.lan import LanDiscovery, ThisMachine
-from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
 log = structlog.get_logger(component="daemon")
 
 _TICK_S = 30.0
-_SIGN_WAIT_S = 5.0
-"""How long a first signature after a start waits for peers to tell of our own newer operations."""
-_TELL_S = 60.0
-"""How much longer for those that go on telling; a peer must not keep us from signing for ever."""
-_ROUND_S = 10.0
-_LOOK_S = 0.2
-_TELLING = frozenset({"unknown", "behind", "syncing"})
-"""States of a connected peer that may still bring operations of ours."""
 
 
 class NoCommunity(CommonsError):
@@ -85,22 +78,6 @@ class WhichCommunity(CommonsError):
     code = "which_community"
     hint = "say which with --community ID or name"
     status = "usage"
-
-
-class Copied(CommonsError):
-    """This home is a copy: the other one may sign with the same keys, and two would be a fork."""
-
-    code = "copied_home"
-    hint = "connect to a node of the community first: commons-node sync wait"
-    status = "locked"
-
-
-class CatchingUp(CommonsError):
-    """This node is still fetching what it has missed; its own newest acts may be among it."""
-
-    code = "catching_up"
-    hint = "commons-node sync wait"
-    status = "timeout"
 
 
 class Daemon:
@@ -126,11 +103,11 @@ class Daemon:
         self.arriving = Arriving(self)
         self.papers = Papers(self)
         self.sealing = Keeper(AtDaemon(self))
+        self.comparing = Comparer()
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._may_sign: dict[RealmId, asyncio.Event] = {}
-        self._copied = home.moved()
+        self.signing = Signing(copied=home.moved())
         self._undo = AsyncExitStack()
         self._opening = asyncio.Lock()
         self.store: NodeStore
@@ -186,12 +163,12 @@ class Daemon:
         self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
         undo.push_async_callback(self._api.stop)
         await self._api.start()
-        if not self._copied:
+        if not self.signing.copied:
             self.home.settle()
         self._spawn(self.pool.warm())
         self._spawn(self._ticking())
         self._spawn(watch_room(self.room, self._room_changed))
-        self._spawn(self._allow_signing())
+        self._spawn(self._learn_own_tips())
         self.ready = True
 
     async def stop(self) -> None:
@@ -220,8 +197,15 @@ class Daemon:
                 self.look_at_seals(community)
 
     def look_at_seals(self, community: Community) -> None:
-        """Something happened that may make a seal due, or a proposed one ready to be endorsed."""
+        """Something came that may make a seal due, or one ready to be endorsed, or compared."""
         self._spawn(self.sealing.look(community))
+        self._spawn(self._compare(community))
+
+    async def _compare(self, community: Community) -> None:
+        found = await self.comparing.news(community.realm, self.now_ms())
+        if found is not None and found.seal is not None:
+            event = {"community": community.id, "seal": found.seal.hex(), "compared": found.state}
+            self.events.publish("seal", event)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run in the background; a failure is logged, and ends nothing else."""
@@ -262,7 +246,7 @@ class Daemon:
         await self.standing.refresh(held)
         community = Community(held)
         self.communities[realm] = community
-        self._may_sign[realm] = asyncio.Event()
+        self.signing.add(realm)
         self._spawn(self._prove_forks(held))
         return community
 
@@ -274,7 +258,7 @@ class Daemon:
             community = self.communities.get(realm)
             if community is None:
                 community = await self._open(realm)
-                self._may_sign[realm].set()  # every key of ours in it is new
+                self.signing.fresh(realm)  # every key of ours in it is new
         await community.realm.ingest(operations, "join")
         await self.store.add_realm(realm, self.now_ms())
         await self.store.add_member(member, realm)
@@ -316,7 +300,7 @@ class Daemon:
 
     async def _prove_forks(self, realm: Realm) -> None:
         """Write down, with this node's own device, that somebody's chain forked."""
-        await self.wait_to_sign(realm.realm)
+        await self.signing.until(realm.realm)
         node = self.standing.device(realm.realm)
         if node is not None:
             await let_others()
@@ -330,59 +314,14 @@ class Daemon:
     def _peer_changed(self, kind: str, detail: str) -> None:
         self.events.publish(kind, {"detail": detail})
 
-    # -- signing only what peers do not know better --------------------------------------------
-
-    async def _allow_signing(self) -> None:
-        """Fetch our own tips from peers before the first signature after a start.
-
-        A home that ran here before waits some seconds for peers to answer, and longer for those
-        that do; a copy waits until it has met somebody, however long that takes.
-        """
-        loop = asyncio.get_running_loop()
-        patience = loop.time() + _SIGN_WAIT_S
-        asked: set[NodeId] = set()
-        while waiting := [r for r, event in self._may_sign.items() if not event.is_set()]:
-            known = [peer for peer in self.peering.peers() if not peer.blocked]
-            for node in {peer.node for peer in known} - asked:
-                asked.add(node)
-                self._spawn(self._first_rounds(node))
-            late = loop.time() - patience
-            telling = late < _TELL_S and any(
-                peer.connected and peer.sync.state in _TELLING for peer in known
-            )
-            if not self._copied and (not known or (late > 0 and not telling)):
-                for realm in waiting:
-                    self._may_sign[realm].set()
-                return
-            await asyncio.sleep(_LOOK_S)
-        self._copied = False
-        self.home.settle()
-
-    async def _first_rounds(self, node: NodeId) -> None:
-        """Compare with one node until every realm may sign."""
-        while not all(event.is_set() for event in self._may_sign.values()):
-            if (await self.peering.wait_converged([node], timeout=_ROUND_S)).converged:
-                for peer in self.peering.peers():
-                    for realm in peer.realms if peer.node == node else ():
-                        self._may_sign[realm].set()
-                await asyncio.sleep(_LOOK_S)
-
-    @property
-    def copied(self) -> bool:
-        """This home is a copy that has not met anybody yet."""
-        return self._copied
+    async def _learn_own_tips(self) -> None:
+        await self.signing.learn(self.peering, self._spawn)
+        if not self.signing.copied:
+            self.home.settle()
 
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
-        return self._may_sign[realm].is_set()
-
-    async def wait_to_sign(self, realm: RealmId) -> None:
-        """Until ``may_sign``, however long that takes."""
-        await self._may_sign[realm].wait()
-
-    def met(self, realm: RealmId) -> None:
-        """Somebody has told this node, by letter, what they have: as if it had met them."""
-        self._may_sign[realm].set()
+        return self.signing.allowed(realm)
 
     # -- what verbs ask ------------------------------------------------------------------------
 
@@ -427,11 +366,7 @@ class Daemon:
             fit = [m for m in request.session.members() if MemberId(bytes.fromhex(m)) in here]
             member = fit[0] if len(fit) == 1 else None
         await community.actor(pick(request.session, member))  # nobody waits for who is locked
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SIGN_WAIT_S if self._copied else 2 * _SIGN_WAIT_S):
-                await self._may_sign[community.realm.realm].wait()
-        if not self.may_sign(community.realm.realm):
-            raise Copied if self._copied else CatchingUp
+        await self.signing.soon(community.realm.realm)
         return await community.actor(pick(request.session, member))  # nor acts who was meanwhile
 
     def node_of(self, community: Community, member: bytes, device: bytes) -> str | None:

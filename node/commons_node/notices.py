@@ -17,6 +17,7 @@ from commons_crdt.ids import MemberId
 from commons_crdt.verdict import Verdict
 from commons_node.community import Community
 from commons_node.explaining import catalogue
+from commons_node.explaining.doubting import Doubt, doubt_of
 from commons_node.explaining.explained import Explaining, moment
 from commons_node.realm.notices import Notice
 from commons_node.registry import (
@@ -70,11 +71,15 @@ async def list_notices(request: Request[Daemon], args: ListNotices) -> Reading:
     """What counts otherwise than before."""
     community, members = await _readers(request)
     explaining = await Explaining.of(community)
-    rows = [
+    rows: list[dict[str, object]] = [
         await _row(explaining, member, notice)
         for member in members
         for notice in await community.realm.notices.of(member, unread=not args.all)
     ]
+    doubt = await doubt_of(community)
+    if doubt is not None and doubt.code == "seal_differs":
+        explained = await explaining.explain(doubt.seal)
+        rows.insert(0, _of_seal(doubt, explained.json))
     return await community.reading({"notices": rows, "says": summary(row["now"] for row in rows)})
 
 
@@ -111,6 +116,20 @@ async def _row(explaining: Explaining, member: MemberId, notice: Notice) -> dict
     }
 
 
+def _of_seal(doubt: Doubt, explained: Mapping[str, object]) -> dict[str, object]:
+    """A seal that does not fit is everybody's; it is gone when the reason is, not when read."""
+    return {
+        **explained,
+        "member": None,
+        "was": explained["verdict"],
+        "now": catalogue.NOW["differs"],
+        "rests_on": None,
+        "sentence": f"{doubt.sentence} {doubt.next_action}",
+        "found": None,
+        "read": False,
+    }
+
+
 def _of(name: str, kind: str) -> str:
     return catalogue.OF.format(what=catalogue.act(kind), name=name)
 
@@ -141,6 +160,9 @@ async def told_at_unlock(community: Community, member: MemberId) -> tuple[int, s
     unread = await community.realm.notices.of(member)
     stand = await community.realm.store.standings([one.operation for one in unread])
     ways = [_now(one, stand[one.operation].judgement.verdict) for one in unread]
+    doubt = await doubt_of(community)
+    if doubt is not None and doubt.code == "seal_differs":
+        ways.append(catalogue.NOW["differs"])
     told = summary(ways)
     return len(unread), told and f"{told} {catalogue.WHERE}"
 

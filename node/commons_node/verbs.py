@@ -19,10 +19,11 @@ from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import write_archive
 from commons_node.bundles.standing_with import by_bundle, with_makers
-from commons_node.certainty import certainty, standing_of_seals
+from commons_node.certainty import certainty, is_assured, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
+from commons_node.explaining.doubting import doubt_of
 from commons_node.explaining.explained import Explaining
-from commons_node.explaining.splitting import split_in_words
+from commons_node.explaining.splitting import alone_in_words, split_in_words
 from commons_node.moments import moment
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
@@ -119,7 +120,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
     """How the node is."""
     daemon = request.node
     peers = daemon.peering.peers()
-    communities = []
+    communities, warnings = [], list[str]()
     refusals = Counter(daemon.refusals)
     for realm, community in daemon.communities.items():
         of_set, of_state = await community.realm.hashes()
@@ -129,6 +130,8 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         kept = of_held(held)  # of nodes that are gone, too
         alone = await by_bundle(community) or Cause("alone")
         split = await split_in_words(community)
+        seals = await standing_of_seals(community, peers)
+        doubt = await doubt_of(community, peers)
         communities.append(
             {
                 "community": community.id,
@@ -137,18 +140,22 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "set_hash": of_set.hex(),
                 "state_hash": of_state.hex(),
                 "sync": sync.state if sync else "alone",
-                "code": sync.code if sync else "alone",
-                "reason": (sync.reason if sync else "")
+                "code": doubt.code if doubt else sync.code if sync else "alone",
+                "reason": (doubt.sentence if doubt else "")
+                or (sync.reason if sync else "")
                 or "; ".join(cause.sentence for cause in kept)
                 or ("" if sync else alone.sentence),
-                "next_action": (sync.next_action if sync else "")
+                "next_action": (doubt.next_action if doubt else "")
+                or (sync.next_action if sync else "")
                 or " ".join(cause.action for cause in kept)
+                or alone_in_words(community)
                 or ("" if sync else alone.action),
                 "held": held,
                 "split": split,
-                **await standing_of_seals(community),
+                **seals,
             }
         )
+        warnings += [said for said in (split, doubt.sentence if doubt else None) if said]
     return Reading(
         {
             "version": VERSION,
@@ -166,7 +173,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "queued": dict(+daemon.peering.load.waiting),
             },
             "peers": sum(peer.connected for peer in peers),
-            "warning": " ".join(str(one["split"]) for one in communities if one["split"]) or None,
+            "warning": " ".join(warnings) or None,
         }
     )
 
@@ -328,7 +335,8 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
                 )
     applied = rows[0][1] if rows else None
     standing = await community.realm.standing(ident)
-    settled = standing is not None and community.realm.judge.settled(standing)
+    final = standing is not None and community.realm.judge.settled(standing)
+    settled = final and await is_assured(community)
     return await community.reading(
         {**value, "applied": applied, "builds_on": links, **certainty(settled)}
     )

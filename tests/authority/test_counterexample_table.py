@@ -73,7 +73,7 @@ HELD = [
 
 
 def test_every_counterexample_of_the_design_is_in_the_table() -> None:
-    assert len(EXAMPLES) == 21
+    assert len(EXAMPLES) == 22
     assert len({name for name, _, _ in EXAMPLES}) == len(EXAMPLES)
 
 

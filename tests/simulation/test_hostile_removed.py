@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.simulation.talk import Talk, asks_once, meet, stand
 from tests.unit.rooms import (
+    HOUR_MS,
     Room,
     Rooms,
     Village,
@@ -20,12 +23,17 @@ from tests.unit.rooms import (
     workers,
 )
 from tests.unit.tales import lift, position, removal
-from tests.unit.town import LOAN, Number, Replica, person, secrets
+from tests.unit.town import LOAN, NOTE, Number, Person, Replica, person, secrets
 
-from commons_crdt.author import Draft
+from commons_crdt.author import Draft, Place, compose
+from commons_crdt.authority.judge import Standing
 from commons_crdt.operation import Operation, decode_header, operation_id
+from commons_node.store import paging, realm_store
+from commons_node.store.realm_store import Stored
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol import wire
+from commons_protocol.replica import Ingested, Range
+from commons_protocol.wants import Memory
 
 
 @pytest.fixture(scope="module")
@@ -180,17 +188,87 @@ async def test_what_counts_by_its_bytes_comes_from_a_removed_members_chain(rooms
     assert await asks_once(alices, bobs)
 
 
-async def test_a_removal_behind_thousands_of_acts_comes_in_the_first_frame(rooms: Rooms) -> None:
-    """Log 0 goes first, however much of log 1 there is: nobody imports in front of a removal."""
+FRAME = 64 * 1024
+
+
+class Enough(Exception):
+    """The rest need not travel."""
+
+
+def imported(home: Replica, who: Person, last: Standing, acts: int) -> list[Stored]:
+    """So many notes, signed one after the other, as a node keeps them that has judged them."""
+    made: list[Stored] = []
+    for n in range(acts):
+        home.now_ms += 1000
+        draft = Draft.fact(NOTE, Number(n))
+        operation = compose(draft, Place(home.realm, last), who.device, home.now_ms, home.salt)
+        last = replace(
+            last, id=operation_id(operation.header), seq=last.seq + 1, lamport=last.lamport + 1,
+            time_ms=home.now_ms,
+        )  # fmt: skip
+        made.append(Stored(last, operation))
+    return made
+
+
+async def removal_behind(rooms: Rooms, acts: int) -> int:
+    """Bob has missed a removal and so many acts, written before it; the bytes until it is his."""
     home, people = town_of_nodes()
     bobs = await at(rooms, "bob", home)
-    for n in range(2_000):
-        note(home, people.cia, n)
+    first = home.note(people.cia)
+    alices = await rooms.open("alice", home, *bytes_of(home))
+    store = alices.realm.store
+    async with store.database.transaction() as connection:  # it has verified them long ago
+        await store.insert(connection, imported(home, people.cia, first, acts))
+    alices = await rooms.again(alices)
+    await stand(alices, secrets("alice's node"))
     cut = home.write(people.alice.device, removal(home, people.eve))
-    alices = await at(rooms, "alice", home)
-    talk = await Talk(bobs, alices).begin()
-    frames = [m for m in talk.frames(talk.l) if isinstance(m, wire.Operations)]
-    assert len(frames) > 5
-    assert cut.id in {operation_id(one[0]) for one in frames[0].operations}
-    assert talk.told(bobs).index(cut.id) < 100, "and is stored before the rest has come"
-    assert await bobs.facts() == await alices.facts()
+    alices.now = bobs.now = home.now_ms + HOUR_MS
+    await alices.take(home.operations[cut.id])
+    ends = await alices.realm.vector()
+    assert sum(end.seq for end in ends if end.log == 1) > acts, "they are all in front of it"
+    talk, honest = Talk(bobs, alices), bobs.realm.ingest
+
+    async def takes(operations: Sequence[Operation], source: str) -> Ingested:
+        await honest(operations, source)
+        raise Enough
+
+    bobs.realm.ingest = takes  # type: ignore[method-assign]  # looks at what comes first
+    with pytest.raises(Enough):
+        await talk.begin()
+    assert await bobs.realm.standing(cut.id) is not None, "the removal is the first thing he gets"
+    sizes = [len(frame) for frame in talk.l.sent]
+    (carrying,) = [
+        n
+        for n, message in enumerate(talk.frames(talk.l))
+        if isinstance(message, wire.Operations)
+        and cut.id in {operation_id(one[0]) for one in message.operations}
+    ]
+    assert sum(sizes[carrying + 1 :]) > 4 * FRAME, "and far more is on its way"
+    return sum(sizes[: carrying + 1])
+
+
+async def test_a_removal_behind_thousands_of_acts_comes_in_the_first_frame(rooms: Rooms) -> None:
+    """Log 0 goes first, however much of log 1 there is: nobody imports in front of a removal."""
+    assert await removal_behind(rooms, 2_000) <= FRAME
+
+
+@pytest.mark.long
+async def test_a_removal_behind_50_000_acts_comes_within_the_first_64_kib(rooms: Rooms) -> None:
+    assert await removal_behind(rooms, 50_000) <= FRAME
+
+
+async def test_log_1_first_is_noticed(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either alone is enough: what is asked for first, and what is read first. Both are broken."""
+    plan, page_ = Memory.plan, paging.page
+
+    def backwards(*arguments: Any) -> list[Range]:
+        return sorted(plan(*arguments), key=lambda r: (-r.log, r.device, r.first))
+
+    async def last_first(connection: Any, logs: Any, *more: Any) -> Any:
+        """One log at a time, log 1 before the other."""
+        return await page_(connection, ({}, logs[1]) if logs[1] else logs, *more)
+
+    monkeypatch.setattr(Memory, "plan", backwards)
+    monkeypatch.setattr(realm_store, "page", last_first)
+    with pytest.raises(AssertionError, match="the first thing he gets"):
+        await removal_behind(rooms, 2_000)

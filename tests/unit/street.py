@@ -25,6 +25,7 @@ from commons_node.domains import RULES, VIEWS, registry
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.realm.realm import Realm
 from commons_node.registry import Command, Request, View
+from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.keeper import Keeper
 from commons_node.store.database import open_database
 from commons_node.store.realm_schema import REALM_SCHEMA
@@ -57,9 +58,11 @@ class Home:
     away: set[str] = field(default_factory=set)
     """Coordinators whose keys are kept here and are locked."""
     sealing: Keeper = field(init=False)
+    comparing: Comparer = field(init=False)
 
     def __post_init__(self) -> None:
         self.sealing = Keeper(self)
+        self.comparing = Comparer()
 
     # what a keeper of seals asks
 
@@ -137,6 +140,10 @@ class Home:
             other.now = max(other.now, self.now)
             result = await other.realm.ingest(await self.operations(), self.name)
             assert not result.refused, f"{other.name} refuses nothing of {self.name}'s"
+
+    async def compare(self) -> str:
+        """The node folds what the newest seal settles; how it stands with the seal then."""
+        return (await self.comparing.look(self.realm, self.now)).state
 
     async def state_hash(self) -> bytes:
         """What the views amount to here."""

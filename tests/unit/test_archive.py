@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fuzz.vectors import vectors
-from tests.unit.rooms import VIEWS, Room, Rooms, bytes_of, note, page, retitle, village, workers
+from tests.unit.rooms import VIEWS, Room, Rooms, bytes_of, note, page, retitle, village
 from tests.unit.test_realm_pruning import Story, grown, pruned
 from tests.unit.town import RULES
 
@@ -21,20 +21,6 @@ from commons_crdt.operation import Operation, operation_id
 from commons_node.archive.format import BadArchive, Head, Reader, Writer
 from commons_node.archive.verifying import verify_archive
 from commons_node.archive.writing import write_archive
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 async def archived(room: Room, name: str = "town.archive") -> Path:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import string
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.unit.machines import Machine, device_of, machines
 from tests.unit.street import member
 from tests.unit.test_identity_nodes import add
@@ -34,13 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 GAPS = {"author", "who", "whom", "day", "until", "after", "role", "needed"}
 GENERAL = {"pin", "kind", "unlisted", "warrant"}
 """Decided reasons whose sentence is the same whoever decided."""
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def explain(node: Machine, operation: str) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,6 @@ from tests.unit.town import DAY_MS
 from commons_crdt.errors import CommonsError
 from commons_node.explaining.gone import all_gone
 from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def turned_away(node: Machine, who: str) -> CommonsError:

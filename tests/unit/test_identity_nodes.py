@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,6 @@ from commons_protocol.tickets import Ticket, decode_ticket, digits
 
 BOB, EVE = person("bob"), person("eve")
 LAPTOP, TABLET, THIRD = (device_of(f"bob's {what}") for what in ("laptop", "tablet", "third"))
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def refused(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,6 @@ from commons_node.registry import File
 from commons_node.verifier.pool import VerifierPool
 
 DAY_MS = 24 * HOUR_MS
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def drill(home: Home, number: str = "1622", **more: object) -> str:

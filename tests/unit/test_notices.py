@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +23,6 @@ from commons_node.realm import notices as kept
 from commons_node.realm.realm import Change
 from commons_node.registry import Command
 from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def notices(node: Machine, who: str, **how: Any) -> list[dict[str, Any]]:

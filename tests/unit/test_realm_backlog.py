@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from functools import cache
-from pathlib import Path
 
-import pytest
 from tests.unit.rooms import (
     Room,
     Rooms,
@@ -16,7 +13,6 @@ from tests.unit.rooms import (
     retitle,
     schema,
     village,
-    workers,
 )
 from tests.unit.town import PAGE, Replica
 
@@ -27,20 +23,6 @@ from commons_crdt.ids import DocumentId
 from commons_crdt.operation import content
 from commons_node.realm.backlog import MANY
 from commons_node.store.database import fetch
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 @cache

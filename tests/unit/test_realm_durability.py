@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.rooms import Room, Rooms, bytes_of, workers
+from tests.unit.rooms import Room, Rooms, bytes_of
 from tests.unit.tales import erased, forked, plain, removed
 from tests.unit.town import NOTE, Number, Person
 
@@ -19,20 +19,6 @@ from commons_crdt.authority.kinds import REMOVAL
 from commons_crdt.operation import operation_id
 from commons_node.realm.realm import Written
 from commons_node.store.database import Unusable
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 async def jot(room: Room, who: Person, *values: int) -> list[Written]:

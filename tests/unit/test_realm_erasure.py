@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-from tests.unit.rooms import Rooms, bytes_of, note, page, retitle, village, workers
+from tests.unit.rooms import Rooms, bytes_of, note, page, retitle, village
 from tests.unit.town import LOAN, PAGE, Number, erasure
 
 from commons_crdt.author import Draft
 from commons_crdt.ids import DocumentId
 from commons_node.store.database import fetch
-from commons_node.verifier.pool import VerifierPool
 
 SECRET = "meet me behind the greenhouse"
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def found_in(folder: Path, text: str) -> list[str]:

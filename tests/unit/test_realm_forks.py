@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from tests.unit.rooms import Rooms, bytes_of, ident, note, page, retitle, village, workers
+from tests.unit.rooms import Rooms, bytes_of, ident, note, page, retitle, village
 from tests.unit.tales import forked
 from tests.unit.town import (
     NOTE,
@@ -24,20 +22,6 @@ from commons_crdt.author import Draft
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.realm.authoring import Suspended
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def news(island: Replica, home: Replica) -> list[Operation]:

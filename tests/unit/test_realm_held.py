@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from tests.unit.rooms import (
     retitle,
     schema,
     village,
-    workers,
 )
 from tests.unit.tales import plain
 from tests.unit.town import DAY_MS, NOTE, RULES, Number, resign, secrets
@@ -34,20 +33,6 @@ from commons_node.realm.authoring import ClockBehind
 from commons_node.realm.realm import NotWritten
 from commons_node.verifier import work
 from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
-
 
 # --- the clock -----------------------------------------------------------------------------------
 

@@ -7,23 +7,15 @@ import multiprocessing
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tests.unit.dweller import heard, live, tale
-from tests.unit.rooms import HOUR_MS, bytes_of, open_room, workers
+from tests.unit.rooms import HOUR_MS, bytes_of, open_room
 
 from commons_node.verifier.pool import VerifierPool
 
 KILLS = 21
 FILES = 6
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
 
 
 async def test_killed_at_any_moment(tmp_path: Path, pool: VerifierPool) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, open_room, village, workers
+from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, open_room, village
 from tests.unit.tales import plain
 from tests.unit.town import NOTE, NOTICE, Number, resign, secrets, town
 
@@ -21,19 +20,6 @@ from commons_crdt.operation import Operation
 from commons_node.realm.intake import Intake
 from commons_node.store import waiting
 from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 async def told(rooms: Rooms) -> Room:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import aiosqlite
 import pytest
-from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, page, retitle, village, workers
+from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, page, retitle, village
 from tests.unit.town import Replica
 
 from commons_crdt.author import Draft
@@ -22,20 +21,6 @@ from commons_crdt.operation import Operation
 from commons_node.realm import pruning
 from commons_node.store.database import fetch
 from commons_node.store.realm_store import RealmStore
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def council(home: Replica, who: object, act: object, base: OperationId | None = None) -> Standing:

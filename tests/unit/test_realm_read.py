@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, village, workers
+from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, village
 from tests.unit.tales import forked
 from tests.unit.town import Replica
 
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation, decode_header
-from commons_node.verifier.pool import VerifierPool
 from commons_protocol.replica import Range
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def whole(home: Replica) -> list[Range]:

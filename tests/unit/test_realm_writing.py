@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from tests.unit.rooms import Rooms, bytes_of, village, workers
+from tests.unit.rooms import Rooms, bytes_of, village
 from tests.unit.tales import plain
 from tests.unit.town import NOTE, Number, Replica, person, replica, secrets, town
 
@@ -15,20 +13,6 @@ from commons_crdt.author import Draft
 from commons_crdt.ids import OperationId
 from commons_node.realm.authoring import Budget, Unheard
 from commons_node.realm.realm import Change, Written
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def notes(count: int) -> list[Draft]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,6 @@ from commons_node.registry import File
 from commons_node.verifier.pool import VerifierPool
 
 INVENTORY = Path(__file__).parents[2] / "examples" / "tool_library_inventory.csv"
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def bring_in(home: Home, data: bytes, **more: object) -> dict[str, Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tests.unit.machines import Machine, machines
 from tests.unit.street import member
 from tests.unit.town import DAY_MS, invitation, secrets, ticket_seed
@@ -23,13 +20,6 @@ from commons_node.testing import acts
 from commons_node.verifier.pool import VerifierPool
 
 NEWCOMERS = MAX_SHARES + 16
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def crowd(node: Machine) -> list[DeviceSecrets]:

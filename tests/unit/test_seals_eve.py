@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from tests.unit.council_of_three import (
     tip_of,
     verdicts,
 )
-from tests.unit.rooms import workers
 from tests.unit.town import person
 
 from commons_crdt.authority.council_facts import Seal, Tip
@@ -27,13 +26,6 @@ from commons_node.domains.council.commands import BadSeal
 from commons_node.sealing.due import worth_of
 from commons_node.sealing.keeper import TURN_MS
 from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
-
 
 EVE_FIRST = "eve alice bob"
 
@@ -194,6 +186,7 @@ async def test_who_is_left_out_stays_provisional(tmp_path: Path, pool: VerifierP
         assert await look(town.bob) == "in_force", "it harms nobody"
         await town.meet()
         assert await verdicts(town.alice) | before == await verdicts(town.alice)
+        assert await town.alice.compare() == "equal"
         (loan,) = await town.alice.rows("loan.list", "loans")
         assert loan["settled"] is False, "dan's request is provisional"
         (thing,) = await town.alice.rows("resource.list", "resources")
@@ -205,5 +198,6 @@ async def test_who_is_left_out_stays_provisional(tmp_path: Path, pool: VerifierP
         await town.meet()
         assert await look(town.bob) == "in_force"
         await town.meet()
+        assert await town.alice.compare() == "equal"
         assert all(row["settled"] for row in await town.alice.rows("loan.list", "loans"))
         assert len(await settled_ids(town.alice)) > left + 10

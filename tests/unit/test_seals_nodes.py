@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from tests.unit.council_of_three import (
     three,
     verdicts,
 )
-from tests.unit.rooms import workers
 from tests.unit.street import open_realm
 
 from commons_crdt.operation import operation_id
@@ -28,12 +26,6 @@ from commons_node.testing.acts import invitation
 from commons_node.verifier.pool import VerifierPool
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
-
-
 async def sealed(town: Three) -> str:
     """A seal in force everywhere; the loan that it settles."""
     loan = await town.borrow()
@@ -41,6 +33,8 @@ async def sealed(town: Three) -> str:
     await town.meet()
     assert await look(town.bob) == "in_force", "bob's checks it and endorses: two of three"
     await town.meet()
+    for home in town.all:
+        assert await home.compare() == "equal", "each folds it by itself"
     return loan
 
 
@@ -110,6 +104,7 @@ async def test_the_state_hash_is_that_of_the_sealed_operations_alone(
         await alone.close()
         assert seal.state == of_alone, "a realm that has the sealed set only says the same"
         assert seal.state != await alice.state_hash()
+        assert await alice.compare() == "equal"
         rows = await alice.rows("resource.list", "resources")
         assert {row["number"]: row["settled"] for row in rows} == {"7": True, "8": False}
 
@@ -132,6 +127,7 @@ async def test_what_is_erased_lately_is_sealed_with_its_erasure(
         await town.bob.tell(alice)
         ids = await settled_ids(alice)
         assert erasure in ids, "it is taken although it is young"
+        assert await alice.compare() == "equal"
         rows = await alice.rows("resource.list", "resources")
         assert {row["number"]: row["settled"] for row in rows} == {"7": True, "9": True, "8": False}
 
@@ -261,7 +257,7 @@ async def test_who_joins_keeps_to_the_seal_that_the_invite_knew(
         await newcomer.ingest(list(both), "join")
         assert newcomer.judge.authority.council.split, "two acts are in force on one base"
         states = {(await newcomer.hashes())[0]}
-        await newcomer.keep_to(invite.id)
+        await newcomer.pinning.keep_to(invite.id)
         assert newcomer.judge.pin == seal
         assert not newcomer.judge.authority.council.split
         assert newcomer.judge.authority.council.chain[-1] == seal

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.unit.machines import Machine, machines
-from tests.unit.street import member
+from tests.unit.street import member, open_realm
 from tests.unit.test_explaining import invite
 
 from commons_cli.output import lines_of
@@ -25,13 +23,6 @@ from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    workers = VerifierPool(1)
-    yield workers
-    asyncio.run(workers.stop())
 
 
 async def split(north: Machine, south: Machine) -> list[str]:
@@ -80,7 +71,7 @@ async def test_a_split_is_said_with_the_keys_and_what_to_do(
             assert warning.startswith("The community is split: the key of alice endorsed two")
             assert "bob becomes coordinator" in warning
             assert "cia becomes coordinator" in warning
-            assert "founds a community anew" in warning
+            assert "commons-node community follow ACT" in warning
             assert warning in shown("community.acts", seen)
             causes = (await of_community(node.town, [])).causes
             assert [cause.code for cause in causes] == ["split", "alone"]
@@ -105,6 +96,50 @@ async def test_in_a_split_the_council_rests_and_the_rest_goes_on(
         ident = await invite(north, "cia")
         said = (await north.see("cia", "explain", operation=ident)).value
         assert said["verdict"] == "accepted"
+
+
+async def follow(node: Machine, act: str, who: str = "alice") -> dict[str, Any]:
+    return dict(await node.do(who, "community.follow", act=act))
+
+
+async def test_people_decide_which_act_their_nodes_follow(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    async with machines(tmp_path, pool) as (north, south):
+        council = north.realm.judge.authority.council
+        with pytest.raises(CommonsError) as caught:
+            await follow(north, council.base.hex())
+        assert caught.value.code == "state", "there is nothing to follow yet"
+        bobs, cias = await split(north, south)
+        with pytest.raises(CommonsError) as caught:
+            await follow(north, bobs, "dan")
+        assert caught.value.code == "not_permitted", "not anybody who sits down there"
+        done = await follow(north, bobs)
+        assert (done["act"], done["base"], done["split"]) == (bobs, bobs, False)
+        seats = [seat for seat, _ in north.realm.judge.authority.council.seats]
+        assert sorted(seats) == sorted([member("alice"), member("bob")]), "what it decided, holds"
+        assert (await status(north))["warning"] is None
+        with pytest.raises(CommonsError) as caught:
+            await follow(north, cias)
+        assert caught.value.code == "state", "there is no way back"
+        assert south.realm.judge.authority.council.split, "each node is told by its own people"
+
+        asked = await north.do("bob", "community.propose", what="constitution", settings=["a=b"])
+        assert asked["state"] != "in_force", "two keys now"
+        pin = north.realm.judge.pin
+        assert pin is not None
+        assert pin.hex() == bobs
+
+        await follow(south, bobs)
+        await south.realm.ingest(await north.home.operations(), "north")
+        await north.realm.ingest(await south.home.operations(), "south")
+        assert await north.realm.hashes() == await south.realm.hashes(), "who follows one, agrees"
+        path = north.realm.store.database.path
+        await north.realm.close()
+        again = await open_realm(south.realm.realm, path, pool)
+        north.home.realm = again
+        assert again.judge.authority.council.seats == south.realm.judge.authority.council.seats
+        assert again.judge.pin == pin, "a start changes nothing"
 
 
 def test_several_names_in_a_sentence() -> None:

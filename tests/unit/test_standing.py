@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import pytest
-from tests.unit.rooms import Room, Rooms, bytes_of, ident, village, workers
+from tests.unit.rooms import Room, Rooms, bytes_of, ident, village
 from tests.unit.town import Replica, identity, person, role_act
 
 from commons_crdt.author import Draft
@@ -18,22 +16,8 @@ from commons_crdt.operation import Operation, decode_header
 from commons_crdt.roles import Role
 from commons_node.keystore.node_key import NodeKey
 from commons_node.standing import NodeStanding, path_to, share
-from commons_node.verifier.pool import VerifierPool
 
 KEY = bytes(range(32))
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def epoch(home: Replica, *devices: DeviceSecrets) -> OperationId:

@@ -6,32 +6,16 @@ import asyncio
 import multiprocessing
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.rooms import Rooms, bytes_of, note, village, workers
+from tests.unit.rooms import Rooms, bytes_of, note, village
 from tests.unit.tales import plain
 from tests.unit.town import town
 
 from commons_crdt.ids import RealmId
 from commons_node.realm.memory import Foreign
 from commons_node.store.database import TooNew, TooOld, Unusable, fetch, open_database
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
-
 
 SCHEMA = ("CREATE TABLE things (n INTEGER PRIMARY KEY) ",)
 

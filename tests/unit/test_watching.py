@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
-import pytest
-from tests.unit.rooms import Room, Rooms, Village, bytes_of, note, village, workers
+from tests.unit.rooms import Room, Rooms, Village, bytes_of, note, village
 from tests.unit.tales import removal
 from tests.unit.town import NOTE, Number, Replica, secrets
 
@@ -16,20 +12,6 @@ from commons_crdt.operation import Operation, decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.membership.watching import prove_forks
 from commons_node.realm.realm import Change
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def twins(home: Replica, people: Village, seq: int) -> list[Operation]:

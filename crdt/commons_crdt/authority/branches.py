@@ -5,9 +5,11 @@ Source: docs/protocol/authority.md "Seals", "Pruning".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from commons_crdt.authority.book import Book
+from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.pruning import Finality, finality
 from commons_crdt.authority.records import Records, Spot
 from commons_crdt.authority.settled import Settled
@@ -26,7 +28,7 @@ class Branches:
     _polity: Polity | None = None
     _split: bool = False
     _pin: OperationId | None = None
-    _awaited: dict[DeviceId, int] = field(default_factory=dict)
+    _awaited: dict[DeviceId, Anchor] = field(default_factory=dict)
     _awaited_of: tuple[Polity, int] | None = None
 
     def look(self, polity: Polity | None, *, split: bool, pin: OperationId | None) -> None:
@@ -60,18 +62,27 @@ class Branches:
 
     def awaited(self, device: DeviceId) -> int:
         """The highest seq of log 1 that a seal in force lists and that is not here; 0 if none."""
+        tip = self._tips_that_lack().get(device)
+        return tip.seq if tip is not None else 0
+
+    def awaited_tips(self) -> tuple[Anchor, ...]:
+        """Of chains of log 1 the highest tip that a seal in force lists, and that is not here."""
+        lacking = self._tips_that_lack()
+        return tuple(lacking[device] for device in sorted(lacking))
+
+    def _tips_that_lack(self) -> Mapping[DeviceId, Anchor]:
         polity = self._polity
         if polity is None or not polity.layers:
-            return 0
+            return {}
         version, before = self.records.version, self._awaited_of
         if before is None or before[0] is not polity or before[1] != version:
             self._awaited_of = (polity, version)
             self._awaited = {}
             for tip in (tip for layer in polity.layers for tip in layer.tips):
-                if not self.records.answers.get(tip):
-                    known = self._awaited.get(tip.device, 0)
-                    self._awaited[tip.device] = max(known, tip.seq)
-        return self._awaited.get(device, 0)
+                known = self._awaited.get(tip.device)
+                if not self.records.answers.get(tip) and (known is None or known.seq < tip.seq):
+                    self._awaited[tip.device] = tip
+        return self._awaited
 
     def beside(self, header: Header, ident: OperationId) -> bool:
         """True if an operation of log 1 certainly lies on a branch that a seal decided against."""

@@ -10,7 +10,7 @@ Source: AUTHORITY.md, ARCHITECTURE §§2, 3, 5, docs/protocol/authority.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,10 +26,10 @@ from commons_crdt.authority.explaining import Explainer
 from commons_crdt.authority.facts import Genesis
 from commons_crdt.authority.flips import Anchor, Chain, End, Flips
 from commons_crdt.authority.ledger import Ledger
-from commons_crdt.authority.log_1 import LogOne
+from commons_crdt.authority.log_1 import BEYOND, LogOne
 from commons_crdt.authority.questions import Questions
 from commons_crdt.authority.records import Records, Spot
-from commons_crdt.authority.seals import seal_of
+from commons_crdt.authority.seals import newest_seen_by
 from commons_crdt.authority.settled import InForce, Settled
 from commons_crdt.authority.standing import (
     ERASURE,
@@ -266,21 +266,13 @@ class Judge:
         """What log 0 amounts to in the sealed set of a seal in force; None if it is not one."""
         self._settle()
         n = self._book.numbers.get(act, NOWHERE)
-        for layer in self._polity.layers if self._polity is not None else ():
-            if layer.seal == n:
-                found = Authority(self.realm, self._authority.budgets, bits=self._book.numbers)
-                found.polity = layer.polity
-                return found
-        return None
+        layers = self._polity.layers if self._polity is not None else ()
+        layer = next((one for one in layers if one.seal == n), None)
+        return None if layer is None else self._authority.beside(layer.polity)
 
     def seal_seen_by(self, operation: OperationId) -> OperationId | None:
         """The newest seal that is in force in the view of an operation of log 0, if any."""
-        n = self._book.numbers.get(operation, NOWHERE)
-        if n == NOWHERE:
-            return None
-        acts, _ = self._council.chain((), self._book.entries[n].past)
-        seals = [act for act in acts if seal_of(self._book, act) is not None]
-        return self._book.entries[seals[-1]].id if seals else None
+        return newest_seen_by(self._book, self._council, operation)
 
     @property
     def branches(self) -> Branches:
@@ -296,7 +288,7 @@ class Judge:
         It is neither passed on nor in ``set_hash``. Ask with the newest standing.
         """
         if standing.log:
-            return standing.judgement.reason not in _BEYOND
+            return standing.judgement.reason not in BEYOND
         self._settle()
         n = self._book.numbers[standing.id]
         if self._ledger.certifies_itself(n) or self._polity is None:
@@ -456,6 +448,3 @@ class Judge:
             judgement,
             self._log_1.counted if header.log else 0,
         )
-
-
-_BEYOND: Iterable[str] = frozenset({"fork", "cut", "closed"})

@@ -201,6 +201,8 @@ def _within(given: Given, header: Header) -> bool:
     )
 
 
+BEYOND = frozenset({"fork", "cut", "closed"})
+"""Reasons of what lies beyond the end of its chain."""
 _PLACES = {
     "fork": contested("fork"),
     "cut": rejected("cut"),

@@ -18,6 +18,7 @@ from commons_crdt.authority.flips import Anchor
 from commons_crdt.ids import DeviceId, OperationId
 
 if TYPE_CHECKING:
+    from commons_crdt.authority.council import Council
     from commons_crdt.authority.strata import Polity
 
 
@@ -39,6 +40,16 @@ def seal_of(book: Book, act: int) -> Seal | None:
     """The seal that an act of the council is, if it is one."""
     body = book.entries[act].body
     return body.act if isinstance(body, CouncilAct) and isinstance(body.act, Seal) else None
+
+
+def newest_seen_by(book: Book, council: Council, operation: OperationId) -> OperationId | None:
+    """The newest seal that is in force in the view of an operation of log 0, if any."""
+    n = book.numbers.get(operation, NOWHERE)
+    if n == NOWHERE:
+        return None
+    acts, _ = council.chain((), book.entries[n].past)
+    seals = [act for act in acts if seal_of(book, act) is not None]
+    return book.entries[seals[-1]].id if seals else None
 
 
 def closure(book: Book, seal: Seal) -> View:

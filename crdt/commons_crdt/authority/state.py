@@ -126,6 +126,12 @@ class Authority:
 
     # --- kept by the judge -----------------------------------------------------------------------
 
+    def beside(self, polity: Polity) -> Authority:
+        """The same realm by another polity, such as a sealed set of its own; it is not kept."""
+        found = Authority(self.realm, self.budgets, bits=self.bits)
+        found.polity = polity
+        return found
+
     def follow(self, polity: Polity) -> None:
         """Read everything from another polity."""
         self.polity = polity

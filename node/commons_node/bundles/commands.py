@@ -181,7 +181,7 @@ async def _take(
         why = report.damage.details["why"]
         raise NotWhole(new=report.new, missing=missing, why=why, report=told)
     if not args.dry_run and _since_start(daemon, report, now):
-        daemon.met(realm.realm)
+        daemon.signing.met(realm.realm)
     return told
 
 

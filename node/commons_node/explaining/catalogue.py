@@ -169,10 +169,43 @@ SPLIT: Final = (
     "The community is split: the key of {keys} endorsed two decisions that exclude each other "
     "({acts}), and both hold. Everything goes on by what was decided before; the council can "
     "decide nothing more. No program can mend this. Talk with each other about which of the two "
-    "you stand by; who goes on together founds a community anew, and the key that endorsed both "
-    "should have no seat in it."
+    "you stand by; who goes on together tells each node `commons-node community follow ACT`, for "
+    "good, and gives the key that endorsed both no seat any more. Who follows the other goes "
+    "another way from there on."
 )
 AND: Final = "{first} and {last}"
+
+DIFFERS: Final = (
+    "A seal does not fit: folded here, what it settles amounts to something else than {keys} "
+    "signed. What is shown is what this node worked out itself, and counts as provisional."
+)
+DIFFERS_NEXT: Final = (
+    "Compare `commons-node status` with theirs. If the versions differ, update the older one and "
+    "start it again. If not, the hash is wrong or a file is: show them `commons-node explain "
+    "{seal}`, and have the council seal again with `commons-node community propose seal`."
+)
+WITHHELD: Final = (
+    "A seal lists act {seq} of {name}'s device {device}, which has not come here: what no earlier "
+    "seal settles waits for it."
+)
+WITHHELD_BY: Final = " It was not to be had from {nodes}."
+WITHHELD_NEXT: Final = (
+    "Ask {name}, or a coordinator, to come online, or reach another node: "
+    "`commons-node peer connect ADDRESS`."
+)
+UNCOMPARED: Final = (
+    "What the last seal settles cannot be folded here: something of it was erased since, or its "
+    "contents were never here. It counts as provisional."
+)
+UNCOMPARED_NEXT: Final = "Wait: the next seal settles the erasure, too."
+"""What speaks against a seal, and what to do."""
+
+ALONE: Final = (
+    "There is one coordinator only: if that device is lost, the council decides nothing any more, "
+    "not even who else is in it. When others are in: commons-node community propose coordinators "
+    "--add NAME"
+)
+"""To whoever founds a community, and while others live there and none of them has a seat."""
 
 
 def listed(names: Sequence[str]) -> str:
@@ -188,6 +221,7 @@ NOW: Final = {
     "never": "does not count",
     "again": "counts again",
     "touched": "rests on what fell",
+    "differs": "does not fit",
 }
 """How an act counts otherwise than its author knew."""
 WHERE: Final = "What and why: commons-node notice list"
@@ -196,12 +230,14 @@ COUNTED: Final = {
     "never": "{count} things you did turned out not to count.",
     "again": "{count} things you did count again.",
     "touched": "{count} things you did rest on something that does not count any more.",
+    "differs": "{count} seals of the council do not fit what this node holds.",
 }
 COUNTED_ONE: Final = {
     "fallen": "One thing you did does not count any more.",
     "never": "One thing you did turned out not to count.",
     "again": "One thing you did counts again.",
     "touched": "One thing you did rests on something that does not count any more.",
+    "differs": "A seal of the council does not fit what this node holds.",
 }
 
 ACTS: Final = {

@@ -1,4 +1,4 @@
-"""The split state in a sentence: whose keys let two decisions hold side by side; what to do."""
+"""What is wrong with a council, in a sentence: it is split, or hangs on one device; what to do."""
 
 from __future__ import annotations
 
@@ -23,3 +23,9 @@ async def split_in_words(community: Community) -> str | None:
     )
     acts = ", ".join(act.hex()[:12] for act in sorted(now.split))
     return catalogue.sentence(catalogue.SPLIT, keys=catalogue.listed(keys), acts=acts)
+
+
+def alone_in_words(community: Community) -> str:
+    """What a community is told that others live in, while one device is the council; or ""."""
+    authority = community.realm.judge.authority
+    return catalogue.ALONE if len(authority.council.seats) == 1 < len(authority.members()) else ""

@@ -16,6 +16,7 @@ from commons_node.disk import MIB, Room
 from commons_node.explaining.splitting import split_in_words
 from commons_node.peering.states import state_with_all
 from commons_node.peering.types import PeerState
+from commons_node.signing import Signing
 from commons_node.store.database import fetch
 from commons_protocol.reasons import Cause, State, of_held, ordered
 from commons_protocol.status import SyncStatus
@@ -35,9 +36,7 @@ class Looked(Protocol):
     peering: Peering
     communities: dict[RealmId, Community]
     room: Room
-
-    @property
-    def copied(self) -> bool: ...
+    signing: Signing
 
     def may_sign(self, realm: RealmId) -> bool: ...
 
@@ -143,7 +142,7 @@ def of_node(node: Looked) -> list[Cause]:
         left, kept = node.room.free // MIB, node.room.reserve // MIB
         found.append(Cause("disk", detail=f"{left} MiB left, {kept} are kept free"))
     if not all(map(node.may_sign, node.communities)):
-        found.append(Cause("copied_home" if node.copied else "catching_up"))
+        found.append(Cause("copied_home" if node.signing.copied else "catching_up"))
     return ordered(found)
 
 

@@ -13,6 +13,7 @@ from commons_crdt.authority.facts import Genesis
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, OperationId
 from commons_node.domains.membership.facts import COMMUNITY, NAME, CommunityName
+from commons_node.explaining.catalogue import ALONE
 from commons_node.membership.settling import identity_of, keep, name_part, new_device, settle
 from commons_node.registry import Request
 
@@ -61,5 +62,6 @@ async def found(
         "member_name": member_name,
         "device": secrets.keys.id.hex(),
         "node": daemon.node,
+        "advice": ALONE,
         "session": session.token,
     }

@@ -157,7 +157,7 @@ class Joining:
             realm_id, operations = joined.realm, joined.operations
         realm = await self._daemon.add_realm(realm_id, operations, identity.member)
         if local is None:
-            await realm.keep_to(invitation.invite)
+            await realm.pinning.keep_to(invitation.invite)
         if secrets.keys.id not in realm.judge.authority.devices:
             raise NotJoined("the answer does not hold your admission")
         await settle(self._daemon, realm, identity.member, secrets, name_part(name))

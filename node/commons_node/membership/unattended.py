@@ -43,7 +43,7 @@ class Unattended:
         while found:
             for realm in list(self._daemon.communities):
                 # Own newer acts may still be on their way: what this writes must not fork them.
-                await self._daemon.wait_to_sign(realm)
+                await self._daemon.signing.until(realm)
             session = self._daemon.sessions.new()
             for member, passphrase in found.items():
                 await self._unlock(session, member, passphrase)

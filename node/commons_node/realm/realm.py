@@ -32,6 +32,7 @@ from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
 from commons_node.realm.memory import Memory
 from commons_node.realm.notices import Notices
+from commons_node.realm.pinning import Pinning
 from commons_node.realm.pruning import Pruner
 from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
@@ -122,6 +123,10 @@ class Realm:
         self._catching_up = CatchingUp(
             store, self.documents, self._revision, self._alone, self._lock.locked, self._changing
         )
+        self.pinning = Pinning(
+            self.memory, store, self._sealed, self._revision, self._alone, self._pinned,
+            self._remember,
+        )  # fmt: skip
         self.pruner = Pruner(self.memory, store, self._alone) if prune else None
 
     @property
@@ -151,6 +156,10 @@ class Realm:
     def _prune(self) -> None:
         if self.pruner is not None:
             self.pruner.wake()
+
+    def _pinned(self, revised: Revised) -> None:
+        self._hashes = None
+        self._tell((), revised.flips(), own=False, forked=False)
 
     def _changing(self) -> None:
         """What is stored or shown is about to change."""
@@ -396,29 +405,6 @@ class Realm:
         self._hashes = None
         async with self.store.database.transaction() as connection:
             await self._revision.fold_again(connection, self.judge)
-
-    async def keep_to(self, operation: OperationId) -> None:
-        """Pin the newest seal that was in force for the author of an operation of log 0.
-
-        Who joins by an invite has its id from somebody they trust, and the id commits to all that
-        was before: whatever the node that let them in tells, they start from that seal.
-        """
-        await self._alone(lambda: self._keep_to(operation))
-
-    async def _keep_to(self, operation: OperationId) -> None:
-        seal = self.judge.seal_seen_by(operation)
-        if seal is None or seal in self.judge.authority.council.chain:
-            return  # what is in force here leads through it, and is pinned already
-        self._hashes = None
-        try:
-            async with self.store.database.transaction() as connection:
-                await self._sealed.pin_to(self.judge, seal)
-                revised = await self._revision.follow(connection, (), ())
-            await self.memory.advance((), revised)
-        except BaseException:
-            await self._remember()
-            raise
-        self._tell((), revised.flips(), own=False, forked=False)
 
     async def read(
         self,

@@ -1,8 +1,9 @@
 """What seals in force mean for one realm's file: which operations are settled, and the pin.
 
 Works inside the transaction that brings a seal into force, so that a crash leaves both or neither.
-The pin moves to each seal in force, and to no other act: what is settled must stay so, while two
-acts in force on one base leave the council where it was until people have decided.
+The pin moves forward to each seal in force, and to no other act by itself: what is settled must
+stay so, while two acts in force on one base leave the council where it was until people have
+decided (`pinning`).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Sealed:
         if self._known is None:
             self._known = await self._store.settled.seals()
             self._pin = await self._store.settled.pin()
-        if seals and self._pin != seals[-1].seal:
+        if seals and self._is_behind(judge, seals[-1].seal):
             await self.pin_to(judge, seals[-1].seal)
         complete = _complete(seals)
         names = [one.seal for one in complete]
@@ -50,6 +51,11 @@ class Sealed:
             before = one.view
         await self._store.settled.set_seals(names)
         self._known = names
+
+    def _is_behind(self, judge: Judge, seal: OperationId) -> bool:
+        """True if the pin comes before this seal in the council's chain, or is not in it."""
+        chain = judge.authority.council.chain
+        return self._pin not in chain or chain.index(self._pin) < chain.index(seal)
 
     async def pin_to(self, judge: Judge, seal: OperationId) -> None:
         """Never leave the council's chain below a seal any more."""

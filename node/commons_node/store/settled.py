@@ -1,6 +1,7 @@
 """The table of what is settled, and the pin: which seals this file has followed.
 
-Derived from the operations, but for the pin: that is what this node once knew to be in force.
+Derived from the operations, but for the pin, which is what this node once knew to be in force, and
+for the state hashes that it computed itself, which are slow to make.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from commons_node.store.reading import NOT_VOID
 _IN = 500
 _CHUNK = 1000
 _ANY = 1 << 62
-_SEALS, _PIN = "seals", "pin"
+_SEALS, _PIN, _COMPARED = "seals", "pin", "compared"
+_MOST_COMPARED = 16
+_HASH = 32
 
 
 class Unsettled(NamedTuple):
@@ -72,6 +75,12 @@ class SettledTable:
     async def set_pin(self, act: OperationId) -> None:
         """Move the pin."""
         await self._set(_PIN, act)
+
+    async def compared(self, seal: OperationId, state: bytes) -> None:
+        """Note which state hash this node computed for a seal; the latest sixteen are kept."""
+        others = [one for one in _pairs(await self._setting(_COMPARED)) if one[0] != seal]
+        kept = [*others, (seal, state)][-_MOST_COMPARED:]
+        await self._set(_COMPARED, b"".join(one + found for one, found in kept))
 
     async def clear(self) -> None:
         """Nothing is settled."""
@@ -128,6 +137,21 @@ class SettledTable:
         )
         rows = await fetch(connection, query, (ERASURE, time_ms))
         return [(device, seq, self._numbers.masks[mask]) for device, seq, mask in rows]
+
+
+def _pairs(stored: bytes) -> list[tuple[OperationId, bytes]]:
+    hashes = [stored[at : at + _HASH] for at in range(0, len(stored), _HASH)]
+    return [
+        (OperationId(seal), state) for seal, state in zip(hashes[::2], hashes[1::2], strict=True)
+    ]
+
+
+async def state_of(connection: aiosqlite.Connection, seal: OperationId) -> bytes | None:
+    """The state hash that this node computed for a seal; None if it has not yet."""
+    query = "SELECT value FROM settings WHERE name = ?"
+    for (stored,) in await fetch(connection, query, (_COMPARED,)):
+        return dict(_pairs(bytes(stored))).get(seal)
+    return None
 
 
 async def provisional_keys(connection: aiosqlite.Connection, view: str) -> set[bytes]:

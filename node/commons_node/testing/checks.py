@@ -19,7 +19,7 @@ from commons_node.testing.differing import differing
 from commons_node.testing.lies import harm
 from commons_node.testing.node import Node
 from commons_node.testing.paths import PATHS, Way
-from commons_node.testing.sealers import Settled, sealed_alike, settled, unsettled
+from commons_node.testing.sealers import Settled, folds_otherwise, sealed_alike, settled, unsettled
 from commons_node.testing.sums import uneven
 from commons_node.testing.town import Town
 from commons_node.testing.views import unquiet, untruths
@@ -231,6 +231,8 @@ class Watch:
         by = {node.name: await settled(node) or {} for node in honest}
         for sentence in sealed_alike(seals, by):
             self.fail(sentence)
+        if await folds_otherwise(honest[-1]):
+            self.fail(f"what is sealed amounts to another state at {honest[-1].name}")
         self.town.faults["seals"] += max(map(len, seals.values()))
         self.town.faults["settled"] += max(map(len, by.values()))
         verdicts = {node.name: _verdicts(node) for node in honest}

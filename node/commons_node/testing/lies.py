@@ -348,6 +348,8 @@ def _all() -> Mapping[str, Lie]:
 
 LIES: Mapping[str, Lie] = _all()
 """By name: every class that has one, of this module and of those about authority."""
+_BOTH = 4
+"""In each fourth story all the lies are told that come last, one after the other."""
 SCHEMES: Mapping[str, Scheme] = {n: lie for n, lie in LIES.items() if isinstance(lie, Scheme)}
 """Those that need puppets."""
 
@@ -357,6 +359,8 @@ def chosen(names: Sequence[str], most: int, seed: int) -> list[str]:
     rng = random.Random(f"chosen {seed}")  # noqa: S311 - a seeded run is the point
     last = [name for name in names if name in SCHEMES and SCHEMES[name].last]
     ending = [last[seed % len(last)]] if last and most else []
+    if most > 1 and seed % _BOTH == 0:
+        ending = sorted(last)  # a split council is asked to seal what never was
     others = [name for name in names if name in SCHEMES and name not in last]
     few = min(most - len(ending), len(others))
     some = [others[(seed * few + n) % len(others)] for n in range(few)]

@@ -29,7 +29,7 @@ class Scheme(Lie):
     seated: ClassVar[bool] = False
     """It needs a seat in the council."""
     last: ClassVar[bool] = False
-    """It comes last, and one such lie is enough for a story."""
+    """It comes last; as a rule one such lie is enough for a story."""
 
     def cast(self, seed: int, known: Mapping[str, Resident]) -> dict[str, Resident]:
         """Its puppets, by scheme and part."""

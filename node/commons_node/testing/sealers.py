@@ -13,6 +13,7 @@ from commons_crdt.authority.facts import Setting
 from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_node.community import Actor, Community
 from commons_node.peering.states import state_with_all
+from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.host import BEHIND
 from commons_node.store.database import fetch
 
@@ -66,6 +67,12 @@ def sealed_alike(
             yield f"{name} has other seals in force than {first}"
         elif settled_by[name] != settled_by[first]:
             yield f"{name} has settled something else than {first}"
+
+
+async def folds_otherwise(node: Node) -> bool:
+    """True if a node that folds what the newest seal settles comes to another state."""
+    found = await node.run(Comparer().look(node.realm, node.now_ms()))
+    return found is not None and found.state == "differs"
 
 
 class AtSimulatedNode:

@@ -319,7 +319,7 @@ class Town:
         newcomer.standing = type(newcomer.standing)(newcomer.standing._key)
         realm = await newcomer.open(joined.realm)
         await realm.ingest(joined.operations, "join")
-        await realm.keep_to(code.invite)
+        await realm.pinning.keep_to(code.invite)
         for _ in range(tries):  # a clock that is behind holds the admission back for a while
             if newcomer.secrets.keys.id in realm.judge.authority.devices:
                 break

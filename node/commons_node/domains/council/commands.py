@@ -48,6 +48,19 @@ class NoKey(CommonsError):
     status = "locked"
 
 
+class NotOfTheSplit(CommonsError):
+    """The council is not split at this act: there is nothing to follow."""
+
+    code: ClassVar[str] = "state"
+    hint: ClassVar[str] = "commons-node community acts"
+
+
+class Follow(msgspec.Struct):
+    """Arguments of ``community follow``."""
+
+    act: Annotated[str, argument("one of the acts that exclude each other, by its id")]
+
+
 class Split(CommonsError):
     """{why}"""
 
@@ -169,6 +182,21 @@ async def _worthy(node: Daemon, community: Community, act: OperationId) -> None:
             raise BadSeal(why=checked.why)
 
 
+async def run_follow(request: Request[Daemon], args: Follow) -> Mapping[str, object]:
+    """Tell this node which of two acts in force on one base people stand by here."""
+    community = await request.node.community(request)
+    actor = await request.node.actor(request, community)
+    authority, own = community.realm.judge.authority, community.realm.own_credential
+    grant = authority.devices.get(own.device) if own is not None else None
+    if grant is None or grant.member != actor.member:
+        actor.needs(Role.HOST)
+    act = await find_operation(community, args.act)
+    if not await community.realm.pinning.follow(act):
+        raise NotOfTheSplit
+    council = community.realm.judge.authority.council
+    return {"act": act.hex(), "base": council.base.hex(), "split": bool(council.split)}
+
+
 async def _coordinator(request: Request[Daemon]) -> tuple[Community, Actor]:
     """Who acts, on a council that is not split."""
     community = await request.node.community(request)
@@ -215,6 +243,10 @@ VERBS = Registry(
                       "Others have to promise first: {more} more. Then propose it again.",
                       "It is on the table: {operation:id}. Others see it in community acts."),
                 member=True),
+        Command("community.follow", "Go on behind one of the acts that split the council.",
+                Follow, run_follow, says="This node follows {act:id}.",
+                asks="Follow {act}? This node never leaves it again, and agrees no more with those"
+                     " that follow the other.", member=True),
         Command("community.endorse", "Endorse what is on the council's table.", EndorseOne,
                 run_endorse, says=("It is in force: {act:id}.", "Endorsed."),
                 asks="Endorse {operation}? It cannot be taken back.", member=True),

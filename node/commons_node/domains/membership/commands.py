@@ -123,7 +123,7 @@ async def list_members(request: Request[Daemon], _args: Nothing) -> Reading:
     for grant in authority.standing_devices().values():
         if not grant.unattended:
             devices[grant.member] = devices.get(grant.member, 0) + 1
-    provisional = provisional_members(community)
+    provisional = await provisional_members(community)
     rows = [
         {
             "member": member.hex(),
@@ -196,7 +196,7 @@ async def lock(request: Request[Daemon], args: Lock) -> Mapping[str, object]:
 VERBS = Registry(
     commands=(
         Command("community.init", "Found a community.", Init, init,
-                says="{name} is founded. You are {member_name}, its coordinator.",
+                says="{name} is founded. You are {member_name}, its coordinator.\n{advice}",
                 opens_session=True),
         Command("invite.create", "Invite somebody.", CreateInvite, create_invite,
                 says="Give this code to the newcomer; it is good until {expires:time}:\n{code}",

@@ -192,10 +192,9 @@ def _conflicts(found: list[Thing]) -> list[dict[str, object]]:
     ]
 
 
-class Add(msgspec.Struct):
-    """Arguments of ``resource add``."""
+class Described(msgspec.Struct, kw_only=True):
+    """What can be said of a thing when it is new, and later: options of both verbs."""
 
-    name: Annotated[str, argument("what it is")]
     number: Annotated[str | None, option("the number on its label")] = None
     other_names: Annotated[str | None, option("what else people call it")] = None
     brand: Annotated[str | None, option("its brand")] = None
@@ -213,6 +212,12 @@ class Add(msgspec.Struct):
     needs_approval: Annotated[YesNo | None, option("whether each loan is looked at")] = None
     price_cents: Annotated[Amount | None, option("what it cost, in cents")] = None
     acquired: Annotated[str | None, option("when it came")] = None
+
+
+class Add(Described, kw_only=True):
+    """Arguments of ``resource add``."""
+
+    name: Annotated[str, argument("what it is")]
 
 
 async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
@@ -234,28 +239,11 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
     }
 
 
-class Edit(msgspec.Struct):
+class Edit(Described, kw_only=True):
     """Arguments of ``resource edit``."""
 
     resource: Annotated[str, argument("the thing, by number, name or id", complete=_THINGS)]
     name: Annotated[str | None, option("what it is")] = None
-    number: Annotated[str | None, option("the number on its label")] = None
-    other_names: Annotated[str | None, option("what else people call it")] = None
-    brand: Annotated[str | None, option("its brand")] = None
-    model: Annotated[str | None, option("its model")] = None
-    size: Annotated[str | None, option("its size")] = None
-    strength: Annotated[str | None, option("its strength, such as 18 Volt")] = None
-    serial: Annotated[str | None, option("its serial number")] = None
-    categories: Annotated[str | None, option("what it belongs to, separated by ;")] = None
-    quantity: Annotated[Quantity | None, option("how many there are")] = None
-    uncounted: Annotated[YesNo | None, option("whether nobody counts them")] = None
-    state: Annotated[State | None, option("whether it can be lent")] = None
-    notice: Annotated[str | None, option("what a borrower should know")] = None
-    policy: Annotated[str | None, option("the name of its lending policy")] = None
-    loan_days: Annotated[Amount | None, option("for how many days it is usually lent")] = None
-    needs_approval: Annotated[YesNo | None, option("whether each loan is looked at")] = None
-    price_cents: Annotated[Amount | None, option("what it cost, in cents")] = None
-    acquired: Annotated[str | None, option("when it came")] = None
     clear: Annotated[
         list[Literal["number", "other_names", "brand", "model", "size", "strength", "serial",
                      "categories", "notice", "policy", "loan_days", "price_cents", "acquired"]],

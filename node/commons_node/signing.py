@@ -1,0 +1,118 @@
+"""Whether this node may sign yet: not before it knows its own newest operations, as far as it can.
+
+A chain has one writer. A home that is copied, or put back as it was last week, would sign a second
+operation at a place that is taken. So after a start peers are asked first: a home that ran here
+before waits some seconds for them, and longer for those that answer; a copy waits until it has met
+somebody, however long that takes.
+
+Source: docs/decisions/0009-who-may-sign-after-a-start.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import RealmId
+from commons_node.peering.peering import Peering
+from commons_protocol.names import NodeId
+
+WAIT_S = 5.0
+"""How long a first signature after a start waits for peers to tell of our own newer operations."""
+_TELL_S = 60.0
+"""How much longer for those that go on telling; a peer must not keep us from signing for ever."""
+_ROUND_S = 10.0
+_LOOK_S = 0.2
+_TELLING = frozenset({"unknown", "behind", "syncing"})
+"""States of a connected peer that may still bring operations of ours."""
+
+
+class Copied(CommonsError):
+    """This home is a copy: the other one may sign with the same keys, and two would be a fork."""
+
+    code = "copied_home"
+    hint = "connect to a node of the community first: commons-node sync wait"
+    status = "locked"
+
+
+class CatchingUp(CommonsError):
+    """This node is still fetching what it has missed; its own newest acts may be among it."""
+
+    code = "catching_up"
+    hint = "commons-node sync wait"
+    status = "timeout"
+
+
+class Signing:
+    """See the module. One for each life of a daemon."""
+
+    def __init__(self, *, copied: bool) -> None:
+        """``copied``: this home is not where it last ran."""
+        self.copied = copied
+        self._may: dict[RealmId, asyncio.Event] = {}
+
+    def add(self, realm: RealmId) -> None:
+        """A realm is open; nothing may be signed in it yet."""
+        self._may.setdefault(realm, asyncio.Event())
+
+    def fresh(self, realm: RealmId) -> None:
+        """Every key of ours in this realm is new: there is nothing to be told."""
+        self._may[realm].set()
+
+    def met(self, realm: RealmId) -> None:
+        """Somebody has told what they have, if only by letter."""
+        self._may[realm].set()
+
+    def allowed(self, realm: RealmId) -> bool:
+        """Whether this node knows its own newest operations in a realm, as far as it can tell."""
+        return self._may[realm].is_set()
+
+    async def until(self, realm: RealmId) -> None:
+        """Wait until it is allowed, however long."""
+        await self._may[realm].wait()
+
+    async def soon(self, realm: RealmId) -> None:
+        """Wait as long as a person does. Raises ``Copied`` or ``CatchingUp``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S if self.copied else 2 * WAIT_S):
+                await self.until(realm)
+        if not self.allowed(realm):
+            raise Copied if self.copied else CatchingUp
+
+    async def learn(
+        self, peering: Peering, spawn: Callable[[Coroutine[Any, Any, None]], None]
+    ) -> None:
+        """Fetch our own tips from peers before the first signature; see the module.
+
+        Returns when every realm that was open may sign; a copy is none any more then.
+        """
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + WAIT_S
+        asked: set[NodeId] = set()
+        while waiting := [r for r, event in self._may.items() if not event.is_set()]:
+            known = [peer for peer in peering.peers() if not peer.blocked]
+            for node in {peer.node for peer in known} - asked:
+                asked.add(node)
+                spawn(self._first_rounds(peering, node))
+            late = loop.time() - patience
+            telling = late < _TELL_S and any(
+                peer.connected and peer.sync.state in _TELLING for peer in known
+            )
+            if not self.copied and (not known or (late > 0 and not telling)):
+                for realm in waiting:
+                    self._may[realm].set()
+                return
+            await asyncio.sleep(_LOOK_S)
+        self.copied = False
+
+    async def _first_rounds(self, peering: Peering, node: NodeId) -> None:
+        """Compare with one node until every realm may sign."""
+        while not all(event.is_set() for event in self._may.values()):
+            if (await peering.wait_converged([node], timeout=_ROUND_S)).converged:
+                for peer in peering.peers():
+                    for realm in peer.realms if peer.node == node else ():
+                        self._may[realm].set()
+                await asyncio.sleep(_LOOK_S)
