@@ -42,6 +42,18 @@ def _run(listen: tuple[str, ...], ready_file: str | None, *, no_lan: bool) -> No
     options.start(arguments)
 
 
+def _tui(*, no_animation: bool) -> None:
+    options = _options()
+    arguments = ["-m", "commons_tui", "--home", str(options.home_folder)]
+    if options.place:
+        arguments += ["--community", options.place]
+    if options.acting:
+        arguments += ["--as", options.acting]
+    if no_animation:
+        arguments.append("--no-animation")
+    options.start(arguments)
+
+
 def _demo() -> None:
     options = _options()
     options.start([*_DAEMON, "demo", *(["--json"] if options.json else [])])
@@ -131,7 +143,7 @@ def _complete_help(
     return sorted(word for word in {*TOPICS, *first} if word.startswith(begun))
 
 
-LOCAL: Final = ("completion", "demo", "events", "help", "paths", "run", "version")
+LOCAL: Final = ("completion", "demo", "events", "help", "paths", "run", "tui", "version")
 """Names of these commands; the registry of verbs refuses them."""
 
 
@@ -158,6 +170,11 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
             ],
         ),
         "demo": (_demo, _("Show three nodes that share a tool library, on this computer."), []),
+        "tui": (
+            _tui,
+            _("Open the terminal interface; the node goes on when it is closed."),
+            [click.Option(["--no-animation"], is_flag=True, help=_("Let nothing move."))],
+        ),
         "community.verify": (
             _verify,
             _("Check an archive of a community: no node is needed, and no network."),

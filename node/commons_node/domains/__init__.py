@@ -8,7 +8,7 @@ from __future__ import annotations
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
-from commons_node import notices, verbs
+from commons_node import history, notices, verbs
 from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
 from commons_node.registry import Registry, merge
@@ -30,4 +30,5 @@ VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.vi
 
 def registry() -> Registry:
     """Every verb of every domain, and of the node itself."""
-    return merge([verbs.REGISTRY, notices.REGISTRY, *(domain.verbs for domain in DOMAINS)])
+    own = (verbs.REGISTRY, notices.REGISTRY, history.REGISTRY)
+    return merge([*own, *(domain.verbs for domain in DOMAINS)])
