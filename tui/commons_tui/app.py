@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -24,7 +24,7 @@ from commons_tui.dialogs.unlock import Unlock
 from commons_tui.frame import Line, Part, nav_parts
 from commons_tui.idle import Idle
 from commons_tui.palette import Everything
-from commons_tui.place import PlaceView
+from commons_tui.place import PlaceView, bound
 from commons_tui.places import places
 from commons_tui.settings import Settings, save
 from commons_tui.standing import Now, read_now
@@ -63,7 +63,9 @@ class CommonsApp(App[None]):
         Binding("colon", "command_palette", _("All commands"), id="app.palette", show=False),
         Binding("escape", "back", _("Back"), id="app.back", show=False),
         Binding("u", "unlock", _("Unlock, or another member"), id="app.unlock", show=False),
-        Binding("ctrl+l", "lock", _("Lock this terminal"), id="app.lock", show=False),
+        Binding(
+            "ctrl+l", "lock", _("Lock this terminal"), id="app.lock", show=False, priority=True
+        ),
         Binding("ctrl+r", "read", _("Read again"), id="app.read", show=False),
         Binding("q", "quit", _("Quit; the node goes on"), id="app.quit", show=False),
     ]
@@ -211,7 +213,7 @@ class CommonsApp(App[None]):
         at = next(n for n, place in enumerate(places()) if place.id == ident)
         if at != self._here:
             self._came = [*self._came[-19:], self._here]
-        self.run_worker(partial(self._go, at, key), group="go", exclusive=True)
+        self.run_worker(bound(self._go, at, key), group="go", exclusive=True)
 
     async def _go(self, at: int, key: str | None = None) -> None:
         self._here = at
@@ -238,7 +240,7 @@ class CommonsApp(App[None]):
             return
         if self._came:
             at = self._came.pop()
-            self.run_worker(partial(self._go, at), group="go", exclusive=True)
+            self.run_worker(bound(self._go, at), group="go", exclusive=True)
 
     def action_read(self) -> None:
         """Read everything again."""
@@ -248,7 +250,7 @@ class CommonsApp(App[None]):
 
     def look_again(self) -> None:
         """Ask how things are; the place that is seen reads again, too."""
-        self.run_worker(self._look, group="now", exclusive=True)
+        self.run_worker(bound(self._look), group="now", exclusive=True)
 
     async def _look(self) -> None:
         self._adopt(await read_now(self.bridge, self.now.acting))
@@ -268,7 +270,7 @@ class CommonsApp(App[None]):
             if isinstance(child, Away | Welcome):
                 child.show(now)
         elif before.community is None or self.view is None:
-            self.run_worker(partial(self._go, self._here), group="go", exclusive=True)
+            self.run_worker(bound(self._go, self._here), group="go", exclusive=True)
         elif now.here:
             gone = (before.me or {}).get("member") != (now.me or {}).get("member")
             for view in self._views.values():
@@ -383,7 +385,7 @@ class CommonsApp(App[None]):
             self.idle.warned = self.idle.left() <= self.idle.warn_s
             self._frame()
         elif self.idle.to_stay(float(self.now.me["seconds"])):
-            self.run_worker(self._stay, group="stay", exclusive=True)
+            self.run_worker(bound(self._stay), group="stay", exclusive=True)
 
     async def _stay(self) -> None:
         """Somebody is at the keys: the node need not lock."""
@@ -404,16 +406,16 @@ class CommonsApp(App[None]):
         about: str = "",
     ) -> None:
         """Carry a verb out, with all that it asks and tells; see ``Deeds.do``."""
-        deed = partial(self.deeds.do, name, given, ask=ask, about=about)
+        deed = bound(self.deeds.do, name, given, ask=ask, about=about)
         self.run_worker(deed, group="deed")
 
     def explain(self, operation: str) -> None:
         """Why an act counts, and what decided it."""
-        self.run_worker(partial(explained, self, operation), group="explain", exclusive=True)
+        self.run_worker(bound(explained, self, operation), group="explain", exclusive=True)
 
-    def run_flow(self, flow: partial[Any]) -> None:
+    def run_flow(self, flow: Callable[[], Any]) -> None:
         """Run a coroutine function that asks and waits."""
-        self.run_worker(flow, group="deed")
+        self.run_worker(bound(flow), group="deed")
 
     @work(group="help")
     async def action_help(self) -> None:

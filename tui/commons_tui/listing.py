@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from rich.text import Text
@@ -21,7 +20,7 @@ from textual.widgets import Input, Static
 from commons_cli.tables import clean
 from commons_cli.texts import _
 from commons_tui.bridge import ApiError
-from commons_tui.place import PlaceView
+from commons_tui.place import PlaceView, bound
 from commons_tui.rows import Column, Row, Rows
 
 WIDE: Final = 76
@@ -193,7 +192,7 @@ class Listing(PlaceView):
         """Read what is known of the row under the cursor, where that is seen."""
         row = self.list.row
         if row is not None and self._seen and row.key != self._shown_for:
-            self.run_worker(partial(self._read_detail, row), group="detail", exclusive=True)
+            self.run_worker(bound(self._read_detail, row), group="detail", exclusive=True)
 
     async def _read_detail(self, row: Row) -> None:
         who = self.app.now.me

@@ -6,8 +6,9 @@ One that is ``private`` shows nothing while nobody is unlocked at this terminal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.binding import Binding, BindingType
@@ -109,7 +110,7 @@ class PlaceView(Vertical):
         if self._reading is not None and not self._reading.is_finished:
             self._again = True
             return
-        self._reading = self.run_worker(self._read)
+        self._reading = self.run_worker(bound(self._read))
 
     def read_soon(self) -> None:
         """Read again in a moment."""
@@ -170,6 +171,11 @@ class PlaceView(Vertical):
         if action == "act":
             return any(act.id == parameters[0] for act in self.possible())
         return True
+
+
+def bound(work: Callable[..., Coroutine[Any, Any, Any]], *given: object, **more: object) -> Any:
+    """``work`` with its arguments as a worker takes it: called when its turn comes, or never."""
+    return partial(work, *given, **more)
 
 
 def bindings(*acts: tuple[str, str, str]) -> list[BindingType]:

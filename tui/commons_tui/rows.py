@@ -31,11 +31,12 @@ _SIGN: Final = "▸ "
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``width`` 0 takes what is left; columns with the highest ``drop`` give way first."""
+    """``width`` 0 takes what is left, ``least`` or more; the highest ``drop`` gives way first."""
 
     title: str
     width: int = 0
     drop: int = 0
+    least: int = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +226,12 @@ class Rows(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line of the terminal; textual asks only for those that are seen."""
-        wide = self.size.width
+        wide = self.scrollable_content_region.width  # what the scroll bar leaves
         if self._titles and y == 0:
             style = self._style("title")
             widths = layout(self.columns, wide - len(_SIGN))
             cells = tuple(_(column.title) for column in self.columns)
-            return self._strip("  ", cells, widths, style)
+            return self._strip("  ", cells, widths, style, wide)
         at = y + round(self.scroll_y) - self._titles
         if not 0 <= at < len(self._rows):
             if not self._rows and y == self._titles and self.empty:
@@ -243,12 +244,14 @@ class Rows(ScrollView, can_focus=True):
         mark = at == self.cursor
         style = self._style("cursor" if mark else row.tone or "row")
         widths = layout(self.columns, wide - len(_SIGN))
-        return self._strip(_SIGN if mark else "  ", row.cells, widths, style)
+        return self._strip(_SIGN if mark else "  ", row.cells, widths, style, wide)
 
-    def _strip(self, sign: str, cells: Sequence[str], widths: Sequence[int], style: Style) -> Strip:
+    def _strip(
+        self, sign: str, cells: Sequence[str], widths: Sequence[int], style: Style, wide: int
+    ) -> Strip:
         shown = [fit(cell, size) for cell, size in zip(cells, widths, strict=False) if size]
         text = sign + (" " * _GAP).join(shown)
-        return Strip([Segment(fit(text, self.size.width), style)], self.size.width)
+        return Strip([Segment(fit(text, wide), style)], wide)
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"rows--{name}")
@@ -260,7 +263,7 @@ def layout(columns: Sequence[Column], wide: int) -> Sequence[int]:
     kept = list(range(len(columns)))
 
     def needed() -> int:
-        return sum(columns[n].width or 14 for n in kept) + _GAP * (len(kept) - 1)
+        return sum(columns[n].width or columns[n].least for n in kept) + _GAP * (len(kept) - 1)
 
     while len(kept) > 1 and needed() > wide:
         last = max(kept, key=lambda n: (columns[n].drop, n))

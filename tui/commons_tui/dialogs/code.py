@@ -55,8 +55,9 @@ class Code(Dialog[str | None]):
             yield text(f"$ {self._equal}", "equal")
         made = [("qr", _("QR code")), ("copy", _("Copy"))]
         made += [("file", _("File"))] if self._file else []
-        made += [("here", self._other)] if self._other else []
-        yield self.buttons(*made, ("close", _("Close")))
+        yield self.buttons(*made)
+        last = [("here", self._other)] if self._other else []
+        yield self.buttons(*last, ("close", _("Close")))
 
     def on_mount(self) -> None:
         """The picture where it fits whole: half of one is no use."""
@@ -72,7 +73,7 @@ class Code(Dialog[str | None]):
         room = self.app.size
         inner = max(min(room.width, 72) - 4, 1)
         words = (self._says, self._code, self._equal)
-        lines = sum(len(one) // inner + 1 for one in words) + 7
+        lines = sum(len(one) // inner + 1 for one in words) + 9
         beside = wide <= inner and high + lines <= room.height
         alone = wide <= room.width and high <= room.height
         self._only = self._only and alone and not beside

@@ -19,7 +19,7 @@ class Activity(Listing):
     """History and notices. Notices that were not read stand at the top."""
 
     private = True
-    columns = (Column("What", 0), Column("Verdict", 16, 2), Column("When", 13, 1))
+    columns = (Column("What", least=32), Column("Verdict", 16, 2), Column("When", 13, 1))
     empty = "Nothing yet."
     BINDINGS = bindings(
         ("explain", "e", "Why it counts, or does not"),

@@ -25,7 +25,7 @@ class Council(Listing):
     """A split first, then the table, then forks, then what is in force, the newest first."""
 
     private = True
-    columns = (Column("What", 0), Column("By", 14, 2), Column("Said", 9, 1))
+    columns = (Column("What", least=30), Column("By", 14, 2), Column("Said", 9, 1))
     empty = "Nothing is on the table."
     BINDINGS = bindings(
         ("community.endorse", "e", "Endorse it"),

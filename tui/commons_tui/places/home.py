@@ -47,7 +47,7 @@ class Home(PlaceView):
     def compose(self) -> ComposeResult:
         """The list."""
         yield Static(classes="note")
-        yield Rows([Column("", 0), Column("", 13, 1)], titles=False, ident="home")
+        yield Rows([Column("", least=40), Column("", 13, 1)], titles=False, ident="home")
 
     async def load(self) -> Found:
         """Loans, notices and the council's table for who acts; nothing while nobody does."""

@@ -19,7 +19,7 @@ class Peers(Listing):
     columns = (
         Column("Node", 13), Column("State", 19), Column("Lag", 12, 2), Column("Next", 0, 1),
     )  # fmt: skip
-    empty = "No peers yet: invite somebody, or connect to an address."
+    empty = "No peers yet."
     BINDINGS = bindings(
         ("peer.connect", "c", "Dial a node by its address"),
         ("peer.block", "b", "Refuse it both ways"),
