@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import authority, flip, grow, heal, idle, join, latency, members, mesh, start, sync
+from bench import authority, flip, grow, heal, idle, join, latency, members, mesh, start, sync, tui
 from bench.size import Size
 from bench.town import Town
 
@@ -26,6 +26,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "members": members.measure,
     "grow": grow.measure,
     "idle": idle.measure,
+    "tui": tui.measure,
 }
 
 

@@ -7,6 +7,7 @@ from tests.e2e.neighbourhood import House, Street
 from tests.tui.hall import BOS, PASSPHRASE, build
 from tests.tui.screen import Seat, flat, seat
 
+from commons_tui.idle import Idle
 from commons_tui.settings import Settings, load, save
 
 
@@ -120,8 +121,7 @@ async def test_two_people_sign_at_one_screen(hall: House) -> None:
 async def test_it_locks_by_itself_when_nobody_is_there(hall: House) -> None:
     async with seat(hall.home, settings=Settings(idle_s=120)) as anna:
         now = [1_000.0]
-        anna.app.idle._clock = lambda: now[0]  # noqa: SLF001 - the clock is what is tested
-        anna.app.idle.touch()
+        anna.app.idle = Idle(120, lambda: now[0])
         await unlocks_as(anna, 0, PASSPHRASE)
         now[0] += 100
         await anna.sees("Anna: locks in 20 s")

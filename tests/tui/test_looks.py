@@ -34,7 +34,7 @@ def hall(elm_street: Street) -> House:
 
 def masked(text: str) -> str:
     for pattern, by in _MASKS:
-        text = re.sub(pattern, by, text)  # type: ignore[call-overload]  # str or function
+        text = re.sub(pattern, by, text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 

@@ -180,7 +180,7 @@ class Listing(PlaceView):
     def _chosen(self) -> None:
         self.set_class(True, "-open")
         self._look()
-        self.sub.focus()
+        self.call_after_refresh(self.sub.focus)  # hidden, it takes no focus
         self.app.keys_changed()
 
     @on(Rows.Chosen, "#sub")
@@ -220,7 +220,7 @@ class Listing(PlaceView):
         box = self.query_one(".filter", Input)
         if self.has_class("-open") or self.sub.has_focus:
             self.set_class(False, "-open")
-            self.list.focus()
+            self.call_after_refresh(self.list.focus)
             self.app.keys_changed()
             return True
         if box.has_class("-shown"):
