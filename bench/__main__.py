@@ -23,6 +23,7 @@ from bench import (
     reconcile,
     start,
     sync,
+    tui,
 )
 from bench.size import Size
 from bench.town import Town
@@ -40,6 +41,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "members": members.measure,
     "grow": grow.measure,
     "idle": idle.measure,
+    "tui": tui.measure,
 }
 
 

@@ -43,6 +43,18 @@ def _run(listen: tuple[str, ...], ready_file: str | None, *, no_lan: bool) -> No
     options.start(arguments)
 
 
+def _tui(*, no_animation: bool) -> None:
+    options = _options()
+    arguments = ["-m", "commons_tui", "--home", str(options.home_folder)]
+    if options.place:
+        arguments += ["--community", options.place]
+    if options.acting:
+        arguments += ["--as", options.acting]
+    if no_animation:
+        arguments.append("--no-animation")
+    options.start(arguments)
+
+
 def _demo() -> None:
     options = _options()
     options.start([*_DAEMON, "demo", *(["--json"] if options.json else [])])
@@ -151,6 +163,7 @@ LOCAL: Final = (
     "paths",
     "run",
     "service",
+    "tui",
     "version",
 )
 """Names of these commands; the registry of verbs refuses them."""
@@ -179,6 +192,11 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
             ],
         ),
         "demo": (_demo, _("Show three nodes that share a tool library, on this computer."), []),
+        "tui": (
+            _tui,
+            _("Open the terminal interface; the node goes on when it is closed."),
+            [click.Option(["--no-animation"], is_flag=True, help=_("Let nothing move."))],
+        ),
         "community.verify": (
             _verify,
             _("Check an archive of a community: no node is needed, and no network."),

@@ -136,21 +136,30 @@ def print_qr(text: str) -> None:
 
     if not sys.stdout.isatty():
         return
-    import segno
-
     size = os.get_terminal_size(sys.stdout.fileno())  # of the terminal, whatever COLUMNS says
+    lines = qr_lines(text)
+    if len(lines[0]) > size.columns or len(lines) + 2 > size.lines:
+        return
+    try:
+        for line in lines:
+            click.echo(line)
+    except UnicodeEncodeError:
+        return
+
+
+def qr_lines(text: str) -> list[str]:
+    """``text`` as a QR code of half blocks, two rows a line.
+
+    Light modules are drawn: most terminals are dark, and phones read the reverse as well.
+    """
+    import segno
 
     code = segno.make(text, micro=False, error="l")
     rows = [list(row) for row in code.matrix_iter(border=2)]
-    high = (len(rows) + 1) // 2
-    if len(rows[0]) > size.columns or high + 2 > size.lines:
-        return
-    rows.append([0] * len(rows[0]))
-    # Light modules are drawn: most terminals are dark, and phones read the reverse as well.
+    if len(rows) % 2:
+        rows.append([0] * len(rows[0]))
     blocks = {(0, 0): "█", (0, 1): "▀", (1, 0): "▄", (1, 1): " "}
-    try:
-        for upper, lower in zip(rows[0 : high * 2 : 2], rows[1 : high * 2 : 2], strict=True):
-            pairs = zip(upper, lower, strict=True)
-            click.echo("".join(blocks[int(a), int(b)] for a, b in pairs))
-    except UnicodeEncodeError:
-        return
+    return [
+        "".join(blocks[int(a), int(b)] for a, b in zip(upper, lower, strict=True))
+        for upper, lower in zip(rows[0::2], rows[1::2], strict=True)
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
-from commons_node import notices, relay_verbs, verbs
+from commons_node import history, notices, relay_verbs, verbs
 from commons_node.bundles import commands as bundles
 from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
@@ -37,6 +37,7 @@ def registry() -> Registry:
         health.REGISTRY,
         relay_verbs.REGISTRY,
         notices.REGISTRY,
+        history.REGISTRY,
         bundles.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

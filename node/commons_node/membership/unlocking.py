@@ -70,6 +70,36 @@ async def lock(request: Request[Daemon], selector: str | None) -> Mapping[str, o
     }
 
 
+async def here(request: Request[Daemon], *, stay: bool) -> list[dict[str, object]]:
+    """Members of this node by name, each with the seconds until they lock at this terminal.
+
+    ``stay`` counts as use: whoever is unlocked here stays so for as long again.
+    """
+    daemon, session = request.node, request.session
+    open_now = session.members() if session is not None else ()
+    if session is not None and stay:
+        for one in open_now:
+            session.pick(one)
+    rows: list[dict[str, object]] = []
+    for member, realm in (await daemon.store.members()).items():
+        community = daemon.communities.get(realm)
+        known = community.realm.judge.authority.members() if community else {}
+        names = await community.names() if community else {}
+        role = known.get(member)
+        left = session.remaining_s(member.hex()) if session is not None else 0.0
+        rows.append(
+            {
+                "member": member.hex(),
+                "name": names.get(member, member.hex()[:8]),
+                "role": role.word if role is not None else None,
+                "community": realm.hex(),
+                "unlocked": member.hex() in open_now,
+                "seconds": round(left),
+            }
+        )
+    return sorted(rows, key=lambda row: str(row["name"]).casefold())
+
+
 async def _own_member(daemon: Daemon, selector: str | None) -> tuple[MemberId, str]:
     """A member whose keys are kept here, with their name; the only one if nobody is named."""
     choices: list[tuple[bytes, Sequence[str | None]]] = []

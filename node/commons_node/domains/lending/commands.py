@@ -207,7 +207,10 @@ async def _answer(request: Call[Daemon], community: Community, done: Done) -> di
 class Accepting(msgspec.Struct):
     """Arguments of ``loan accept``."""
 
-    loan: Annotated[str, argument("the loan's id, or the thing's number", complete=_LOANS)]
+    loan: Annotated[
+        str | None,
+        argument("the loan's id, or the thing's number; not needed with an offer", complete=_LOANS),
+    ] = None
     offer: Annotated[File | str | None, option("the offer, as a code or a file")] = None
 
 
@@ -224,7 +227,10 @@ async def accept(request: Call[Daemon], args: Accepting) -> Mapping[str, object]
 class Receiving(msgspec.Struct):
     """Arguments of ``loan receive``."""
 
-    loan: Annotated[str, argument("the loan's id, or the thing's number", complete=_LOANS)]
+    loan: Annotated[
+        str | None,
+        argument("the loan's id, or the thing's number; not needed with an offer", complete=_LOANS),
+    ] = None
     offer: Annotated[File | str | None, option("the borrower's offer, as a code or a file")] = None
     condition: Annotated[Condition, option("how it came back; a ticket says: to be repaired")] = (
         "ok"

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from shlex import quote
+from typing import ClassVar
 
 from commons_crdt.author import Draft
+from commons_crdt.errors import CommonsError
 from commons_crdt.ids import ZERO, DocumentId, MemberId, OperationId
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community, Unknown, WrongState
@@ -35,6 +37,14 @@ from commons_node.registry import File
 from commons_protocol.codes import OfferCode
 
 _LIST = "commons-node loan list"
+
+
+class NoLoan(CommonsError):
+    """It is not said which loan is meant."""
+
+    code: ClassVar[str] = "missing_argument"
+    hint: ClassVar[str] = "name the loan, or give the offer as a code or a file"
+    status = "usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +94,15 @@ async def hand_over(community: Community, actor: Actor, found: Loan) -> Done:
 
 
 async def accept(
-    community: Community, actor: Actor, selector: str, given: File | str | None
+    community: Community, actor: Actor, selector: str | None, given: File | str | None
 ) -> Done:
     """The one to whom the thing was offered takes it."""
     offer = await take(community, given) if given is not None else None
     found = await _locate(community, selector, offer)
     if found is None:
-        raise Unknown(
-            what="loan", name=selector, list="give the offer as a file, or: commons-node sync wait"
-        )
+        meant = selector or (offer.loan.hex()[:12] if offer is not None else "")
+        hint = "give the offer as a file, or: commons-node sync wait"
+        raise Unknown(what="loan", name=meant, list=hint)
     if found.state in OUT and found.borrower == actor.member:
         raise _wrong(found, "is with you already", _LIST)
     if found.state == "returned":
@@ -134,7 +144,7 @@ async def give_back(community: Community, actor: Actor, found: Loan) -> Done:
 async def receive(
     community: Community,
     actor: Actor,
-    selector: str,
+    selector: str | None,
     given: File | str | None,
     condition: Condition,
     note: str | None,
@@ -180,11 +190,17 @@ async def _receipt(
     return Receive(ident or ZERO, found.resource, borrower, condition, taken or ZERO)
 
 
-async def _locate(community: Community, selector: str, offer: OfferCode | None) -> Loan | None:
+async def _locate(
+    community: Community, selector: str | None, offer: OfferCode | None
+) -> Loan | None:
     """The loan that is meant; None if only an offer names it. Raises Unknown or Ambiguous."""
     if offer is None:
+        if selector is None:
+            raise NoLoan
         return await find_loan(community, selector)
     found = await loan(community, offer.loan)
+    if selector is None:
+        return found
     wanted = selector.strip().lower()
     if found is None:
         if len(wanted) < 8 or not offer.loan.hex().startswith(wanted):

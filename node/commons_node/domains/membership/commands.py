@@ -193,6 +193,17 @@ async def lock(request: Request[Daemon], args: Lock) -> Mapping[str, object]:
     return await unlocking.lock(request, args.member)
 
 
+class Here(msgspec.Struct):
+    """Arguments of ``member here``."""
+
+    stay: Annotated[bool, option("and stay unlocked: somebody is at the terminal")] = False
+
+
+async def here(request: Request[Daemon], args: Here) -> Reading:
+    """Who lives on this node, and who is unlocked at this terminal."""
+    return Reading({"members": await unlocking.here(request, stay=args.stay)})
+
+
 VERBS = Registry(
     commands=(
         Command("community.init", "Found a community.", Init, init,
@@ -220,6 +231,13 @@ VERBS = Registry(
                                      Column("devices", "Devices", "number"),
                                      Column("standing", "Standing"),
                                      Column("member", "Id", "id")), "Nobody yet.")),
+        View("member.here", "Who lives on this node, and who is unlocked at this terminal.",
+             Here, here,
+             table=Table("members", (Column("name", "Name"), Column("role", "Role"),
+                                     Column("unlocked", "Unlocked", "yes"),
+                                     Column("seconds", "For", "number"),
+                                     Column("member", "Id", "id")),
+                         "Nobody lives on this node yet.")),
     ),
     nouns={"community": "the community as a whole", "invite": "letting newcomers in",
            "member": "members, roles, and who acts at this terminal"},

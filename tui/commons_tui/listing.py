@@ -1,0 +1,235 @@
+"""A list with what is known of one row beside it, or behind it where the terminal is narrow.
+
+``/`` filters as one types; Enter goes into the row, esc comes back, one step at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import Resize
+from textual.widgets import Input, Static
+
+from commons_cli.tables import clean
+from commons_cli.texts import _
+from commons_tui.bridge import ApiError
+from commons_tui.place import PlaceView, bound
+from commons_tui.rows import Column, Row, Rows
+
+WIDE: Final = 76
+"""Columns from which list and detail stand side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is known of one row: a title, fields with values, sentences, and rows to go on to."""
+
+    title: str
+    fields: Sequence[tuple[str, str]] = ()
+    sentences: Sequence[str] = ()
+    rows: Sequence[Row] = ()
+    columns: Sequence[Column] = field(default=(Column("", 0),))
+
+    def text(self) -> Text:
+        """Title, fields, sentences; data is cleaned, markup means nothing."""
+        text = Text()
+        text.append(clean(self.title), "bold")
+        known = [(_(name), clean(value)) for name, value in self.fields if value and value != "-"]
+        wide = max((len(name) for name, _value in known), default=0)
+        for name, value in known:
+            text.append(f"\n{name:<{wide}}  ", "dim")
+            text.append(value)
+        for sentence in self.sentences:
+            if sentence:
+                text.append("\n\n" + clean(sentence))
+        return text
+
+
+class Listing(PlaceView):
+    """The base of places that are a list. Subclasses give columns, ``load``, ``rows_of``."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", _("Filter"), id="app.filter", show=False),
+    ]
+    columns: ClassVar[Sequence[Column]] = ()
+    empty: ClassVar[str] = ""
+
+    def __init__(self, ident: str) -> None:
+        """See ``PlaceView``."""
+        super().__init__(ident)
+        self._all: Sequence[Row] = ()
+        self._wanted: str | None = None
+        self._shown_for: str | None = None
+
+    def compose(self) -> ComposeResult:
+        """Filter, list, detail."""
+        yield Static(classes="note")
+        yield Static(self.locked_text(), classes="locked", markup=False)
+        yield Input(placeholder=_("Filter: type some words"), classes="filter")
+        with Horizontal(classes="split"):
+            with Vertical(classes="list"):
+                yield Rows(self.columns, empty=self.empty, ident="list")
+            with Vertical(classes="detail"):
+                yield Static(classes="about", markup=False)
+                yield Rows([Column("")], titles=False, ident="sub")
+
+    # -- for subclasses --------------------------------------------------------------------------
+
+    def rows_of(self, found: Any) -> Sequence[Row]:
+        """The rows of what ``load`` found."""
+        raise NotImplementedError
+
+    async def detail(self, row: Row) -> Detail:
+        """What is known of a row. Raises ApiError."""
+        raise NotImplementedError
+
+    def open_sub(self, row: Row) -> None:
+        """A row of the detail was opened."""
+        if isinstance(row.data, str) and len(row.data) == 64:
+            self.app.explain(row.data)
+
+    # -- the list --------------------------------------------------------------------------------
+
+    @property
+    def list(self) -> Rows:
+        """The list itself."""
+        return self.query_one("#list", Rows)
+
+    @property
+    def sub(self) -> Rows:
+        """The rows below the detail."""
+        return self.query_one("#sub", Rows)
+
+    def subject(self) -> Any:
+        """The data of the row under the cursor."""
+        row = self.list.row if self.is_mounted else None
+        return row.data if row is not None else None
+
+    def show(self, found: Any) -> None:
+        """Other rows, through the filter."""
+        self._all = self.rows_of(found)
+        self._shown_for = None  # what is known of the row may have changed too
+        self._filter(self._wanted)
+        if self._wanted is not None and self.list.row and self.list.row.key == self._wanted:
+            self._wanted = None
+
+    def wipe(self) -> None:
+        """Nothing is left on the screen."""
+        self._all = ()
+        self._shown_for = None
+        self.set_class(False, "-open")
+        if self.is_mounted:
+            self.query_one(".filter", Input).value = ""
+            self.query_one(".filter").set_class(False, "-shown")
+            self.list.show([])
+            self._put(Detail(""))
+
+    def find(self, key: str) -> None:
+        """Go to a row, now or when it has come."""
+        self._wanted = None if self.list.find(key) else key
+
+    def _filter(self, keep: str | None = None) -> None:
+        words = self.query_one(".filter", Input).value.casefold().split()
+        rows = [row for row in self._all if all(word in row.words for word in words)]
+        self.list.show(rows, keep)
+
+    def action_filter(self) -> None:
+        """Let a person type words that rows must have."""
+        if self.shut:
+            return
+        box = self.query_one(".filter", Input)
+        box.set_class(True, "-shown")
+        box.focus()
+
+    @on(Input.Changed, ".filter")
+    def _typed(self) -> None:
+        self._filter()
+
+    @on(Input.Submitted, ".filter")
+    def _enough(self) -> None:
+        self.list.focus()
+
+    # -- the detail ------------------------------------------------------------------------------
+
+    def on_resize(self, event: Resize) -> None:
+        """Side by side, or one behind the other."""
+        self.set_class(event.size.width >= WIDE, "-wide")
+        self._look()
+
+    @property
+    def _seen(self) -> bool:
+        return self.has_class("-wide") or self.has_class("-open")
+
+    @on(Rows.Moved, "#list")
+    def _moved(self, event: Rows.Moved) -> None:
+        self.app.keys_changed()
+        if event.row is None:
+            self._shown_for = None
+            self._put(Detail(""))
+        else:
+            self._look()
+
+    @on(Rows.Chosen, "#list")
+    def _chosen(self) -> None:
+        self.set_class(True, "-open")
+        self._look()
+        self.call_after_refresh(self.sub.focus)  # hidden, it takes no focus
+        self.app.keys_changed()
+
+    @on(Rows.Chosen, "#sub")
+    def _sub_chosen(self, event: Rows.Chosen) -> None:
+        if event.row is not None:
+            self.open_sub(event.row)
+
+    def _look(self) -> None:
+        """Read what is known of the row under the cursor, where that is seen."""
+        row = self.list.row
+        if row is not None and self._seen and row.key != self._shown_for:
+            self.run_worker(bound(self._read_detail, row), group="detail", exclusive=True)
+
+    async def _read_detail(self, row: Row) -> None:
+        who = self.app.now.me
+        try:
+            found = await self.detail(row)
+        except ApiError as error:
+            found = Detail(row.cells[0], sentences=[error.message, error.hint])
+        if who is not None and not self.app.now.is_me(who["member"]):
+            return  # it was read for somebody who has gone
+        if not self.shut and self.list.row is not None and self.list.row.key == row.key:
+            self._shown_for = row.key
+            self._put(found)
+
+    def _put(self, detail: Detail) -> None:
+        self.query_one(".about", Static).update(detail.text())
+        sub = self.sub
+        if detail.columns:
+            sub.columns = tuple(detail.columns)
+        sub.show(detail.rows)
+
+    # -- going about -----------------------------------------------------------------------------
+
+    def back(self) -> bool:
+        """From the detail to the list; then the filter goes."""
+        box = self.query_one(".filter", Input)
+        if self.has_class("-open") or self.sub.has_focus:
+            self.set_class(False, "-open")
+            self.call_after_refresh(self.list.focus)
+            self.app.keys_changed()
+            return True
+        if box.has_class("-shown"):
+            box.value = ""
+            box.set_class(False, "-shown")
+            self.list.focus()
+            return True
+        return False
+
+    def arrive(self) -> None:
+        """The list takes the keys."""
+        (self.sub if self.has_class("-open") else self.list).focus()

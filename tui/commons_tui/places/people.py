@@ -1,0 +1,138 @@
+"""People: members with their role and standing, their devices, invites, and who was let go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from commons_cli.tables import shown
+from commons_cli.texts import _
+from commons_tui.listing import Detail, Listing
+from commons_tui.place import Act, Place, bindings
+from commons_tui.rows import Column, Row
+
+_STANDING = {"good": "✓ good", "flagged": "▲ told two stories"}
+
+
+class People(Listing):
+    """Members by role, then those who were removed or are suspended."""
+
+    private = True
+    events = frozenset({"operations", "flip", "device"})
+    columns = (Column("Name", 0), Column("Role", 12, 1), Column("Standing", 18, 2))
+    empty = "Nobody yet."
+    BINDINGS = bindings(
+        ("invite.create", "i", "Invite somebody: a code and a QR code"),
+        ("member.role", "r", "Give another role"),
+        ("member.suspend", "s", "Suspend for a time"),
+        ("member.remove", "x", "Remove"),
+        ("member.device.add", "a", "Add a device of yours"),
+        ("member.device.confirm", "c", "Let the machine in that shows six digits"),
+    )
+
+    def __init__(self) -> None:
+        """See ``PlaceView``."""
+        super().__init__("people")
+        self.acts = (
+            Act("invite.create", "i", "Invite", self._may("member"),
+                lambda _row: self.app.carry_out("invite.create", ask=True)),
+            Act("member.device.add", "a", "Add device", self._mine,
+                lambda _row: self.app.carry_out("member.device.add", ask=True)),
+            Act("member.device.confirm", "c", "Confirm", self._mine,
+                lambda _row: self.app.carry_out("member.device.confirm")),
+            Act("member.role", "r", "Role", self._other, self._about("member.role")),
+            Act("member.suspend", "s", "Suspend", self._other, self._about("member.suspend")),
+            Act("member.remove", "x", "Remove", self._other, self._about("member.remove")),
+        )  # fmt: skip
+
+    def _may(self, role: str) -> Any:
+        return lambda _row: self.app.now.at_least(role)
+
+    def _mine(self, row: Any) -> bool:
+        return row is not None and self.app.now.is_me(row["member"])
+
+    def _other(self, row: Any) -> bool:
+        if row is None or "way" in row or self._mine(row):
+            return False
+        return self.app.now.at_least("coordinator")
+
+    def _about(self, verb: str) -> Any:
+        return lambda row: self.app.carry_out(
+            verb, {"who": row["member"]}, ask=True, about=row["name"]
+        )
+
+    async def load(self) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        """Who is in, and who is gone."""
+        see = self.app.bridge.view
+        return (await see("member.list"))["members"], (await see("member.gone"))["gone"]
+
+    def rows_of(
+        self, found: tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]
+    ) -> Sequence[Row]:
+        """One row each; a heading before those who are gone."""
+        members, gone = found
+        rows = [self._row(one) for one in members]
+        if gone:
+            rows.append(Row("h-gone", [_("Removed or suspended")], heading=True))
+        for one in gone:
+            cells = (str(one["name"]), "-", f"✕ {_(str(one['way']))}")
+            rows.append(
+                Row(f"gone-{one['member']}", cells, one, "quiet", words=" ".join(cells).casefold())
+            )
+        return rows
+
+    def _row(self, one: Mapping[str, Any]) -> Row:
+        standing = str(one["standing"])
+        name = f"◆ {one['name']}" if self.app.now.is_me(one["member"]) else f"  {one['name']}"
+        cells = (name, _(str(one["role"])), _(_STANDING.get(standing, standing)))
+        tone = "warn" if standing == "flagged" else ""
+        return Row(one["member"], cells, one, tone, words=" ".join(cells).casefold())
+
+    async def detail(self, row: Row) -> Detail:
+        """Role, standing, devices; of who is gone the act and what they owe."""
+        one = row.data
+        if "way" in one:
+            fields = [
+                (_("Was"), _(str(one["way"]))),
+                (_("By"), str(one["by"])),
+                (_("Until"), shown(one["until"], "time")),
+                (_("Owes"), shown(one["owes"])),
+            ]
+            why = Row(one["operation"], [_("By this act: why?")], one["operation"])
+            return Detail(str(one["name"]), fields, rows=[why])
+        answer = await self.app.bridge.view("member.device.list", {"who": row.key})
+        devices = [
+            Row(
+                device["device"],
+                [
+                    " ".join(
+                        part
+                        for part in (
+                            "●" if device["standing"] == "good" else "✕",
+                            str(device["name"] or device["device"][:12]),
+                            f"({device['standing']})",
+                            _("this one") if device["this"] else "",
+                            _("limited") if device["limited"] else "",
+                        )
+                        if part
+                    ),
+                    shown(device["since"], "time"),
+                ],
+            )
+            for device in answer["devices"]
+        ]
+        standing = str(one["standing"])
+        fields = [
+            (_("Role"), _(str(one["role"]))),
+            (_("Standing"), _(_STANDING.get(standing, standing))),
+            (_("Devices"), str(one["devices"])),
+            (_("Id"), row.key[:12]),
+        ]
+        head = Row("h", [_("Devices"), ""], heading=True)
+        return Detail(
+            str(one["name"]), fields, rows=[head, *devices],
+            columns=(Column("", 0), Column("", 16, 1)),
+        )  # fmt: skip
+
+
+PLACE = Place("people", "People", 40, People)

@@ -1,0 +1,118 @@
+"""How states look: a sign, a word, a tone. The word always stands beside the sign.
+
+Tones are names of styles (``good``, ``warn``, ``bad``, ``quiet``); no state is told by one alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final, NamedTuple
+
+from commons_cli.texts import _
+
+
+class Look(NamedTuple):
+    """A state as people see it."""
+
+    sign: str
+    word: str
+    tone: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sign} {_(self.word)}"
+
+
+THINGS: Final = {
+    "available": Look("●", "here", "good"),
+    "on_loan": Look("◐", "on loan", "warn"),
+    "maintenance": Look("✚", "in repair", "warn"),
+    "pending": Look("◌", "not yet", "quiet"),
+    "retired": Look("✕", "retired", "quiet"),
+}
+LOANS: Final = {
+    "requested": Look("?", "asked for", "warn"),
+    "approved": Look("✓", "approved", "good"),
+    "declined": Look("✕", "declined", "quiet"),
+    "offered": Look("→", "offered", "warn"),
+    "on_loan": Look("◐", "on loan", "good"),
+    "returning": Look("←", "coming back", "warn"),
+    "returned": Look("●", "returned", "quiet"),
+    "overdue": Look("▲", "overdue", "bad"),
+}
+VERDICTS: Final = {
+    "accepted": Look("✓", "counts", "good"),
+    "pending": Look("◌", "waits", "warn"),
+    "rejected": Look("✕", "does not count", "bad"),
+    "contested": Look("≠", "contested", "bad"),
+    "unknown": Look("?", "not known here", "warn"),
+}
+SYNC: Final = {
+    "synced": Look("●", "in step", "good"),
+    "syncing": Look("◐", "catching up", "warn"),
+    "ahead": Look("◐", "sending", "warn"),
+    "behind": Look("◐", "fetching", "warn"),
+    "held": Look("◌", "held", "warn"),
+    "refused": Look("✕", "refused", "bad"),
+    "unknown": Look("?", "not compared yet", "quiet"),
+    "unreachable": Look("○", "out of reach", "warn"),
+    "stranger": Look("?", "a stranger", "quiet"),
+    "blocked": Look("✕", "blocked", "quiet"),
+    "alone": Look("○", "alone", "quiet"),
+}
+STEPS: Final = {
+    "request": "asked for it",
+    "approve": "said yes",
+    "decline": "said no",
+    "handover": "offered it",
+    "accept": "took it",
+    "return": "offered it back",
+    "receive": "received it",
+}
+
+
+def look(table: Mapping[str, Look], state: object) -> Look:
+    """The look of a state; of one that is newer than this program its own name."""
+    name = str(state or "unknown")
+    return table.get(name) or Look("?", name.replace("_", " "))
+
+
+def loan_look(row: Mapping[str, Any]) -> Look:
+    """The look of a loan, overdue first."""
+    return LOANS["overdue"] if row.get("overdue") else look(LOANS, row.get("state"))
+
+
+def day(text: object, today: date | None = None) -> str:
+    """A date such as 2026-05-01 as people say it: today, tomorrow, in 3 days."""
+    try:
+        days = (date.fromisoformat(str(text)) - (today or datetime.now().astimezone().date())).days
+    except ValueError:
+        return "-"
+    match days:
+        case 0:
+            return _("today")
+        case 1:
+            return _("tomorrow")
+        case -1:
+            return _("yesterday")
+    if 1 < days <= 30:
+        return _("in {days} days").format(days=days)
+    if -30 <= days < -1:
+        return _("{days} days ago").format(days=-days)
+    return str(text)
+
+
+def ago(text: object, now: datetime | None = None) -> str:
+    """An RFC 3339 time as people say it: now, 4 min ago, or a day."""
+    try:
+        then = datetime.fromisoformat(str(text))
+    except ValueError:
+        return "-"
+    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+    if seconds < 60:
+        return _("now")
+    if seconds < 3600:
+        return _("{minutes} min ago").format(minutes=int(seconds // 60))
+    if seconds < 86_400:
+        return _("{hours} h ago").format(hours=int(seconds // 3600))
+    return day(then.astimezone().date().isoformat())
