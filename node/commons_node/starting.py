@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -18,6 +19,10 @@ from commons_node.daemon import Daemon
 from commons_node.home import Home, ready_line, write_ready
 from commons_node.logs import set_up
 from commons_protocol.network import NetworkError
+
+_YOUNG = 50_000
+"""New objects before Python looks for cycles among them: a batch of operations makes thousands and
+no cycle, and what was imported and loaded stays anyway."""
 
 
 def main(arguments: list[str]) -> int:
@@ -85,6 +90,8 @@ async def _run(given: argparse.Namespace) -> int:
         if given.until_stdin_closes:
             loop.add_reader(sys.stdin.fileno(), ended.set)
         await daemon.start()
+        gc.freeze()
+        gc.set_threshold(_YOUNG)
         line = ready_line(
             node=daemon.node, pid=os.getpid(), socket=daemon.socket, addresses=daemon.addresses
         )

@@ -20,6 +20,7 @@ from commons_crdt.ids import DeviceId, DocumentId, OperationId
 from commons_crdt.kinds import Kind, Rules, decode_fact
 from commons_crdt.operation import (
     MAX_BODY,
+    Commitment,
     Header,
     Operation,
     check_contents,
@@ -420,7 +421,9 @@ class Intake:
 
 
 def _check_of(item: Parsed, keys: DeviceKeys, *, edit: bool) -> Check:
-    operation = item.operation
+    operation, header = item.operation, item.header
+    contents = Commitment(header.body_hash, header.body_length, header.parts)
     return Check(
-        operation.header, operation.signature, operation.body, operation.parts, keys.signing, edit
-    )
+        operation.header, operation.signature, operation.body, operation.parts, keys.signing,
+        contents, edit,
+    )  # fmt: skip

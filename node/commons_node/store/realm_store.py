@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
@@ -60,9 +60,15 @@ class RealmStore:
 
     # -- writing -------------------------------------------------------------------------------
 
-    async def insert(self, connection: aiosqlite.Connection, batch: Sequence[Stored]) -> int:
+    async def insert(
+        self,
+        connection: aiosqlite.Connection,
+        batch: Sequence[Stored],
+        applied: Mapping[OperationId, str],
+    ) -> int:
         """Append judged operations, in a causal order, inside the caller's transaction.
 
+        ``applied``: what documents made of their edits, where ``Stored`` does not say it yet.
         Returns the number of the first; the others follow.
         """
         first = self._next
@@ -81,7 +87,7 @@ class RealmStore:
             rows.append((
                 n, s.id, chain, s.seq, s.lamport, s.time_ms, s.kind, s.document, s.grant, mask,
                 s.left, int(s.judgement.verdict), s.judgement.reason, s.role, op.header,
-                op.signature, op.body, item.change, item.applied,
+                op.signature, op.body, item.change, applied.get(s.id, item.applied),
             ))  # fmt: skip
             if item.part_names:
                 given = op.parts or (None,) * len(item.part_names)
