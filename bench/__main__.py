@@ -10,7 +10,20 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import authority, flip, grow, heal, idle, join, latency, members, mesh, start, sync
+from bench import (
+    authority,
+    flip,
+    flood,
+    grow,
+    heal,
+    idle,
+    join,
+    latency,
+    members,
+    mesh,
+    start,
+    sync,
+)
 from bench.size import Size
 from bench.town import Town
 
@@ -19,6 +32,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "join": join.measure,
     "heal": heal.measure,
     "latency": latency.measure,
+    "flood": flood.measure,
     "start": start.measure,
     "mesh": mesh.measure,
     "authority": authority.measure,
