@@ -21,6 +21,7 @@ from bench import (
     latency,
     members,
     mesh,
+    peers,
     start,
     sync,
 )
@@ -40,6 +41,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "members": members.measure,
     "grow": grow.measure,
     "idle": idle.measure,
+    "peers": peers.measure,
 }
 
 
@@ -56,7 +58,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--devices", type=int, default=1_000, help="authority: devices")
     parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
     parser.add_argument("--members", type=int, default=5_000, help="members: at most so many")
-    parser.add_argument("--idle", type=float, default=180, help="idle: seconds for each size")
+    parser.add_argument("--idle", type=float, default=180, help="idle, peers: seconds to look on")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
     given = parser.parse_args(arguments)
     # an end from outside also stops the daemons

@@ -35,6 +35,8 @@ MOST_QUEUED = 24 << 20
 """Bytes for a peer that takes them slowly: all that it may have given credit for, and some pushes
 of what is written here meanwhile."""
 
+_NOTHING = Ingested()
+
 _log = logging.getLogger(__name__)
 
 Tell = Callable[["Conversation", Proven | Compared | Changed | Met | Count], None]
@@ -75,6 +77,9 @@ class Conversation:
         self._closing = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ingests: set[asyncio.Task[None]] = set()
+        self._pushed: dict[RealmId, list[Ingest]] = {}
+        """Pushes that came while others of this peer were being stored: they are stored together,
+        so that whoever pushes much has one place in the realm's queue, like everybody else."""
 
     @property
     def peer(self) -> PeerId:
@@ -126,6 +131,8 @@ class Conversation:
                     self._start(self._vector(self._replicas[realm]), self._tasks)
                 case Read():
                     self._start(self._serve(effect), self._tasks)
+                case Ingest() if effect.purpose == "push":
+                    self._take_push(effect)
                 case Ingest():
                     self._start(self._ingest(effect), self._ingests)
                 case Close(code):
@@ -191,6 +198,28 @@ class Conversation:
         replica = self._replicas[read.realm]
         operations, after = await replica.read(read.ranges, read.after, read.limit, read.ids)
         self.perform(self.session.on_read(read.realm, operations, after, self._now()))
+
+    def _take_push(self, push: Ingest) -> None:
+        waiting = self._pushed.get(push.realm)
+        if waiting is not None:
+            waiting.append(push)
+            return
+        self._pushed[push.realm] = [push]
+        self._start(self._store_pushes(push.realm), self._ingests)
+
+    async def _store_pushes(self, realm: RealmId) -> None:
+        replica = self._replicas[realm]
+        try:
+            while some := self._pushed[realm]:
+                self._pushed[realm] = []
+                operations = tuple(one for push in some for one in push.operations)
+                result = await replica.ingest(operations, self._stream.peer)
+                self._stored(self, replica, result)
+                for push in some:
+                    self.perform(self.session.on_ingested(realm, push.purpose, result, self._now()))
+                    result = _NOTHING  # what came of all of them was told with the first
+        finally:
+            del self._pushed[realm]
 
     async def _ingest(self, ingest: Ingest) -> None:
         replica = self._replicas[ingest.realm]
