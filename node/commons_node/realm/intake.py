@@ -50,8 +50,7 @@ _FEW = 8
 """So many are checked here: the way to a worker and back costs more. No Automerge is in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """An operation whose header was read."""
 
     id: OperationId

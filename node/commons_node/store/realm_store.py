@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import aiosqlite
+import msgspec
 
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DocumentId, OperationId
@@ -18,8 +18,7 @@ from commons_node.store.settled import SettledTable
 from commons_node.store.waiting import Waiting
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A judged operation on its way to disk; ``change`` is the Automerge hash of an edit.
 
     ``part_names`` are the classes of the header's parts. ``applied``: None for facts, "" for an
