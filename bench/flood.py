@@ -71,7 +71,7 @@ def _flooded(
     with Peak(bob.memory) as peak:
         intruder.begin(mode, seconds)
         times = acts.some(town.size.writes)
-        told = intruder.ended()
+        told = intruder.told()
     rate = told["sent"] / told["seconds"]
     if rate < LEAST:
         raise RuntimeError(f"{mode}: Eve sent only {rate:.0f} messages a second")
@@ -123,7 +123,7 @@ class Intruder:
 
     def __enter__(self) -> Intruder:
         """Wait until it is ready to flood."""
-        say(f"Eve has signed {self.ended()['signed']} operations")
+        say(f"Eve has signed {self.told()['signed']} operations")
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -137,13 +137,14 @@ class Intruder:
             self._process.wait()
 
     def begin(self, mode: str, seconds: float) -> None:
-        """Flood from now on, for so long."""
+        """Flood for so long; returns when it has begun."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"mode": mode, "seconds": seconds}) + "\n")
         self._process.stdin.flush()
+        self.told()
 
-    def ended(self) -> dict[str, Any]:
-        """What it has to tell, when it has ended."""
+    def told(self) -> dict[str, Any]:
+        """What it has to tell next."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:

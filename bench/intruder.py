@@ -2,7 +2,8 @@
 
 It goes on with the home of a stopped node: its keys, its copy of the community, its standing. It is
 told by lines of JSON: {"mode": MODE, "seconds": S} floods one node for so long, as fast as this
-process can, and answers {"sent": FRAMES, "seconds": S, "sessions": N}. What it does to keep going:
+process can; it says {"mode": MODE} when it begins, having proven itself, and in the end {"sent":
+FRAMES, "seconds": S, "sessions": N}. What it does to keep going:
 a session that the node ends is begun, and proven, anew.
 """
 
@@ -53,10 +54,11 @@ MODES = ("pushes", "refused", "wants", "digests")
 SIGNED = 400
 """Valid operations that are signed before the flood: about what is left of a newcomer's budget. A
 steward gets 5,000 more an hour; then they are sent again."""
-_TOGETHER = 64
+_TOGETHER = 16
 """Frames handed to the network at once."""
 _SLICE = 500
 _PROOF_S = 20.0
+_BEGIN_S = 60.0
 _GONE_S = 0.05
 
 
@@ -79,7 +81,8 @@ class Intruder:
         )  # fmt: skip
         self._realm: Realm
         self._operations: Sequence[Operation] = ()
-        self.sessions = 0
+        self._sent = self._sessions = 0
+        self._until = 0.0
 
     @staticmethod
     async def _deaf(stream: Stream) -> None:
@@ -113,18 +116,22 @@ class Intruder:
         await self._pool.stop()
 
     async def flood(self, mode: str, seconds: float) -> dict[str, object]:
-        """For so long; how many frames were sent, in how many sessions."""
-        frames = self._frames(mode)
-        sent, self.sessions = 0, 0
-        began = time.monotonic()
-        while (now := time.monotonic()) - began < seconds:
-            with suppress(NetworkError, TimeoutError):
-                sent += await self._session(frames, seconds - (now - began))
-            await asyncio.sleep(_GONE_S)
-        return {"sent": sent, "seconds": time.monotonic() - began, "sessions": self.sessions}
+        """For so long from the first session on; how many frames were sent, in how many sessions.
 
-    async def _session(self, frames: Callable[[int], Iterator[bytes]], seconds: float) -> int:
-        """One session, proven, and then frames without end; how many were sent."""
+        Raises ``TimeoutError`` if no node talks with Eve.
+        """
+        self._sent = self._sessions = 0
+        self._until = time.monotonic() + _BEGIN_S
+        while time.monotonic() < self._until:
+            with suppress(NetworkError, TimeoutError):
+                await self._session(mode, seconds)
+            await asyncio.sleep(_GONE_S)
+        if not self._sessions:
+            raise TimeoutError("the node does not talk with Eve")
+        return {"sent": self._sent, "seconds": seconds, "sessions": self._sessions}
+
+    async def _session(self, mode: str, seconds: float) -> None:
+        """One session, proven, and then frames without end."""
         peer = await self._network.connect(self._address)
         stream = await self._network.open(peer, SYNC)
         session = Session(
@@ -138,24 +145,22 @@ class Intruder:
             stored=lambda *_: None,
         )  # fmt: skip
         running = asyncio.create_task(talk.run())
-        sent = 0
         try:
             await asyncio.wait_for(proven.wait(), _PROOF_S)
-            self.sessions += 1
+            if not self._sessions:
+                self._until = time.monotonic() + seconds
+                _say({"mode": mode})
+            self._sessions += 1
             (slot,) = session._slots
-            ending = time.monotonic() + seconds
-            source = frames(slot)
-            async with asyncio.timeout(seconds):
-                while not talk.ended.is_set() and time.monotonic() < ending:
-                    sent += await self._send(stream, source)
-        except (NetworkError, TimeoutError):
-            pass
+            source = self._frames(mode)(slot)
+            async with asyncio.timeout(self._until - time.monotonic()):
+                while not talk.ended.is_set():
+                    self._sent += await self._send(stream, source)
         finally:
             talk.end("stop")
             with suppress(Exception):
-                await asyncio.wait_for(running, 5)
+                await asyncio.wait_for(running, _PROOF_S)
             await stream.reset()
-        return sent
 
     async def _send(self, stream: Stream, source: Iterator[bytes]) -> int:
         """Some frames at once: a call for each would take longer than what it sends."""
