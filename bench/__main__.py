@@ -13,6 +13,7 @@ from pathlib import Path
 from bench import (
     authority,
     flip,
+    flood,
     grow,
     heal,
     idle,
@@ -20,6 +21,7 @@ from bench import (
     latency,
     members,
     mesh,
+    peers,
     reconcile,
     start,
     sync,
@@ -34,6 +36,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "heal": heal.measure,
     "reconcile": reconcile.measure,
     "latency": latency.measure,
+    "flood": flood.measure,
     "start": start.measure,
     "mesh": mesh.measure,
     "authority": authority.measure,
@@ -42,6 +45,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "grow": grow.measure,
     "idle": idle.measure,
     "tui": tui.measure,
+    "peers": peers.measure,
 }
 
 
@@ -60,7 +64,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--devices", type=int, default=1_000, help="authority: devices")
     parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
     parser.add_argument("--members", type=int, default=5_000, help="members: at most so many")
-    parser.add_argument("--idle", type=float, default=180, help="idle: seconds for each size")
+    parser.add_argument("--idle", type=float, default=180, help="idle, peers: seconds to look on")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
     given = parser.parse_args(arguments)
     # an end from outside also stops the daemons

@@ -4,28 +4,38 @@ Everything goes through `Realm.write`: signed, judged, applied, stored, as the d
 
     python -m bench.author HOME make THINGS EDITS TOGETHER
     python -m bench.author HOME edit FIRST LAST TIME
+    python -m bench.author HOME nodes COUNT
+
+The last one prints, as JSON, the secrets of so many more nodes of the member.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from bench import things
 from bench.things import Making
 from commons_crdt.author import Draft
+from commons_crdt.authority.facts import NodeGrant
+from commons_crdt.authority.kinds import NODE
+from commons_crdt.device import sign_claim
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import content
 from commons_node.community import Actor, Community
 from commons_node.domains import RULES, VIEWS
 from commons_node.domains.resources.facts import ITEM, SPECIFICATION, SPECIFICATION_SCHEMA
 from commons_node.home import Home
+from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.store import Keystore
+from commons_node.membership.settling import new_device
 from commons_node.realm.realm import Realm
+from commons_node.standing import NodeStanding, share
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.realm_schema import REALM_SCHEMA
@@ -103,6 +113,34 @@ class Author:
             drafts.append(Draft(ITEM, change, document=document, refs=refs))
         await self._write(drafts)
 
+    async def nodes(self, count: int) -> None:
+        """Nodes of their own, each with a device of its own, granted in log 0."""
+        realm, member = self._community.realm, self._actor.member
+        devices = [new_device() for _ in range(count)]
+        drafts = [
+            Draft.fact(
+                NODE,
+                NodeGrant(
+                    one.keys,
+                    sign_claim("consent", one.signing, realm.realm, member),
+                    share(realm, one.keys.sealing),
+                ),
+                log=0,
+                document=DocumentId(member),
+            )
+            for one in devices
+        ]
+        granted = await self._write(drafts)
+        epochs = [(epoch.hex(), key.hex()) for epoch, key in realm.epochs()]
+        told = [
+            {
+                "signing": one.signing.hex(), "sealing": one.sealing.hex(), "grant": grant.hex(),
+                "epochs": epochs,
+            }
+            for one, grant in zip(devices, granted, strict=True)
+        ]  # fmt: skip
+        print(json.dumps(told))
+
 
 @asynccontextmanager
 async def opened(home: Path) -> AsyncIterator[Author]:
@@ -118,6 +156,7 @@ async def opened(home: Path) -> AsyncIterator[Author]:
         stack.push_async_callback(database.close)
         realm = Realm(realm_id, RealmStore(database), RULES, VIEWS, pool, _now_ms)
         await realm.open()
+        await NodeStanding(NodeKey(home / "node.key")).refresh(realm)
         community = Community(realm)
         unlocked = await Keystore(Home(home).keys).unlock(member.hex(), PASSPHRASE)
         yield Author(community, await community.actor(unlocked), pool)
@@ -129,7 +168,12 @@ def _now_ms() -> int:
 
 async def _main(home: Path, verb: str, numbers: Sequence[int]) -> None:
     async with opened(home) as author:
-        await (author.make if verb == "make" else author.edit)(*numbers)
+        verbs: dict[str, Callable[..., Coroutine[None, None, None]]] = {
+            "make": author.make,
+            "edit": author.edit,
+            "nodes": author.nodes,
+        }
+        await verbs[verb](*numbers)
 
 
 if __name__ == "__main__":

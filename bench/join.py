@@ -21,7 +21,7 @@ from bench.processes import cpu
 from bench.town import Town, say
 from commons_crdt.errors import Refused
 from commons_crdt.ids import RealmId
-from commons_crdt.operation import Operation, check_contents, decode_header
+from commons_crdt.operation import Operation, check_contents
 from commons_node.domains import RULES, VIEWS
 from commons_node.realm.realm import Realm
 from commons_node.store.database import open_database
@@ -107,9 +107,8 @@ def believe(items: Sequence[Check]) -> list[Checked]:
 
 
 def _believe(item: Check) -> Checked:
-    header = decode_header(item.header)
     try:
-        check_contents(header, Operation(item.header, item.signature, item.body, item.parts))
+        check_contents(item.contents, Operation(item.header, item.signature, item.body, item.parts))
     except Refused as error:
         return Checked(error.why)
     return form(item.body) if item.edit and item.body is not None else Checked()

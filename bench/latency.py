@@ -48,29 +48,57 @@ class Watch:
             return self._seen[operation]
 
 
+class Acts:
+    """Acts of a member, each timed until another node tells of it: a loan request, then an edit."""
+
+    pace = sum(_PAUSE_S) / 2
+    """Seconds between two of them."""
+
+    def __init__(self, author: Node, watch: Watch, count: int) -> None:
+        """At most so many of each kind, each of another thing; their member must be unlocked."""
+        self._author = author
+        self._watch = watch
+        things = active(author.home)
+        self._numbers = iter(random.Random(1).sample(things, min(len(things), 2 * count + 100)))
+        self._done = 0
+        self.answers: list[float] = []
+        """Seconds until the author's own node had answered."""
+
+    def request(self) -> float:
+        """Seconds until a request for a thing was seen."""
+        return self._timed("loan.request", resource=next(self._numbers), days=3)
+
+    def edit(self) -> float:
+        """Seconds until an edit of a thing was seen."""
+        self._done += 1
+        return self._timed("resource.edit", resource=next(self._numbers), notice=f"{self._done}")
+
+    def some(self, count: int) -> list[float]:
+        """Both by turns."""
+        return [self.edit() if n % 2 else self.request() for n in range(count)]
+
+    def _timed(self, verb: str, **arguments: object) -> float:
+        time.sleep(random.uniform(*_PAUSE_S))
+        began = time.monotonic()
+        operation = self._author.do(verb, **arguments)["operation"]
+        self.answers.append(time.monotonic() - began)
+        return self._watch.when(operation) - began
+
+
 def measure(town: Town) -> dict[str, object]:
     """``n, p50_ms, p99_ms`` of loan requests; the same of edits; ``floor_ms`` of two commits."""
     town.synced()
     town.start()
     alice, bob, writes = town.alice, town.bob, town.size.writes
-    numbers = random.Random(1).sample(active(alice.home), 2 * writes)
     alice.do("member.unlock", member="Alice", passphrase=PASSPHRASE)
     town.meet()
-    watch = Watch(bob)
+    acts = Acts(alice, Watch(bob), writes)
     say(f"{writes} requests and {writes} edits")
     loans: list[float] = []
     edits: list[float] = []
-    answers: list[float] = []
-    for at in range(writes):
-        for times, verb, arguments in (
-            (loans, "loan.request", {"resource": numbers[2 * at], "days": 3}),
-            (edits, "resource.edit", {"resource": numbers[2 * at + 1], "notice": f"Note {at}"}),
-        ):
-            time.sleep(random.uniform(*_PAUSE_S))
-            began = time.monotonic()
-            operation = alice.do(verb, **arguments)["operation"]
-            answers.append(time.monotonic() - began)
-            times.append(watch.when(operation) - began)
+    for _ in range(writes):
+        loans.append(acts.request())
+        edits.append(acts.edit())
     town.meet()
     town.equal()
     return {
@@ -79,7 +107,7 @@ def measure(town: Town) -> dict[str, object]:
         "p99_ms": percentile(loans, 99),
         "edit_p50_ms": percentile(edits, 50),
         "edit_p99_ms": percentile(edits, 99),
-        "answer_p50_ms": percentile(answers, 50),
+        "answer_p50_ms": percentile(acts.answers, 50),
         "floor_ms": round(floor.two_commits(town.folder, writes), 2),
     }
 

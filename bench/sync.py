@@ -14,17 +14,20 @@ from bench.ledger import written_after
 from bench.processes import Peak
 from bench.town import Town, say
 
+_CORES = 2
+
 
 def measure(town: Town) -> dict[str, object]:
     """``operations, seconds, per_second, floor_per_second, ratio, wire_bytes, rss_mb``.
 
-    Also ``cpu_seconds`` of each side, which say more than ``seconds`` on a busy machine. The floor
-    is the mean of a run before and a run after.
+    Also ``cpu_seconds`` of each side, which say more than ``seconds`` on a busy machine, and
+    ``floor_cpu_seconds``; ``ratio_at_best`` is what the ratio would be if both cores had nothing
+    else to do and never waited. The floor is the mean of a run before and a run after.
     """
     town.filled()
     alice, bob = town.alice, town.bob
     rows = written_after(alice.home, 0)
-    plain = floor.verify_and_store(rows, town.folder)
+    before_it = floor.spent(rows, town.folder)
     town.start()
     before = town.count(bob)
     wire = town.wire()
@@ -37,13 +40,17 @@ def measure(town: Town) -> dict[str, object]:
         town.equal()  # what the views show counts, not what lies in the store
         seconds = time.monotonic() - began
         wire = town.wire() - wire
-    spent = [_spent(earlier, node.cpu()) for node, earlier in zip((alice, bob), work, strict=True)]
-    for node, threads in zip((alice, bob), spent, strict=True):
+    busy_with = [
+        _spent(earlier, node.cpu()) for node, earlier in zip((alice, bob), work, strict=True)
+    ]
+    for node, threads in zip((alice, bob), busy_with, strict=True):
         busy = sorted(((n, name) for name, n in threads.items() if n >= 0.05), reverse=True)
         say(f"CPU seconds at {node.name}: {', '.join(f'{name} {n:.2f}' for n, name in busy)}")
     operations = town.count(bob) - before
     town.done(2)
-    plain = (plain + floor.verify_and_store(rows, town.folder)) / 2
+    after_it = floor.spent(rows, town.folder)
+    plain, least = ((one + other) / 2 for one, other in zip(before_it, after_it, strict=True))
+    cpu = [sum(threads.values()) for threads in busy_with]
     per_second, floor_per_second = operations / seconds, len(rows) / plain
     return {
         "operations": operations,
@@ -53,7 +60,9 @@ def measure(town: Town) -> dict[str, object]:
         "ratio": round(per_second / floor_per_second, 3),
         "wire_bytes": wire,
         "rss_mb": [round(one / 1e6) for one in peak.highest],
-        "cpu_seconds": [round(sum(threads.values()), 2) for threads in spent],
+        "cpu_seconds": [round(one, 2) for one in cpu],
+        "floor_cpu_seconds": round(least, 2),
+        "ratio_at_best": round((least / len(rows)) / (sum(cpu) / _CORES / operations), 3),
     }
 
 

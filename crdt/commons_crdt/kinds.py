@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from commons_crdt.authority.state import Authority, View
 
 
-@dataclass(frozen=True, slots=True)
-class Antecedent:
+class Antecedent(msgspec.Struct, frozen=True):
     """What a rule may know of an operation that it refers to: facts of bytes, no verdict.
 
     ``edit``: it changes a document; it created the document if that has the same id.
@@ -39,8 +38,7 @@ class Antecedent:
     edit: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """What a kind's own rule sees: the operation, its author at that point, its references."""
 
     id: OperationId

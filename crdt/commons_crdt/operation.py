@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from nacl.bindings import crypto_sign_open
@@ -151,7 +151,15 @@ def verify(header: bytes, signature: bytes, signing_key: bytes) -> bool:
     return True
 
 
-def check_contents(header: Header, operation: Operation) -> None:
+class Commitment(NamedTuple):
+    """What a header says of its contents; its fields are those of ``Header``."""
+
+    body_hash: bytes
+    body_length: int
+    parts: tuple[PartRef, ...]
+
+
+def check_contents(header: Header | Commitment, operation: Operation) -> None:
     """Check that body and parts are the ones that the header names; absent ones pass.
 
     Raises ``Refused("body")`` or ``Refused("part")``: the bytes are not those of this operation,

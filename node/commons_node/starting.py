@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,9 @@ from commons_node.telling import tell_error, tell_failure
 from commons_protocol.network import NetworkError
 
 _FAILED = "the node did not start"
+_YOUNG = 50_000
+"""New objects before Python looks for cycles among them: a batch of operations makes thousands and
+no cycle, and what was imported and loaded stays anyway."""
 
 
 def main(arguments: list[str]) -> int:
@@ -100,6 +104,8 @@ async def _run(given: argparse.Namespace) -> int:
         if given.until_stdin_closes:
             loop.add_reader(sys.stdin.fileno(), ended.set)
         await daemon.start()
+        gc.freeze()
+        gc.set_threshold(_YOUNG)
         line = ready_line(
             node=daemon.node, pid=os.getpid(), socket=daemon.socket, addresses=daemon.addresses
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -17,6 +18,13 @@ class Bucket:
     def __post_init__(self) -> None:
         """Start full."""
         self._left = self.burst
+
+    def wait(self, now: int, tokens: float = 1.0) -> int:
+        """Take tokens even if there are too few; milliseconds until they will have flowed in."""
+        if self.take(now, tokens):
+            return 0
+        self._left -= tokens
+        return math.ceil(-self._left / self.per_second * 1000)
 
     def take(self, now: int, tokens: float = 1.0) -> bool:
         """Take tokens; False, and nothing taken, if there are too few.

@@ -1,11 +1,11 @@
 """Fetching what is wanted from one peer: batches, credit, and what that builds on.
 
 The peer may send as many frames as it was granted; more is granted when a batch is on our disk,
-so a slow disk slows the peer and fills no memory. While one batch is being stored, the next is
-handed over too, so that its signatures can be verified meanwhile. Decides nothing about what is
-wanted at first. What counts for nothing any more (the other branch of a fork, what somebody wrote
-beyond a cut) stands in no range; where an honest member has built on it in good faith, it is asked
-for by its id, and its chain back from there.
+so a slow disk slows the peer and fills no memory. While one batch is being stored, the next two are
+handed over too, so that there is always one whose signatures can be verified meanwhile. Decides
+nothing about what is wanted at first. What counts for nothing any more (the other branch of a fork,
+what somebody wrote beyond a cut) stands in no range; where an honest member has built on it in good
+faith, it is asked for by its id, and its chain back from there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WINDOW = 32
 """Frames that may be on their way: 2 MiB, enough for the batches at once and one to come."""
 BATCH_OPERATIONS = 1_000
 BATCH_BYTES = 524_288
-BATCHES_AT_ONCE = 2
+BATCHES_AT_ONCE = 3
 _MOST_WAYS_BACK = 24
 _MOST_NAMED = 4096
 """Operations that are asked for by their ids in one round."""

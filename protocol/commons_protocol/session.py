@@ -68,6 +68,8 @@ class Session:
         self._pushes = Bucket(_PUSHES, _PUSHES_PER_SECOND)
         self._introductions = Bucket(_INTRODUCTIONS, _INTRODUCTIONS_PER_SECOND)
         self._pushed: dict[RealmId, int] = {}
+        self._dropped: set[RealmId] = set()
+        self._catching_up = Bucket(burst=2, per_second=0.5)
         self._began = now
         self._proof_timeout = proof_timeout
         self._round_timeout = round_timeout
@@ -122,9 +124,18 @@ class Session:
         waiting = self._pushed.get(realm, 0)
         if waiting > _PUSHES_AT_ONCE or not self._pushes.take(now, len(message.operations)):
             sync.hint()
-            return [Count("push_flood"), *sync.poke()]
+            self._dropped.add(realm)
+            return [Count("push_flood"), *self._catch_up(now)]
         self._pushed[realm] = waiting + 1
         return [Ingest(realm, wire.unpack_operations(message.operations), "push")]
+
+    def _catch_up(self, now: int) -> list[Effect]:
+        """Compare where pushes were dropped, not more often than is worth it."""
+        if not self._dropped or not self._catching_up.take(now):
+            return []
+        effects = [e for realm in sorted(self._dropped) for e in self.realms[realm].poke()]
+        self._dropped.clear()
+        return effects
 
     def _stands(self, replica: Replica) -> bool:
         return replica.node_keys(self.devices[replica.realm]) is not None
@@ -225,7 +236,8 @@ class Session:
             return self._closing([Close("proof_timeout")])
         if now - self._began > self._proof_timeout:
             self._prover.give_up()
-        return self._closing([e for sync in self.realms.values() for e in sync.tick(now)])
+        effects = [e for sync in self.realms.values() for e in sync.tick(now)]
+        return self._closing([*effects, *self._catch_up(now)])
 
     def status(self, realm: RealmId) -> SyncStatus | None:
         """The state of one realm on this stream, or None if it is not shared."""

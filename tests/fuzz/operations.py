@@ -45,6 +45,7 @@ from commons_crdt.operation import (
     MAX_BODY,
     MAX_HEADER,
     SALT_BYTES,
+    Commitment,
     body_hash,
     check_contents,
     content,
@@ -167,8 +168,13 @@ def _checked(parsed: intake.Parsed) -> bool:
     if signature == PLEASE_SIGN:
         key, signature = AUTHOR.keys.signing, sign(operation.header, AUTHOR.signing)
     edit = kind is not None and kind.schema is not None
+    contents = Commitment(header.body_hash, header.body_length, header.parts)
     (result,) = work.check(
-        [work.Check(operation.header, signature, operation.body, operation.parts, key, edit)]
+        [
+            work.Check(
+                operation.header, signature, operation.body, operation.parts, key, contents, edit
+            )
+        ]
     )
     hold(result.refused in {"", "signature", "body", "part"}, "a refusal has a known code")
     if result.refused or kind is None or operation.body is None:

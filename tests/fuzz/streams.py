@@ -26,6 +26,7 @@ from commons_protocol.frame import encode
 from commons_protocol.joining import Admit, Host, Newcomer
 from commons_protocol.libp2p_host.gate import Limits, Tally
 from commons_protocol.libp2p_host.streams import TrioHalf
+from commons_protocol.limits import Bucket
 from commons_protocol.network import MAX_FRAME, FrameTooLarge, PeerId
 from commons_protocol.replica import Ingested
 
@@ -95,6 +96,7 @@ def _stream(data: bytes) -> bool:
             bridge,  # type: ignore[arg-type]  # likewise
             limits,
             Tally(refused),
+            Bucket(len(data) + 1, 1),
         )
         half.reset = half._drop  # type: ignore[method-assign]  # nobody waits for `live`
         await half._pump()

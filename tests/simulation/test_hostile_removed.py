@@ -218,7 +218,7 @@ async def removal_behind(rooms: Rooms, acts: int) -> int:
     alices = await rooms.open("alice", home, *bytes_of(home))
     store = alices.realm.store
     async with store.database.transaction() as connection:  # it has verified them long ago
-        await store.insert(connection, imported(home, people.cia, first, acts))
+        await store.insert(connection, imported(home, people.cia, first, acts), {})
     alices = await rooms.again(alices)
     await stand(alices, secrets("alice's node"))
     cut = home.write(people.alice.device, removal(home, people.eve))

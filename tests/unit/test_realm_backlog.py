@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from tests.unit.rooms import (
     Room,
     Rooms,
@@ -21,6 +23,7 @@ from commons_crdt.authority.judge import Standing
 from commons_crdt.document.write import edit
 from commons_crdt.ids import DocumentId
 from commons_crdt.operation import content
+from commons_node.realm import backlog
 from commons_node.realm.backlog import MANY
 from commons_node.store.database import fetch
 
@@ -122,3 +125,29 @@ async def test_an_erasure_meets_what_waits(rooms: Rooms) -> None:
     facts = await room.facts()
     assert facts == await other.facts()
     assert pages[0].id not in {row[0] for row in facts.rows["pages"]}
+
+
+@pytest.mark.parametrize("act", ["edit", "erasure"])
+async def test_what_was_read_ahead_is_read_again_when_more_comes(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    monkeypatch.setattr(backlog, "AT_ONCE", 10)
+    home, town, pages = library()
+    island = home.island("island")
+    if act == "edit":
+        retitle(island, town.alice, pages[15], "after all")
+    else:
+        island.erase(town.alice, pages[15])
+    room = await rooms.open("a", home)
+    await room.take(*bytes_of(home))
+    catching_up = room.realm._catching_up
+    await catching_up._alone(catching_up._turn)
+    ahead = catching_up._ahead
+    assert ahead is not None, "workers read the next documents"
+    assert DocumentId(pages[15].id) in ahead.documents, "the page among them"
+    await ahead.outcome
+    await room.take(*bytes_of(island)[-1:])
+    await room.realm.settled()
+    other = await rooms.open("b", home, *bytes_of(island))
+    await other.realm.settled()
+    assert await room.facts() == await other.facts(), "what was read before it came is not shown"

@@ -16,8 +16,7 @@ GENESIS = "council.genesis.1"
 ERASURE = "record.erasure.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """An operation whose signature and contents were checked, ready to be judged.
 
     ``body`` is the parsed fact (None for edits and absent bodies); ``fault`` is "" or

@@ -5,7 +5,8 @@ once and must agree. Never imported by the main process (it loads automerge), ne
 between two calls.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from commons_crdt.document.causality import Causality, same_fields
 from commons_crdt.document.engine import EngineFault, settle
@@ -20,6 +21,25 @@ from commons_crdt.document.values import (
     Result,
 )
 
+_AT_ONCE = 64
+"""Changes, of one document or of several, that the rules judge before Automerge gets any of them:
+what each of the two works with stays close to the processor."""
+
+
+class Job(NamedTuple):
+    """One document; see ``apply``."""
+
+    history: Sequence[bytes]
+    changes: Sequence[Candidate]
+    schema: DocumentSchema
+
+
+class _Judged(NamedTuple):
+    job: Job
+    known: Causality
+    chunks: list[bytes]
+    results: list[Result]
+
 
 def apply(
     history: Sequence[bytes], changes: Sequence[Candidate], schema: DocumentSchema
@@ -33,16 +53,40 @@ def apply(
     Raises `MalformedChange`, KeyError or `EngineFault` only for a history that this module did not
     accept: a damaged log, or another version of Automerge.
     """
-    known = recall(history)
-    chunks = list(history)
-    results = [_take(known, chunks, candidate, schema) for candidate in changes]
+    (result,) = apply_each([Job(history, changes, schema)])
+    return result
+
+
+def apply_each(jobs: Iterable[Job]) -> list[DocumentResult]:
+    """`apply` for several documents, which costs less together."""
+    done: list[DocumentResult] = []
+    judged: list[_Judged] = []
+    size = 0
+    for job in jobs:
+        judged.append(_judge(job))
+        size += len(judged[-1].chunks)
+        if size >= _AT_ONCE:
+            done += map(_agree, judged)
+            judged, size = [], 0
+    return [*done, *map(_agree, judged)]
+
+
+def _judge(job: Job) -> _Judged:
+    known = recall(job.history)
+    chunks = list(job.history)
+    results = [_take(known, chunks, candidate, job.schema) for candidate in job.changes]
+    return _Judged(job, known, chunks, results)
+
+
+def _agree(judged: _Judged) -> DocumentResult:
+    job = judged.job
     try:
-        view = agreed(known, chunks)
+        view = agreed(judged.known, judged.chunks)
     except EngineFault:
-        if len(chunks) == len(history):
+        if len(judged.chunks) == len(job.history):
             raise
-        return _one_by_one(history, changes, schema)
-    return _result(view, results)
+        return _one_by_one(job.history, job.changes, job.schema)
+    return _result(view, judged.results)
 
 
 def recall(history: Sequence[bytes]) -> Causality:

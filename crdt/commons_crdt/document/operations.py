@@ -8,6 +8,7 @@ encoding gives a document that saves and never loads again. Never imports autome
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate, islice
 from typing import NamedTuple, TypeAlias
 
@@ -31,7 +32,12 @@ _KNOWN = {
 _DEFLATE_BIT = 0x08
 _COLUMNS_LIMIT = 16
 
+_SHORT = 256
+"""Columns up to this many bytes are remembered: nearly all changes of one kind of document have the
+same ones, values apart."""
+
 _PUT, _DELETE = 1, 3
+_ACTIONS = frozenset({_PUT, _DELETE})
 _NULL, _FALSE, _TRUE, _INTEGER, _TEXT = 0, 1, 2, 4, 6
 
 
@@ -63,12 +69,13 @@ def _decode(header: ChangeHeader) -> tuple[Operation, ...]:
     columns = _split(data)
     if not columns.keys() <= _KNOWN:
         raise MalformedChange("unsupported")
-    names = _names(data, *columns.get(_KEY, (0, 0)))
+    column = _column(data, columns, _KEY)
+    names = _known_names(column) if len(column) <= _SHORT else _names(column)
     count = len(names)
     if _INSERT not in columns or data[slice(*columns[_INSERT])] != bytes((count,)):
         raise MalformedChange("unsupported")  # FIELDS_LIMIT makes the run of `false` one byte
-    settles = _settles(data, columns.get(_ACTION), count)
-    values = _values(data, columns.get(_VALUE_META), columns.get(_VALUE), count)
+    settles = _settles(_column(data, columns, _ACTION), count)
+    values = _values(data, _column(data, columns, _VALUE_META), columns.get(_VALUE), count)
     predecessors = _predecessors(data, columns, count, header)
     if any(settle and value is not None for settle, value in zip(settles, values, strict=True)):
         raise MalformedChange("columns")
@@ -105,24 +112,34 @@ def _split(data: bytes) -> dict[int, tuple[int, int]]:
     return columns
 
 
-def _names(data: bytes, position: int, end: int) -> list[str]:
+def _column(data: bytes, columns: dict[int, tuple[int, int]], specification: int) -> bytes:
+    """The bytes of a column; none of one that is not there."""
+    position, end = columns.get(specification, (0, 0))
+    return data[position:end]
+
+
+def _names(column: bytes) -> tuple[str, ...]:
     """The fields. They differ, so the shortest run-length encoding is one literal run."""
-    if position == end:
+    end = len(column)
+    if not end:
         raise MalformedChange("unsupported")
-    count, position = read_sleb(data, position, end)
+    count, position = read_sleb(column, 0, end)
     count = -count
     if not 0 < count <= FIELDS_LIMIT:  # a run repeats a field, a null run means a list
         raise MalformedChange("unsupported")
     names = []
     for _ in range(count):
-        size, position = read_uleb(data, position, end)
+        size, position = read_uleb(column, position, end)
         if position + size > end:
             raise MalformedChange("truncated")
-        names.append(_text(data, position, size))
+        names.append(_text(column, position, size))
         position += size
     if position != end or len(set(names)) != count:
         raise MalformedChange("unsupported")
-    return names
+    return tuple(names)
+
+
+_known_names = lru_cache(maxsize=256)(_names)
 
 
 def _text(data: bytes, position: int, size: int) -> str:
@@ -132,25 +149,23 @@ def _text(data: bytes, position: int, size: int) -> str:
         raise MalformedChange("columns") from None
 
 
-def _settles(data: bytes, column: tuple[int, int] | None, count: int) -> list[bool]:
-    if column is None:
+def _settles(column: bytes, count: int) -> list[bool]:
+    if not column:
         raise MalformedChange("columns")
-    actions = _runs(data, *column, limit=count, signed=False)
+    actions = _runs(column, count, signed=False)
     if len(actions) != count:
         raise MalformedChange("columns")
-    if any(action not in (_PUT, _DELETE) for action in actions):
+    if not _ACTIONS.issuperset(actions):
         raise MalformedChange("unsupported")
     return [action == _DELETE for action in actions]
 
 
-def _values(
-    data: bytes, metas: tuple[int, int] | None, raw: tuple[int, int] | None, count: int
-) -> list[Value]:
-    if metas is None:
+def _values(data: bytes, metas: bytes, raw: tuple[int, int] | None, count: int) -> list[Value]:
+    if not metas:
         raise MalformedChange("columns")
     position, end = raw or (0, 0)
     values: list[Value] = []
-    for meta in _runs(data, *metas, limit=count, signed=False):
+    for meta in _runs(metas, count, signed=False):
         kind, size = meta & 0x0F, meta >> 4
         if position + size > end:
             raise MalformedChange("truncated")
@@ -178,12 +193,12 @@ def _predecessors(
 ) -> list[tuple[OperationId, ...]]:
     if _PREDECESSOR_COUNT not in columns:
         raise MalformedChange("columns")
-    counts = _runs(data, *columns[_PREDECESSOR_COUNT], limit=count, signed=False)
+    counts = _runs(_column(data, columns, _PREDECESSOR_COUNT), count, signed=False)
     total = sum(counts)
     if len(counts) != count or total > PREDECESSORS_LIMIT:
         raise MalformedChange("columns")
-    indexes = _runs(data, *columns.get(_PREDECESSOR_ACTOR, (0, 0)), limit=total, signed=False)
-    steps = _runs(data, *columns.get(_PREDECESSOR_COUNTER, (0, 0)), limit=total, signed=True)
+    indexes = _runs(_column(data, columns, _PREDECESSOR_ACTOR), total, signed=False)
+    steps = _runs(_column(data, columns, _PREDECESSOR_COUNTER), total, signed=True)
     if len(indexes) != total or len(steps) != total:
         raise MalformedChange("columns")
     others = header.other_actors
@@ -195,32 +210,38 @@ def _predecessors(
     return [tuple(islice(ids, n)) for n in counts]
 
 
-def _runs(data: bytes, position: int, end: int, *, limit: int, signed: bool) -> list[int]:
+def _runs(column: bytes, limit: int, *, signed: bool) -> Sequence[int]:
     """Decodes a run-length encoded column without nulls, in its shortest form only."""
-    if end - position == 2 and limit and data[position] == 0x7F:
-        only = data[position + 1]
-        if only < (0x40 if signed else 0x80):
-            return [only]  # one small value: most columns of most edits
+    if limit <= FIELDS_LIMIT and len(column) <= _SHORT:
+        return _known_runs(column, limit, signed)
+    return _read_runs(column, limit, signed)
+
+
+def _read_runs(column: bytes, limit: int, signed: bool) -> tuple[int, ...]:
     values: list[int] = []
     read = read_sleb if signed else read_uleb
     literal = False
+    position, end = 0, len(column)
     while position < end:
-        count, position = read_sleb(data, position, end)
+        count, position = read_sleb(column, position, end)
         if len(values) + abs(count) > limit:
             raise MalformedChange("columns")
         if count > 1:
-            value, position = read(data, position, end)
+            value, position = read(column, position, end)
             if values and values[-1] == value:
                 raise MalformedChange("columns")
             values += [value] * count
             literal = False
         elif count < 0 and not literal:
             for _ in range(-count):
-                value, position = read(data, position, end)
+                value, position = read(column, position, end)
                 if values and values[-1] == value:
                     raise MalformedChange("columns")
                 values.append(value)
             literal = True
         else:
             raise MalformedChange("columns")
-    return values
+    return tuple(values)
+
+
+_known_runs = lru_cache(maxsize=2048)(_read_runs)

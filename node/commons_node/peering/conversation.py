@@ -36,6 +36,8 @@ MOST_QUEUED = 24 << 20
 """Bytes for a peer that takes them slowly: all that it may have given credit for, and some pushes
 of what is written here meanwhile."""
 
+_NOTHING = Ingested()
+
 _log = logging.getLogger(__name__)
 
 Tell = Callable[["Conversation", Proven | Compared | Changed | Met | Count], None]
@@ -81,6 +83,9 @@ class Conversation:
         self._closing = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ingests: set[asyncio.Task[None]] = set()
+        self._pushed: dict[RealmId, list[Ingest]] = {}
+        """Pushes that came while others of this peer were being stored: they are stored together,
+        so that whoever pushes much has one place in the realm's queue, like everybody else."""
 
     @property
     def peer(self) -> PeerId:
@@ -134,6 +139,8 @@ class Conversation:
                     self._start(self._serve(effect), self._tasks)
                 case Ingest(purpose="push") if self._load.sheds("push"):
                     self._shed(effect)
+                case Ingest(purpose="push"):
+                    self._take_push(effect)
                 case Ingest():
                     self._start(self._ingest(effect), self._ingests)
                 case Close(code):
@@ -205,6 +212,29 @@ class Conversation:
         self._tell(self, Count("shed_push"))
         put_off = Ingested(held={"load": len(push.operations)})
         self.perform(self.session.on_ingested(push.realm, "push", put_off, self._now()))
+
+    def _take_push(self, push: Ingest) -> None:
+        waiting = self._pushed.get(push.realm)
+        if waiting is not None:
+            waiting.append(push)
+            return
+        self._pushed[push.realm] = [push]
+        self._start(self._store_pushes(push.realm), self._ingests)
+
+    async def _store_pushes(self, realm: RealmId) -> None:
+        replica = self._replicas[realm]
+        try:
+            while some := self._pushed[realm]:
+                self._pushed[realm] = []
+                operations = tuple(one for push in some for one in push.operations)
+                with self._load.taking("push"):
+                    result = await replica.ingest(operations, self._stream.peer)
+                self._stored(self, replica, result)
+                for push in some:
+                    self.perform(self.session.on_ingested(realm, push.purpose, result, self._now()))
+                    result = _NOTHING  # what came of all of them was told with the first
+        finally:
+            del self._pushed[realm]
 
     async def _ingest(self, ingest: Ingest) -> None:
         replica = self._replicas[ingest.realm]

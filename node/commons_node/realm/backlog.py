@@ -31,6 +31,8 @@ class Backlog:
     def __init__(self) -> None:
         """Nobody waits."""
         self._documents: dict[DocumentId, list[Edit] | None] = {}
+        self.version = 0
+        """Another one when edits came, or some may stand no more."""
 
     def __bool__(self) -> bool:
         """True if any document waits."""
@@ -49,6 +51,7 @@ class Backlog:
 
         The edits of a document that is wholly new are kept, to spare reading them again.
         """
+        self.version += 1
         for document in documents:
             new = edits[document] if edits is not None else ()
             if document not in self._documents:
@@ -60,6 +63,7 @@ class Backlog:
 
     def read_again(self) -> None:
         """Some of what waits may stand no more: it is read from the store when its time comes."""
+        self.version += 1
         self._documents = dict.fromkeys(self._documents)
 
     def kept(self, documents: Iterable[DocumentId]) -> dict[DocumentId, list[Edit]]:
@@ -75,9 +79,9 @@ class Backlog:
         """Those of ``documents`` that wait."""
         return [document for document in documents if document in self._documents]
 
-    def next(self) -> list[DocumentId]:
-        """The documents to apply next."""
-        return list(islice(self._documents, AT_ONCE))
+    def next(self, behind: int = 0) -> list[DocumentId]:
+        """The documents to apply next, or those ``behind`` so many."""
+        return list(islice(self._documents, behind, behind + AT_ONCE))
 
     def done(self, documents: Iterable[DocumentId]) -> None:
         """They wait no more."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 from commons_crdt.authority.judge import Judge
 from commons_crdt.ids import DeviceId, DocumentId, OperationId
 from commons_crdt.kinds import Kind, Rules
@@ -27,8 +29,7 @@ _RETRY_MS = 60_000
 _RETRY_MAX_MS = 24 * 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True):
     """A judged edit that its document has not seen: ``deps`` are Automerge hashes."""
 
     id: OperationId

@@ -44,6 +44,7 @@ class Folding:
         for view in views:
             for kind in view.kinds:
                 self._of_kind.setdefault(kind, []).append(view)
+        self._heeded = {kind for view in views if not view.document for kind in view.kinds}
 
     async def create(self, connection: aiosqlite.Connection) -> bool:
         """Make the tables that are not there yet; True if what is stored must be folded again.
@@ -85,6 +86,10 @@ class Folding:
     def fact(self, judge: Judge, standing: Standing, body: bytes | None) -> Fact | None:
         """A standing operation as folds see it; None if it does not stand or says nothing."""
         return fact_of(self._rules, judge, standing, body)
+
+    def heeds(self, kind: str) -> bool:
+        """True if an operation of this kind touches other rows than that of its document."""
+        return kind in self._heeded
 
     def keys(self, fact: Fact) -> list[tuple[str, bytes]]:
         """The (view, key) rows that an operation touches."""

@@ -20,6 +20,7 @@ from commons_crdt.ids import DeviceId, DocumentId, OperationId
 from commons_crdt.kinds import Kind, Rules, decode_fact
 from commons_crdt.operation import (
     MAX_BODY,
+    Commitment,
     Header,
     Operation,
     check_contents,
@@ -50,8 +51,7 @@ _FEW = 8
 """So many are checked here: the way to a worker and back costs more. No Automerge is in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """An operation whose header was read."""
 
     id: OperationId
@@ -431,7 +431,9 @@ class Intake:
 
 
 def _check_of(item: Parsed, keys: DeviceKeys, *, edit: bool) -> Check:
-    operation = item.operation
+    operation, header = item.operation, item.header
+    contents = Commitment(header.body_hash, header.body_length, header.parts)
     return Check(
-        operation.header, operation.signature, operation.body, operation.parts, keys.signing, edit
-    )
+        operation.header, operation.signature, operation.body, operation.parts, keys.signing,
+        contents, edit,
+    )  # fmt: skip

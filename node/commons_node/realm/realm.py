@@ -302,17 +302,11 @@ class Realm:
         outcome = await self.documents.apply(now)
         applied = outcome.applied
         applied.update({edit.id: HELD for d in later for edit in batch.edits[d]})
-        stored = [
-            replace(item, applied=applied[item.standing.id])
-            if item.standing.id in applied
-            else item
-            for item in batch.stored
-        ]
-        revised = Revised()
+        stored, revised = batch.stored, Revised()
         if not (stored or batch.aside or batch.late or released):
             return stored, revised
         async with self.store.database.transaction() as connection:
-            first = await self.store.insert(connection, stored)
+            first = await self.store.insert(connection, stored, applied)
             await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
             batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside, self._whose))
             await self._revision.fill(connection, batch.late)
@@ -350,9 +344,11 @@ class Realm:
         facts = [
             (n, fact)
             for n, item in enumerate(stored, first)
-            if (fact := self.folding.fact(self.judge, item.standing, item.operation.body))
+            if self.folding.heeds(item.standing.kind)  # the row of an edit is its document's
+            and (fact := self.folding.fact(self.judge, item.standing, item.operation.body))
         ]
         dirty = await self.folding.note(connection, facts)
+        dirty |= self.folding.of_documents(outcome.fields)
         await self.folding.fold(connection, self.judge, dirty, outcome.fields)
         if any(item.standing.log == 0 for item in stored):
             await self.folding.members(connection, self.judge.authority)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import aiosqlite
+import msgspec
 
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DocumentId, OperationId
@@ -18,8 +18,7 @@ from commons_node.store.settled import SettledTable
 from commons_node.store.waiting import Waiting
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A judged operation on its way to disk; ``change`` is the Automerge hash of an edit.
 
     ``part_names`` are the classes of the header's parts. ``applied``: None for facts, "" for an
@@ -60,9 +59,15 @@ class RealmStore:
 
     # -- writing -------------------------------------------------------------------------------
 
-    async def insert(self, connection: aiosqlite.Connection, batch: Sequence[Stored]) -> int:
+    async def insert(
+        self,
+        connection: aiosqlite.Connection,
+        batch: Sequence[Stored],
+        applied: Mapping[OperationId, str],
+    ) -> int:
         """Append judged operations, in a causal order, inside the caller's transaction.
 
+        ``applied``: what documents made of their edits, where ``Stored`` does not say it yet.
         Returns the number of the first; the others follow.
         """
         first = self._next
@@ -81,7 +86,7 @@ class RealmStore:
             rows.append((
                 n, s.id, chain, s.seq, s.lamport, s.time_ms, s.kind, s.document, s.grant, mask,
                 s.left, int(s.judgement.verdict), s.judgement.reason, s.role, op.header,
-                op.signature, op.body, item.change, item.applied,
+                op.signature, op.body, item.change, applied.get(s.id, item.applied),
             ))  # fmt: skip
             if item.part_names:
                 given = op.parts or (None,) * len(item.part_names)

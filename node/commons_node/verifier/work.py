@@ -14,17 +14,21 @@ from commons_crdt.document.change import MalformedChange, parse_change
 from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.document.values import Applied, Candidate, Value
 from commons_crdt.errors import Refused
-from commons_crdt.operation import Operation, check_contents, content, decode_header, verify
+from commons_crdt.operation import Commitment, Operation, check_contents, content, verify
 
 
 class Check(NamedTuple):
-    """One operation to verify: its bytes, its device's signing key, and whether it is an edit."""
+    """One operation to verify: its bytes, its device's signing key, and whether it is an edit.
+
+    ``contents``: what its header, which was read already, says of them.
+    """
 
     header: bytes
     signature: bytes
     body: bytes | None
     parts: tuple[bytes | None, ...]
     key: bytes
+    contents: Commitment
     edit: bool
 
 
@@ -89,18 +93,20 @@ class Attempt:
 
 def check(items: Sequence[Check]) -> list[Checked]:
     """Verify signatures, hashes of contents, and the outer form of edits."""
-    return [_check(item) for item in items]
+    # all signatures first: one kind of work after the other takes a tenth less of the processor
+    signed = [verify(item.header, item.signature, item.key) for item in items]
+    return [_check(item) if good else _UNSIGNED for item, good in zip(items, signed, strict=True)]
 
 
 def _check(item: Check) -> Checked:
-    if not verify(item.header, item.signature, item.key):
-        return Checked("signature")
-    header = decode_header(item.header)
     try:
-        check_contents(header, Operation(item.header, item.signature, item.body, item.parts))
+        check_contents(item.contents, Operation(item.header, item.signature, item.body, item.parts))
     except Refused as error:
         return Checked(error.why)
     return form(item.body) if item.edit and item.body is not None else Checked()
+
+
+_UNSIGNED = Checked("signature")
 
 
 def form(body: bytes) -> Checked:
@@ -116,15 +122,19 @@ def apply_documents(
     schemas: Mapping[str, DocumentSchema], jobs: Sequence[DocumentJob]
 ) -> list[Read]:
     """Apply each job's changes."""
-    from commons_crdt.document.apply import apply  # noqa: PLC0415 - loads Automerge, here only
+    from commons_crdt.document.apply import Job, apply_each  # noqa: PLC0415 - loads Automerge, here only
 
-    read: list[Read] = []
-    for job in jobs:
-        changes = [Candidate(*proposed) for proposed in job.changes]
-        done = apply(job.history, changes, schemas[job.schema])
-        reasons = ("" if isinstance(r, Applied) else r.reason for r in done.results)
-        read.append(Read(tuple(reasons), dict(done.fields)))
-    return read
+    done = apply_each(
+        Job(job.history, [Candidate(*proposed) for proposed in job.changes], schemas[job.schema])
+        for job in jobs
+    )
+    return [
+        Read(
+            tuple(["" if isinstance(r, Applied) else r.reason for r in result.results]),
+            dict(result.fields),
+        )
+        for result in done
+    ]
 
 
 def create_documents(

@@ -5,13 +5,17 @@ side replaces as a whole. It decides; it closes nothing itself.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
+from commons_protocol.limits import Bucket
 from commons_protocol.network import PeerId, Refusals
 
 Direction = Literal["in", "out"]
+
+_PACES = 256
+"""Peers whose pace is remembered: more than can be here at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,10 @@ class Limits:
     streams_per_peer: int = 16
     """Inbound streams of our protocols; libp2p's own and half-closed ones count below."""
     streams_per_connection: int = 32
+    frames: int = 2_000
+    frames_per_second: int = 1_200
+    """Of one peer, in all its streams: what comes faster is read later, and waits at the sender.
+    Full frames at this rate are more than a node can store."""
     inbox_frames: int = 64
     inbox_bytes: int = 1 << 20
     consumer_s: float = 3.0
@@ -81,6 +89,7 @@ class Gate:
         self.blocked: frozenset[PeerId] = frozenset()
         self._handshakes: Counter[str] = Counter()
         self._streams: Counter[PeerId] = Counter()
+        self._paces: OrderedDict[PeerId, Bucket] = OrderedDict()
 
     def begin_handshake(self, host: str) -> bool:
         """Take a place for an inbound connection from `host`; `end_handshake` gives it back."""
@@ -111,6 +120,16 @@ class Gate:
             return False
         self._streams[peer] += 1
         return True
+
+    def pace(self, peer: PeerId) -> Bucket:
+        """How fast this peer's frames are read; it goes on where its last stream ended."""
+        pace = self._paces.setdefault(
+            peer, Bucket(self.limits.frames, self.limits.frames_per_second)
+        )
+        self._paces.move_to_end(peer)
+        while len(self._paces) > _PACES:
+            self._paces.popitem(last=False)
+        return pace
 
     def end_stream(self, peer: PeerId) -> None:
         self._streams -= Counter({peer: 1})

@@ -388,7 +388,10 @@ class Host:
             self._gate.end_stream(peer)
 
     def _half(self, stream: INetStream, peer: PeerId) -> TrioHalf:
-        return TrioHalf(stream, peer, self._wiring.bridge, self._limits, self._gate.refuse)
+        return TrioHalf(
+            stream, peer, self._wiring.bridge, self._limits, self._gate.refuse,
+            self._gate.pace(peer),
+        )  # fmt: skip
 
     async def _live(self, half: TrioHalf) -> None:
         self._halves[half] = half.peer
