@@ -238,7 +238,8 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
             "blocked_for": peer.penalty.why if peer.penalty else None,
             "sync": _sync(peer.sync),
             "state": peer.sync.state,
-            "next": peer.sync.action(peer.node),
+            "next": f"{peer.sync.reason} " * (peer.penalty is not None)
+            + peer.sync.action(peer.node),
         }
         for peer in request.node.peering.peers()
     ]
