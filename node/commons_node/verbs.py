@@ -125,8 +125,9 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         refusals.update(community.realm.refusals)
         sync = state_with_all(realm, peers)
         held = await community.realm.store.waiting_count()
-        kept = of_held(held)  # of nodes that are gone, too
-        alone = Cause("alone")
+        causes = list(sync.causes()) if sync else [Cause("alone")]
+        said = {cause.code for cause in causes}
+        causes += [cause for cause in of_held(held) if cause.code not in said]  # of who is gone
         split = await split_in_words(community)
         communities.append(
             {
@@ -137,12 +138,8 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "state_hash": of_state.hex(),
                 "sync": sync.state if sync else "alone",
                 "code": sync.code if sync else "alone",
-                "reason": (sync.reason if sync else "")
-                or "; ".join(cause.sentence for cause in kept)
-                or ("" if sync else alone.sentence),
-                "next_action": (sync.next_action if sync else "")
-                or " ".join(cause.action for cause in kept)
-                or ("" if sync else alone.action),
+                "reason": "; ".join(cause.sentence for cause in causes),
+                "next_action": " ".join(dict.fromkeys(cause.action for cause in causes)),
                 "held": held,
                 "split": split,
                 **await standing_of_seals(community),
