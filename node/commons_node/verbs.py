@@ -127,8 +127,9 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         refusals.update(community.realm.refusals)
         sync = state_with_all(realm, peers)
         held = await community.realm.store.waiting_count()
-        kept = of_held(held)  # of nodes that are gone, too
-        alone = await by_bundle(community) or Cause("alone")
+        causes = list(sync.causes()) if sync else [await by_bundle(community) or Cause("alone")]
+        known = {cause.code for cause in causes}
+        causes += [cause for cause in of_held(held) if cause.code not in known]  # of who is gone
         split = await split_in_words(community)
         seals = await standing_of_seals(community, peers)
         doubt = await doubt_of(community, peers)
@@ -141,15 +142,20 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "state_hash": of_state.hex(),
                 "sync": sync.state if sync else "alone",
                 "code": doubt.code if doubt else sync.code if sync else "alone",
-                "reason": (doubt.sentence if doubt else "")
-                or (sync.reason if sync else "")
-                or "; ".join(cause.sentence for cause in kept)
-                or ("" if sync else alone.sentence),
-                "next_action": (doubt.next_action if doubt else "")
-                or (sync.next_action if sync else "")
-                or " ".join(cause.action for cause in kept)
-                or alone_in_words(community)
-                or ("" if sync else alone.action),
+                "reason": " ".join(
+                    [*([doubt.sentence] if doubt else ()), "; ".join(c.sentence for c in causes)]
+                ),
+                "next_action": " ".join(
+                    dict.fromkeys(
+                        said
+                        for said in (
+                            doubt.next_action if doubt else "",
+                            *(cause.action for cause in causes),
+                            alone_in_words(community),
+                        )
+                        if said
+                    )
+                ),
                 "held": held,
                 "split": split,
                 **seals,
@@ -235,7 +241,8 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
             "blocked_for": peer.penalty.why if peer.penalty else None,
             "sync": _sync(peer.sync),
             "state": peer.sync.state,
-            "next": peer.sync.action(peer.node),
+            "next": f"{peer.sync.reason} " * (peer.penalty is not None)
+            + peer.sync.action(peer.node),
         }
         for peer in peers
     ]

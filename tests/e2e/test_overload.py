@@ -26,76 +26,68 @@ from commons_protocol.replica import Ingested
 CIA = town.person("cia")
 
 
-def slow(patch: pytest.MonkeyPatch, home: Home, seconds: float) -> None:
-    """One batch after the other, each as slow as a busy disk."""
+def busy(patch: pytest.MonkeyPatch, home: Home, free: asyncio.Event) -> None:
+    """Its disk takes one batch after the other, and none before others have let it go."""
     ingest, disk = Home.ingest, asyncio.Lock()
 
     async def slowly(one: Home, operations: Sequence[Operation], source: str) -> Ingested:
         if one is not home:
             return await ingest(one, operations, source)
         async with disk:
-            await asyncio.sleep(seconds)
+            await free.wait()
             return await ingest(one, operations, source)
 
     patch.setattr(Home, "ingest", slowly)
 
 
-async def flood_with_pushes(eve: Peering, target: Peering, junk: list[Operation]) -> int:
+def flood_with_pushes(eve: Peering, target: Peering, junk: Sequence[Operation]) -> None:
     """As fast as she can, over the stream on which she has proven herself."""
     talk = eve.talks.now[peer_id(target.node)]
     slot = next(iter(talk.session._slots))
-    sent = 0
-    for n in range(0, len(junk), 8):
-        frame = wire.pack_push(slot, junk[n : n + 8])
-        talk.perform([Send(frame)])
-        sent += 1
-        if not n % 64:
-            await asyncio.sleep(0)
-    return sent
+    talk.perform([Send(wire.pack_push(slot, [operation])) for operation in junk])
 
 
-async def flood_with_gossip(eve: Peering, junk: list[Operation]) -> int:
+async def flood_with_gossip(eve: Peering, junk: Sequence[Operation]) -> None:
     """As fast as she can, on the community's own topic."""
-    channel, sent = gossip.Channel.of(EPOCH_KEY), 0
+    channel = gossip.Channel.of(EPOCH_KEY)
     for n, operation in enumerate(junk):
         for plain in gossip.hints([operation], bytes(32), whole=True):
             with suppress(NetworkError):
                 await eve.network.publish(channel.topic, channel.seal(plain, n.to_bytes(12, "big")))
-                sent += 1
-    return sent
 
 
+@pytest.mark.long
 async def test_under_a_real_flood_gossip_goes_first_and_what_is_fetched_all_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     a, b, c = neighbourhood("bob", "cia")
-    theirs = written(b, BOB, 60)
-    junk = written(c, CIA, 500)
+    theirs = {operation.header for operation in written(b, BOB, 60)}
+    junk = written(c, CIA, 300)
+    free = asyncio.Event()
     async with running(a) as alice, running(b) as bob, running(c) as cia:
         await alice.connect(cia.addresses[0])
+        busy(monkeypatch, a, free)
         await until(lambda: cia.node in {p.node for p in alice.peers() if p.realms})
-        slow(monkeypatch, a, 0.02)
-        floods = asyncio.gather(
-            flood_with_pushes(cia, alice, junk), flood_with_gossip(cia, junk[:200])
-        )
+        load = alice.load
+        flood_with_pushes(cia, alice, junk[:200])
+        await until(lambda: load.waiting["push"] >= GOSSIP_AT, 20)
+        await until(lambda: alice.refusals["push_flood"] > 0, 20)
+        flood = asyncio.create_task(flood_with_gossip(cia, junk[200:]))
+        await until(lambda: load.shed["gossip"] > 0, 30)
+        assert alice.refusals["shed_gossip"] == load.shed["gossip"]
         await alice.connect(bob.addresses[0])
-        held = {i.header for i in a.copy.operations.values()}
-        await until(
-            lambda: {o.header for o in theirs} <= {o.header for o in a.copy.operations.values()}, 40
-        )
-        pushes, gossips = await floods
-        assert pushes + gossips > 200, "it was a flood"
-        assert not {o.header for o in theirs} <= held, "bob's had to be fetched"
-        shed = alice.load.shed
-        assert shed["gossip"] > 0, f"gossip goes first: {shed}, {alice.refusals}"
-        assert alice.refusals["push_flood"] + shed["push"] > 0
-        assert not shed["pull"], "what is fetched is never shed"
-        assert alice.load.taken["pull"] > 0
+        await until(lambda: load.waiting["pull"] > 0, 20)
+        states = {p.node: p.sync.state for p in alice.peers()}
+        assert "synced" not in states.values(), "nobody claims what is not so"
+        free.set()
+        await until(lambda: theirs <= {o.header for o in a.copy.operations.values()}, 30)
+        await flood
+        assert not load.shed["pull"] + load.shed["path"], "what is fetched is never shed"
         assert not alice.guard.penalties(), "and nobody is kept out for having much to say"
         found = await alice.wait_converged([bob.node, cia.node], timeout=60)
         assert found.converged, "whatever was shed comes by comparing"
         assert a.digest() == b.digest() == c.digest()
-        await until(lambda: not alice.load.waiting.total())
+        await until(lambda: not load.waiting.total())
 
 
 def test_gossip_is_shed_before_pushes_and_what_is_fetched_never() -> None:

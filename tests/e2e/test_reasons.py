@@ -137,6 +137,9 @@ async def test_another_transport_key_does_not_help(monkeypatch: pytest.MonkeyPat
             await again.connect(alice.addresses[0])
             await until(lambda: code(alice, again) == "abuse", 20)
             assert said(alice, again).blocked, "the device is the same"
+            await alice.unblock(again.node)
+            await until(lambda: code(alice, again) == "synced", 20)
+            assert not alice.guard.penalties(), "lifted is lifted, whatever it was called"
 
 
 async def test_a_node_whose_address_nobody_knows() -> None:

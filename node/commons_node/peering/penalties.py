@@ -85,9 +85,12 @@ class Penalties:
         return [s for s, one in self._known.items() if now >= one.until_ms + LONGEST_MS]
 
     def of_node(self, node: str) -> list[str]:
-        """Everything that is held against a node, and the devices that it was."""
+        """All that is held against a node: by its name, its devices, and their other names."""
         found = {subject for subject, as_node in self._nodes.items() if as_node == node}
-        return sorted(found | {one.subject for one in self._known.values() if one.node == node})
+        found |= {one.subject for one in self._known.values() if one.node == node}
+        spells = {(one.until_ms, one.why) for s in found if (one := self._known.get(s)) is not None}
+        same = (s for s, one in self._known.items() if (one.until_ms, one.why) in spells)
+        return sorted(found | set(same))
 
     def lift(self, subject: str) -> None:
         """Forget everything that was held against it."""

@@ -78,7 +78,11 @@ async def wait_converged(
     named = (
         list(nodes)
         if nodes is not None
-        else [known.node for known in peering.book.all() if not known.blocked]
+        else [
+            known.node
+            for known in peering.book.all()
+            if not known.blocked and peering.guard.penalty(known.node) is None
+        ]
     )
     waits = [_Wait(peering, peer_id(node)) for node in named]
     with suppress(TimeoutError):

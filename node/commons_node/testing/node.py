@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nacl.signing import SigningKey
@@ -21,6 +22,7 @@ from commons_crdt.ids import MemberId, OperationId, RealmId, digest
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
+from commons_node.disk import Room
 from commons_node.domains import RULES, VIEWS
 from commons_node.keystore.node_key import NodeKey
 from commons_node.membership.admissions import Admissions
@@ -62,6 +64,8 @@ class Node:
         self.secrets = DeviceSecrets(self._key("signing"), self._key("sealing"))
         self.identity = identity(self.secrets)
         self.disk = Disk()
+        self.room = Room(Path(), 0, lambda: 0)
+        """Of a disk without end."""
         self.shelf = Shelf()
         self.address = Address(f"/ip4/10.0.{number >> 8}.{number & 255}/tcp/4001")
         self.key = bytes(SigningKey(self._key("network")).verify_key)
