@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.fuzz import api, changes, codes, devices, files, messages, operations, streams
+from tests.fuzz import api, changes, codes, devices, files, messages, operations, ranges, streams
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (operations, changes, messages, streams, codes, devices, files, api)
+    for module in (operations, changes, messages, streams, ranges, codes, devices, files, api)
     for target in module.TARGETS
 }
