@@ -31,7 +31,7 @@ VERSION = 1
 SLOTS = 16
 TAG_BYTES = 16
 NONCE_BYTES = 32
-MAX_ENDS = 400
+MAX_ENDS = 350
 """Chain ends that are put into one frame."""
 BRANCH, FINGERPRINT = 16, 16
 """Parts into which a range is split, at most; bytes of a part's fingerprint."""

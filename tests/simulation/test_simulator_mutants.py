@@ -40,6 +40,8 @@ from commons_node.testing.plan import SMALL, Plan
 from commons_node.testing.storm import run
 from commons_node.testing.weather import CALM
 from commons_node.verifier import work
+from commons_protocol import wants
+from commons_protocol.replica import Range
 from commons_protocol.sync import RealmSync
 
 pytestmark = pytest.mark.long
@@ -266,6 +268,16 @@ def test_a_node_that_never_compares(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RealmSync, "poke", lambda _sync: [])
     found = complaints()
     assert "to the end" in found, "gossip alone is not enough, and nobody pretends that it is"
+
+
+def test_a_node_that_compares_log_zero_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = wants.Memory.plan
+
+    def plan(memory: wants.Memory, log: int, pairs: Iterable[wants.Pair], now: int) -> list[Range]:
+        return [] if log else plain(memory, log, pairs, now)
+
+    monkeypatch.setattr(wants.Memory, "plan", plan)
+    assert "to the end" in complaints(), "what people write is in log 1"
 
 
 def test_a_node_that_hears_no_gossip(monkeypatch: pytest.MonkeyPatch) -> None:
