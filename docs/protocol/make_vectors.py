@@ -821,7 +821,7 @@ def bundle() -> dict[str, Any]:
         ("no magic", "set", 0, b"x", "magic"),
         ("a later version", "set", 14, b"\x02", "version"),
         ("no slots", "set", 15, b"\0\0", "format"),
-        ("too many slots", "set", 15, b"\x40\x01", "format"),
+        ("too many slots", "set", 15, b"\xff\xf1", "format"),
         ("torn in its header", "cut", 500, b"", "truncated"),
         ("torn in its chunk", "cut", len(data) - 1, b"", "truncated"),
         ("a slot of somebody else is changed", "set", start - 1, bytes([data[start - 1] ^ 1]),
