@@ -150,6 +150,15 @@ def test_each_device_has_a_slot_and_nobody_else() -> None:
     assert len({slots[at : at + 32] for at in range(0, len(slots), SLOT)}) == 32, "no key twice"
 
 
+def test_a_community_with_more_devices_than_there_is_room_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("commons_protocol.bundles.slots.MAX_SLOTS", 3)
+    with pytest.raises(BadBundle, match="more devices than the 3") as caught:
+        make_slots(b"k" * 32, [secrets(BOB).keys.sealing] * 4, chance())
+    assert caught.value.way_out
+
+
 @pytest.mark.parametrize(
     ("begin", "code"),
     [
