@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from libp2p.rcmgr import Direction
 
-from commons_protocol.libp2p_host.host import described
+from commons_protocol.libp2p_host.connections import described
 from commons_protocol.network import Address, PeerConnection
 
 LISTENS, PASSING = Address("/ip4/10.0.0.2/tcp/4001"), Address("/ip4/10.0.0.2/tcp/50123")
