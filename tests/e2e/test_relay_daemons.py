@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.e2e.neighbourhood import QUICK, House, agree, street, until
 
 from commons_protocol.codes import decode_invite
@@ -18,6 +19,7 @@ def peer_of(house: House, other: House) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_a_code_leads_through_a_relay_of_another_community_and_then_past_it() -> None:
     with street() as elm_street:
         alice, bob, oak = elm_street.build(

@@ -251,14 +251,12 @@ async def test_nobody_makes_a_node_dial_that_it_did_not_call() -> None:
         async def answered(host: Host) -> bool:
             (circuit,) = filter(is_circuit, host._swarm.get_connections())
             assert isinstance(circuit, SwarmConn)
-            stream = await host._open_on(circuit, DCUTR)
-            try:
+            try:  # whoever is refused may be so at any of these
+                stream = await host._open_on(circuit, DCUTR)
                 await write_message(stream, asked)
                 return bool(await read_message(stream, HolePunch))
             except BaseLibp2pError:
                 return False
-            finally:
-                await stream.reset()
 
         await until(lambda: bob.id in alice.network.peers())
         assert not await bob.network._call(answered), "alice did not call bob"

@@ -45,7 +45,7 @@ _LEAST_S, _MOST_S = 1.0, 86_400.0
 
 
 class Crossing:
-    """``dial`` connects directly; ``direct`` gives a peer's newest direct connection."""
+    """``dial`` connects directly, ``direct`` gives a peer's newest direct connection."""
 
     def __init__(
         self,
@@ -54,12 +54,14 @@ class Crossing:
         dial: Callable[[Multiaddr, PeerId | None], Awaitable[PeerId]],
         direct: Callable[[ID], SwarmConn | None],
         open_on: Callable[[SwarmConn, TProtocol], Awaitable[INetStream]],
+        alive: Callable[[SwarmConn], Awaitable[bool]],
     ) -> None:
         self._swarm = swarm
         self._gate = gate
         self._dial = dial
         self._direct = direct
         self._open_on = open_on
+        self._alive = alive
         self._relays: set[PeerId] = set()
         self._lent: set[PeerId] = set()
         """Relays that were dialled only to go through them."""
@@ -83,6 +85,8 @@ class Crossing:
         except Unreachable as error:
             raise RelayUnreachable(error.reason) from error
         except Exception as error:
+            if not await self._alive(conn):
+                raise RelayUnreachable("it does not answer") from error
             raise RelayRefuses("it is not a relay, or not one for others") from error
 
     async def reserve(self, relay: Multiaddr, expected: PeerId | None) -> Reservation:

@@ -108,7 +108,7 @@ class Host:
         for protocol in wiring.protocols:
             self._host.set_stream_handler(TProtocol(protocol), _Inbound(self, protocol).serve)
         self._crossing = Crossing(
-            self._swarm, self._gate, self.connect, self._direct, self._open_on
+            self._swarm, self._gate, self.connect, self._direct, self._open_on, self._alive
         )
         self._host.set_stream_handler(STOP, self._crossing.welcome)
         self._punching = Punching(self._swarm, self._gate, self._direct, self._open_on, self.bound)
