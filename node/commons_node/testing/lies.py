@@ -362,7 +362,7 @@ def chosen(names: Sequence[str], most: int, seed: int) -> list[str]:
     if most > 1 and seed % _BOTH == 0:
         ending = sorted(last)  # a split council is asked to seal what never was
     others = [name for name in names if name in SCHEMES and name not in last]
-    few = min(most - len(ending), len(others))
+    few = min(most - bool(ending), len(others))  # one more at the end displaces nobody
     some = [others[(seed * few + n) % len(others)] for n in range(few)]
     rng.shuffle(some)
     return [*some, *ending]
