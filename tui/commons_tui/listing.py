@@ -127,7 +127,7 @@ class Listing(PlaceView):
         self.set_class(False, "-open")
         if self.is_mounted:
             self.query_one(".filter", Input).value = ""
-            self.query_one(".filter").set_class(False, "-shown")
+            self.query_one(".filter").display = False
             self.list.show([])
             self._put(Detail(""))
 
@@ -145,8 +145,8 @@ class Listing(PlaceView):
         if self.shut:
             return
         box = self.query_one(".filter", Input)
-        box.set_class(True, "-shown")
-        box.focus()
+        box.display = True
+        self.screen.set_focus(box)  # at once: the next key is a letter of it
 
     @on(Input.Changed, ".filter")
     def _typed(self) -> None:
@@ -154,7 +154,7 @@ class Listing(PlaceView):
 
     @on(Input.Submitted, ".filter")
     def _enough(self) -> None:
-        self.list.focus()
+        self.screen.set_focus(self.list)
 
     # -- the detail ------------------------------------------------------------------------------
 
@@ -223,9 +223,9 @@ class Listing(PlaceView):
             self.call_after_refresh(self.list.focus)
             self.app.keys_changed()
             return True
-        if box.has_class("-shown"):
+        if box.display:
             box.value = ""
-            box.set_class(False, "-shown")
+            box.display = False
             self.list.focus()
             return True
         return False
