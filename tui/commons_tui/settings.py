@@ -50,7 +50,7 @@ def load(home: Path) -> Settings:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not all of tomllib's are its own
         told = _("{file} cannot be read: {why}.").format(file=path, why=error)
         return Settings(problem=told)
     return _settings(found, path)
