@@ -86,8 +86,12 @@ async def seat(
     size: tuple[int, int] = (80, 24),
     settings: Settings | None = None,
     verbs: dict[str, Any] | None = None,
+    *,
+    stays: bool = False,
 ) -> AsyncIterator[Seat]:
-    """The app on a node's home, in a terminal of this size."""
+    """The app on a node's home, in a terminal of this size; ``stays``: where the last one was."""
+    for token in [] if stays else list((home / "run" / "sessions").glob("*")):
+        token.unlink()
     bridge = Bridge(home, socket_path(home, os.environ))
     app = CommonsApp(bridge, settings or Settings(), verbs=verbs)
     async with app.run_test(size=size, notifications=True) as pilot:

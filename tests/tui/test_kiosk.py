@@ -16,13 +16,6 @@ def hall(elm_street: Street) -> House:
     return build(elm_street)
 
 
-@pytest.fixture(autouse=True)
-def new_terminal(hall: House) -> None:
-    """Nobody has unlocked at this terminal yet."""
-    for token in (hall.home / "run" / "sessions").glob("*"):
-        token.unlink()
-
-
 async def unlocks_as(seat_: Seat, number: int, passphrase: str) -> None:
     """Choose one of the two members by the arrows, then the passphrase."""
     await seat_.sees("u Unlock")
@@ -92,7 +85,7 @@ async def test_two_people_sign_at_one_screen(hall: House) -> None:
     signed = {step["step"]: step["name"] for step in loan["steps"]}
     assert (signed["handover"], signed["accept"]) == ("Anna", "Bo"), "two people, two signatures"
 
-    async with seat(hall.home, (80, 24)) as both:
+    async with seat(hall.home, (80, 24), stays=True) as both:
         await both.sees("◆ Anna")
         await both.press("u")  # Anna is still unlocked in this terminal: another one takes over
         await both.sees("Whoever acts now is locked then")

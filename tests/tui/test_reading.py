@@ -1,0 +1,147 @@
+"""History, reasons, the palette, the mouse, no colour, a split: what is read, and by what means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.e2e.neighbourhood import House, Street
+from tests.tui.hall import BOS, PASSPHRASE, build
+from tests.tui.screen import seat
+from textual.geometry import Offset
+
+from commons_tui.frame import Line
+from commons_tui.rows import Rows
+
+
+@pytest.fixture(scope="module")
+def hall(elm_street: Street) -> House:
+    return build(elm_street)
+
+
+def test_the_history_comes_in_pages_the_newest_first(hall: House) -> None:
+    whole = hall.see("activity.list", limit=500)
+    lines = whole["activity"]
+    assert whole["next"] is None
+    times = [one["time"] for one in lines]
+    assert times == sorted(times, reverse=True)
+    assert lines[0]["sentence"] == "Bo asked for Cordless drill 8."
+    assert any(one["sentence"] == "Anna's node let Bo in." for one in lines)
+    paged, before = [], ""
+    while True:
+        page = hall.see("activity.list", limit=5, **({"before": before} if before else {}))
+        paged += page["activity"]
+        before = page["next"]
+        if not before:
+            break
+    assert paged == lines, "pages put together are the whole"
+    bos = hall.see("activity.list", who="Bo", limit=500)["activity"]
+    assert bos == [one for one in lines if one["author"] == "Bo"]
+    with_nodes = hall.see("activity.list", nodes=True, limit=500)["activity"]
+    assert {one["operation"] for one in lines} <= {one["operation"] for one in with_nodes}
+    assert hall.cli("activity", "list", "--before", "00" * 32).error["code"] == "unknown"
+
+
+def test_who_is_here_and_an_offer_that_says_its_loan_by_itself(hall: House) -> None:
+    here = {one["name"]: one for one in hall.see("member.here")["members"]}
+    assert {name: one["unlocked"] for name, one in here.items()} == {"Anna": False, "Bo": False}
+    hall.do("member.unlock", member="Anna", passphrase=PASSPHRASE, **{"for": 100})
+    anna, _bo = hall._client().view("member.here", {}, 10)["members"]
+    assert anna["unlocked"] is True
+    assert 0 < anna["seconds"] <= 100
+    hall.do("loan.approve", loan="7")
+    offer = hall.do("loan.handover", loan="7")["offer"]
+    assert hall.refused("loan.accept").code == "missing_argument", "nothing says which loan"
+    hall.do("member.lock")
+    hall.session = None
+    hall.do("member.unlock", member="Bo", passphrase=BOS)
+    assert hall.do("loan.accept", offer=offer)["state"] == "on_loan", "the code is enough"
+    hall.do("member.lock")
+    hall.session = None
+
+
+async def test_every_line_is_explained_and_every_cause_in_turn(hall: House) -> None:
+    async with seat(hall.home) as anna:
+        await anna.unlocks(PASSPHRASE)
+        await anna.press("6")
+        await anna.sees("Bo asked for Cordless drill 8.", "✓ counts", "Because")
+        await anna.press("slash")
+        await anna.types("bo asked cordless")
+        await anna.press("enter")
+        await anna.sees("a request for a loan")
+        said = hall.see("explain", operation=anna.app.view.subject()["operation"])  # type: ignore[union-attr]
+        await anna.sees(said["sentence"][:30])
+        await anna.press("e")
+        await anna.sees("Why", "commons-node explain", "Anna's node let the device in")
+        first = anna.text
+        await anna.press("enter")
+        await anna.until(lambda: anna.text != first, "what decided it is explained, too")
+        await anna.sees("an admission")
+        await anna.press("escape")
+        await anna.sees("a request for a loan")
+        await anna.press("escape")
+        await anna.sees("e Why")
+
+
+async def test_the_palette_does_a_verb_and_shows_its_command(hall: House) -> None:
+    async with seat(hall.home) as anna:
+        await anna.unlocks(PASSPHRASE)
+        await anna.press("colon")
+        await anna.sees("Search for commands")
+        await anna.types("Describe a thing")
+        await anna.sees("commons-node resource add")
+        await anna.press("enter")
+        await anna.sees("What it is")
+        await anna.types("Söder's spade")
+        await anna.sees("$ commons-node resource add", "\"'\"'s spade")
+        await anna.press("ctrl+s")
+        await anna.sees("Söder's spade is here now")
+    names = [one["name"] for one in hall.see("resource.list")["resources"]]
+    assert "Söder's spade" in names
+
+
+async def test_the_mouse_does_all_of_it(hall: House) -> None:
+    async with seat(hall.home) as anna:
+        await anna.unlocks(PASSPHRASE)
+        nav = anna.app.query_one("#nav", Line)
+        await anna.pilot.click(nav, offset=Offset(nav.render_line(0).text.index("Things") + 2, 0))
+        await anna.sees("▸2 Things", "Spirit level")
+        rows = anna.app.view.query_one("#list", Rows)  # type: ignore[union-attr]
+        number = next(n for n, row in enumerate(rows.rows) if row.cells[1] == "Spirit level")
+        await anna.pilot.click(rows, offset=(5, number + 1))
+        await anna.sees("Spirit level 9")
+        keys = anna.app.query_one("#keys", Line)
+        await anna.pilot.click(keys, offset=(keys.render_line(0).text.index("Borrow") + 1, 0))
+        await anna.sees("Ask to borrow", "Cancel")
+        await anna.pilot.click("#cancel")
+        await anna.until(lambda: len(anna.app.screen_stack) == 1, "the form is away")
+
+
+async def test_without_colour_nothing_is_lost(hall: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with seat(hall.home) as anna:
+        await anna.sees("Elm Street")
+        await anna.press("2")
+        await anna.sees("✚ in repair", "● here", "◐ on loan")
+        await anna.pilot.pause()
+        filters, (_base, ground) = anna.app._filters, anna.app.screen.background_colors
+        assert filters, "textual takes the colour out"
+        strips = anna.app.screen._compositor.render_strips()
+        drawn = [segment for strip in strips for segment in strip.apply_filter(filters[-1], ground)]
+        colours = [segment.style.color for segment in drawn if segment.style is not None]
+        grey = [one.triplet for one in colours if one is not None and one.triplet is not None]
+        assert grey
+        assert all(len({one.red, one.green, one.blue}) == 1 for one in grey), "greys alone"
+
+
+async def test_a_split_is_said_above_every_place(hall: House) -> None:
+    async with seat(hall.home, (40, 20)) as anna:
+        await anna.sees("Elm Street")
+        now = anna.app.now
+        assert now.community is not None
+        told = "The community is split: the key of Anna endorsed two decisions."
+        anna.app._adopt(replace(now, community={**now.community, "split": told}))
+        for key in "258":
+            await anna.press(key)
+            anna.app._adopt(replace(anna.app.now, community={**now.community, "split": told}))
+            await anna.sees("▲ The community is split")
