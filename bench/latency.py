@@ -55,11 +55,16 @@ class Acts:
     """Seconds between two of them."""
 
     def __init__(self, author: Node, watch: Watch, count: int) -> None:
-        """At most so many of each kind, each of another thing; their member must be unlocked."""
+        """At most so many of each kind, each of another thing; their member must be unlocked.
+
+        Raises ``RuntimeError`` if there are too few things.
+        """
         self._author = author
         self._watch = watch
         things = active(author.home)
-        self._numbers = iter(random.Random(1).sample(things, min(len(things), 2 * count + 100)))
+        if len(things) < 2 * count:
+            raise RuntimeError(f"{len(things)} things are too few for {2 * count} acts")
+        self._numbers = iter(random.Random(1).sample(things, 2 * count))
         self._done = 0
         self.answers: list[float] = []
         """Seconds until the author's own node had answered."""
