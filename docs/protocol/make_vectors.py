@@ -39,6 +39,8 @@ from commons_crdt.folds import set_hash, state_hash
 from commons_crdt.ids import ZERO, DeviceId, DocumentId, MemberId, OperationId, RealmId, digest
 from commons_crdt.kinds import Kind, Rules, decode_fact, encode_fact
 from commons_crdt.operation import (
+    MAX_LARGE_PART,
+    SMALL_PART,
     Header,
     Operation,
     PartRef,
@@ -54,6 +56,8 @@ from commons_crdt.operation import (
 )
 from commons_crdt.roles import Role
 from commons_node.archive.format import Head, Writer
+from commons_protocol import part_messages
+from commons_protocol.frame import encode as frame_of
 
 HERE = Path(__file__).resolve().parent / "vectors"
 sys.path.insert(0, str(HERE.parent))
@@ -767,6 +771,55 @@ def archive() -> dict[str, Any]:
     }
 
 
+# --- parts on demand ----------------------------------------------------------------------------
+
+
+def parts() -> dict[str, Any]:
+    """Messages with their frames, frames that are refused, and a part in chunks."""
+    operation, part = digest("v-op"), hashlib.shake_128(b"a photo").digest(80_000)
+    messages: dict[str, part_messages.PartMessage] = {
+        "asks from the beginning": part_messages.AskPart(3, operation, part_hash(part), 0, 16),
+        "asks only whether it is held": part_messages.AskPart(3, operation, part_hash(part), 0, 0),
+        "goes on": part_messages.AskPart(3, operation, part_hash(part), 40_000, 2),
+        "holds it": part_messages.Holding(3, len(part)),
+        "lacks it": part_messages.Lacking(3),
+        "gives": part_messages.Chunk(3, part[:40]),
+        "credits": part_messages.More(3, 8),
+    }
+    ask = [40, 3, operation, part_hash(part)]
+    bad = {
+        "more credit than may be open": ([*ask, 0, 17], "message"),
+        "an offset behind every part": ([*ask, 6 << 20, 1], "message"),
+        "a slot that is none": ([42, 16], "message"),
+        "an empty chunk": ([43, 3, b""], "message"),
+        "a chunk that is too long": ([43, 3, bytes(part_messages.CHUNK + 1)], "message"),
+        "a message of another protocol": ([10, 3, bytes(32)], "message"),
+        "one field too many": ([42, 3, 0], "message"),
+        "something that is no array": (b"x", "message"),
+    }
+    offset, chunks = 40_000, list[int]()
+    while (at := offset + sum(chunks)) < len(part):
+        chunks.append(min(part_messages.CHUNK, len(part) - at))
+    return {
+        "small": SMALL_PART,
+        "largest": MAX_LARGE_PART,
+        "messages": [
+            {"name": name, "frame": part_messages.pack(one).hex()} for name, one in messages.items()
+        ],
+        "bad": [
+            {"name": name, "frame": frame_of(value).hex(), "code": code}
+            for name, (value, code) in bad.items()
+        ],
+        "part": {
+            "shake_128": b"a photo".hex(),
+            "length": len(part),
+            "hash": part_hash(part).hex(),
+            "offset": offset,
+            "chunks": chunks,
+        },
+    }
+
+
 # --- files --------------------------------------------------------------------------------------
 
 
@@ -781,6 +834,7 @@ def files() -> dict[str, str]:
         "judge": judge(),
         "authority": authority(),
         "archive": archive(),
+        "parts": parts(),
     }
     return {f"{name}.json": json.dumps(value, indent=1) + "\n" for name, value in made.items()}
 

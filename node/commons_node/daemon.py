@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import time
 from collections import Counter
@@ -37,8 +38,10 @@ from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
 from commons_node.membership.watching import let_others, prove_forks
+from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import Settings
+from commons_node.realm.parts import RealmParts
 from commons_node.realm.realm import Change, Realm
 from commons_node.realm.revised import Flip
 from commons_node.registry import Request
@@ -122,6 +125,13 @@ class Daemon:
         self.arriving = Arriving(self)
         self.papers = Papers(self)
         self.sealing = Keeper(AtDaemon(self))
+        self.parts = PartsKeeper(
+            lambda: self.peering,
+            lambda: [community.realm for community in self.communities.values()],
+            policy=config.parts,
+            quota=config.parts_quota_mib << 20,
+            free=lambda: shutil.disk_usage(home.path).free,
+        )
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -169,9 +179,11 @@ class Daemon:
             announce=self.config.announce,
             settings=Settings(sync_interval=self.config.sync_interval_s),
             on_change=self._peer_changed,
+            parts=self._parts_of,
         )
         undo.push_async_callback(self._end_tasks)
         undo.push_async_callback(self.peering.stop)
+        undo.callback(self.parts.stop)
         await self._keep_port(await self.peering.start())
         undo.push_async_callback(self.joining.stop)
         undo.push_async_callback(self.arriving.stop)
@@ -221,6 +233,7 @@ class Daemon:
         while True:
             await asyncio.sleep(_TICK_S)
             self.sessions.sweep()
+            self.parts.tick()
             for community in list(self.communities.values()):
                 try:
                     await community.realm.tick()
@@ -300,6 +313,8 @@ class Daemon:
             return
         if change.log_zero:
             self._spawn(self.refresh(community.realm))
+        if self.ready:
+            self.parts.changed(change)
         if change.own:
             self._spawn(self.peering.written(change.realm, change.operations))
         if self.ready and (change.own or change.log_zero):
@@ -331,8 +346,14 @@ class Daemon:
             await let_others()
             await prove_forks(realm, node)
 
+    def _parts_of(self, realm: RealmId) -> RealmParts | None:
+        community = self.communities.get(realm)
+        return None if community is None else community.realm.parts
+
     def _peer_changed(self, kind: str, detail: str) -> None:
         self.events.publish(kind, {"detail": detail})
+        if kind == "peer" and self.ready:
+            self.parts.met()
 
     # -- signing only what peers do not know better --------------------------------------------
 

@@ -24,6 +24,7 @@ from commons_node.certainty import certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
 from commons_node.explaining.splitting import split_in_words
+from commons_node.parts.verbs import space
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
@@ -138,6 +139,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "next_action": (sync.next_action if sync else "") or advice,
                 "held": held,
                 "split": split,
+                "parts": await space(daemon, community),
                 **await standing_of_seals(community),
             }
         )

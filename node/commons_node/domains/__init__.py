@@ -11,6 +11,7 @@ from commons_crdt.kinds import Rules
 from commons_node import notices, verbs
 from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
+from commons_node.parts import verbs as parts
 from commons_node.registry import Registry, merge
 
 DOMAINS: tuple[Domain, ...] = (
@@ -22,12 +23,15 @@ DOMAINS: tuple[Domain, ...] = (
     sanctions.DOMAIN,
 )
 
-RULES = Rules.of(1, [*CORE, *(kind for domain in DOMAINS for kind in domain.kinds)])
-"""Rules version 1: every kind that its communities know."""
+_KINDS = (*CORE, *(kind for domain in DOMAINS for kind in domain.kinds))
+RULES = Rules.of(2, _KINDS, before=Rules.of(1, [kind for kind in _KINDS if kind.since == 1]))
+"""Rules version 2, with every kind that its communities know; version 1, frozen, is before it."""
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
 
 
 def registry() -> Registry:
     """Every verb of every domain, and of the node itself."""
-    return merge([verbs.REGISTRY, notices.REGISTRY, *(domain.verbs for domain in DOMAINS)])
+    return merge(
+        [verbs.REGISTRY, notices.REGISTRY, parts.REGISTRY, *(domain.verbs for domain in DOMAINS)]
+    )

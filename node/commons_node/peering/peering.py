@@ -42,6 +42,7 @@ from commons_node.peering.types import (
     Settings,
     UnknownPeer,
 )
+from commons_node.peering.visits import Stores, Visits
 from commons_node.peering.waiting import wait_converged
 from commons_node.peering.ways import best_first
 from commons_protocol.applying import Door, Granted
@@ -58,6 +59,7 @@ from commons_protocol.network import (
     StateChanged,
     Stream,
 )
+from commons_protocol.parts import PARTS
 from commons_protocol.replica import Ingested, Replica
 from commons_protocol.session import SYNC
 
@@ -84,11 +86,13 @@ class Peering:
         announce: Sequence[str] = (),
         settings: Settings | None = None,
         on_change: OnChange | None = None,
+        parts: Stores = lambda _realm: None,
     ) -> None:
         """``replicas`` gives the realms of this node now; call ``refresh`` when it would differ.
 
         ``refusals`` counts by code, with the network's own counts; ``status`` shows it.
         ``announce``: where others reach this node, where that is not where it listens.
+        ``parts`` gives the parts of a realm, for peers that ask for some.
         """
         self.settings = settings or Settings()
         self.clock = Clock()
@@ -98,7 +102,9 @@ class Peering:
         self.talks = Talks(self)
         self.on_change: OnChange = on_change or (lambda _kind, _what: None)
         self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count, reception)
-        self.network = make_network({SYNC: self.talks.accept, JOIN: self._welcome}, self._event)
+        self.visits = Visits(self, parts)
+        handlers = {SYNC: self.talks.accept, JOIN: self._welcome, PARTS: self.visits.accept}
+        self.network = make_network(handlers, self._event)
         self.peer = self.network.peer_id
         self.acquaintance = Acquaintance(self)
         self._hints = Hints(self)

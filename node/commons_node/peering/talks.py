@@ -200,6 +200,7 @@ class Talks:
                 acquaintance.met(talk, nodes)
             case Proven():
                 self._peering.spawn(acquaintance.seen(talk.peer), "note a peer")
+                self._peering.on_change("peer", node_id(talk.peer))
             case Compared(realm, equal, number):
                 if self._turns.leave(talk.peer, realm):
                     self.settle(realm)

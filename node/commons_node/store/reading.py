@@ -290,7 +290,9 @@ class Reader:
             chunk = ids[i : i + _IN]
             query = (
                 "SELECT id, body IS NULL, EXISTS (SELECT 1 FROM parts p WHERE p.operation = n"  # noqa: S608 - own clauses
-                f" AND p.bytes IS NULL) FROM operations WHERE id IN ({placeholders(len(chunk))})"
+                " AND p.bytes IS NULL AND NOT EXISTS (SELECT 1 FROM large l WHERE"
+                " l.operation = p.operation AND l.position = p.position)"
+                f") FROM operations WHERE id IN ({placeholders(len(chunk))})"
             )
             for ident, body, part in await fetch(self.connection, query, chunk):
                 found[ident] = (bool(body), bool(part))

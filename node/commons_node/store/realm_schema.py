@@ -45,4 +45,16 @@ REALM_SCHEMA = (
     """,  # local: what members who live on this node have to hear, in no hash and no bundle
     # what seals in force have settled: their verdicts never change again
     "CREATE TABLE settled (operation INTEGER PRIMARY KEY)",
+    # large parts: which there are, how much of each is here, and these bytes; see `large_parts`
+    """
+    CREATE TABLE large (
+        n INTEGER PRIMARY KEY, operation INTEGER NOT NULL, position INTEGER NOT NULL,
+        hash BLOB NOT NULL, length INTEGER NOT NULL, have INTEGER NOT NULL,
+        whole INTEGER NOT NULL, own INTEGER NOT NULL, giver TEXT NOT NULL,
+        used_ms INTEGER NOT NULL, UNIQUE (operation, position));
+    CREATE TABLE chunks (
+        n INTEGER PRIMARY KEY, part INTEGER NOT NULL, first INTEGER NOT NULL, bytes BLOB NOT NULL);
+    CREATE INDEX chunks_of ON chunks (part, first);
+    CREATE INDEX absent_parts ON parts (operation) WHERE bytes IS NULL
+    """,
 )

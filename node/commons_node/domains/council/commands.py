@@ -130,7 +130,7 @@ async def _content(
         case "constitution":
             return proposing.constitution(args.settings)
         case "rules":
-            return proposing.rules(args.version, [request.node.rules.version])
+            return proposing.rules(args.version, sorted(request.node.rules.tables))
         case "lift":
             return await proposing.lift(community, args.cut)
         case "branch":
