@@ -260,6 +260,8 @@ class PartsKeeper:
             task.exception()  # whoever waits is told; if nobody does, nobody misses it
 
     async def _fetch(self, realm: Realm, part: LargePart) -> bool:
+        if not self._asking.around(realm):
+            return False  # nothing is let go for what nobody can give
         quota = await self.quota(realm)
         if not await self._room.make(
             realm, part.length - part.have, quota, sparing=self._busy(realm, part)
