@@ -13,7 +13,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from commons_node.config import Config
 from commons_node.domains import RULES, VIEWS, registry
 from commons_node.flips import told
 from commons_node.home import Home
+from commons_node.keeping import Keeping
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.sessions import Sessions, pick
 from commons_node.keystore.store import Keystore
@@ -38,6 +39,7 @@ from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
 from commons_node.membership.watching import let_others, prove_forks
+from commons_node.own_tips import OwnTips
 from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import Settings
@@ -55,20 +57,11 @@ from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.lan import LanDiscovery
 from commons_protocol.libp2p_host import Libp2pNetwork
-from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
 log = structlog.get_logger(component="daemon")
 
 _TICK_S = 30.0
-_SIGN_WAIT_S = 5.0
-"""How long a first signature after a start waits for peers to tell of our own newer operations."""
-_TELL_S = 60.0
-"""How much longer for those that go on telling; a peer must not keep us from signing for ever."""
-_ROUND_S = 10.0
-_LOOK_S = 0.2
-_TELLING = frozenset({"unknown", "behind", "syncing"})
-"""States of a connected peer that may still bring operations of ours."""
 
 
 class NoCommunity(CommonsError):
@@ -85,22 +78,6 @@ class WhichCommunity(CommonsError):
     code = "which_community"
     hint = "say which with --community ID or name"
     status = "usage"
-
-
-class Copied(CommonsError):
-    """This home is a copy: the other one may sign with the same keys, and two would be a fork."""
-
-    code = "copied_home"
-    hint = "connect to a node of the community first: commons-node sync wait"
-    status = "locked"
-
-
-class CatchingUp(CommonsError):
-    """This node is still fetching what it has missed; its own newest acts may be among it."""
-
-    code = "catching_up"
-    hint = "commons-node sync wait"
-    status = "timeout"
 
 
 class Daemon:
@@ -125,9 +102,10 @@ class Daemon:
         self.arriving = Arriving(self)
         self.papers = Papers(self)
         self.sealing = Keeper(AtDaemon(self))
+        self.keeping = Keeping(self)
         self.parts = PartsKeeper(
             lambda: self.peering,
-            lambda: [community.realm for community in self.communities.values()],
+            lambda: [community.realm for community in self.keeping.kept()],
             policy=config.parts,
             quota=config.parts_quota_mib << 20,
             free=lambda: shutil.disk_usage(home.path).free,
@@ -135,8 +113,7 @@ class Daemon:
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._may_sign: dict[RealmId, asyncio.Event] = {}
-        self._copied = home.moved()
+        self.own_tips = OwnTips(self, copied=home.moved())
         self._undo = AsyncExitStack()
         self._opening = asyncio.Lock()
         self.store: NodeStore
@@ -162,6 +139,7 @@ class Daemon:
         undo.push_async_callback(self.pool.stop)
         undo.push_async_callback(self._close_realms)
         (self.home.path / "realms").mkdir(mode=0o700, exist_ok=True)
+        await self.keeping.load()
         for realm in await self.store.realms():
             await self._open(realm)
         listen = await self._addresses()
@@ -169,7 +147,7 @@ class Daemon:
             lambda handlers, on_event: Libp2pNetwork(
                 self.standing.network_seed, listen, handlers, on_event, self.refusals
             ),
-            lambda: [community.realm for community in self.communities.values()],
+            lambda: [community.realm for community in self.keeping.kept()],
             self.store,
             refusals=self.refusals,
             admissions=self.admissions,
@@ -190,11 +168,11 @@ class Daemon:
         self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
         undo.push_async_callback(self._api.stop)
         await self._api.start()
-        if not self._copied:
+        if not self.own_tips.copied:
             self.home.settle()
-        self._spawn(self.pool.warm())
-        self._spawn(self._ticking())
-        self._spawn(self._allow_signing())
+        self.spawn(self.pool.warm())
+        self.spawn(self._ticking())
+        self.spawn(self.own_tips.fetch())
         self.ready = True
 
     async def stop(self) -> None:
@@ -243,9 +221,9 @@ class Daemon:
 
     def look_at_seals(self, community: Community) -> None:
         """Something happened that may make a seal due, or a proposed one ready to be endorsed."""
-        self._spawn(self.sealing.look(community))
+        self.spawn(self.sealing.look(community))
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run in the background; a failure is logged, and ends nothing else."""
 
         def ended(task: asyncio.Task[Any]) -> None:
@@ -259,10 +237,9 @@ class Daemon:
 
     # -- realms --------------------------------------------------------------------------------
 
-    async def _open(self, realm: RealmId) -> Community:
-        database = await open_database(
-            self.home.path / "realms" / f"{realm.hex()}.db", REALM_SCHEMA
-        )
+    async def make_realm(self, realm: RealmId, path: Path) -> Realm:
+        """A realm over a file, open and known to nobody yet."""
+        database = await open_database(path, REALM_SCHEMA)
         held = Realm(
             realm,
             RealmStore(database),
@@ -277,14 +254,18 @@ class Daemon:
         except BaseException:
             await database.close()
             raise
+        return held
+
+    async def _open(self, realm: RealmId) -> Community:
+        held = await self.make_realm(realm, self.home.path / "realms" / f"{realm.hex()}.db")
         held.listeners.append(self._changed)
         here = await self.store.members()
         held.notices.residents.update(one for one, of in here.items() if of == realm)
         await self.standing.refresh(held)
         community = Community(held)
         self.communities[realm] = community
-        self._may_sign[realm] = asyncio.Event()
-        self._spawn(self._prove_forks(held))
+        self.own_tips.opened(realm)
+        self.spawn(self._prove_forks(held))
         return community
 
     async def add_realm(
@@ -295,12 +276,21 @@ class Daemon:
             community = self.communities.get(realm)
             if community is None:
                 community = await self._open(realm)
-                self._may_sign[realm].set()  # every key of ours in it is new
+                self.own_tips.all_new(realm)
         await community.realm.ingest(operations, "join")
         await self.store.add_realm(realm, self.now_ms())
         await self.store.add_member(member, realm)
         community.realm.notices.residents.add(member)
         return community.realm
+
+    async def forget(self, community: Community) -> None:
+        """Close a realm; ``reopen`` must follow."""
+        await community.realm.close()
+
+    async def reopen(self, realm: RealmId) -> None:
+        """Open a realm whose file is another one now."""
+        async with self._opening:
+            await self._open(realm)
 
     async def refresh(self, realm: Realm) -> None:
         """Log 0 grew: open new epochs, prove again, subscribe again."""
@@ -312,11 +302,11 @@ class Daemon:
         if community is None:
             return
         if change.log_zero:
-            self._spawn(self.refresh(community.realm))
+            self.spawn(self.refresh(community.realm))
         if self.ready:
             self.parts.changed(change)
         if change.own:
-            self._spawn(self.peering.written(change.realm, change.operations))
+            self.spawn(self.peering.written(change.realm, change.operations))
         if self.ready and (change.own or change.log_zero):
             self.look_at_seals(community)
         self.events.publish(
@@ -330,9 +320,9 @@ class Daemon:
         )
 
         if change.flips:
-            self._spawn(self._tell_flips(community, change.flips))
+            self.spawn(self._tell_flips(community, change.flips))
         if change.forked:
-            self._spawn(self._prove_forks(community.realm))
+            self.spawn(self._prove_forks(community.realm))
 
     async def _tell_flips(self, community: Community, flips: Sequence[Flip]) -> None:
         for event in await told(community, flips):
@@ -340,7 +330,7 @@ class Daemon:
 
     async def _prove_forks(self, realm: Realm) -> None:
         """Write down, with this node's own device, that somebody's chain forked."""
-        await self._may_sign[realm.realm].wait()
+        await self.own_tips.known(realm.realm)
         node = self.standing.device(realm.realm)
         if node is not None:
             await let_others()
@@ -348,53 +338,17 @@ class Daemon:
 
     def _parts_of(self, realm: RealmId) -> RealmParts | None:
         community = self.communities.get(realm)
-        return None if community is None else community.realm.parts
+        paused = realm in self.keeping.paused
+        return None if community is None or paused else community.realm.parts
 
     def _peer_changed(self, kind: str, detail: str) -> None:
         self.events.publish(kind, {"detail": detail})
         if kind == "peer" and self.ready:
             self.parts.met()
 
-    # -- signing only what peers do not know better --------------------------------------------
-
-    async def _allow_signing(self) -> None:
-        """Fetch our own tips from peers before the first signature after a start.
-
-        A home that ran here before waits some seconds for peers to answer, and longer for those
-        that do; a copy waits until it has met somebody, however long that takes.
-        """
-        loop = asyncio.get_running_loop()
-        patience = loop.time() + _SIGN_WAIT_S
-        asked: set[NodeId] = set()
-        while waiting := [r for r, event in self._may_sign.items() if not event.is_set()]:
-            known = [peer for peer in self.peering.peers() if not peer.blocked]
-            for node in {peer.node for peer in known} - asked:
-                asked.add(node)
-                self._spawn(self._first_rounds(node))
-            late = loop.time() - patience
-            telling = late < _TELL_S and any(
-                peer.connected and peer.sync.state in _TELLING for peer in known
-            )
-            if not self._copied and (not known or (late > 0 and not telling)):
-                for realm in waiting:
-                    self._may_sign[realm].set()
-                return
-            await asyncio.sleep(_LOOK_S)
-        self._copied = False
-        self.home.settle()
-
-    async def _first_rounds(self, node: NodeId) -> None:
-        """Compare with one node until every realm may sign."""
-        while not all(event.is_set() for event in self._may_sign.values()):
-            if (await self.peering.wait_converged([node], timeout=_ROUND_S)).converged:
-                for peer in self.peering.peers():
-                    for realm in peer.realms if peer.node == node else ():
-                        self._may_sign[realm].set()
-                await asyncio.sleep(_LOOK_S)
-
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
-        return self._may_sign[realm].is_set()
+        return self.own_tips.may_sign(realm)
 
     # -- what verbs ask ------------------------------------------------------------------------
 
@@ -439,11 +393,7 @@ class Daemon:
             fit = [m for m in request.session.members() if MemberId(bytes.fromhex(m)) in here]
             member = fit[0] if len(fit) == 1 else None
         await community.actor(pick(request.session, member))  # nobody waits for who is locked
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SIGN_WAIT_S if self._copied else 2 * _SIGN_WAIT_S):
-                await self._may_sign[community.realm.realm].wait()
-        if not self.may_sign(community.realm.realm):
-            raise Copied if self._copied else CatchingUp
+        await self.own_tips.need(community.realm.realm)
         return await community.actor(pick(request.session, member))  # nor acts who was meanwhile
 
     def node_of(self, community: Community, member: bytes, device: bytes) -> str | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import OperationId
+from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import write_archive
@@ -134,9 +134,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "operations": await counts(community),
                 "set_hash": of_set.hex(),
                 "state_hash": of_state.hex(),
-                "sync": sync.state if sync else "alone",
-                "reason": (sync.reason if sync else "") or reason,
-                "next_action": (sync.next_action if sync else "") or advice,
+                **_in_step(daemon, realm, sync, reason, advice),
                 "held": held,
                 "split": split,
                 "parts": await space(daemon, community),
@@ -155,6 +153,47 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
             "warning": " ".join(str(one["split"]) for one in communities if one["split"]) or None,
         }
     )
+
+
+def _in_step(
+    daemon: Daemon, realm: RealmId, sync: SyncStatus | None, reason: str, advice: str
+) -> dict[str, object]:
+    """How a community stands with everybody who is here, in words."""
+    paused, freed = realm in daemon.keeping.paused, realm in daemon.keeping.freed
+    if paused:
+        held = "who may do what" if freed else "what had come until then"
+        why = f"this node has paused it, and holds {held}"
+        return {"kept": False, "sync": "paused", "reason": why,
+                "next_action": "commons-node community resume"}  # fmt: skip
+    return {
+        "kept": True,
+        "sync": sync.state if sync else "alone",
+        "reason": (sync.reason if sync else "") or reason,
+        "next_action": (sync.next_action if sync else "") or advice,
+    }
+
+
+class Pausing(msgspec.Struct):
+    """Arguments of ``community pause``."""
+
+    free: Annotated[bool, option("let go of what is here; it is fetched again when you resume")] = (
+        False
+    )
+
+
+async def pause(request: Request[Daemon], args: Pausing) -> Mapping[str, object]:
+    """Keep out of a community on this node, for a while."""
+    community = await request.node.community(request)
+    name = await community.name()
+    gone = await request.node.keeping.pause(community, free=args.free)
+    return {"community": community.id, "name": name, "kept": False, "let_go": gone or None}
+
+
+async def resume(request: Request[Daemon], _args: Nothing) -> Mapping[str, object]:
+    """Keep in step with a community again."""
+    community = await request.node.community(request)
+    await request.node.keeping.resume(community)
+    return {"community": community.id, "name": await community.name(), "kept": True}
 
 
 async def community_hash(request: Request[Daemon], _args: Nothing) -> Reading:
@@ -342,6 +381,11 @@ REGISTRY = Registry(
                 says="{node:id} is blocked: nothing comes from it or goes to it."),
         Command("peer.unblock", "Let a node in again.", OnePeer, unblock,
                 says="{node:id} may come in again."),
+        Command("community.pause", "Keep this node out of a community for a while.", Pausing, pause,
+                says=("{name} is paused on this node; {let_go} operations are let go.",
+                      "{name} is paused on this node: nothing comes or goes.")),
+        Command("community.resume", "Keep this node in step with a community again.", Nothing,
+                resume, says="{name} is kept in step again."),
         Command("community.archive", "Write all that this node holds of the community to a file.",
                 Archive, community_archive, timeout_s=3600.0,
                 says="{operations} operations, {bytes} bytes, are in {file}. It can be checked"

@@ -15,6 +15,7 @@ from commons_node.community import SEALING, SIGNING, Community
 from commons_node.daemon import Daemon
 from commons_node.keystore.sessions import MemberLocked, Sessions
 from commons_node.keystore.unlocked import Unlocked
+from commons_node.own_tips import OwnTips
 from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
 
@@ -30,17 +31,15 @@ async def test_who_is_locked_while_a_command_waits_does_not_act(tmp_path: Path) 
     try:
         async with homes(tmp_path, pool, "north") as (north,):
             community = Community(north.realm)
-            caught_up = asyncio.Event()
-            node: Any = SimpleNamespace(
-                _may_sign={north.realm.realm: caught_up},
-                _copied=False,
-                may_sign=lambda _realm: caught_up.is_set(),
-            )
+            everything_kept: Any = SimpleNamespace(keeping=SimpleNamespace(paused=set()))
+            tips = OwnTips(everything_kept, copied=False)
+            tips.opened(north.realm.realm)
+            node: Any = SimpleNamespace(own_tips=tips)
             request: Request[Any] = Request(node, session=session)
             acting = asyncio.create_task(Daemon.actor(node, request, community))
             await asyncio.sleep(0.01)
             session.lock()
-            caught_up.set()
+            tips.all_new(north.realm.realm)
             with pytest.raises(MemberLocked):
                 await acting
             session.unlock(Unlocked(BOB.member.hex(), bytes(32), keys))

@@ -275,6 +275,10 @@ class PartsKeeper:
     def _busy(self, realm: Realm, *also: LargePart) -> frozenset[int]:
         return frozenset({*self._desk(realm).fetching, *(part.n for part in also)})
 
+    async def elsewhere(self, realm: Realm, part: LargePart) -> bool:
+        """True if a connected peer says now that it holds a part."""
+        return await self._asking.elsewhere(realm, part)
+
     async def fetch_small(self, realm: Realm, part: SmallPart) -> bool:
         """Fetch a small part now; False if nobody has it."""
         return await self._asking.small(realm, part)

@@ -230,6 +230,18 @@ class Peering:
             self._neighbours.changed()
             self.talks.hurry_all()
 
+    async def let_go(self, realm: RealmId) -> None:
+        """A realm is no longer among the replicas: nothing of it goes on; prove the others again.
+
+        When it returns, nothing more of it is being stored for a peer.
+        """
+        for talk in tuple(self.talks.now.values()):
+            if realm in talk.offered:
+                talk.end("refresh")
+                await talk.ended.wait()
+                await talk.drained()
+        self.refresh()
+
     def poke(self, realm: RealmId | None = None) -> None:
         """Compare with every connected peer now."""
         self.talks.poke(realm)

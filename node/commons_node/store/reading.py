@@ -244,6 +244,11 @@ class Reader:
             after = rows[-1][0]
             yield [(n, OperationId(ident), header) for n, ident, header in rows]
 
+    async def count(self) -> int:
+        """How many operations are stored."""
+        ((found,),) = await fetch(self.connection, "SELECT count(*) FROM operations")
+        return int(found)
+
     async def setting(self, name: str) -> bytes | None:
         """What this node remembers of the realm under a name; None if nothing."""
         rows = await fetch(self.connection, "SELECT value FROM settings WHERE name = ?", (name,))
