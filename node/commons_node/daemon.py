@@ -371,6 +371,10 @@ class Daemon:
         """This machine's clock, in milliseconds UTC."""
         return time.time_ns() // 1_000_000
 
+    def kept(self) -> list[Community]:
+        """The communities that this node keeps in step with others."""
+        return self.keeping.kept()
+
     async def community(self, request: Request[Daemon]) -> Community:
         """The community that a request means."""
         if not self.communities:

@@ -20,7 +20,7 @@ from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import write_archive
-from commons_node.certainty import certainty, standing_of_seals
+from commons_node.certainty import OLD_HISTORY, certainty, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.explaining.explained import Explaining
 from commons_node.explaining.splitting import split_in_words
@@ -336,7 +336,11 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
         )
         found.extend((community, OperationId(row[0])) for row in rows)
     if not found:
-        raise Unknown(what="operation", name=args.operation, list="commons-node sync wait")
+        left_out = any(one.realm.memory.pruned for one in daemon.communities.values())
+        where = (
+            f"commons-node sync wait; or {OLD_HISTORY}" if left_out else "commons-node sync wait"
+        )
+        raise Unknown(what="operation", name=args.operation, list=where)
     if len(found) > 1:
         raise Ambiguous(name=args.operation, found=", ".join(i.hex()[:16] for _, i in found))
     community, ident = found[0]

@@ -18,6 +18,8 @@ from commons_cli.output import lines_of
 from commons_crdt.errors import CommonsError
 from commons_node import verbs
 from commons_node.explaining import catalogue
+from commons_node.parts.keeper import PartsKeeper
+from commons_node.peering.peering import Peering
 from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
 
@@ -44,11 +46,17 @@ async def split(north: Machine, south: Machine) -> list[str]:
     return acts
 
 
+def nobody() -> Peering:
+    """This node asks nobody for parts."""
+    raise AssertionError
+
+
 async def status(node: Machine) -> dict[str, Any]:
     """What ``status`` answers at a node that is otherwise idle."""
     daemon = SimpleNamespace(
         communities=node.communities, peering=SimpleNamespace(peers=list), refusals={},
-        node="0" * 64, ready=True, started=0.0,
+        node="0" * 64, ready=True, started=0.0, parts=PartsKeeper(nobody, list),
+        keeping=SimpleNamespace(paused=set(), freed=set()),
     )  # fmt: skip
     return dict((await verbs.status(Request(daemon), verbs.Nothing())).value)  # type: ignore[arg-type]  # all of a daemon that it asks
 

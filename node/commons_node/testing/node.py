@@ -135,6 +135,10 @@ class Node:
         """This node's clock."""
         return time.time_ns() // 1_000_000
 
+    def kept(self) -> list[Community]:
+        """The only community; nobody pauses it."""
+        return list(self.communities.values())
+
     def may_sign(self, _realm: RealmId) -> bool:
         """Yes: no loss of power takes what is committed here, so its own tips are its newest."""
         return True
