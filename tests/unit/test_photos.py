@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.pictures import CAMERA, PLACE, exif, jpeg, png, webp
+from tests.unit.street import homes
 
+from commons_node.domains import RULES
+from commons_node.domains.resources.facts import PHOTO
 from commons_node.domains.resources.photos import MAX_PHOTO, BadPhoto, strip
+from commons_node.domains.resources.picturing import NeedsRules
+from commons_node.registry import File
+from commons_node.verifier.pool import VerifierPool
 
 MAKERS = {"jpeg": jpeg, "png": png, "webp": webp}
 
@@ -78,3 +85,27 @@ def test_a_flipped_byte_never_brings_anything_but_a_picture_or_a_refusal(
     except BadPhoto:
         return
     assert strip("drill", photo.data).data == photo.data
+
+
+def test_rules_version_1_is_what_it_was_and_2_has_photos_too() -> None:
+    tables = RULES.tables
+    assert sorted(tables) == [1, 2]
+    assert tables[2].kinds.keys() - tables[1].kinds.keys() == {PHOTO}
+    assert all(tables[1].kinds[name] is kind for name, kind in tables[2].kinds.items()
+               if name != PHOTO)  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_a_community_of_the_older_rules_is_told_how_it_gets_photos(tmp_path: Path) -> None:
+    pool = VerifierPool(1)
+    try:
+        async with homes(tmp_path, pool, "north") as (north,):
+            assert north.realm.judge.authority.council.rules == 1
+            await north.do("cia", "resource.add", name="Drill", number="1")
+            photo = File("drill.jpg", jpeg(3000))
+            with pytest.raises(NeedsRules, match="version 2") as caught:
+                await north.do("cia", "resource.photo.add", resource="1", file=photo)
+            assert "propose rules --version 2" in caught.value.way_out
+            assert await north.rows("resource.photo.show", "photos", resource="1") == []
+    finally:
+        await pool.stop()
