@@ -42,6 +42,10 @@ ELSEWHERE = {
     "cli/commons_cli/calls.py:Call._write": "the answer of the own node, which encoded it",
     "node/commons_node/store/database.py:open_database": "SQLite's file, checked by SQLite",
     "node/commons_node/parts/keeper.py:PartsKeeper.quota": "any bytes are a number",
+    "node/commons_node/certainty.py:_history": "any bytes are a number",
+    "node/commons_node/realm/pruning.py:_Deleting.step": "any bytes are a number",
+    "node/commons_node/keeping.py:Keeping.load": "this node's own setting, which it encoded",
+    "node/commons_node/keeping.py:Keeping._save": "makes text of what it encoded",
     "node/commons_node/store/numbers.py:Numbers.load": "any bytes are a number",
     "node/commons_node/keystore/store.py:Keystore._read": "reads a file; `sealing` parses it",
     # Encoding to text that is ASCII by construction.
