@@ -17,7 +17,7 @@ from commons_crdt import canonical
 from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DocumentId, MemberId, OperationId
-from commons_crdt.operation import MAX_BODY, MAX_PARTS_BYTES, Header
+from commons_crdt.operation import MAX_BODY, MAX_LARGE_PART, MAX_PARTS_BYTES, SMALL_PART, Header
 from commons_crdt.roles import Role
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Kind:
     length in bytes with salt. ``erased`` says what an erasure takes: the ``body`` with its parts
     (edits: of the whole document), or the ``parts`` only, because sums and custody must survive.
     ``editor`` says which fields of a document somebody of that role may touch (None: all).
+    ``since``: the first rules version that lists it.
     """
 
     name: str
@@ -94,11 +95,15 @@ class Kind:
     erased: Literal["body", "parts"] = "parts"
     rule: Rule = no_rule
     editor: Callable[[Role], frozenset[str] | None] = lambda _role: None
+    since: int = 1
 
     def __post_init__(self) -> None:
-        """Keep within what a frame can carry."""
-        if self.max_body > MAX_BODY or sum(self.parts.values()) > MAX_PARTS_BYTES:
+        """Keep within what a frame can carry; large parts travel alone, and are bounded too."""
+        travelling = [most for most in self.parts.values() if most <= SMALL_PART]
+        if self.max_body > MAX_BODY or sum(travelling) > MAX_PARTS_BYTES:
             raise ValueError(f"{self.name}: larger than a frame")
+        if any(most > MAX_LARGE_PART for most in self.parts.values()):
+            raise ValueError(f"{self.name}: a part larger than any")
 
     @property
     def schema(self) -> DocumentSchema | None:
@@ -108,20 +113,27 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A rules version: its number and its kinds by name."""
+    """A rules version: its number and its kinds by name, and the version before it, if any."""
 
     version: int
     kinds: Mapping[str, Kind]
+    before: Rules | None = None
 
     @classmethod
-    def of(cls, version: int, kinds: Iterable[Kind]) -> Rules:
+    def of(cls, version: int, kinds: Iterable[Kind], before: Rules | None = None) -> Rules:
         """Collect kinds; a name may come once."""
         table: dict[str, Kind] = {}
         for kind in kinds:
             if kind.name in table:
                 raise ValueError(f"two kinds are called {kind.name}")
             table[kind.name] = kind
-        return cls(version, table)
+        return cls(version, table, before)
+
+    @property
+    def tables(self) -> dict[int, Rules]:
+        """This version and all before it, by number: what a judge takes."""
+        older = self.before.tables if self.before is not None else {}
+        return {**older, self.version: self}
 
 
 def encode_fact(fact: msgspec.Struct) -> bytes:

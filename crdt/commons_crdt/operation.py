@@ -33,6 +33,11 @@ SIGNATURE_BYTES = 64
 MAX_BODY = 49_152
 """No kind may allow more; with ``MAX_PARTS_BYTES`` an operation fits one 64 KiB frame."""
 MAX_PARTS_BYTES = 8_192
+"""Of the parts that travel with their operation."""
+SMALL_PART = 2_048 + SALT_BYTES
+"""Bytes, salt included, of a part that travels with its operation; a larger one is fetched."""
+MAX_LARGE_PART = 5 * 1024 * 1024 + SALT_BYTES
+"""No kind may allow more."""
 MAX_COUNTER = 2**53 - 1
 
 _TAG = b"commons/operation/1\x00"

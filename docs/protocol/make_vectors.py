@@ -14,7 +14,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from making import archives, bundles, envelopes, signatures, syncing  # noqa: E402 - they lie beside this
+from making import (  # noqa: E402 - they lie beside this
+    archives,
+    bundles,
+    envelopes,
+    large_parts,
+    signatures,
+    syncing,
+)
 from making.authority_story import authority_story  # noqa: E402 - likewise
 from making.judge_story import story  # noqa: E402 - likewise
 from making.outcome import listed  # noqa: E402 - likewise
@@ -33,6 +40,7 @@ def files() -> dict[str, str]:
         "archive": archives.archive(),
         "bundle": bundles.bundle(),
         "sync": syncing.sync(),
+        "parts": large_parts.parts(),
     }
     return {f"{name}.json": json.dumps(value, indent=1) + "\n" for name, value in made.items()}
 

@@ -13,10 +13,13 @@ from commons_crdt.ids import MemberId
 from commons_node.community import Community
 from commons_node.explaining.doubting import doubt_of
 from commons_node.peering.types import PeerState
+from commons_node.realm.pruning import PRUNED
 from commons_node.sealing.comparing import compared
 from commons_node.store.settled import provisional_documents, provisional_keys, settled_counts
 
 SETTLED = "Settled: this will not change any more."
+OLD_HISTORY = "ask a node with prune = false, or for its archive: commons-node community verify"
+"""Who needs what was left out."""
 PROVISIONAL = "Provisional: what is still on its way may change this, until a seal settles it."
 
 
@@ -93,4 +96,22 @@ async def standing_of_seals(
         "compared": (await compared(realm)).state,
         "pin": realm.judge.pin.hex() if realm.judge.pin is not None else None,
         "doubt": doubt.json if doubt is not None else None,
+        "history": await _history(community),
+    }
+
+
+async def _history(community: Community) -> dict[str, object]:
+    """What is not kept here although it was written: what a seal has made superfluous.
+
+    ``since`` is the last seal by which it was left out, also by never fetching it; ``pruned`` how
+    many operations were deleted here.
+    """
+    memory, reader = community.realm.memory, community.realm.store.outside
+    since = memory.pruned
+    return {
+        "whole": since is None,
+        "since": since.hex() if since is not None else None,
+        "pruned": int.from_bytes(await reader.setting(PRUNED) or b""),
+        "reason": "what that seal has made superfluous is not kept here" if since else "",
+        "next_action": OLD_HISTORY if since else "",
     }

@@ -29,6 +29,7 @@ Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}\Z")]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
+PartsPolicy = Literal["all", "texts", "on-demand"]
 
 # Read by the command line, before there is a configuration.
 _NOT_SETTINGS: Final = frozenset({"HOME", "COMMUNITY", "AS", "NODE_COMPLETE"})
@@ -130,6 +131,22 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "below it nothing that others wrote is taken in; 0: none",
         ),
     ] = 256
+    parts: Annotated[
+        PartsPolicy,
+        Meta(
+            description="what is fetched before somebody looks: all (photos too, in the "
+            "background, up to the quota), texts, or on-demand (nothing)"
+        ),
+    ] = "all"
+    parts_quota_mib: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_048_576,
+            description="MiB that photos may take in each community; what others have goes first, "
+            "what was added here stays",
+        ),
+    ] = 512
 
 
 class BadConfig(CommonsError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
@@ -28,6 +29,7 @@ from commons_node.disk import MIB, Room, watch_room
 from commons_node.domains import RULES, VIEWS, registry
 from commons_node.flips import told
 from commons_node.home import Home
+from commons_node.keeping import Keeping
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.sessions import Sessions, pick
 from commons_node.keystore.store import Keystore
@@ -38,10 +40,12 @@ from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
 from commons_node.membership.watching import let_others, prove_forks
 from commons_node.network import network_of
+from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.peering import Peering
 from commons_node.peering.penalties import PATIENCE
 from commons_node.peering.types import Settings
 from commons_node.ports import keep_port, where_to_listen
+from commons_node.realm.parts import RealmParts
 from commons_node.realm.realm import Change, Realm
 from commons_node.realm.revised import Flip
 from commons_node.registry import Request
@@ -104,10 +108,18 @@ class Daemon:
         self.papers = Papers(self)
         self.sealing = Keeper(AtDaemon(self))
         self.comparing = Comparer()
+        self.keeping = Keeping(self)
+        self.parts = PartsKeeper(
+            lambda: self.peering,
+            lambda: [community.realm for community in self.keeping.kept()],
+            policy=config.parts,
+            quota=config.parts_quota_mib << 20,
+            free=lambda: shutil.disk_usage(home.path).free,
+        )
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.signing = Signing(copied=home.moved())
+        self.signing = Signing(copied=home.moved(), keeping=self.keeping)
         self._undo = AsyncExitStack()
         self._opening = asyncio.Lock()
         self.store: NodeStore
@@ -133,12 +145,13 @@ class Daemon:
         undo.push_async_callback(self.pool.stop)
         undo.push_async_callback(self._close_realms)
         (self.home.path / "realms").mkdir(mode=0o700, exist_ok=True)
+        await self.keeping.load()
         for realm in await self.store.realms():
             await self._open(realm)
         listen = await where_to_listen(self.store, self.config.listen)
         self.peering = Peering(
             network_of(self.config, self.standing.network_seed, listen, self.refusals),
-            lambda: [community.realm for community in self.communities.values()],
+            lambda: [community.realm for community in self.keeping.kept()],
             self.store,
             refusals=self.refusals,
             admissions=self.admissions,
@@ -154,9 +167,11 @@ class Daemon:
             ),
             on_change=self._peer_changed,
             records=StoredRecords(self.store.database),
+            parts=self._parts_of,
         )
         undo.push_async_callback(self._end_tasks)
         undo.push_async_callback(self.peering.stop)
+        undo.callback(self.parts.stop)
         await keep_port(self.store, await self.peering.start())
         undo.push_async_callback(self.joining.stop)
         undo.push_async_callback(self.arriving.stop)
@@ -165,10 +180,10 @@ class Daemon:
         await self._api.start()
         if not self.signing.copied:
             self.home.settle()
-        self._spawn(self.pool.warm())
-        self._spawn(self._ticking())
-        self._spawn(watch_room(self.room, self._room_changed))
-        self._spawn(self._learn_own_tips())
+        self.spawn(self.pool.warm())
+        self.spawn(self._ticking())
+        self.spawn(watch_room(self.room, self._room_changed))
+        self.spawn(self.learn_own_tips())
         self.ready = True
 
     async def stop(self) -> None:
@@ -189,6 +204,7 @@ class Daemon:
         while True:
             await asyncio.sleep(_TICK_S)
             self.sessions.sweep()
+            self.parts.tick()
             for community in list(self.communities.values()):
                 try:
                     await community.realm.tick()
@@ -198,8 +214,8 @@ class Daemon:
 
     def look_at_seals(self, community: Community) -> None:
         """Something came that may make a seal due, or one ready to be endorsed, or compared."""
-        self._spawn(self.sealing.look(community))
-        self._spawn(self._compare(community))
+        self.spawn(self.sealing.look(community))
+        self.spawn(self._compare(community))
 
     async def _compare(self, community: Community) -> None:
         found = await self.comparing.news(community.realm, self.now_ms())
@@ -207,7 +223,7 @@ class Daemon:
             event = {"community": community.id, "seal": found.seal.hex(), "compared": found.state}
             self.events.publish("seal", event)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run in the background; a failure is logged, and ends nothing else."""
 
         def ended(task: asyncio.Task[Any]) -> None:
@@ -221,10 +237,9 @@ class Daemon:
 
     # -- realms --------------------------------------------------------------------------------
 
-    async def _open(self, realm: RealmId) -> Community:
-        database = await open_database(
-            self.home.path / "realms" / f"{realm.hex()}.db", REALM_SCHEMA
-        )
+    async def make_realm(self, realm: RealmId, path: Path) -> Realm:
+        """A realm over a file, open and known to nobody yet."""
+        database = await open_database(path, REALM_SCHEMA)
         held = Realm(
             realm,
             RealmStore(database),
@@ -240,6 +255,10 @@ class Daemon:
         except BaseException:
             await database.close()
             raise
+        return held
+
+    async def _open(self, realm: RealmId) -> Community:
+        held = await self.make_realm(realm, self.home.path / "realms" / f"{realm.hex()}.db")
         held.listeners.append(self._changed)
         here = await self.store.members()
         held.notices.residents.update(one for one, of in here.items() if of == realm)
@@ -247,7 +266,7 @@ class Daemon:
         community = Community(held)
         self.communities[realm] = community
         self.signing.add(realm)
-        self._spawn(self._prove_forks(held))
+        self.spawn(self._prove_forks(held))
         return community
 
     async def add_realm(
@@ -265,6 +284,15 @@ class Daemon:
         community.realm.notices.residents.add(member)
         return community.realm
 
+    async def forget(self, community: Community) -> None:
+        """Close a realm; ``reopen`` must follow."""
+        await community.realm.close()
+
+    async def reopen(self, realm: RealmId) -> None:
+        """Open a realm whose file is another one now."""
+        async with self._opening:
+            await self._open(realm)
+
     async def refresh(self, realm: Realm) -> None:
         """Log 0 grew: open new epochs, prove again, subscribe again."""
         await self.standing.refresh(realm)
@@ -275,9 +303,11 @@ class Daemon:
         if community is None:
             return
         if change.log_zero:
-            self._spawn(self.refresh(community.realm))
+            self.spawn(self.refresh(community.realm))
+        if self.ready:
+            self.parts.changed(change)
         if change.own:
-            self._spawn(self.peering.written(change.realm, change.operations))
+            self.spawn(self.peering.written(change.realm, change.operations))
         if self.ready and (change.own or change.log_zero):
             self.look_at_seals(community)
         self.events.publish(
@@ -290,9 +320,9 @@ class Daemon:
             },
         )
         if change.flips:
-            self._spawn(self._tell_flips(community, change.flips))
+            self.spawn(self._tell_flips(community, change.flips))
         if change.forked:
-            self._spawn(self._prove_forks(community.realm))
+            self.spawn(self._prove_forks(community.realm))
 
     async def _tell_flips(self, community: Community, flips: Sequence[Flip]) -> None:
         for event in await told(community, flips):
@@ -306,6 +336,11 @@ class Daemon:
             await let_others()
             await prove_forks(realm, node)
 
+    def _parts_of(self, realm: RealmId) -> RealmParts | None:
+        community = self.communities.get(realm)
+        paused = realm in self.keeping.paused
+        return None if community is None or paused else community.realm.parts
+
     def _room_changed(self, *, short: bool) -> None:
         if not short:
             self.peering.talks.room_again()
@@ -313,9 +348,12 @@ class Daemon:
 
     def _peer_changed(self, kind: str, detail: str) -> None:
         self.events.publish(kind, {"detail": detail})
+        if kind == "peer" and self.ready:
+            self.parts.met()
 
-    async def _learn_own_tips(self) -> None:
-        await self.signing.learn(self.peering, self._spawn)
+    async def learn_own_tips(self) -> None:
+        """Ask peers for what this node itself wrote; a copy that was told all of it is at home."""
+        await self.signing.learn(self.peering, self.spawn)
         if not self.signing.copied:
             self.home.settle()
 
@@ -343,6 +381,10 @@ class Daemon:
     def now_ms(self) -> int:
         """This machine's clock, in milliseconds UTC."""
         return time.time_ns() // 1_000_000
+
+    def kept(self) -> list[Community]:
+        """The communities that this node keeps in step with others."""
+        return self.keeping.kept()
 
     async def community(self, request: Request[Daemon]) -> Community:
         """The community that a request means."""

@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import RealmId
+from commons_node.keeping import Paused
 from commons_node.peering.peering import Peering
 from commons_protocol.names import NodeId
 
@@ -46,17 +47,27 @@ class CatchingUp(CommonsError):
     status = "timeout"
 
 
+class Kept(Protocol):
+    """Which communities this node keeps in step; see `keeping`."""
+
+    paused: set[RealmId]
+    freed: set[RealmId]
+
+    async def met(self, realm: RealmId) -> None: ...
+
+
 class Signing:
     """See the module. One for each life of a daemon."""
 
-    def __init__(self, *, copied: bool) -> None:
-        """``copied``: this home is not where it last ran."""
+    def __init__(self, *, copied: bool, keeping: Kept | None = None) -> None:
+        """``copied``: this home is not where it last ran. Without ``keeping`` all is kept."""
         self.copied = copied
+        self._keeping = keeping
         self._may: dict[RealmId, asyncio.Event] = {}
 
     def add(self, realm: RealmId) -> None:
         """A realm is open; nothing may be signed in it yet."""
-        self._may.setdefault(realm, asyncio.Event())
+        self._may[realm] = asyncio.Event()
 
     def fresh(self, realm: RealmId) -> None:
         """Every key of ours in this realm is new: there is nothing to be told."""
@@ -68,14 +79,26 @@ class Signing:
 
     def allowed(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
-        return self._may[realm].is_set()
+        return self._may[realm].is_set() and not self._is_paused(realm)
+
+    def _is_paused(self, realm: RealmId) -> bool:
+        return self._keeping is not None and realm in self._keeping.paused
+
+    def _is_freed(self, realm: RealmId) -> bool:
+        return self._keeping is not None and realm in self._keeping.freed
+
+    def _waiting(self) -> list[RealmId]:
+        """Realms in step with others of which it is not clear yet whether all own acts are here."""
+        return [r for r, sure in self._may.items() if not (sure.is_set() or self._is_paused(r))]
 
     async def until(self, realm: RealmId) -> None:
         """Wait until it is allowed, however long."""
         await self._may[realm].wait()
 
     async def soon(self, realm: RealmId) -> None:
-        """Wait as long as a person does. Raises ``Copied`` or ``CatchingUp``."""
+        """Wait as long as a person does. Raises ``Paused``, ``Copied`` or ``CatchingUp``."""
+        if self._is_paused(realm):
+            raise Paused
         with suppress(TimeoutError):
             async with asyncio.timeout(WAIT_S if self.copied else 2 * WAIT_S):
                 await self.until(realm)
@@ -87,12 +110,13 @@ class Signing:
     ) -> None:
         """Fetch our own tips from peers before the first signature; see the module.
 
-        Returns when every realm that was open may sign; a copy is none any more then.
+        Returns when every realm that is kept may sign; a copy that has met somebody in each of its
+        communities is none any more. What was let go of waits until somebody was met.
         """
         loop = asyncio.get_running_loop()
         patience = loop.time() + WAIT_S
         asked: set[NodeId] = set()
-        while waiting := [r for r, event in self._may.items() if not event.is_set()]:
+        while waiting := self._waiting():
             known = [peer for peer in peering.peers() if not peer.blocked]
             for node in {peer.node for peer in known} - asked:
                 asked.add(node)
@@ -103,16 +127,18 @@ class Signing:
             )
             if not self.copied and (not known or (late > 0 and not telling)):
                 for realm in waiting:
-                    self._may[realm].set()
-                return
+                    if not self._is_freed(realm):
+                        self._may[realm].set()
             await asyncio.sleep(_LOOK_S)
-        self.copied = False
+        self.copied = self.copied and not all(sure.is_set() for sure in self._may.values())
 
     async def _first_rounds(self, peering: Peering, node: NodeId) -> None:
         """Compare with one node until every realm may sign."""
-        while not all(event.is_set() for event in self._may.values()):
+        while self._waiting():
             if (await peering.wait_converged([node], timeout=_ROUND_S)).converged:
                 for peer in peering.peers():
                     for realm in peer.realms if peer.node == node else ():
                         self._may[realm].set()
+                        if self._keeping is not None:
+                            await self._keeping.met(realm)
                 await asyncio.sleep(_LOOK_S)

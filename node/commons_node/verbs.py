@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import OperationId
+from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import write_archive
 from commons_node.bundles.standing_with import by_bundle, with_makers
-from commons_node.certainty import certainty, is_assured, standing_of_seals
+from commons_node.certainty import OLD_HISTORY, certainty, is_assured, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
-from commons_node.explaining.doubting import doubt_of
+from commons_node.explaining.doubting import Doubt, doubt_of
 from commons_node.explaining.explained import Explaining
 from commons_node.explaining.splitting import alone_in_words, split_in_words
 from commons_node.moments import moment
+from commons_node.parts.verbs import space
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
     Column,
@@ -140,24 +141,10 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "operations": await counts(community),
                 "set_hash": of_set.hex(),
                 "state_hash": of_state.hex(),
-                "sync": sync.state if sync else "alone",
-                "code": doubt.code if doubt else sync.code if sync else "alone",
-                "reason": " ".join(
-                    [*([doubt.sentence] if doubt else ()), "; ".join(c.sentence for c in causes)]
-                ),
-                "next_action": " ".join(
-                    dict.fromkeys(
-                        said
-                        for said in (
-                            doubt.next_action if doubt else "",
-                            *(cause.action for cause in causes),
-                            alone_in_words(community),
-                        )
-                        if said
-                    )
-                ),
+                **_in_step(daemon, realm, sync, doubt, [*causes, alone_in_words(community)]),
                 "held": held,
                 "split": split,
+                "parts": await space(daemon, community),
                 **seals,
             }
         )
@@ -182,6 +169,59 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
             "warning": " ".join(warnings) or None,
         }
     )
+
+
+def _in_step(
+    daemon: Daemon,
+    realm: RealmId,
+    sync: SyncStatus | None,
+    doubt: Doubt | None,
+    causes: Sequence[Cause | str],
+) -> dict[str, object]:
+    """How a community stands with everybody who is here: a word, why, and what to do.
+
+    A cause that is a text is only something to do.
+    """
+    if realm in daemon.keeping.paused:
+        freed = realm in daemon.keeping.freed
+        held = "who may do what" if freed else "what had come until then"
+        sync, doubt, causes = None, None, [Cause("paused", detail=held)]
+    why = [doubt.sentence] if doubt else []
+    why += [one.sentence for one in causes if isinstance(one, Cause)]
+    todo = [doubt.next_action] if doubt else []
+    todo += [one.action if isinstance(one, Cause) else one for one in causes]
+    first = next((one.code for one in causes if isinstance(one, Cause)), "alone")
+    paused = first == "paused"
+    return {
+        "kept": not paused,
+        "sync": "paused" if paused else sync.state if sync else "alone",
+        "code": doubt.code if doubt else sync.code if sync else first,
+        "reason": "; ".join(why),
+        "next_action": " ".join(dict.fromkeys(filter(None, todo))),
+    }
+
+
+class Pausing(msgspec.Struct):
+    """Arguments of ``community pause``."""
+
+    free: Annotated[bool, option("let go of what is here; it is fetched again when you resume")] = (
+        False
+    )
+
+
+async def pause(request: Request[Daemon], args: Pausing) -> Mapping[str, object]:
+    """Keep out of a community on this node, for a while."""
+    community = await request.node.community(request)
+    name = await community.name()
+    gone = await request.node.keeping.pause(community, free=args.free)
+    return {"community": community.id, "name": name, "kept": False, "let_go": gone or None}
+
+
+async def resume(request: Request[Daemon], _args: Nothing) -> Mapping[str, object]:
+    """Keep in step with a community again."""
+    community = await request.node.community(request)
+    await request.node.keeping.resume(community)
+    return {"community": community.id, "name": await community.name(), "kept": True}
 
 
 async def community_hash(request: Request[Daemon], _args: Nothing) -> Reading:
@@ -311,7 +351,11 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
         )
         found.extend((community, OperationId(row[0])) for row in rows)
     if not found:
-        raise Unknown(what="operation", name=args.operation, list="commons-node sync wait")
+        left_out = any(one.realm.memory.pruned for one in daemon.communities.values())
+        where = (
+            f"commons-node sync wait; or {OLD_HISTORY}" if left_out else "commons-node sync wait"
+        )
+        raise Unknown(what="operation", name=args.operation, list=where)
     if len(found) > 1:
         raise Ambiguous(name=args.operation, found=", ".join(i.hex()[:16] for _, i in found))
     community, ident = found[0]
@@ -357,6 +401,11 @@ REGISTRY = Registry(
                 says="{node:id} is blocked: nothing comes from it or goes to it."),
         Command("peer.unblock", "Let a node in again.", OnePeer, unblock,
                 says="{node:id} may come in again."),
+        Command("community.pause", "Keep this node out of a community for a while.", Pausing, pause,
+                says=("{name} is paused on this node; {let_go} operations are let go.",
+                      "{name} is paused on this node: nothing comes or goes.")),
+        Command("community.resume", "Keep this node in step with a community again.", Nothing,
+                resume, says="{name} is kept in step again."),
         Command("community.archive", "Write all that this node holds of the community to a file.",
                 Archive, community_archive, timeout_s=3600.0,
                 says="{operations} operations, {bytes} bytes, are in {file}. It can be checked"

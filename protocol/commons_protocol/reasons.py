@@ -61,6 +61,11 @@ CATALOGUE: Final = {
             "Ask a coordinator; with a new invite, `commons-node join CODE --member NAME`.",
         ),
         Reason(
+            "paused", "",
+            "This node has paused the community, and holds {detail}.",
+            "`commons-node community resume`",
+        ),
+        Reason(
             "split", "",
             "The council is split: nothing more is decided.",
             "`commons-node community acts` names the keys that endorsed both.",

@@ -22,6 +22,7 @@ from commons_crdt.operation import (
     MAX_HEADER,
     MAX_PARTS,
     SIGNATURE_BYTES,
+    SMALL_PART,
     Operation,
 )
 from commons_protocol.frame import decode, encode
@@ -350,12 +351,17 @@ def unpack_join(frame: bytes) -> JoinMessage:
 def pack_operation(operation: Operation) -> list[object]:
     """An operation as CBOR takes it; nothing is copied or re-encoded.
 
-    A body that no kind allows stays behind: nobody fetches it, and peers would not parse it.
+    A body that no kind allows stays behind: nobody fetches it, and peers would not parse it. So do
+    large parts: they are fetched by their hash (`parts`).
     """
     body = operation.body
     if body is not None and len(body) > MAX_BODY:
         body = None
-    return [operation.header, operation.signature, body, list(operation.parts)]
+    return [operation.header, operation.signature, body, [_small(part) for part in operation.parts]]
+
+
+def _small(part: bytes | None) -> bytes | None:
+    return part if part is None or len(part) <= SMALL_PART else None
 
 
 def unpack_operation(packed: WireOperation) -> Operation:
@@ -374,7 +380,7 @@ def operation_size(operation: Operation) -> int:
     if operation.body is not None:
         size += len(operation.body) + 5
     for part in operation.parts:
-        size += 5 + (len(part) if part is not None else 0)
+        size += 5 + len(_small(part) or b"")
     return size
 
 
@@ -387,7 +393,7 @@ def slimmed(operation: Operation, limit: int = MAX_OPERATION) -> Operation:
     size = operation_size(operation)
     while size > limit and any(parts):
         largest = max(range(len(parts)), key=lambda i: len(parts[i] or b""))
-        size -= len(parts[largest] or b"")
+        size -= len(_small(parts[largest]) or b"")
         parts[largest] = None
     return Operation(operation.header, operation.signature, operation.body, tuple(parts))
 

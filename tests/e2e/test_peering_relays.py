@@ -138,6 +138,6 @@ async def test_what_fails_at_a_relay_is_said_with_the_next_command() -> None:
         bob.wake()
         await until(lambda: "peer relay list" in bob.peers()[0].sync.next_action, 20)
         (peer,) = bob.peers()
-        assert "no reservation" in peer.sync.reason
+        assert peer.sync.code == "not_at_relay"
         assert peer.sync.state == "unreachable"
         await until(lambda: bob.peer not in oak.network.peers(), 10)

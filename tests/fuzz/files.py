@@ -18,6 +18,7 @@ import msgspec
 from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, hold, only
 from tests.fuzz.vectors import operations, vectors
+from tests.unit.pictures import jpeg, png, webp
 
 from commons_cli.calls import read_passphrase
 from commons_crdt.ids import digest
@@ -26,6 +27,7 @@ from commons_node import config
 from commons_node.api.client import ApiError
 from commons_node.archive import format as archive
 from commons_node.config import BadConfig, Config
+from commons_node.domains.resources import photos
 from commons_node.domains.resources.csv_import import BadFile, BadMap, Row, read_map, read_rows
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
 from commons_node.domains.resources.import_plan import plan
@@ -408,6 +410,27 @@ def _peer_row_seeds() -> Mapping[str, bytes]:
     }
 
 
+def _photo(data: bytes) -> bool:
+    try:
+        with only("bad_photo"):
+            photo = photos.strip("drill.jpg", data)
+    except photos.BadPhoto:
+        return False
+    hold(photos.strip("again", photo.data) == photo, "a picture alone has nothing to take out")
+    hold(len(photo.data) <= len(data) + 64, "nothing is added but which side is up")
+    return True
+
+
+def _photo_seeds() -> Mapping[str, bytes]:
+    return {
+        "jpeg": jpeg(200),
+        "png": png(100),
+        "webp": webp(100),
+        "bad gif": b"GIF89a" + bytes(20),
+        "bad torn": jpeg(200)[:-60],
+    }
+
+
 TARGETS = (
     Target("config-file", _config_file, _config_seeds, "text"),
     Target("environment", _environment, _environment_seeds, "text"),
@@ -427,6 +450,7 @@ TARGETS = (
         },
         "text",
     ),
+    Target("photo", _photo, _photo_seeds),
     Target("archive", _archive, _archive_seeds, own=(_rehashed,)),
     Target("waiting-row", _waiting_row, _waiting_seeds, "cbor"),
     Target("peer-row", _peer_row, _peer_row_seeds, "json"),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import count
 from random import Random
 
+import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, hold, only
@@ -19,7 +20,7 @@ from zeroconf import ServiceInfo
 from commons_crdt.errors import Refused
 from commons_crdt.ids import digest
 from commons_crdt.operation import Operation
-from commons_protocol import beacon, gossip, proof, wire
+from commons_protocol import beacon, gossip, part_messages, proof, wire
 from commons_protocol.frame import decode, encode
 from commons_protocol.lan import found as lan
 
@@ -317,9 +318,37 @@ def _beacon_seeds() -> Mapping[str, bytes]:
     }
 
 
+def _parts(data: bytes) -> bool:
+    try:
+        with only("size", "encoding", "message"):
+            message = part_messages.unpack_parts(data)
+    except Refused:
+        return False
+    again = encode(msgspec.to_builtins(message, builtin_types=(bytes,)))
+    hold(part_messages.unpack_parts(again) == message, "a message means one thing")
+    return True
+
+
+def _parts_seeds() -> Mapping[str, bytes]:
+    ask = part_messages.AskPart(3, digest("f-op"), digest("f-part"), 65_536, 16)
+    return {
+        "asks": part_messages.pack(ask),
+        "holds": part_messages.pack(part_messages.Holding(3, 700_000)),
+        "lacks": part_messages.pack(part_messages.Lacking(3)),
+        "gives": part_messages.pack(part_messages.Chunk(3, _noise(300))),
+        "credits": part_messages.pack(part_messages.More(3, 8)),
+        "proves": wire.pack(wire.Hello(1, digest("f-nonce"))),
+        "bad credit": encode([44, 3, 17]),
+        "bad offset": encode([40, 3, digest("f-op"), digest("f-part"), -1, 1]),
+        "bad chunk": encode([43, 3, b""]),
+        "bad digest": wire.pack(wire.Digest(3, digest("f-ends"))),
+    }
+
+
 TARGETS = (
     Target("frame", _frame, _frame_seeds, "cbor"),
     Target("sync-message", _sync, _sync_seeds, "cbor"),
+    Target("parts-message", _parts, _parts_seeds, "cbor"),
     Target("join-message", _join, _join_seeds, "cbor"),
     Target("pieces", _pieces, _pieces_seeds, "cbor"),
     Target("path", _path, _path_seeds, "cbor"),

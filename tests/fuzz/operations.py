@@ -59,6 +59,7 @@ from commons_crdt.operation import (
 from commons_node.domains import RULES
 from commons_node.domains.lending import facts as lending
 from commons_node.domains.membership import facts as membership
+from commons_node.domains.resources import facts as resources
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
 from commons_node.realm import intake
 from commons_node.verifier import work
@@ -318,6 +319,7 @@ def facts() -> Mapping[str, msgspec.Struct]:
         membership.COMMUNITY: membership.CommunityName(),
         ERASURE: Erasure(b"t" * 32),
         **powers.facts(keys),
+        resources.PHOTO: resources.Photo("jpeg"),
         lending.REQUEST: lending.Request(b"r" * 32, 1, 2**53 - 1, "Europe/Berlin"),
         lending.DECISION: lending.Decision(True),
         lending.HANDOVER: lending.Handover(b"r" * 32, b"t" * 32, ZERO),

@@ -49,6 +49,11 @@ ELSEWHERE = {
     "cli/commons_cli/terminal.py:_began": "the kernel's line about a process",
     "cli/commons_cli/calls.py:Call._write": "the answer of the own node, which encoded it",
     "node/commons_node/store/database.py:open_database": "SQLite's file, checked by SQLite",
+    "node/commons_node/parts/keeper.py:PartsKeeper.quota": "any bytes are a number",
+    "node/commons_node/certainty.py:_history": "any bytes are a number",
+    "node/commons_node/realm/pruning.py:_Deleting.step": "any bytes are a number",
+    "node/commons_node/keeping.py:Keeping.load": "this node's own setting, which it encoded",
+    "node/commons_node/keeping.py:Keeping._save": "makes text of what it encoded",
     "node/commons_node/store/numbers.py:Numbers.load": "any bytes are a number",
     "node/commons_node/keystore/store.py:Keystore._read": "reads a file; `sealing` parses it",
     "tui/commons_tui/deeds.py:Deeds._call": "base64 of the own node, which encoded it",
@@ -61,6 +66,7 @@ ELSEWHERE = {
     # Encoding to text that is ASCII by construction.
     "node/commons_node/demo/story.py:_play": "makes base64",
     "node/commons_node/domains/lending/commands.py:_offer": "makes base64",
+    "node/commons_node/domains/resources/picturing.py:show": "makes base64",
     "node/commons_node/domains/membership/commands.py:create_invite": "makes base64",
     "cli/commons_cli/values.py:FileIn.convert": "makes base64",
     # Values that were parsed before.

@@ -13,6 +13,7 @@ from tests.machines.recorder import Recorder
 from tests.machines.watched_protocol import serve
 from tests.simulation.meeting import Meeting, Thief, home, neighbourhood
 from tests.simulation.test_sync_rounds import notes
+from tests.unit import test_parts_protocol as two
 from tests.unit import town as small
 from tests.unit.test_lending_folds import Street, member
 
@@ -30,6 +31,7 @@ from commons_node.testing.town import Town
 from commons_protocol import pull
 from commons_protocol.codes import Invitation, invite_key
 from commons_protocol.joining import TurnedAwayError
+from commons_protocol.parts import IDLE_MS, PATIENCE_MS
 
 INVITE = "invite#An invite, as a node of the community sees it"
 ALICE = small.person("alice")
@@ -61,6 +63,38 @@ def meetings() -> None:
             meeting.step()
         for _ in range(80):
             meeting.wait(1000)
+
+
+def parts() -> None:
+    """Two nodes and one stream of parts: what comes, what does not, who is shown out and when."""
+    data = two.BYTES
+    two.pair(drill=data).want(data).run()
+    two.pair().want(data).run()
+    asked = two.pair(drill=data)
+    asked.fetcher(asked.fetch.ask(asked.alice.realm, two.part_of(data), len(data), asked.now))
+    asked.run()
+    erased = two.pair(drill=data).want(data)
+    while not erased.kept:
+        erased.step()
+    erased.held.clear()
+    erased.run()
+    for steps in range(9):
+        both = two.pair(drill=data).want(data)
+        for _ in range(steps):
+            both.step()
+        both.fetcher(both.fetch.tick(both.now + PATIENCE_MS + 1))
+        both.giver(both.give.tick(both.now + IDLE_MS + 1))
+    for steps in range(9):
+        both = two.pair(drill=data).want(data)
+        for _ in range(steps):
+            both.step()
+        both.bob.forgets = True
+        both.run()
+    two.test_two_questions_at_once_and_credit_without_end_are_refused()
+    two.test_who_never_proves_anything_is_shown_out()
+    silent = two.pair(drill=data)
+    silent.giver(silent.give.tick(silent.now + IDLE_MS + 1))
+    silent.fetcher(silent.fetch.on_frame(b"", silent.now))
 
 
 def _waits(meeting: Meeting) -> bool:

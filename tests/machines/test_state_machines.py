@@ -59,6 +59,7 @@ def seen() -> Recorder:
             for seed in seeds:
                 run(seed, plan)
         stories.meetings()
+        stories.parts()
         Town(1).play(stories.blocks)
         Town(2).play(lambda town: stories.invites(town, recorder))
         Town(3).play(lambda town: stories.forgets(town, patch))

@@ -8,6 +8,7 @@ import pytest
 from tests.machines.recorder import Recorder
 
 from commons_protocol.joining import Host, HostState, Newcomer, NewcomerState
+from commons_protocol.parts import Fetch, FetchState, Give, GiveState
 from commons_protocol.proof import _Slot
 from commons_protocol.pull import Pull
 from commons_protocol.serve import Serve
@@ -16,6 +17,8 @@ from commons_protocol.sync import Phase, RealmSync
 
 EXPLICIT = {
     "sync#A sync session of one realm": frozenset(get_args(Phase)),
+    "parts#Who asks for a part": frozenset(get_args(FetchState)),
+    "parts#Who gives it": frozenset(get_args(GiveState)),
     "joining#The node's side": frozenset(get_args(HostState)),
     "joining#The newcomer's side": frozenset(get_args(NewcomerState)),
 }
@@ -78,5 +81,10 @@ def watch(recorder: Recorder, patch: pytest.MonkeyPatch) -> None:
     recorder.watch(
         patch, "serve#Giving to one peer", Serve, serve, "on_want", "on_credit", "on_read"
     )
+    for name, end, more in (
+        ("parts#Who asks for a part", Fetch, ("want", "ask")),
+        ("parts#Who gives it", Give, ("on_found", "on_read", "on_path_ingested")),
+    ):
+        recorder.watch(patch, name, end, lambda one: str(one.state), "on_frame", "tick", *more)
     recorder.watch(patch, "joining#The node's side", Host, lambda one: one.state)
     recorder.watch(patch, "joining#The newcomer's side", Newcomer, lambda one: one.state)

@@ -12,6 +12,7 @@ from commons_crdt.authority.council_facts import CouncilAct, Seal, Tip
 from commons_crdt.ids import OperationId, digest
 from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_crdt.roles import Role
+from commons_node.certainty import standing_of_seals
 from commons_node.testing.liars import behind, craft, renaming, tip
 from commons_node.testing.node import Node
 from commons_node.testing.town import Town
@@ -112,3 +113,75 @@ def test_who_pruned_and_who_did_not_converge_and_rest(hoards: bool) -> None:
             assert dave.realm.digest() == vectors[0]
 
     Town(3).play(story)
+
+
+@pytest.mark.parametrize("through", ["bob", "dave"])
+def test_a_joiner_keeps_what_the_seal_has_left_and_nothing_else(through: str) -> None:
+    """Bob pruned, dave hoards; erin joins through either, and all of them agree and rest."""
+
+    async def story(town: Town) -> None:
+        await town.found([Role.MEMBER, Role.MEMBER, Role.MEMBER])
+        alice, bob, carol, dave = town.nodes
+        pairs = [(one, two) for one in town.nodes for two in town.nodes if one is not two]
+        for one, two in pairs:
+            one.knows(two)
+            town.air.mute.add((one.peer, two.peer))
+        for node in town.nodes:
+            await node.start()
+        mine, other = await carol.run(branch(carol, 3)), await carol.run(branch(carol))
+        assert mine
+        assert other
+        await told(alice, mine)
+        await told(bob, other)
+        await told(dave, other)
+        await told(dave, mine[:1])
+        dave.realm.pruner = None
+        carol.crash()
+        await alice.run(seal(alice, mine[1]))
+        town.air.mute.clear()
+        await the_end(town, seconds=400)
+        superfluous = [operation_id(op.header) for op in other[1:]]
+        assert held(dave, other) == [True] * LONG, "dave keeps the old history"
+        assert held(bob, other) == [True] + [False] * (LONG - 1), "bob does not"
+        assert await history(bob) == (False, LONG - 1)
+        assert await history(dave) == (True, 0)
+
+        host = town.node(through)
+        code = await host.run(town.invite(host, "erin"))
+        assert code is not None
+        erin = town.newcomer(Role.NEWCOMER)
+        assert await town.join(erin, code, host)
+        for node in (alice, bob, host):
+            await erin.run(erin.peering.connect(node.host.address))
+        await the_end(town, seconds=200)
+        await erin.run(erin.peering.connect(dave.host.address))
+        await the_end(town, seconds=200)
+        offered = {ident for _, ident in erin.ears.offered} & set(superfluous)
+        if host is bob:
+            assert not offered, "dave is asked for nothing: the two are equal"
+        assert set(superfluous[2:]).isdisjoint(offered), "beyond the sealed tip nobody offers any"
+        assert held(erin, other) == [True] + [False] * (LONG - 1)
+        assert held(erin, mine) == [True] * 3
+        nodes = (alice, bob, dave, erin)
+        hashes = [await node.run(node.realm.hashes()) for node in nodes]
+        assert hashes.count(hashes[0]) == len(nodes), "set and state alike"
+        assert await history(erin) == (False, 0), "it says what it has not got"
+        for node in nodes:
+            states = await node.run(node.peering.wait_converged(others(town, node), timeout=60))
+            assert states is not None
+            assert states.converged, "nobody looks behind"
+        asked = {ident: n for ident, n in bob.ears.offered.items() if ident[1] in superfluous}
+        await the_end(town, seconds=600)
+        assert asked == {i: n for i, n in bob.ears.offered.items() if i[1] in superfluous}, "rest"
+
+    Town(5).play(story)
+
+
+async def history(node: Node) -> tuple[bool, int]:
+    """Whether all that was written is here, and how much was deleted, as ``status`` says it."""
+    said = await node.run(standing_of_seals(node.community))
+    assert said is not None
+    found = said["history"]
+    assert isinstance(found, dict)
+    assert bool(found["next_action"]) != found["whole"], "what is not here has a next action"
+    return found["whole"], found["pruned"]

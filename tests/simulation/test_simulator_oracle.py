@@ -53,7 +53,7 @@ def disagreements(node: Node) -> list[str]:
     """
     assert node.realm_id is not None
     operations = node.operations()
-    answer = judge_all(node.realm_id, [candidate(one) for one in operations], {1: RULES})
+    answer = judge_all(node.realm_id, [candidate(one) for one in operations], RULES.tables)
     stored = {i: Judgement(Verdict(v), r) for i, v, r in node.stored()}
     found = []
     for one in operations:

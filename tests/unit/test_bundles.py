@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.rooms import Room, Rooms, Village, bytes_of, note, page, retitle, village, workers
-from tests.unit.sticks import exported, forged, frames, gives_node, imported
+from tests.unit.sticks import Stick, exported, forged, frames, gives_node, imported
 from tests.unit.tales import TALES, removal
 from tests.unit.town import DAY_MS, Replica, secrets
 
@@ -15,9 +15,12 @@ from commons_crdt.operation import Operation, operation_id
 from commons_node.bundles import importing
 from commons_node.bundles.carried import ends_of, makers, missing_of
 from commons_node.bundles.exporting import NotStanding
+from commons_node.bundles.standing_with import standing_with
+from commons_node.community import Community
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.bundles.contents import Kind
 from commons_protocol.bundles.errors import BadBundle
+from commons_protocol.status import SyncStatus
 
 BOBS = "bob's node"
 Tale = Callable[[], tuple[Replica, Village]]
@@ -188,6 +191,35 @@ async def test_what_stands_before_the_damage_is_taken(rooms: Rooms, how: str, co
     assert (report.damage.code, report.damaged_at) == (code, stick.at_chunk(1))
     assert report.new > 0
     assert report.new + report.missing == 260
+
+
+async def test_what_a_bundle_told_is_said_with_its_day(rooms: Rooms) -> None:
+    """Never synced by a letter: what somebody had, as of that day, and what to do."""
+    home, people = houses()
+    begin = len(home.operations)
+    for n in range(260):
+        note(home, people.eve, n, "x" * 500)
+    alice, bob = await two(rooms, home, begin)
+    stick, _ = await exported(alice)
+    torn = Stick(stick.data[: stick.at_chunk(1) + 500])
+
+    async def stands() -> SyncStatus:
+        (maker,) = await makers(bob.realm)
+        return await standing_with(Community(bob.realm), maker)
+
+    report = await imported(bob, torn, BOBS)
+    said = await stands()
+    assert (said.code, said.state) == ("bundle_behind", "behind")
+    assert said.missing == said.count == report.missing > 0
+    await imported(bob, stick, BOBS)
+    said = await stands()
+    assert (said.code, said.state, said.missing) == ("bundle_even", "unknown", 0)
+    assert said.detail in said.reason, "as of which day"
+    one = note(home, people.eve, 999)
+    await bob.take(home.operations[one.id])
+    said = await stands()
+    assert (said.code, said.count) == ("bundle_lacked", 1)
+    assert "bundle export FILE --for" in said.action("f" * 64)
 
 
 async def test_a_delta_holds_what_somebody_lacks(rooms: Rooms) -> None:

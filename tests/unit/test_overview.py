@@ -43,6 +43,19 @@ PROVOKED: Mapping[str, str] = {
     "contents": "tests/unit/test_overview.py::test_contents_that_have_not_come_are_missed",
     "held_edits": "tests/unit/test_realm_held.py"
     "::test_a_document_that_kills_is_held_and_tried_again",
+    "by_bundle": "tests/e2e/test_bundles.py"
+    "::test_three_houses_that_meet_by_stick_only_lend_and_remove",
+    "bundle_lacked": "tests/unit/test_bundles.py::test_what_a_bundle_told_is_said_with_its_day",
+    "bundle_even": "tests/unit/test_bundles.py::test_what_a_bundle_told_is_said_with_its_day",
+    "bundle_behind": "tests/unit/test_bundles.py::test_what_a_bundle_told_is_said_with_its_day",
+    "relay_unreachable": "tests/e2e/test_peering_relays.py"
+    "::test_what_fails_at_a_relay_is_said_with_the_next_command",
+    "relay_refuses": "tests/e2e/test_peering_relays.py"
+    "::test_what_fails_at_a_relay_is_said_with_the_next_command",
+    "not_at_relay": "tests/e2e/test_peering_relays.py"
+    "::test_what_fails_at_a_relay_is_said_with_the_next_command",
+    "paused": "tests/e2e/test_keeping.py"
+    "::test_a_community_is_paused_let_go_of_and_comes_back_whole",
     "alone": "tests/unit/test_overview.py::test_alone_is_who_knows_nobody",
     "nobody_here": "tests/unit/test_overview.py::test_alone_is_who_knows_nobody",
     "blocked": "tests/e2e/test_reasons.py::test_blocked_by_a_person_and_let_in_again",
@@ -179,8 +192,8 @@ def looked(network: str = "up", *, copied: bool = False, sign: bool = True, free
     peering = SimpleNamespace(network=SimpleNamespace(state=network))
     room = Room(Path(), 10 * MIB, lambda: free * MIB)
     return SimpleNamespace(
-        peering=peering, communities={ELM: None}, room=room, copied=copied,
-        may_sign=lambda _realm: sign,
+        peering=peering, communities={ELM: None}, room=room,
+        signing=SimpleNamespace(copied=copied), may_sign=lambda _realm: sign,
     )  # fmt: skip
 
 

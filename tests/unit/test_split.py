@@ -18,7 +18,9 @@ from commons_node import verbs
 from commons_node.disk import Room
 from commons_node.explaining import catalogue
 from commons_node.health.overview import of_community
+from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.load import Load
+from commons_node.peering.peering import Peering
 from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
 
@@ -38,13 +40,19 @@ async def split(north: Machine, south: Machine) -> list[str]:
     return acts
 
 
+def nobody() -> Peering:
+    """This node asks nobody for parts."""
+    raise AssertionError
+
+
 async def status(node: Machine) -> dict[str, Any]:
     """What ``status`` answers at a node that is otherwise idle."""
     room = Room(Path(), 0)
     daemon = SimpleNamespace(
         room=room,
         communities=node.communities, peering=SimpleNamespace(peers=list, load=Load()), refusals={},
-        node="0" * 64, ready=True, started=0.0,
+        node="0" * 64, ready=True, started=0.0, parts=PartsKeeper(nobody, list),
+        keeping=SimpleNamespace(paused=set(), freed=set()),
     )  # fmt: skip
     return dict((await verbs.status(Request(daemon), verbs.Nothing())).value)  # type: ignore[arg-type]  # all of a daemon that it asks
 

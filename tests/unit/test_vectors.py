@@ -1,5 +1,6 @@
 """The committed vectors run for ever: other programs, and our own later versions, hold to them."""
 
+import hashlib
 import importlib.util
 import json
 import sys
@@ -22,15 +23,19 @@ from commons_crdt.folds import set_hash, state_hash
 from commons_crdt.ids import RealmId, digest
 from commons_crdt.kinds import Kind, Rules, decode_fact
 from commons_crdt.operation import (
+    MAX_LARGE_PART,
+    SMALL_PART,
     Operation,
     check_contents,
     decode_header,
     encode_header,
     operation_id,
+    part_hash,
     sign,
     verify,
 )
 from commons_crdt.roles import Role
+from commons_protocol import part_messages
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol"
 FILES = (
@@ -44,6 +49,7 @@ FILES = (
     "archive",
     "sync",
     "bundle",
+    "parts",
 )
 
 
@@ -246,3 +252,29 @@ def test_the_vectors_give_every_reason_of_the_core() -> None:
     assert codes == {
         "authority", "budget", "chain", "contents", "lamport", "log", "realm", "time",
     }  # fmt: skip
+
+
+# --- parts on demand ------------------------------------------------------------------------------
+
+
+def test_the_messages_of_parts_are_read_and_written_as_they_say() -> None:
+    vectors = load("parts")
+    assert (vectors["small"], vectors["largest"]) == (SMALL_PART, MAX_LARGE_PART)
+    for entry in vectors["messages"]:
+        frame = bytes.fromhex(entry["frame"])
+        message = part_messages.unpack_parts(frame)
+        assert isinstance(message, part_messages.PartMessage)
+        assert part_messages.pack(message) == frame, entry["name"]
+    for entry in vectors["bad"]:
+        with pytest.raises(Refused) as caught:
+            part_messages.unpack_parts(bytes.fromhex(entry["frame"]))
+        assert caught.value.why == entry["code"], entry["name"]
+
+
+def test_a_part_goes_in_chunks_from_where_it_is_asked_for() -> None:
+    vector = load("parts")["part"]
+    data = hashlib.shake_128(bytes.fromhex(vector["shake_128"])).digest(vector["length"])
+    assert part_hash(data).hex() == vector["hash"]
+    assert vector["offset"] + sum(vector["chunks"]) == len(data)
+    assert all(length == part_messages.CHUNK for length in vector["chunks"][:-1])
+    assert 0 < vector["chunks"][-1] <= part_messages.CHUNK

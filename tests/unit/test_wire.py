@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commons_crdt.errors import Refused
-from commons_crdt.operation import MAX_BODY, MAX_HEADER, Operation
+from commons_crdt.operation import MAX_BODY, MAX_HEADER, SMALL_PART, Operation
 from commons_protocol import wire
 from commons_protocol.frame import decode, encode
 from commons_protocol.network import MAX_FRAME
@@ -157,7 +157,21 @@ def test_what_no_peer_would_parse_is_left_behind_by_who_holds_it() -> None:
 
 
 def test_the_parts_that_do_not_fit_are_left_out_the_largest_first() -> None:
-    parts = (b"a" * 100_000, b"b" * 200_000, None, b"c" * 50_000)
-    slim = wire.slimmed(Operation(b"h", b"s" * 64, b"b", parts))
-    assert slim.parts == (b"a" * 100_000, None, None, b"c" * 50_000)
-    assert wire.operation_size(slim) <= wire.MAX_OPERATION
+    parts = (b"a" * 1000, b"b" * 2000, None, b"c" * 500)
+    slim = wire.slimmed(Operation(b"h", b"s" * 64, b"b", parts), limit=1800)
+    assert slim.parts == (b"a" * 1000, None, None, b"c" * 500)
+    assert wire.operation_size(slim) <= 1800
+
+
+def test_large_parts_never_travel_with_their_operation() -> None:
+    small, large = b"s" * SMALL_PART, b"l" * (SMALL_PART + 1)
+    photo = Operation(b"h", b"s" * 64, b"b", (small, large, None))
+    assert wire.operation_size(photo) < 3000
+    ((frame, _),) = wire.frames(0, [photo])
+    message = wire.unpack_sync(frame)
+    assert isinstance(message, wire.Operations)
+    (operation,) = wire.unpack_operations(message.operations)
+    assert operation.parts == (small, None, None)
+    pushed = wire.unpack_sync(wire.pack_push(0, [photo]))
+    assert isinstance(pushed, wire.Push)
+    assert pushed.operations[0][3] == (small, None, None)

@@ -65,7 +65,7 @@ class Judge:
     ) -> None:
         """Start from nothing. ``pin``: the council's act below which this node never goes."""
         self.realm = realm
-        self.tables = {rules.version: rules} if isinstance(rules, Rules) else dict(rules)
+        self.tables = rules.tables if isinstance(rules, Rules) else dict(rules)
         self.pin = pin
         self.forks: dict[Chain, int] = {}
         self._book = Book(realm)

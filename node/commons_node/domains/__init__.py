@@ -13,6 +13,7 @@ from commons_node.bundles import commands as bundles
 from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
 from commons_node.health import verbs as health
+from commons_node.parts import verbs as parts
 from commons_node.registry import Registry, merge
 
 DOMAINS: tuple[Domain, ...] = (
@@ -24,8 +25,9 @@ DOMAINS: tuple[Domain, ...] = (
     sanctions.DOMAIN,
 )
 
-RULES = Rules.of(1, [*CORE, *(kind for domain in DOMAINS for kind in domain.kinds)])
-"""Rules version 1: every kind that its communities know."""
+_KINDS = (*CORE, *(kind for domain in DOMAINS for kind in domain.kinds))
+RULES = Rules.of(2, _KINDS, before=Rules.of(1, [kind for kind in _KINDS if kind.since == 1]))
+"""Rules version 2, with every kind that its communities know; version 1, frozen, is before it."""
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
 
@@ -39,5 +41,6 @@ def registry() -> Registry:
         notices.REGISTRY,
         history.REGISTRY,
         bundles.REGISTRY,
+        parts.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

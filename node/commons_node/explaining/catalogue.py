@@ -271,6 +271,7 @@ ACTS: Final = {
     "sanctions.note.1": "a reason",
     "resource.specification.1": "a kind of thing",
     "resource.item.1": "a thing",
+    "resource.photo.1": "a photo of a thing",
     "lending.request.1": "a request for a loan",
     "lending.decision.1": "an answer to a request",
     "lending.handover.1": "a hand-over",

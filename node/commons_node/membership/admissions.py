@@ -67,7 +67,7 @@ class Admissions:
 
     def find(self, invite: OperationId) -> tuple[RealmId, bytes] | None:
         """The realm and the public key of an invite that stands here."""
-        for community in self._daemon.communities.values():
+        for community in self._daemon.kept():
             known = community.realm.judge.authority.invites.get(invite)
             if known is not None and known[1]:
                 return community.realm.realm, known[0].key

@@ -134,7 +134,7 @@ class Devices:
         ticket = self._tickets.get(name)
         if ticket is not None:
             return await self._by_ticket(ticket)
-        for community in self._daemon.communities.values():
+        for community in self._daemon.kept():
             opened = await _by_recovery_key(community, name) or _by_old_device(
                 community, name, self._daemon.now_ms()
             )

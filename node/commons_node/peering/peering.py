@@ -50,6 +50,7 @@ from commons_node.peering.types import (
     Settings,
     UnknownPeer,
 )
+from commons_node.peering.visits import Stores, Visits
 from commons_node.peering.waiting import wait_converged
 from commons_node.peering.ways import best_first
 from commons_protocol.applying import Door, Granted
@@ -68,6 +69,7 @@ from commons_protocol.network import (
     StateChanged,
     Stream,
 )
+from commons_protocol.parts import PARTS
 from commons_protocol.replica import Ingested, Replica
 from commons_protocol.session import SYNC
 
@@ -99,13 +101,15 @@ class Peering:
         settings: Settings | None = None,
         on_change: OnChange | None = None,
         records: PeerRecords | None = None,
+        parts: Stores = lambda _realm: None,
     ) -> None:
         """``replicas`` gives the realms of this node now; call ``refresh`` when it would differ.
 
         ``refusals`` counts by code, with the network's own counts; ``status`` shows it.
         ``announce``: where others reach this node, where that is not where it listens.
         ``records``: what is remembered of peers beside the book. ``machine``: looked at
-        for changes of its addresses. ``relays``: those of this node.
+        for changes of its addresses. ``relays``: those of this node. ``parts`` gives the parts
+        of a realm, for peers that ask for some.
         """
         self.settings = settings or Settings()
         self.clock = Clock()
@@ -119,7 +123,9 @@ class Peering:
         self.talks = Talks(self)
         self.on_change: OnChange = on_change or (lambda _kind, _what: None)
         self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count, reception)
-        self.network = make_network({SYNC: self.talks.accept, JOIN: self._welcome}, self._event)
+        self.visits = Visits(self, parts)
+        handlers = {SYNC: self.talks.accept, JOIN: self._welcome, PARTS: self.visits.accept}
+        self.network = make_network(handlers, self._event)
         self.peer = self.network.peer_id
         self.acquaintance = Acquaintance(self)
         self._hints = Hints(self)
@@ -268,6 +274,18 @@ class Peering:
             self._shown = shown
             self._neighbours.changed()
             self.talks.hurry_all()
+
+    async def let_go(self, realm: RealmId) -> None:
+        """A realm is no longer among the replicas: nothing of it goes on; prove the others again.
+
+        When it returns, nothing more of it is being stored for a peer.
+        """
+        for talk in tuple(self.talks.now.values()):
+            if realm in talk.offered:
+                talk.end("refresh")
+                await talk.ended.wait()
+                await talk.drained()
+        self.refresh()
 
     def poke(self, realm: RealmId | None = None) -> None:
         """Compare with every connected peer now."""

@@ -231,6 +231,7 @@ class Talks:
                     self._peering.shares.proven(node_id(talk.peer), realm), "note a community"
                 )
                 self._peering.guard.proven(talk, device)
+                self._peering.on_change("peer", node_id(talk.peer))
             case Compared(realm, equal, number):
                 now = self._peering.clock.now()
                 self._peering.shares.ended(node_id(talk.peer), realm, now)

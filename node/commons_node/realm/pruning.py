@@ -31,6 +31,9 @@ STEP = 500
 MOST = 50_000
 """Operations that one round deletes: the newest; another round follows."""
 
+PRUNED = "pruned_operations"
+"""The setting that counts what was deleted on this disk."""
+
 Alone = Callable[[Callable[[], Coroutine[Any, Any, bool]]], Awaitable[bool]]
 """Runs work while it has the realm for itself."""
 
@@ -172,6 +175,8 @@ class _Deleting:
         try:
             async with store.database.transaction() as connection:
                 await store.delete(connection, [self._numbers[x] for x in some])
+                gone = int.from_bytes(await store.inside.setting(PRUNED) or b"") + len(some)
+                await store.set_setting(connection, PRUNED, gone.to_bytes(8))
         except BaseException:
             await memory.load()
             raise

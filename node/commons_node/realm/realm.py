@@ -32,6 +32,7 @@ from commons_node.realm.folding import Folding
 from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
 from commons_node.realm.memory import Memory
 from commons_node.realm.notices import Notices
+from commons_node.realm.parts import RealmParts
 from commons_node.realm.pinning import Pinning
 from commons_node.realm.pruning import Pruner
 from commons_node.realm.revised import Flip, Revised
@@ -128,6 +129,7 @@ class Realm:
             self._remember,
         )  # fmt: skip
         self.pruner = Pruner(self.memory, store, self._alone) if prune else None
+        self.parts = RealmParts(self.memory, store, self._alone, now_ms)
 
     @property
     def realm(self) -> RealmId:
@@ -306,7 +308,7 @@ class Realm:
         if not (stored or batch.aside or batch.late or released):
             return stored, revised
         async with self.store.database.transaction() as connection:
-            first = await self.store.insert(connection, stored, applied)
+            first = await self.store.insert(connection, stored, applied, own=own)
             await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
             batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside, self._whose))
             await self._revision.fill(connection, batch.late)

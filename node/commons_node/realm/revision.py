@@ -196,7 +196,8 @@ class Revision:
         whole = [row for row in taken if kinds[row.standing.kind].erased == "body"]
         await self._store.erase(connection, [row.standing.id for row in taken], body=False)
         await self._store.erase(connection, [row.standing.id for row in whole], body=True)
-        revised.erased = revised.erased or bool(taken)
+        about = await self._store.large.forget(connection, things & gone, about=True)
+        revised.erased = revised.erased or bool(taken) or bool(about)
         rows = await reader.rows(list(ids))
         changed = await self._judge_some(connection, rows, revised)
         judged = {row.standing.id for row, _ in changed}

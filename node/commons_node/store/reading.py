@@ -244,6 +244,11 @@ class Reader:
             after = rows[-1][0]
             yield [(n, OperationId(ident), header) for n, ident, header in rows]
 
+    async def count(self) -> int:
+        """How many operations are stored."""
+        ((found,),) = await fetch(self.connection, "SELECT count(*) FROM operations")
+        return int(found)
+
     async def setting(self, name: str) -> bytes | None:
         """What this node remembers of the realm under a name; None if nothing."""
         rows = await fetch(self.connection, "SELECT value FROM settings WHERE name = ?", (name,))
@@ -290,7 +295,9 @@ class Reader:
             chunk = ids[i : i + _IN]
             query = (
                 "SELECT id, body IS NULL, EXISTS (SELECT 1 FROM parts p WHERE p.operation = n"  # noqa: S608 - own clauses
-                f" AND p.bytes IS NULL) FROM operations WHERE id IN ({placeholders(len(chunk))})"
+                " AND p.bytes IS NULL AND NOT EXISTS (SELECT 1 FROM large l WHERE"
+                " l.operation = p.operation AND l.position = p.position)"
+                f") FROM operations WHERE id IN ({placeholders(len(chunk))})"
             )
             for ident, body, part in await fetch(self.connection, query, chunk):
                 found[ident] = (bool(body), bool(part))

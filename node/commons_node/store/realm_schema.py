@@ -56,4 +56,16 @@ REALM_SCHEMA = (
         device BLOB PRIMARY KEY, node BLOB NOT NULL, created_ms INTEGER NOT NULL,
         imported_ms INTEGER NOT NULL, ends BLOB NOT NULL) WITHOUT ROWID
     """,
+    # large parts: which there are, how much of each is here, and these bytes; see `large_parts`
+    """
+    CREATE TABLE large (
+        n INTEGER PRIMARY KEY, operation INTEGER NOT NULL, position INTEGER NOT NULL,
+        hash BLOB NOT NULL, length INTEGER NOT NULL, have INTEGER NOT NULL,
+        whole INTEGER NOT NULL, own INTEGER NOT NULL, giver TEXT NOT NULL,
+        used_ms INTEGER NOT NULL, UNIQUE (operation, position));
+    CREATE TABLE chunks (
+        n INTEGER PRIMARY KEY, part INTEGER NOT NULL, first INTEGER NOT NULL, bytes BLOB NOT NULL);
+    CREATE INDEX chunks_of ON chunks (part, first);
+    CREATE INDEX absent_parts ON parts (operation) WHERE bytes IS NULL
+    """,
 )

@@ -9,8 +9,9 @@ import msgspec
 
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DocumentId, OperationId
-from commons_crdt.operation import Operation
+from commons_crdt.operation import SMALL_PART, Operation
 from commons_node.store.database import Database, fetch, placeholders
+from commons_node.store.large_parts import LargeParts
 from commons_node.store.numbers import Numbers
 from commons_node.store.paging import Span, named, page
 from commons_node.store.reading import EditRow, Reader
@@ -47,6 +48,7 @@ class RealmStore:
         self.outside = Reader(database.read, self._numbers)
         self.waiting = Waiting(database.write)
         self.settled = SettledTable(database.write, self._numbers)
+        self.large = LargeParts(database)
         self._next = 1
 
     async def load(self) -> None:
@@ -64,11 +66,13 @@ class RealmStore:
         connection: aiosqlite.Connection,
         batch: Sequence[Stored],
         applied: Mapping[OperationId, str],
+        *,
+        own: bool = False,
     ) -> int:
         """Append judged operations, in a causal order, inside the caller's transaction.
 
         ``applied``: what documents made of their edits, where ``Stored`` does not say it yet.
-        Returns the number of the first; the others follow.
+        ``own``: written on this node. Returns the number of the first; the others follow.
         """
         first = self._next
         self._next += len(batch)
@@ -90,8 +94,12 @@ class RealmStore:
             ))  # fmt: skip
             if item.part_names:
                 given = op.parts or (None,) * len(item.part_names)
+                small = await self.large.insert(connection, n, op, own=own)
                 named = enumerate(zip(item.part_names, given, strict=True))
-                parts.extend((n, position, name, part) for position, (name, part) in named)
+                parts.extend(
+                    (n, position, name, part if position in small else None)
+                    for position, (name, part) in named
+                )
         await connection.executemany(f"INSERT INTO operations VALUES ({placeholders(19)})", rows)  # noqa: S608 - own clauses
         if parts:
             await connection.executemany("INSERT INTO parts VALUES (?,?,?,?)", parts)
@@ -130,19 +138,26 @@ class RealmStore:
         await connection.executemany(
             "UPDATE parts SET bytes = coalesce(bytes, ?) WHERE position=? AND operation ="
             " (SELECT n FROM operations WHERE id=?)",
-            [(part, position, ident) for position, part in enumerate(operation.parts)],
+            [
+                (part, position, ident)
+                for position, part in enumerate(operation.parts)
+                if part is not None and len(part) <= SMALL_PART
+            ],
         )
+        await self.large.fill(connection, ident, operation)
 
     async def erase(
         self, connection: aiosqlite.Connection, ids: Iterable[OperationId], *, body: bool
     ) -> None:
         """Take away parts, and with ``body`` the body with the unsalted hash of its change."""
+        ids = list(ids)
         rows = [(ident,) for ident in ids]
         await connection.executemany(
             "UPDATE parts SET bytes=NULL WHERE bytes IS NOT NULL AND operation ="
             " (SELECT n FROM operations WHERE id=?)",
             rows,
         )
+        await self.large.forget(connection, ids)
         if body:
             await connection.executemany(
                 "UPDATE operations SET body=NULL, change=NULL WHERE id=?", rows
@@ -151,6 +166,7 @@ class RealmStore:
     async def delete(self, connection: aiosqlite.Connection, numbers: Iterable[int]) -> None:
         """Take operations away altogether: header, body, parts, and what folds noted of them."""
         rows = [(n,) for n in numbers]
+        await self.large.delete(connection, rows)
         await connection.executemany("DELETE FROM parts WHERE operation = ?", rows)
         await connection.executemany("DELETE FROM subjects WHERE operation = ?", rows)
         await connection.executemany("DELETE FROM operations WHERE n = ?", rows)

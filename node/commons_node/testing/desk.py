@@ -10,6 +10,7 @@ from commons_crdt.ids import DeviceId
 from commons_node.community import Actor, Community
 from commons_node.domains import DOMAINS, RULES
 from commons_node.keystore.sessions import Locked
+from commons_node.parts.keeper import PartsKeeper
 from commons_node.realm.realm import Realm
 from commons_node.registry import Command, Request, merge
 from commons_node.sealing.keeper import Keeper
@@ -46,6 +47,11 @@ class Desk:
         return actor
 
     rules = RULES
+
+    @property
+    def parts(self) -> PartsKeeper:
+        """What fetches photos."""
+        return self._node.parts
 
     async def refresh(self, realm: Realm) -> None:
         """Log 0 grew."""

@@ -27,6 +27,7 @@ from commons_node.domains import RULES, VIEWS
 from commons_node.keystore.node_key import NodeKey
 from commons_node.membership.admissions import Admissions
 from commons_node.membership.watching import let_others, prove_forks
+from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import KnownPeer, Settings
 from commons_node.realm.realm import Change, Realm, Written
@@ -96,6 +97,7 @@ class Node:
         self.standing: NodeStanding
         self.peering: Peering
         self.host: Host
+        self.parts: PartsKeeper
         self.admissions: Admissions
         self.desk = Desk(self)
         self._keys = Keys({"network": self._key("network")})
@@ -137,6 +139,10 @@ class Node:
         """This node's clock."""
         return time.time_ns() // 1_000_000
 
+    def kept(self) -> list[Community]:
+        """The only community; nobody pauses it."""
+        return list(self.communities.values())
+
     def may_sign(self, _realm: RealmId) -> bool:
         """Yes: no loss of power takes what is committed here, so its own tips are its newest."""
         return True
@@ -163,6 +169,7 @@ class Node:
 
     def _changed(self, change: Change) -> None:
         self.town.arrived(self, change)
+        self.parts.changed(change)
         if change.log_zero:
             self.peering.spawn(self.refresh(self.realm), "refresh")
         if change.forked:
@@ -183,7 +190,12 @@ class Node:
             await asyncio.sleep(_TICK_S)
             for community in self.communities.values():
                 await community.realm.tick()
+            self.parts.tick()
             await self._seal()
+
+    def _peer_changed(self, kind: str, _detail: str) -> None:
+        if kind == "peer":
+            self.parts.met()
 
     async def _seal(self) -> None:
         if self.town.seals and self.founding and not self.liar:
@@ -222,6 +234,14 @@ class Node:
             refusals=self.refusals,
             admissions=self.admissions,
             settings=town.settings,
+            on_change=self._peer_changed,
+            parts=lambda realm: self.communities[realm].realm.parts,
+        )
+        self.parts = PartsKeeper(
+            lambda: self.peering,
+            lambda: [community.realm for community in self.communities.values()],
+            policy=town.parts,
+            quota=town.parts_quota,
         )
         await self.peering.start()
         self.peering.spawn(self._ticking(), "ticking")

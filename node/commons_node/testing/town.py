@@ -23,6 +23,7 @@ from commons_crdt.authority.kinds import NODE
 from commons_crdt.authority.kinds_council import ACT
 from commons_crdt.ids import DocumentId, OperationId, digest
 from commons_crdt.roles import Role
+from commons_node.config import PartsPolicy
 from commons_node.domains import RULES
 from commons_node.membership.settling import settle
 from commons_node.peering.types import Joined, NotJoined
@@ -72,6 +73,9 @@ class Town:
     air: Air = field(init=False)
     nodes: list[Node] = field(default_factory=list)
     settings: Any = SETTINGS
+    parts: PartsPolicy = "all"
+    parts_quota: int = 512 << 20
+    """What nodes that start from now on fetch and keep; see ``Config``."""
     seals: int = 0
     """See ``Plan.seals``."""
     acks: dict[OperationId, str] = field(default_factory=dict)

@@ -143,7 +143,8 @@ async def _content(
         case "constitution":
             return proposing.constitution(args.settings)
         case "rules":
-            return proposing.rules(args.version, [request.node.rules.version])
+            known = [one for one in sorted(request.node.rules.tables) if one >= state.rules]
+            return proposing.rules(args.version, known)
         case "lift":
             return await proposing.lift(community, args.cut)
         case "branch":

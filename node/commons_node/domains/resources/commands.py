@@ -28,6 +28,7 @@ from commons_node.domains.resources.facts import (
 )
 from commons_node.domains.resources.import_plan import key_of
 from commons_node.domains.resources.importing import import_file, known_kinds
+from commons_node.domains.resources.picturing import erasable, erasing, pictures
 from commons_node.domains.resources.things import (
     Thing,
     details_of,
@@ -152,7 +153,7 @@ async def show(request: Request[Daemon], args: Show) -> Reading:
     thing = await find_thing(community, args.resource)
     (settled,) = await settled_things(community, [thing])
     details = _row(all_gone(community), details_of(thing, await community.names()), thing)
-    details |= certainty(settled)
+    details |= certainty(settled) | {"photos": len(await pictures(community, thing.id)) or None}
     about = [
         {"field": name.replace("_", " "), "value": value}
         for name, value in details.items()
@@ -296,9 +297,11 @@ async def erase(request: Request[Daemon], args: Show) -> Mapping[str, object]:
         raise WrongState(why=f"{thing.label} is on loan.", next="commons-node loan list")
     creation = OperationId(thing.id)
     draft = Draft.fact(ERASURE, Erasure(creation), document=thing.id, refs=[creation])
-    (result,) = await community.write(actor, draft)
+    photos = erasable(await pictures(community, thing.id), actor)
+    drafts = [draft, *(erasing(thing.id, photo.id) for photo in photos)]
+    result, *_ = await community.write(actor, *drafts)
     return {**written(result), "resource": thing.id.hex(), "name": thing.name,
-            "number": thing.number or None}  # fmt: skip
+            "number": thing.number or None, "photos": len(photos)}  # fmt: skip
 
 
 def _split(given: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, Value]]:

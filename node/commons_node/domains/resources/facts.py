@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
+import msgspec
+
 from commons_crdt.document.schema import DocumentSchema, Field
 
 SPECIFICATION: Final = "resource.specification.1"
 ITEM: Final = "resource.item.1"
+PHOTO: Final = "resource.photo.1"
+PICTURE: Final = "photo"
+"""The class of the part that holds a photo; it is large, and fetched on demand."""
 
 State = Literal["active", "maintenance", "pending", "retired"]
 STATES: Final[tuple[str, ...]] = get_args(State)
@@ -55,3 +60,9 @@ ITEM_SCHEMA: Final = DocumentSchema(
 
 IDENTITY: Final = ("name", "brand", "model", "size", "strength")
 """The fields by which two specifications are the same."""
+
+
+class Photo(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A photo of the thing that the fact is about; ``media``: how its bytes are to be read."""
+
+    media: Literal["jpeg", "png", "webp"]

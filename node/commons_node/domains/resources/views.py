@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from commons_crdt.document.schema import DocumentSchema
-from commons_crdt.folds import Subject, Value, View, by_document
+from commons_crdt.folds import Fact, Subject, Value, View, by_document
 from commons_node.domains.resources.facts import (
     ITEM,
     ITEM_SCHEMA,
+    PHOTO,
     SPECIFICATION,
     SPECIFICATION_SCHEMA,
     STATES,
+    Photo,
 )
 
 _SQL = {"text": "TEXT", "integer": "INTEGER", "boolean": "INTEGER"}
@@ -69,7 +71,28 @@ def _view(
     return View(name, frozenset({kind}), columns, by_document, fold, document=True, indexes=indexes)
 
 
+def photo_key(fact: Fact) -> tuple[bytes, ...]:
+    """A photo stands for itself."""
+    return (fact.id,)
+
+
+def photo_row(subject: Subject) -> Sequence[Value] | None:
+    """One photo: of which thing, and how its bytes are read; no row once it is erased."""
+    for fact in subject.facts:
+        if isinstance(fact.body, Photo) and not fact.erased:
+            return fact.document, fact.body.media, fact.member
+    return None
+
+
 VIEWS = (
     _view("specifications", SPECIFICATION, SPECIFICATION_SCHEMA, specification_row, ("name",)),
     _view("items", ITEM, ITEM_SCHEMA, item_row, ("number", "specification")),
+    View(
+        "photos",
+        frozenset({PHOTO}),
+        {"resource": "BLOB", "media": "TEXT", "member": "BLOB"},
+        photo_key,
+        photo_row,
+        indexes=("resource",),
+    ),
 )
