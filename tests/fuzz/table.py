@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.fuzz import api, changes, codes, devices, files, messages, operations, streams
+from tests.fuzz import api, changes, codes, devices, files, messages, operations, streams, terminal
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (operations, changes, messages, streams, codes, devices, files, api)
+    for module in (operations, changes, messages, streams, codes, devices, files, api, terminal)
     for target in module.TARGETS
 }

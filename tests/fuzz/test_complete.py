@@ -67,6 +67,10 @@ ELSEWHERE = {
     "node/commons_node/domains/sanctions/finding.py:find_operation": "letters found to be hex",
     "node/commons_node/membership/arriving.py:Arriving.readmit": "a member of a key file",
     "node/commons_node/membership/paper.py:Papers.print": "makes a key",
+    "node/commons_node/history.py:_known": "letters that were found to be hex",
+    "tui/commons_tui/deeds.py:Deeds._call": "the answer of the own node, which encoded it",
+    "tui/commons_tui/dialogs/code.py:Code._keep": "the answer of the own node, which encoded it",
+    "tui/commons_tui/dialogs/form.py:checked": "typed here; `values` parses it, as for the shell",
     "cli/commons_cli/tables.py:_local": "falls back to the text itself; test_tables",
 }  # fmt: skip
 """Decoders that no target runs, and why none has to."""
