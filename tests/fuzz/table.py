@@ -14,6 +14,7 @@ from tests.fuzz import (
     relays,
     sticks,
     streams,
+    terminal,
 )
 from tests.fuzz.target import Target
 
@@ -31,6 +32,7 @@ TARGETS: dict[str, Target] = {
         files,
         sticks,
         api,
+        terminal,
     )
     for target in module.TARGETS
 }

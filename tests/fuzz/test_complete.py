@@ -39,8 +39,6 @@ ELSEWHERE = {
     "node/commons_node/doctor/machine.py:zone": "zones of communities that are open here",
     "node/commons_node/doctor/network.py:_hears": "what it has just sent to itself",
     "node/commons_node/membership/unattended.py:Unattended._read": "text of this user's own file",
-    "tui/commons_tui/settings.py:load": "this user's own file; tests/tui holds what it may be",
-    "tui/commons_tui/settings.py:_settings": "the same, typed by the line above",
     "node/commons_node/health/metrics.py:_text": "the text that this node has just made",
     "node/commons_node/config.py:describe": "the defaults in this source",
     "node/commons_node/demo/neighbour.py:Neighbour.ready": "the demo's own child process",
@@ -56,12 +54,7 @@ ELSEWHERE = {
     "node/commons_node/keeping.py:Keeping._save": "makes text of what it encoded",
     "node/commons_node/store/numbers.py:Numbers.load": "any bytes are a number",
     "node/commons_node/keystore/store.py:Keystore._read": "reads a file; `sealing` parses it",
-    "tui/commons_tui/deeds.py:Deeds._call": "base64 of the own node, which encoded it",
-    "tui/commons_tui/dialogs/code.py:Code._keep": "base64 of the own node, which encoded it",
-    "tui/commons_tui/words.py:day": "a date of the own node; anything else is a dash",
-    "tui/commons_tui/words.py:ago": "a time of the own node; anything else is a dash",
     # What the person in front of it types.
-    "tui/commons_tui/dialogs/form.py:checked": "the CLI's own types, which have targets",
     "node/commons_node/history.py:_known": "64 hexadecimal digits, looked at before",
     # Encoding to text that is ASCII by construction.
     "node/commons_node/demo/story.py:_play": "makes base64",
@@ -93,6 +86,10 @@ ELSEWHERE = {
     "node/commons_node/domains/sanctions/finding.py:find_operation": "letters found to be hex",
     "node/commons_node/membership/arriving.py:Arriving.readmit": "a member of a key file",
     "node/commons_node/membership/paper.py:Papers.print": "makes a key",
+    "node/commons_node/history.py:_known": "letters that were found to be hex",
+    "tui/commons_tui/deeds.py:Deeds._call": "the answer of the own node, which encoded it",
+    "tui/commons_tui/dialogs/code.py:Code._keep": "the answer of the own node, which encoded it",
+    "tui/commons_tui/dialogs/form.py:checked": "typed here; `values` parses it, as for the shell",
     "cli/commons_cli/tables.py:_local": "falls back to the text itself; test_tables",
 }  # fmt: skip
 """Decoders that no target runs, and why none has to."""

@@ -143,6 +143,7 @@ async def test_the_settings_are_kept_and_the_keymap_holds(hall: House) -> None:
     (hall.home / "tui.toml").unlink()
 
 
+@pytest.mark.long
 async def test_a_node_that_stops_and_comes_back(hall: House) -> None:
     async with seat(hall.home) as anna:
         await anna.sees("Elm Street")

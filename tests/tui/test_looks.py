@@ -64,7 +64,11 @@ WORDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
+@pytest.mark.parametrize(
+    "size",
+    [*SIZES[:2], pytest.param(SIZES[2], marks=pytest.mark.long)],
+    ids=lambda size: "{}x{}".format(*size),
+)
 async def test_every_place_looks_as_it_should(hall: House, size: tuple[int, int]) -> None:
     name = "{}x{}".format(*size)
     async with seat(hall.home, size) as anna:

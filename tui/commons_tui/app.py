@@ -27,7 +27,7 @@ from commons_tui.palette import Everything
 from commons_tui.place import PlaceView, bound
 from commons_tui.places import places
 from commons_tui.settings import Settings, save
-from commons_tui.standing import Now, asked_now
+from commons_tui.standing import Now, ask_now
 from commons_tui.themes import THEMES
 from commons_tui.welcome import Away, Welcome
 
@@ -253,7 +253,7 @@ class CommonsApp(App[None]):
         self.run_worker(bound(self._look), group="now", exclusive=True)
 
     async def _look(self) -> None:
-        self._adopt(await asked_now(self.bridge, self.now.acting))
+        self._adopt(await ask_now(self.bridge, self.now.acting))
 
     def _adopt(self, now: Now) -> None:
         before = self.now

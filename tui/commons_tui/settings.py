@@ -95,4 +95,5 @@ def save(home: Path, settings: Settings) -> None:
                 for name, key in pairs
             ),
         ]
-    write_file(home / FILE, ("\n".join(lines) + "\n").encode())
+    text = "\n".join(lines).replace("\x7f", "\\u007f")  # which JSON takes as it is
+    write_file(home / FILE, f"{text}\n".encode())

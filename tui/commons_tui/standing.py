@@ -83,7 +83,7 @@ class Now:
         return words.get(state) or f"{self.sync}. {row.get('reason') or ''}".strip()
 
 
-async def asked_now(bridge: Bridge, acting: str | None) -> Now:
+async def ask_now(bridge: Bridge, acting: str | None) -> Now:
     """Ask the node. Never raises ApiError: that the node is away is an answer, too."""
     try:
         status = await bridge.view("status")

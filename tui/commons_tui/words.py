@@ -106,13 +106,14 @@ def ago(text: object, now: datetime | None = None) -> str:
     """An RFC 3339 time as people say it: now, 4 min ago, or a day."""
     try:
         then = datetime.fromisoformat(str(text))
-    except ValueError:
+        seconds = ((now or datetime.now(UTC)) - then).total_seconds()
+        local = then.astimezone().date().isoformat()
+    except (ValueError, TypeError, OverflowError, OSError):  # no time, or none of this calendar
         return "-"
-    seconds = ((now or datetime.now(UTC)) - then).total_seconds()
     if seconds < 60:
         return _("now")
     if seconds < 3600:
         return _("{minutes} min ago").format(minutes=int(seconds // 60))
     if seconds < 86_400:
         return _("{hours} h ago").format(hours=int(seconds // 3600))
-    return day(then.astimezone().date().isoformat())
+    return day(local)
