@@ -54,8 +54,6 @@ ELSEWHERE = {
     "node/commons_node/keeping.py:Keeping._save": "makes text of what it encoded",
     "node/commons_node/store/numbers.py:Numbers.load": "any bytes are a number",
     "node/commons_node/keystore/store.py:Keystore._read": "reads a file; `sealing` parses it",
-    # What the person in front of it types.
-    "node/commons_node/history.py:_known": "64 hexadecimal digits, looked at before",
     # Encoding to text that is ASCII by construction.
     "node/commons_node/demo/story.py:_play": "makes base64",
     "node/commons_node/domains/lending/commands.py:_offer": "makes base64",
