@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
@@ -48,6 +48,11 @@ class Seat:
         """Words, letter by letter."""
         for letter in text:
             self.app.post_message(Key(_character_to_key(letter), letter))
+        await self.pilot.pause()
+
+    async def pastes(self, text: str) -> None:
+        """A code, as nobody types it."""
+        self.app.post_message(Paste(text))
         await self.pilot.pause()
 
     async def sees(self, *words: str) -> str:

@@ -41,9 +41,11 @@ def masked(text: str) -> str:
 async def rests(someone: Seat) -> str:
     """The screen once nothing changes any more."""
     before, same = "", 0
-    while same < 4:
-        await someone.pilot.pause(0.06)
-        same = same + 1 if someone.text == before else 0
+    while same < 3:
+        await someone.pilot.pause(0.05)
+        reading = {"default", "detail", "go", "now"}
+        works = any(w.is_running and w.group in reading for w in someone.app.workers)
+        same = same + 1 if someone.text == before and not works else 0
         before = someone.text
     return masked(before)
 

@@ -9,6 +9,7 @@ import asyncio
 import re
 from pathlib import Path
 
+import pytest
 from tests.e2e.neighbourhood import PASSPHRASE, Street
 from tests.tui.screen import Seat, seat
 
@@ -48,7 +49,7 @@ async def joins(bo: Seat, code: str) -> None:
     for words in ("Bo", PASSPHRASE, PASSPHRASE):
         await bo.types(words)
         await bo.press("enter")
-    await bo.types(code)
+    await bo.pastes(code)
     await bo.press("ctrl+s")
     await bo.sees("Elm Street", "◆ Bo", "newcomer")
 
@@ -108,6 +109,7 @@ async def bos_part(home: Path, code: asyncio.Future[str]) -> None:
         await bo.sees("returned")
 
 
+@pytest.mark.long
 async def test_join_borrow_and_return_by_keys_alone(elm_street: Street) -> None:
     here, there = elm_street.build("anna", "bo")
     code: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import Resize
+from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from commons_cli.tables import clean
@@ -25,6 +26,8 @@ from commons_tui.rows import Column, Row, Rows
 
 WIDE: Final = 76
 """Columns from which list and detail stand side by side."""
+REST_S: Final = 0.08
+"""Who runs through a list asks the node for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Listing(PlaceView):
         self._all: Sequence[Row] = ()
         self._wanted: str | None = None
         self._shown_for: str | None = None
+        self._rest: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Filter, list, detail."""
@@ -189,7 +193,12 @@ class Listing(PlaceView):
             self.open_sub(event.row)
 
     def _look(self) -> None:
-        """Read what is known of the row under the cursor, where that is seen."""
+        """Read what is known of a row, where that is seen and the cursor rests on it."""
+        if self._rest is not None:
+            self._rest.stop()
+        self._rest = self.set_timer(REST_S, self._look_now)
+
+    def _look_now(self) -> None:
         row = self.list.row
         if row is not None and self._seen and row.key != self._shown_for:
             self.run_worker(bound(self._read_detail, row), group="detail", exclusive=True)
