@@ -121,7 +121,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
     """How the node is."""
     daemon = request.node
     peers = daemon.peering.peers()
-    communities, warnings = [], list[str]()
+    communities, warnings, advice = [], list[str](), list[str]()
     refusals = Counter(daemon.refusals)
     for realm, community in daemon.communities.items():
         of_set, of_state = await community.realm.hashes()
@@ -141,13 +141,14 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "operations": await counts(community),
                 "set_hash": of_set.hex(),
                 "state_hash": of_state.hex(),
-                **_in_step(daemon, realm, sync, doubt, [*causes, alone_in_words(community)]),
+                **_in_step(daemon, realm, sync, doubt, causes),
                 "held": held,
                 "split": split,
                 "parts": await space(daemon, community),
                 **seals,
             }
         )
+        advice += [said] if (said := alone_in_words(community)) else []
         warnings += [said for said in (split, doubt.sentence if doubt else None) if said]
     return Reading(
         {
@@ -167,6 +168,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
             },
             "peers": sum(peer.connected for peer in peers),
             "warning": " ".join(warnings) or None,
+            "advice": " ".join(dict.fromkeys(advice)) or None,
         }
     )
 
@@ -176,21 +178,18 @@ def _in_step(
     realm: RealmId,
     sync: SyncStatus | None,
     doubt: Doubt | None,
-    causes: Sequence[Cause | str],
+    causes: Sequence[Cause],
 ) -> dict[str, object]:
-    """How a community stands with everybody who is here: a word, why, and what to do.
-
-    A cause that is a text is only something to do.
-    """
+    """How a community stands with everybody who is here: a word, why, and what to do."""
     if realm in daemon.keeping.paused:
         freed = realm in daemon.keeping.freed
         held = "who may do what" if freed else "what had come until then"
         sync, doubt, causes = None, None, [Cause("paused", detail=held)]
     why = [doubt.sentence] if doubt else []
-    why += [one.sentence for one in causes if isinstance(one, Cause)]
+    why += [one.sentence for one in causes]
     todo = [doubt.next_action] if doubt else []
-    todo += [one.action if isinstance(one, Cause) else one for one in causes]
-    first = next((one.code for one in causes if isinstance(one, Cause)), "alone")
+    todo += [one.action for one in causes]
+    first = next((one.code for one in causes), "alone")
     paused = first == "paused"
     return {
         "kept": not paused,
@@ -416,7 +415,8 @@ REGISTRY = Registry(
     ),
     views=(
         View("status", "How the node is.", Nothing, status,
-             says=(f"{_HOW}\n\n{{warning}}", _HOW),
+             says=(f"{_HOW}\n\n{{warning}}\n{{advice}}", f"{_HOW}\n\n{{warning}}",
+                   f"{_HOW}\n\n{{advice}}", _HOW),
              table=Table("communities", (Column("name", "Community"), Column("sync", "Sync"),
                                          Column("next_action", "Next"),
                                          Column("state_hash", "State", "id"),

@@ -146,7 +146,7 @@ def test_a_peer_that_stops_is_said_to_be_away_and_a_stop_is_clean(elm_street: St
     (peer,) = anna.reads("peer", "list")["peers"]
     assert set(peer) >= {"node", "addresses", "connected", "blocked", "last_seen", "sync"}
     assert set(peer["sync"]) == {
-        "state", "have", "missing", "refused", "unknown_since", "reason", "next_action",
+        "state", "code", "have", "missing", "refused", "unknown_since", "reason", "next_action",
     }  # fmt: skip
     assert peer["connected"] is False
     assert peer["sync"]["state"] != "synced", "nobody is in sync with a node that is away"

@@ -52,8 +52,8 @@ def _times_seeds() -> Mapping[str, bytes]:
     return {
         "day": b"2026-05-01",
         "moment": b"2026-05-01T18:00:00Z",
-        "first": b"0001-01-01T00:00:00+23:59",
-        "last": b"9999-12-31T23:59:59-23:59",
+        "bad first": b"0001-01-01T00:00:00+23:59",
+        "bad last": b"9999-12-31T23:59:59-23:59",
         "bad naive": b"2026-05-01T18:00:00",
         "bad word": b"soon",
     }

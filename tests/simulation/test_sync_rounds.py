@@ -12,12 +12,17 @@ from tests.unit import town
 
 from commons_crdt.author import Draft
 from commons_crdt.authority.judge import Standing
-from commons_crdt.operation import decode_header, operation_id
+from commons_crdt.operation import (
+    MAX_BODY,
+    SALT_BYTES,
+    SMALL_PART,
+    decode_header,
+    operation_id,
+)
 from commons_crdt.roles import Role
 from commons_protocol import wire
 from commons_protocol.effects import Compared, Ingest, Met
 from commons_protocol.names import peer_key
-from commons_protocol.network import MAX_FRAME
 from commons_protocol.wants import Memory
 
 ALICE, BOB, CAROL = town.person("alice"), town.person("bob"), town.person("carol")
@@ -26,10 +31,10 @@ seeds = st.integers(0, 2**32)
 
 
 def notes(home: Home, who: town.Person, count: int, size: int = 0) -> list[Standing]:
-    """Somebody writes at this node; ``size``: letters of free text."""
+    """Somebody writes at this node; ``size``: bytes of a body that no kind allows."""
     if not size:
         return [home.copy.note(who, n) for n in range(count)]
-    draft = Draft.fact(town.NOTE, town.Number(1), parts=[("text", b"x" * size)])
+    draft = Draft(town.NOTE, b"x" * size)
     return [home.copy.write(who.device, draft) for _ in range(count)]
 
 
@@ -175,14 +180,16 @@ def test_credit_is_never_exceeded_and_large_batches_are_stored_at_once() -> None
 def test_a_large_operation_travels_in_pieces() -> None:
     alice, bob = neighbourhood("bob")
     # Larger than their kind allows: rejected on every node alike, stored, and sent on.
-    for size in (MAX_FRAME - 100, 100_000, 200_000):
-        draft = Draft.fact(town.NOTE, town.Number(1), parts=[("text", b"y" * size)])
-        alice.copy.write(ALICE.device, draft)
-    too_big = Draft.fact(town.NOTE, town.Number(1), parts=[("text", b"z" * 900_000)])
-    last = alice.copy.write(ALICE.device, too_big)
+    texts = [("text", b"y" * (SMALL_PART - SALT_BYTES))] * 8
+    for size in (1_000, 30_000, MAX_BODY - SALT_BYTES):
+        alice.copy.write(ALICE.device, Draft(town.NOTE, b"x" * size, parts=texts))
+    large = Draft.fact(town.NOTE, town.Number(1), parts=[("text", b"z" * SMALL_PART)])
+    last = alice.copy.write(ALICE.device, large)
     meeting = Meeting([alice], [bob]).run()
     assert meeting.converged
-    assert bob.copy.operations[last.id].parts == (None,), "a part that is too large stays behind"
+    pieces = [m for m in meeting.sent("dialler") if isinstance(m, wire.Piece)]
+    assert len(pieces) == 2, "one of them did not fit a frame"
+    assert bob.copy.operations[last.id].parts == (None,), "a large part stays behind"
     held = [o for i, o in bob.copy.operations.items() if o != alice.copy.operations[i]]
     assert len(held) == 1, "everything else came whole"
 

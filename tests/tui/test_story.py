@@ -26,6 +26,8 @@ async def founds(anna: Seat) -> None:
     await anna.press("enter")
     await anna.types(PASSPHRASE)
     await anna.press("ctrl+s")  # the time zone is there already
+    await anna.sees("There is one coordinator only")
+    await anna.press("escape")
     await anna.sees("Elm Street", "Nothing is due.", "◆ Anna")
 
 

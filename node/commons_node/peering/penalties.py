@@ -15,12 +15,13 @@ from commons_node.peering.records import Offender
 
 BLAMED = frozenset(
     {
-        "order", "unasked", "vector", "credit", "flood",  # broke the order of a session
+        "order", "unasked", "ranges", "credit", "flood",  # broke the order of a session
         "encoding", "format", "size", "message", "length",  # sent what is no message
-        "proof",  # signed a proof that is none
     }
 )  # fmt: skip
-"""Codes with which a conversation ends by the other's own doing."""
+"""Codes with which a conversation ends by the other's own doing. A ``proof`` that fails is none of
+them: so does that of a node that was removed or suspended, and has not heard of it.
+"""
 BLAMED_OPERATIONS = frozenset({"signature", "encoding", "size", "format", "body", "part"})
 """Refusals that anybody sees by the bytes alone, so that honest nodes never pass such on."""
 

@@ -207,6 +207,9 @@ class Watch:
         for node in honest:
             if not self.wrong and not await self.asked(node, honest, _SOON_WAIT_S):
                 self.fail(f"{node.name} waits in vain for neighbours who are all here and equal")
+        for node in honest if not self.wrong else ():
+            for sentence in unquiet(node, {one.node for one in honest}):
+                self.fail(sentence)
         await self.alike()
 
     async def alike(self) -> None:
@@ -214,8 +217,6 @@ class Watch:
         honest = [node for node in self.town.honest if node.communities]
         hashes: dict[str, tuple[bytes, bytes]] = {}
         for node in honest:
-            for sentence in unquiet(node, {o.node for o in honest}) if not self.wrong else ():
-                self.fail(sentence)
             found = await node.run(node.realm.hashes())
             if found is not None:
                 hashes[node.name] = found

@@ -24,6 +24,7 @@ from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
 from commons_node.disk import Room
 from commons_node.domains import RULES, VIEWS
+from commons_node.keeping import Keeping
 from commons_node.keystore.node_key import NodeKey
 from commons_node.membership.admissions import Admissions
 from commons_node.membership.watching import let_others, prove_forks
@@ -67,6 +68,7 @@ class Node:
         self.disk = Disk()
         self.room = Room(Path(), 0, lambda: 0)
         """Of a disk without end."""
+        self.keeping = Keeping(self.as_daemon)
         self.shelf = Shelf()
         self.address = Address(f"/ip4/10.0.{number >> 8}.{number & 255}/tcp/4001")
         self.key = bytes(SigningKey(self._key("network")).verify_key)
