@@ -43,7 +43,7 @@ test: lint ## lint, then every test that is not marked long
 
 .PHONY: test-long
 test-long: $(ready) ## the tests that take minutes
-	$(bin)/pytest -m long
+	$(bin)/pytest -m long -n 2 --dist loadfile
 
 .PHONY: bench
 bench: $(ready) ## make bench NAME=sync: one figure beside its floor
