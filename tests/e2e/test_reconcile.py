@@ -16,4 +16,4 @@ async def test_a_few_tips_that_differ_cost_little_and_nothing_costs_one_round_tr
     assert (found["devices"], found["differing"]) == (60, reconcile.DIFFERING)
     assert 0 < float(str(found["bytes"])) < 20_000
     assert float(str(found["equal_bytes"])) <= 100
-    assert found["equal_rounds"] == 1
+    assert 0.9 <= float(str(found["equal_rounds"])) <= 1, "two that begin at once share one"

@@ -214,6 +214,7 @@ class Conversation:
         self.perform(self.session.on_ingested(push.realm, "push", put_off, self._now()))
 
     def _take_push(self, push: Ingest) -> None:
+        self._load.begin("push")
         waiting = self._pushed.get(push.realm)
         if waiting is not None:
             waiting.append(push)
@@ -223,18 +224,20 @@ class Conversation:
 
     async def _store_pushes(self, realm: RealmId) -> None:
         replica = self._replicas[realm]
+        some: list[Ingest] = []
         try:
             while some := self._pushed[realm]:
                 self._pushed[realm] = []
                 operations = tuple(one for push in some for one in push.operations)
-                with self._load.taking("push"):
-                    result = await replica.ingest(operations, self._stream.peer)
+                result = await replica.ingest(operations, self._stream.peer)
+                self._load.end("push", len(some))
+                done, some = some, []
                 self._stored(self, replica, result)
-                for push in some:
+                for push in done:
                     self.perform(self.session.on_ingested(realm, push.purpose, result, self._now()))
                     result = _NOTHING  # what came of all of them was told with the first
         finally:
-            del self._pushed[realm]
+            self._load.end("push", len(some) + len(self._pushed.pop(realm)))
 
     async def _ingest(self, ingest: Ingest) -> None:
         replica = self._replicas[ingest.realm]

@@ -47,9 +47,17 @@ class Load:
     @contextmanager
     def taking(self, kind: Kind) -> Iterator[None]:
         """A batch is being taken in."""
-        self.waiting[kind] += 1
-        self.taken[kind] += 1
+        self.begin(kind)
         try:
             yield
         finally:
-            self.waiting[kind] -= 1
+            self.end(kind)
+
+    def begin(self, kind: Kind) -> None:
+        """A batch has come; ``end`` must follow."""
+        self.waiting[kind] += 1
+        self.taken[kind] += 1
+
+    def end(self, kind: Kind, count: int = 1) -> None:
+        """So many batches are stored, or will not be."""
+        self.waiting[kind] -= count
