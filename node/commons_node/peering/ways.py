@@ -1,6 +1,6 @@
 """The way to one peer: when to dial it, and what is remembered of it while the daemon runs.
 
-Back-off grows from one second to five minutes, with full jitter; anything that
+Back-off grows from one second to five minutes, with jitter; anything that
 makes success likelier (unblocking, a new address, another network) starts it anew.
 """
 
@@ -82,13 +82,17 @@ class Way:
             self._kicked.set()
 
     def delay(self) -> float:
-        """Seconds until the next attempt."""
+        """Seconds until the next attempt; never at once after a failure.
+
+        With jitter from nothing on, those that are away take the places of those that are not: in
+        rough weather `testing.scale` then finds nodes that nobody takes in.
+        """
         if not self._failures:
             return _SHORT_S * random.random()  # noqa: S311 - jitter, no secret
         most: float = min(
             self._settings.last_retry, self._settings.first_retry * 2 ** (self._failures - 1)
         )
-        return most * random.random()  # noqa: S311 - full jitter, no secret
+        return most * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
 
     async def run(self) -> None:
         """Until cancelled, or until as many attempts as allowed have failed."""
