@@ -53,6 +53,9 @@ def test_what_was_settled_and_changes_is_noticed() -> None:
     one, two = bytes([1] * 32), bytes([2] * 32)
     before: Settled = {one: (1, ""), two: (2, "role")}
     assert not list(unsettled("alice", before, {**before, bytes(32): (1, "")}))
+    waits = {**before, two: (0, "seal")}
+    assert not list(unsettled("alice", waits, before)), "what it listed has come"
+    assert list(unsettled("alice", before, waits)), "and does not go again"
     (sentence,) = unsettled("alice", before, {**before, two: (1, "")})
     assert sentence == "alice judges 02020202 otherwise than it was settled"
     (sentence,) = unsettled("alice", before, {two: (2, "role")})

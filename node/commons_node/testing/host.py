@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Context
 from typing import Literal
 
@@ -128,6 +128,8 @@ class Host:
         if not wire.up or not self._air.passes(self, far) or not self._air.passes(far, self):
             await asyncio.sleep(timeout)
             raise Unreachable("the stream did not open")
+        if protocol not in far.speaks:
+            raise Unreachable("it does not speak this protocol")
         near_end, far_end = wire.stream(self)
         far.welcome(protocol, far_end)
         return near_end
@@ -221,6 +223,11 @@ class Host:
         """A connection is gone."""
         if self._peers.pop(peer, None) is not None and self._up:
             self.context.copy().run(self._on_event, Disconnected(peer))
+
+    @property
+    def speaks(self) -> Iterable[ProtocolName]:
+        """The protocols that it has handlers for: a liar may have few."""
+        return self._handlers
 
     def welcome(self, protocol: ProtocolName, stream: Stream) -> None:
         """Somebody opened a stream to this node; its end is the handler's, as with libp2p."""

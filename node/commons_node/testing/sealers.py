@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from commons_node.testing.node import Node
 
 _HOLLOW = (0, "contents")
+_AWAITED = (0, "seal")
 
 
 def constitution(seals: int) -> tuple[Setting, ...]:
@@ -50,10 +51,13 @@ def unsettled(name: str, before: Settled, now: Settled) -> Iterator[str]:
     """What was settled at a node and is judged otherwise now.
 
     Where an erasure took the bytes and was then itself cut off, they have to be fetched again: that
-    is waiting, and no other verdict.
+    is waiting, and no other verdict. So is what waits for the rest of what its seal lists, until
+    that has come; back from a verdict to waiting for it, nothing goes.
     """
     for ident, verdict in before.items():
-        if now.get(ident) != verdict and _HOLLOW not in (verdict, now.get(ident)):
+        if verdict == _AWAITED or _HOLLOW in (verdict, now.get(ident)):
+            continue
+        if now.get(ident) != verdict:
             yield f"{name} judges {ident.hex()[:8]} otherwise than it was settled"
 
 
