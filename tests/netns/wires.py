@@ -26,10 +26,20 @@ NO_NAMES = "192.0.2.53"
 """The name server of every place: nobody is there, and whoever asks it is overheard."""
 
 
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+"""Where programs for root are, which not every path names."""
+
+
 def run(*words: str, given: str | None = None) -> str:
     """Run a program that sets up a network; its output. An error has what it said."""
     done = subprocess.run(
-        words, input=given, capture_output=True, text=True, timeout=_CALL_S, check=False
+        words,
+        env={**os.environ, "PATH": _PATH},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=_CALL_S,
+        check=False,
     )
     assert done.returncode == 0, f"{' '.join(words)}: {done.stderr.strip()}"
     return done.stdout
@@ -172,7 +182,7 @@ def _sweep() -> None:
 def why_not() -> str:
     """Why no networks can be made here; "" if they can."""
     for program, package in (("ip", "iproute2"), ("nft", "nftables")):
-        if shutil.which(program) is None:
+        if shutil.which(program, path=_PATH) is None:
             return f"{program} is missing: apt-get install {package}"
     if os.geteuid() != 0:
         return "making network namespaces takes root"
