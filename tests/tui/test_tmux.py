@@ -51,9 +51,12 @@ class Tmux:
         self._tmux("kill-server")
 
     def _tmux(self, *words: str) -> str:
+        environment = clean_environment(self._home)
+        for size in ("COLUMNS", "LINES"):  # of the terminal that the tests run in
+            environment.pop(size, None)
         done = subprocess.run(
             ["tmux", "-S", str(self._socket), *words],
-            env={**clean_environment(self._home), "TERM": "xterm-256color", "LANG": "C.UTF-8"},
+            env={**environment, "TERM": "xterm-256color", "LANG": "C.UTF-8"},
             capture_output=True, text=True, timeout=20, check=True,
         )  # fmt: skip
         return done.stdout
