@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from commons_crdt.ids import OperationId
@@ -27,6 +27,7 @@ from commons_node.testing.views import unquiet, untruths
 _LOOK_S = 7.0
 _SOON_S = 2.0
 _SOON_WAIT_S = 150.0
+_QUIET_LOOKS = 30
 """A frame that was mangled may have left a round without an answer: it is given up after 60 s."""
 _NOTICED_MS = 1000
 STALE_S = 110.0
@@ -208,9 +209,18 @@ class Watch:
             if not self.wrong and not await self.asked(node, honest, _SOON_WAIT_S):
                 self.fail(f"{node.name} waits in vain for neighbours who are all here and equal")
         for node in honest if not self.wrong else ():
-            for sentence in unquiet(node, {one.node for one in honest}):
+            for sentence in await self._unquiet(node, {one.node for one in honest}):
                 self.fail(sentence)
         await self.alike()
+
+    async def _unquiet(self, node: Node, honest: Set[str]) -> list[str]:
+        """What a node gives as reasons in peace, for as long as a wait may take."""
+        found: list[str] = []
+        for _ in range(_QUIET_LOOKS):
+            if not (found := list(unquiet(node, honest))):
+                break
+            await asyncio.sleep(_SOON_WAIT_S / _QUIET_LOOKS)  # a conversation may just begin anew
+        return found
 
     async def alike(self) -> None:
         """What must hold once everybody has everything, whatever way it came."""

@@ -123,5 +123,6 @@ async def _told(disk: Disk, node: Node, operations: Sequence[Operation]) -> Came
         left = [one for one in operations if operation_id(one.header) not in aside]
         for at in range(0, len(left), _BATCH):
             await realm.ingest(left[at : at + _BATCH], "another way")
+        await realm.tick()  # as every node does: what a crash kept from being released
         before, now = now, (realm.digest(), await realm.memory.needed())
     return Came(await realm.hashes(), disk)
