@@ -70,7 +70,9 @@ def _service(service: Service) -> str:
         lines += [f"User={service.user}", f"Group={service.user}"]
     if service.unlock:
         lines.append("# Read by this service alone; never in its arguments or its environment.")
-        lines += [f"LoadCredential={CREDENTIAL}{who}:{_path(file)}" for who, file in service.unlock]
+        lines += [
+            f"LoadCredential={CREDENTIAL}{who}:{_quoted(file)}" for who, file in service.unlock
+        ]
     else:
         lines += [
             "# To unlock a coordinator at the start, so that keys are renewed and seals proposed:",
@@ -88,7 +90,7 @@ def _sandbox(service: Service) -> str:
         "NoNewPrivileges=yes",
         "# The system is read-only; it writes in its own folder only.",
         "ProtectSystem=strict",
-        f"ReadWritePaths={_path(service.home)}",
+        f"ReadWritePaths={_quoted(service.home)}",
         "PrivateTmp=yes",
         "# Kernel, clock, modules, logs and control groups are none of its business.",
         "ProtectKernelTunables=yes",
@@ -122,11 +124,7 @@ def _sandbox(service: Service) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _path(path: Path) -> str:
-    """A path where one stands alone: percent signs would be specifiers, quotes are taken."""
-    return _quoted(path)
-
-
 def _quoted(path: Path) -> str:
+    """A path in a unit: percent signs would be specifiers, blanks would end it."""
     text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if any(letter in text for letter in " \"\\'") else text
