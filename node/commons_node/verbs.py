@@ -138,6 +138,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
             {
                 "community": community.id,
                 "name": await community.name(),
+                "timezone": community.timezone.key,
                 "operations": await counts(community),
                 "set_hash": of_set.hex(),
                 "state_hash": of_state.hex(),

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from commons_cli.texts import _
 from commons_tui.bridge import ApiError, Bridge
@@ -51,6 +53,15 @@ class Now:
     def is_me(self, member: object) -> bool:
         """Whether this is the id of who acts."""
         return self.me is not None and self.me["member"] == member
+
+    @property
+    def today(self) -> date:
+        """The day it is where the community is; that is where its loans end."""
+        zone = str((self.community or {}).get("timezone") or "")
+        try:
+            return datetime.now(ZoneInfo(zone)).date()
+        except (ValueError, OSError):  # no community yet, or no zone that this machine knows
+            return datetime.now().astimezone().date()
 
     @property
     def sync(self) -> Look:

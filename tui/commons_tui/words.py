@@ -82,10 +82,10 @@ def loan_look(row: Mapping[str, Any]) -> Look:
     return LOANS["overdue"] if row.get("overdue") else look(LOANS, row.get("state"))
 
 
-def day(text: object, today: date | None = None) -> str:
-    """A date such as 2026-05-01 as people say it: today, tomorrow, in 3 days."""
+def day(text: object, today: date) -> str:
+    """A date such as 2026-05-01 as people say it on ``today``: tomorrow, in 3 days."""
     try:
-        days = (date.fromisoformat(str(text)) - (today or datetime.now().astimezone().date())).days
+        days = (date.fromisoformat(str(text)) - today).days
     except ValueError:
         return "-"
     match days:
@@ -108,6 +108,7 @@ def ago(text: object, now: datetime | None = None) -> str:
         then = datetime.fromisoformat(str(text))
         seconds = ((now or datetime.now(UTC)) - then).total_seconds()
         local = then.astimezone().date().isoformat()
+        today = (now or datetime.now(UTC)).astimezone().date()
     except (ValueError, TypeError, OverflowError, OSError):  # no time, or none of this calendar
         return "-"
     if seconds < 60:
@@ -116,4 +117,4 @@ def ago(text: object, now: datetime | None = None) -> str:
         return _("{minutes} min ago").format(minutes=int(seconds // 60))
     if seconds < 86_400:
         return _("{hours} h ago").format(hours=int(seconds // 3600))
-    return day(local)
+    return day(local, today)

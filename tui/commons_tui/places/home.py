@@ -137,7 +137,7 @@ def due_rows(now: Now, found: Found) -> list[Row]:
     loans.sort(key=lambda pair: str(pair[1].get("due") or ""))
     for text, one in loans:
         tone = "bad" if one["overdue"] else ""
-        when = day(one["due_day"])
+        when = day(one["due_day"], now.today)
         rows.append(Row(one["loan"], [text, when], ("loans", one["loan"]), tone))
     rows += [
         Row(

@@ -8,6 +8,7 @@ locked again at once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -89,15 +90,15 @@ class Loans(Listing):
         now = self.app.now
         mine = [one for one in found if now.is_me(one["borrower"])]
         rest = [one for one in found if not now.is_me(one["borrower"])]
-        rows = [_row(one, mine=True) for one in sorted(mine, key=_place_of)]
+        rows = [_row(one, now.today, mine=True) for one in sorted(mine, key=_place_of)]
         if not self._mine:
-            rows += [_row(one, mine=False) for one in sorted(rest, key=_place_of)]
+            rows += [_row(one, now.today, mine=False) for one in sorted(rest, key=_place_of)]
         return rows
 
     async def detail(self, row: Row) -> Detail:
         """The steps with who signed them; Enter on one explains it."""
         answer = await self.app.bridge.view("loan.show", {"loan": row.key})
-        until = day(answer["due_day"])
+        until = day(answer["due_day"], self.app.now.today)
         steps = [
             Row(
                 one["operation"],
@@ -240,11 +241,11 @@ def _place_of(one: Mapping[str, Any]) -> tuple[bool, int, str]:
     return state in _ENDED, order, str(one["due"] or "")
 
 
-def _row(one: Mapping[str, Any], *, mine: bool) -> Row:
+def _row(one: Mapping[str, Any], today: date, *, mine: bool) -> Row:
     state = loan_look(one)
     name = _label(one)
     who = str(one["borrower_name"] or "-")
-    until = day(one["due_day"])
+    until = day(one["due_day"], today)
     words = f"{name} {who} {state}".casefold()
     sign = "◆" if mine else ""
     return Row(one["loan"], (sign, name, str(state), who, until), one, state.tone, words=words)

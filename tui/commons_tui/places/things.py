@@ -98,10 +98,11 @@ class Things(Listing):
             if name in _fields(answer) and value not in {None, ""}
         ]
         loans = (await see("loan.list", {"resource": ident}))["loans"] if known else []
+        today = self.app.now.today
         rows = [
             Row(
                 one["loan"],
-                [f"{loan_look(one)}: {one['borrower_name'] or '-'} ({day(one['due_day'])})"],
+                [f"{loan_look(one)}: {one['borrower_name'] or '-'} ({day(one['due_day'], today)})"],
                 ("loan", one["loan"]),
                 loan_look(one).tone,
             )
