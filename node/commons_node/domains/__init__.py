@@ -26,8 +26,20 @@ DOMAINS: tuple[Domain, ...] = (
 )
 
 _KINDS = (*CORE, *(kind for domain in DOMAINS for kind in domain.kinds))
-RULES = Rules.of(2, _KINDS, before=Rules.of(1, [kind for kind in _KINDS if kind.since == 1]))
-"""Rules version 2, with every kind that its communities know; version 1, frozen, is before it."""
+_VERSION = max(kind.since for kind in _KINDS)
+
+
+def _rules(version: int) -> Rules:
+    """The rules of a version, with every version before it."""
+    listed = [kind for kind in _KINDS if kind.since <= version]
+    return Rules.of(version, listed, before=_rules(version - 1) if version > 1 else None)
+
+
+RULES = _rules(_VERSION)
+"""The newest rules version, with all kinds that its communities know, and each one before it.
+
+Version 1 is what the authority release listed; 2 adds photos.
+"""
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
 
