@@ -23,6 +23,7 @@ from nacl.signing import SigningKey
 from commons_crdt import canonical
 from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId, digest
+from commons_crdt.scanning import scan
 
 VERSION = 1
 MAX_HEADER = 2048
@@ -127,6 +128,12 @@ def encode_header(header: Header) -> bytes:
 @lru_cache(maxsize=1024)  # an operation on its way in is looked at in several rooms
 def decode_header(data: bytes) -> Header:
     """Parse a header; ``Refused`` with ``size``, ``encoding``, ``version`` or ``format``."""
+    fields = scan(data) if len(data) <= MAX_HEADER else None
+    return Header(*fields) if fields is not None else decode_at_length(data)
+
+
+def decode_at_length(data: bytes) -> Header:
+    """What ``decode_header`` means: decode, encode again, compare; it is three times as slow."""
     value = canonical.decode(data, MAX_HEADER, depth=4)
     if isinstance(value, list) and value and value[0] != VERSION:
         raise Refused("version")
