@@ -191,7 +191,7 @@ class Intruder:
 
         def digests(slot: int) -> Iterator[bytes]:
             while True:
-                yield wire.pack(wire.Digest(slot, os.urandom(32)))
+                yield wire.pack(wire.Digest(slot, False, os.urandom(32), os.urandom(16)))
 
         return {"pushes": valid, "refused": forged, "wants": wants, "digests": digests}[mode]
 

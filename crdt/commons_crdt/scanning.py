@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 _MOST = 2**53 - 1
 _SALT = 32
@@ -42,7 +42,7 @@ class Fields(NamedTuple):
     version: int
     realm: bytes
     device: bytes
-    log: int
+    log: Literal[0, 1]
     seq: int
     prev: bytes
     lamport: int
@@ -76,8 +76,8 @@ def scan(data: bytes) -> Fields | None:
     if not (0 < place <= _MOST and 0 < clock <= _MOST and when <= _MOST and _SALT <= size <= _MOST):
         return None
     return Fields(
-        1, realm, device, log[0], place, prev, clock, when, name, document, refs, authority,
-        contents, size, (),
+        1, realm, device, 1 if log[0] else 0, place, prev, clock, when, name, document, refs,
+        authority, contents, size, (),
     )  # fmt: skip
 
 

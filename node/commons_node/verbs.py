@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 _PEERS = Complete("peer.list", "peers", "node")
 VERSION = version("commons-node")
+_ITS_HEADER = (
+    "SELECT header, (SELECT applied FROM edits e WHERE e.n = o.n) FROM operations o WHERE id = ?"
+)
 _HOW = "Node {node:id}, version {version}, up {uptime_s} s, peers connected: {peers}."
 
 
@@ -361,7 +364,7 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
     community, ident = found[0]
     explaining = await Explaining.of(community)
     value = await explaining.held(ident) or (await explaining.explain(ident)).json
-    rows = await community.query("SELECT header, applied FROM operations WHERE id = ?", (ident,))
+    rows = await community.query(_ITS_HEADER, (ident,))
     header = decode_header(rows[0][0]) if rows else None
     links = []
     for link, ids in (

@@ -1,15 +1,16 @@
 """Finding the chain ends in which two nodes differ, range by range. No I/O, no clock.
 
-    leader                                   follower
+    who opens                                who answers
     parts of the whole log, or its ends  →
                                          ←   of each part that differs: smaller parts, or its ends
     …                                    ⇄   …
     the ends that differ, which it lacks →   and the same the other way round
                                          ←   a turn that asks nothing: both know it is over
 
-A range with at most `LISTED` own ends is listed, any other is split into 16 parts, evenly by own
-ends. So whatever the other side answers, the next range holds fewer own ends than the last, and it
-ends after about log16 of both numbers. What is kept of the other side is bounded by `MOST_LISTED`;
+A range with at most `LISTED` own ends is listed, any other is split evenly into parts of about
+four, but at most 128 of them: among a thousand chains a difference shows in the third turn. So
+whatever the other side answers, the next range holds fewer own ends than the last, and it ends
+after about log128 of both numbers. What is kept of the other side is bounded by `MOST_LISTED`;
 everything else by what is held here. What does not fit into these bounds waits for another round.
 
 A fingerprint is a keyed hash over the sorted ends of a range, under a key that both nonces of the
@@ -43,6 +44,22 @@ def fingerprint(vector: Vector, first: int, last: int, key: bytes) -> bytes:
     found = blake2b(key=key, digest_size=wire.FINGERPRINT, person=b"commons/range")
     found.update(b"".join(vector.packed[first:last]))
     return found.digest()
+
+
+def of_log(vector: Vector, log: int, key: bytes) -> bytes:
+    """The fingerprint of all ends of one log."""
+    return fingerprint(vector, *_places(vector, log), key)
+
+
+def parts_of(count: int) -> int:
+    """Into how many parts a range with so many own ends is split."""
+    return min(wire.BRANCH, -(-count // (LISTED // 2)))
+
+
+def _places(vector: Vector, log: int) -> tuple[int, int]:
+    """Where the ends of a log are."""
+    first, last = (bisect_left(vector.keys, bytes([bound])) for bound in (log, log + 1))
+    return first, last
 
 
 @dataclass(slots=True)
@@ -86,7 +103,7 @@ class Comparison:
     def __init__(self, vector: Vector, log: int, key: bytes, slot: int) -> None:
         """``key``: 32 bytes that both sides have from the stream's nonces."""
         lower, upper = bytes([log]), bytes([log + 1])
-        first, last = (bisect_left(vector.keys, bound) for bound in (lower, upper))
+        first, last = _places(vector, log)
         self.theirs: list[ChainEnd] = []
         """The peer's ends that are not held so here; at most ``MOST_LISTED``."""
         self.absent: list[ChainEnd] = []
@@ -108,7 +125,7 @@ class Comparison:
         self._to_list = self._to_hear = MOST_LISTED
 
     def opening(self) -> list[bytes]:
-        """The frames of the leader's first turn: one."""
+        """The frame of the first turn: one."""
         self._look_into(0, self._open[0])
         return self._turn()
 
@@ -168,7 +185,7 @@ class Comparison:
         """Answer a range that differs, if there is room for it in this round."""
         count = one.last - one.first
         if count > LISTED:
-            asks = min(wire.BRANCH, count)
+            asks = parts_of(count)
         elif count <= self._to_list:
             one.listed, asks = True, 1
         else:
@@ -304,7 +321,7 @@ class Comparison:
     def _parts(self, one: _Range) -> Iterator[_Range]:
         """The range in as many parts as it may have, each with as many own ends as the next."""
         keys, count = self._vector.keys, one.last - one.first
-        parts = min(wire.BRANCH, count)
+        parts = parts_of(count)
         lower, first = one.lower, one.first
         for n in range(1, parts + 1):
             last = one.first + count * n // parts

@@ -77,6 +77,9 @@ class Replica(Protocol):
     def digest(self) -> bytes:
         """32 bytes over all chain ends, as ``Vector.digest``."""
 
+    def log_zero(self, key: bytes) -> bytes:
+        """16 bytes over the ends of log 0, as ``ranges.of_log``; ``key``: the stream's."""
+
     def size(self) -> int:
         """How many operations stand up to all ends."""
 

@@ -3,7 +3,8 @@
     idle ──poke or Digest──▶ comparing ──equal──▶ idle, in sync
                                  │ differ
                                  ▼
-                             narrowing   which chains differ (`ranges`): of log 0, later of log 1
+                             narrowing   which chains differ (`ranges`): of log 0 if it does, then
+                                 │       of log 1
                                  │ both know
                                  ▼
                              exchanging  fetch what is lacked (`pull`), give what the other lacks
@@ -12,9 +13,11 @@
            log 0: narrowing log 1        log 1: idle ──something moved──▶ comparing again
 
 Both sides run the same machine: a `Digest` is answered by a `Digest`, so rounds that start at the
-same time are one round. Only equal digests are "in sync". Log 1 is not even compared before log 0
-is fetched: who was removed shows first, and what a removal cuts off is not asked for. Nothing is
-verified here, and nothing is remembered over a restart: the next round goes on from what is stored.
+same time are one round. Who answers goes on at once: it opens the ranges of the log that differs
+without being asked; of two digests that cross, the dialler does. Only equal digests are "in sync".
+Log 1 is not even compared before log 0 is fetched, or is known to be equal: who was removed shows
+first, and what a removal cuts off is not asked for. Nothing is verified here, and nothing is
+remembered over a restart: the next round goes on from what is stored.
 
 Source: ARCHITECTURE §7.
 """
@@ -78,7 +81,7 @@ class RealmSync:
         """Rounds begun in this session."""
         self._slot = slot
         self._range_key = range_key
-        self._leads = self._speaks = leads
+        self._dialled = self._speaks = self._opens = leads
         self._round_timeout = round_timeout
         self._may_pull = may_pull
         self._postponed = False
@@ -88,7 +91,8 @@ class RealmSync:
         self._phase: Phase = "idle"
         self._again = False
         self._row = 0
-        self._sent_digest = b""
+        self._sent_digest = self._sent_zero = b""
+        self._zero_of: tuple[bytes, bytes] | None = None
         # one log of a round
         self._log = 0
         self._mine: Vector | None = None
@@ -132,21 +136,27 @@ class RealmSync:
         if self._phase != "idle" or not self._speaks:
             self._again = True
             return []
-        return self._send_digest("comparing")
+        return self._send_digest(answers=False)
 
     def hint(self) -> None:
         """The peer, or somebody, is said to hold what this node does not."""
         self._hinted = True
 
-    def _send_digest(self, phase: Phase) -> list[Effect]:
+    def _send_digest(self, *, answers: bool) -> list[Effect]:
         self.rounds += 1
         self._again = self._late = False
-        self._phase = phase
+        self._phase = "comparing"
+        self._opens = answers or self._dialled  # if it answers none: two may cross
         self._sent_digest = self.replica.digest()
-        return [
-            Send(wire.pack(wire.Digest(self._slot, self._sent_digest))),
-            Changed(self.replica.realm),
-        ]
+        self._sent_zero = self._log_zero(self._sent_digest)
+        said = wire.Digest(self._slot, answers, self._sent_digest, self._sent_zero)
+        return [Send(wire.pack(said)), Changed(self.replica.realm)]
+
+    def _log_zero(self, digest: bytes) -> bytes:
+        """The fingerprint of log 0, taken anew when something has moved."""
+        if self._zero_of is None or self._zero_of[0] != digest:
+            self._zero_of = digest, self.replica.log_zero(self._range_key)
+        return self._zero_of[1]
 
     def on_message(self, message: wire.SyncMessage, now: int) -> list[Effect]:
         """A message for this realm."""
@@ -179,11 +189,13 @@ class RealmSync:
         if not self._digests.take(now):
             return [Close("flood")]
         effects: list[Effect] = []
-        if self._phase == "idle":
+        if self._phase == "idle" and not message.answers:
             self._speaks = True
-            effects += self._send_digest("comparing")
+            effects += self._send_digest(answers=True)
         elif self._phase != "comparing":
             return [Close("order")]
+        elif message.answers:
+            self._opens = False
         if message.digest == self._sent_digest:
             self._phase = "idle"
             self._equal, self._hinted = self._sent_digest, False
@@ -197,7 +209,10 @@ class RealmSync:
         self._new, self._wanted, self._postponed = 0, False, False
         self._refused.clear()
         self._held.clear()
-        return effects + self._begin(0)
+        if message.log_zero != self._sent_zero:
+            return effects + self._begin(0)
+        self._missing[0] = self._lacking[0] = 0
+        return effects + self._begin(1)
 
     def _compared(self, equal: bool) -> Compared:
         return Compared(self.replica.realm, equal, self.rounds)
@@ -225,13 +240,13 @@ class RealmSync:
             return []
         self._mine = vector
         self._comparison = Comparison(vector, self._log, self._range_key, self._slot)
-        if self._leads:
+        if self._opens:
             return [*map(Send, self._comparison.opening()), *self._narrowed(now)]
         return self._on_ranges(self._opened, now) if self._opened is not None else []
 
     def _on_ranges(self, message: wire.Ranges, now: int) -> list[Effect]:
         if self._comparison is None:
-            if self._leads or self._opened is not None or not message.last:
+            if self._opens or self._opened is not None or not message.last:
                 return [Close("order")]
             self._opened = message  # one frame, until this node has looked at what it holds
             return []

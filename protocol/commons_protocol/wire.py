@@ -34,7 +34,7 @@ TAG_BYTES = 16
 NONCE_BYTES = 32
 MAX_ENDS = 350
 """Chain ends that are put into one frame."""
-BRANCH, FINGERPRINT = 16, 16
+BRANCH, FINGERPRINT = 128, 16
 """Parts into which a range is split, at most; bytes of a part's fingerprint."""
 MOST_ANSWERED, MOST_OPEN = 256, 16_384
 """Parts and lists in one `Ranges`; those in one turn that the other side answers."""
@@ -148,10 +148,15 @@ class Members(_Message, frozen=True, tag=6):
 
 
 class Digest(_Message, frozen=True, tag=10):
-    """What I hold, in 32 bytes. The answer to a `Digest` is a `Digest`."""
+    """What I hold, in 32 bytes. The answer to a `Digest` is a `Digest` that ``answers``.
+
+    ``log_zero``: a fingerprint of what of it is in log 0. It says only where to look.
+    """
 
     slot: Slot
+    answers: bool
     digest: Bytes32
+    log_zero: Bytes16
 
 
 class Ranges(_Message, frozen=True, tag=11):

@@ -267,7 +267,10 @@ def test_frames_that_break_the_rules_before_any_proof(neighbours: tuple[House, H
     cases = {
         "encoding": [random.randbytes(60), b"\x81" * 200 + b"\x00", b"\x9f\x01\xff", b""],
         "message": [b"\x82\x18\x63\x00", b"\xa0", b"\x00", wire.pack(wire.Welcome(1, bytes(32)))],
-        "order": [wire.pack(wire.Tags(bytes(256))), wire.pack(wire.Digest(0, bytes(32)))],
+        "order": [
+            wire.pack(wire.Tags(bytes(256))),
+            wire.pack(wire.Digest(0, False, bytes(32), bytes(16))),
+        ],
         "version": [wire.pack(wire.Hello(2, bytes(32)))],
     }
     with Stranger() as stranger:

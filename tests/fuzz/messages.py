@@ -96,7 +96,7 @@ def sync_messages() -> list[wire._Message]:
         wire.AskPath(0, b"a" * 16),
         wire.Path(3, False, b"path" * 8),
         wire.Members(0, ((b"k" * 32, (NODE_ADDRESS, "/dns/drill.example/tcp/1")),)),
-        wire.Digest(0, b"d" * 32),
+        wire.Digest(0, False, b"d" * 32, b"z" * 16),
         wire.Ranges(
             0,
             1,
@@ -341,7 +341,7 @@ def _parts_seeds() -> Mapping[str, bytes]:
         "bad credit": encode([44, 3, 17]),
         "bad offset": encode([40, 3, digest("f-op"), digest("f-part"), -1, 1]),
         "bad chunk": encode([43, 3, b""]),
-        "bad digest": wire.pack(wire.Digest(3, digest("f-ends"))),
+        "bad digest": wire.pack(wire.Digest(3, False, digest("f-ends"), digest("f-ends")[:16])),
     }
 
 

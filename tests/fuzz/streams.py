@@ -193,7 +193,7 @@ def _round(slot: int) -> Iterator[wire._Message]:
     """Bob's side of a round in which both have something that the other has not."""
     bob, _ = _homes()
     ends = bob.ends()
-    yield wire.Digest(slot, b"d" * 32)
+    yield wire.Digest(slot, False, b"d" * 32, b"z" * 16)
     shown = [(e.device, e.seq, e.id, e.fork, e.hollow, b"") for e in ends if not e.log]
     invented = (b"n" * 32, 3, b"i" * 32, 0, 0, b"")
     yield wire.Ranges(slot, 0, True, (), ((0, tuple(sorted([*shown[1:], invented])), ()),))

@@ -61,7 +61,9 @@ def _look(recorder: Recorder, platter: disk.Disk, seen: dict[int, dict[bytes, st
     states: dict[bytes, str] = {
         ident: WAITING[why] for ident, why in platter.rows("SELECT id, why FROM waiting")
     }
-    for ident, verdict, applied in platter.rows("SELECT id, verdict, applied FROM operations"):
+    for ident, verdict, applied in platter.rows(
+        "SELECT id, verdict, (SELECT applied FROM edits e WHERE e.n = o.n) FROM operations o"
+    ):
         states[ident] = Verdict(verdict).name.lower()
         if applied is not None:
             word = {"": "taken", HELD: "held", NOT_STANDING: "not_standing"}.get(applied, "refused")

@@ -36,6 +36,7 @@ from commons_protocol.effects import (
 from commons_protocol.ends import ChainEnd, Vector
 from commons_protocol.names import peer_of_key
 from commons_protocol.network import MAX_FRAME, PeerId
+from commons_protocol.ranges import of_log
 from commons_protocol.replica import Credential, Ingested, Range
 from commons_protocol.session import Session
 from commons_protocol.wants import Memory
@@ -84,6 +85,9 @@ class Home:
 
     def digest(self) -> bytes:
         return Vector.of(self.ends()).digest()
+
+    def log_zero(self, key: bytes) -> bytes:
+        return of_log(Vector.of(self.ends()), 0, key)
 
     def size(self) -> int:
         return sum(end.seq for end in self.ends())

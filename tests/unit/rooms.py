@@ -120,7 +120,7 @@ class Room:
         read = self.realm.store.database.read
         query = f"SELECT id, verdict, reason FROM operations WHERE {NOT_VOID}"  # noqa: S608 - own clause
         verdicts = await fetch(read, query)
-        query = f"SELECT id, applied FROM operations WHERE applied IS NOT NULL AND {NOT_VOID}"  # noqa: S608 - own clause
+        query = f"SELECT o.id, e.applied FROM edits e JOIN operations o USING (n) WHERE {NOT_VOID}"  # noqa: S608 - own clause
         applied = await fetch(read, query)
         rows = {
             view.name: await fetch(read, f"SELECT * FROM v_{view.name} ORDER BY key")  # noqa: S608 - our own names
@@ -138,7 +138,9 @@ class Room:
 
     async def said(self, *ids: bytes) -> list[tuple[int, str, str | None] | None]:
         """(verdict, reason, applied) of these; None for what is not here."""
-        query = "SELECT id, verdict, reason, applied FROM operations"
+        query = (
+            "SELECT o.id, verdict, reason, e.applied FROM operations o LEFT JOIN edits e USING (n)"
+        )
         rows = await fetch(self.realm.store.database.read, query)
         found = {row[0]: tuple(row[1:]) for row in rows}
         return [found.get(one) for one in ids]

@@ -269,7 +269,7 @@ def slot_of(both: Pair) -> int:
         (messages.Lacking, "order"),
         (lambda slot: messages.AskPart(slot, *part_of(BYTES), len(BYTES), 1), "order"),
         (lambda slot: messages.AskPart((slot + 1) % 16, *part_of(BYTES), 0, 1), "order"),
-        (lambda slot: wire.Digest(slot, b"d" * 32), "message"),
+        (lambda slot: wire.Digest(slot, False, b"d" * 32, b"z" * 16), "message"),
     ],
 )
 def test_who_asks_wrongly_is_shown_out(frame: object, code: str) -> None:

@@ -40,7 +40,7 @@ def library() -> tuple[Replica, Village, list[Standing]]:
 async def held(room: Room) -> int:
     """How many edits are marked on disk as not applied yet."""
     read = room.realm.store.database.read
-    ((count,),) = await fetch(read, "SELECT count(*) FROM operations WHERE applied = 'held'")
+    ((count,),) = await fetch(read, "SELECT count(*) FROM edits WHERE applied = 'held'")
     return int(count)
 
 

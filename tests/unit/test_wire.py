@@ -66,7 +66,7 @@ MESSAGES: list[wire._Message] = [
     wire.Tags(b"t" * 256),
     wire.Proof(15, b"x" * 144),
     wire.Members(0, ((b"k" * 32, ("/ip4/1.2.3.4/tcp/1",)),)),
-    wire.Digest(0, b"d" * 32),
+    wire.Digest(0, False, b"d" * 32, b"z" * 16),
     wire.Ranges(
         0,
         1,

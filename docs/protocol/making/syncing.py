@@ -13,7 +13,7 @@ from commons_crdt.operation import Operation, decode_header
 from commons_protocol import wire
 from commons_protocol.ends import ChainEnd, Vector, packed
 from commons_protocol.frame import encode
-from commons_protocol.ranges import Comparison, fingerprint
+from commons_protocol.ranges import Comparison, fingerprint, of_log
 from commons_protocol.transcript import Ends, Sealer, Side, claim_parts
 from making.judge_story import story
 from making.names import code_of, secrets, shown
@@ -229,7 +229,7 @@ def messages() -> list[dict[str, Any]]:
         wire.AskPath(SLOT, b"s" * 16),
         wire.Path(SLOT, True, b"s" * 40),
         wire.Members(SLOT, ((STREAM.key_dialler, ("/ip4/192.0.2.7/tcp/4001",)),)),
-        wire.Digest(SLOT, few(0).digest()),
+        wire.Digest(SLOT, False, few(0).digest(), of_log(few(0), 0, KEY)),
         wire.Ranges(SLOT, 1, True, ((0, (b"\x55", b"\xaa"), b"f" * 48),), ((1, (), (0, 2)),)),
         wire.Want(SLOT, 32, ((device, 1, 3, 9),), ()),
         wire.Want(SLOT, 32, (), (digest("v-op", b"named"),)),

@@ -126,9 +126,8 @@ async def own_causes(realm: Realm) -> list[Cause]:
     waiting = await realm.store.waiting_count()
     if waiting.get("missing"):
         counts["missing"] = counts.get("missing", 0) + waiting["missing"]
-    edits = await fetch(connection, "SELECT count(*) FROM operations WHERE applied = 'held'")
-    if edits[0][0]:
-        counts["held_edits"] = edits[0][0]
+    if edits := await realm.store.outside.held_edits():
+        counts["held_edits"] = edits
     return [*(Cause(code, count) for code, count in counts.items()), *of_held(waiting)]
 
 

@@ -127,8 +127,9 @@ class CatchingUp:
         if next_:
             self._ahead = self._read(next_)
         async with self._store.database.transaction() as connection:
-            await self._revision.settle(connection, outcome)
+            await self._revision.settle(connection, outcome, "")
             await self._revision.retry(connection, [d for d in documents if d not in kept])
+            await self._store.catch_up(connection, documents)
         self.backlog.done(documents)
 
     async def retry_held(self, now_ms: int) -> None:

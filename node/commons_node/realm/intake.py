@@ -153,20 +153,25 @@ class Intake:
 
     async def check_early(self, reading: Reading, now_ms: int) -> None:
         """Let workers verify what they can before it is this batch's turn. Judges nothing."""
-        if len(reading.parsed) <= _FEW:
+        parsed = reading.parsed.values()
+        if len(parsed) <= _FEW:
             return
-        known = await self._sight.find(reading.parsed)
+        known = await self._sight.find(reading.parsed.keys() - self._behind_all(parsed))
         resting = await self._sight.resting(now_ms)
-        ones = [p for p in reading.parsed.values() if p.header.log]
+        ones = [p for p in parsed if p.header.log]
         await self._check(reading, [p for p in ones if p.id not in known and p.id not in resting])
+
+    def _behind_all(self, items: Iterable[Parsed]) -> set[OperationId]:
+        """Those behind all that is stored of their chains: nobody has to look whether they are."""
+        tip = self._sight.tip
+        return {p.id for p in items if p.header.seq > tip(p.header.device, p.header.log)}
 
     async def _check(self, reading: Reading, items: Sequence[Parsed]) -> None:
         """Verify what was not verified yet and whose author is known here."""
         checks: list[Check] = []
         asked: list[OperationId] = []
         for item in items:
-            keys = self._keys(item, None)
-            if keys is None or item.id in reading.checked:
+            if item.id in reading.checked or (keys := self._keys(item, None)) is None:
                 continue
             kind = self._sight.rules.kinds.get(item.header.kind)
             edit = kind is not None and kind.schema is not None
@@ -181,9 +186,8 @@ class Intake:
         """Verify and judge a batch; nothing is raised for bad bytes."""
         batch = Batch(refused=reading.refused, turned=reading.turned)
         parsed = reading.parsed
-        self._judged = await self._sight.find(
-            {i for p in parsed.values() for i in (p.id, *p.header.antecedents)}
-        )
+        named = {i for p in parsed.values() for i in (p.id, *p.header.antecedents)}
+        self._judged = await self._sight.find(named - self._behind_all(parsed.values()))
         self._places.clear()
         self._dead.clear()
         self._ended.clear()
@@ -212,8 +216,9 @@ class Intake:
         self._go_back([*zeros, *ones])
         for item in zeros:
             await self._log_zero(item, batch, now_ms)
-        self._needed = needed  # what log 0 has ended now, its own author does not need
-        self._go_back(ones)
+        if zeros:
+            self._needed = needed  # what log 0 has ended now, its own author does not need
+            self._go_back(ones)
         await self._log_one(ones, reading, batch, now_ms)
         return batch
 

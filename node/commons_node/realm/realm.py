@@ -39,10 +39,11 @@ from commons_node.realm.revised import Flip, Revised
 from commons_node.realm.revision import Revision
 from commons_node.realm.sealed import Sealed
 from commons_node.store.database import fetch
-from commons_node.store.reading import HELD, NOT_VOID
+from commons_node.store.reading import NOT_VOID
 from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.ends import Vector
+from commons_protocol.ranges import of_log
 from commons_protocol.replica import Credential, Ingested, Range
 
 log = structlog.get_logger(component="realm")
@@ -303,12 +304,14 @@ class Realm:
         now = {d: new for d, new in batch.edits.items() if d not in waits}
         outcome = await self.documents.apply(now)
         applied = outcome.applied
-        applied.update({edit.id: HELD for d in later for edit in batch.edits[d]})
+        applied.update({edit.id: "" for d in later for edit in batch.edits[d]})
         stored, revised = batch.stored, Revised()
         if not (stored or batch.aside or batch.late or released):
             return stored, revised
         async with self.store.database.transaction() as connection:
             first = await self.store.insert(connection, stored, applied, own=own)
+            new = [document for document in later if document not in backlog]
+            await self.store.fall_behind(connection, new, first)
             await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
             batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside, self._whose))
             await self._revision.fill(connection, batch.late)
@@ -386,6 +389,10 @@ class Realm:
     def digest(self) -> bytes:
         """32 bytes over all chain ends; see ``Replica``."""
         return self.memory.ends.digest()
+
+    def log_zero(self, key: bytes) -> bytes:
+        """A fingerprint of log 0; see ``Replica``."""
+        return of_log(self.memory.ends.vector(), 0, key)
 
     def size(self) -> int:
         """How many operations stand up to all ends; see ``Replica``."""

@@ -240,9 +240,12 @@ class Revision:
             outcome = await self._documents.rebuild(self._memory.judge, documents)
             await self.settle(connection, outcome)
 
-    async def settle(self, connection: aiosqlite.Connection, outcome: Outcome) -> None:
-        """Note what edits that waited came to, and show it."""
-        await self._store.set_applied(connection, outcome.applied.items())
+    async def settle(
+        self, connection: aiosqlite.Connection, outcome: Outcome, said: str | None = None
+    ) -> None:
+        """Note what edits that waited came to, and show it; ``said``: what all of them say now."""
+        other = [(ident, why) for ident, why in outcome.applied.items() if why != said]
+        await self._store.set_applied(connection, other)
         dirty = self._folding.of_documents(outcome.fields)
         await self._folding.fold(connection, self._memory.judge, dirty, outcome.fields)
 

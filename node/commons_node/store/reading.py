@@ -31,7 +31,7 @@ _WIDTH = 14
 _FROM = "FROM operations o JOIN chains c ON c.n = o.chain"
 
 HELD = "held"
-"""``applied`` of an edit that killed its worker: tried again later, never a result."""
+"""``applied`` of an edit that waits, or that killed its worker: tried later, never a result."""
 NOT_STANDING = "verdict"
 """``applied`` of an edit whose document does not take it because it does not stand."""
 
@@ -309,9 +309,9 @@ class Reader:
         for i in range(0, len(documents), _IN):
             chunk = documents[i : i + _IN]
             query = (
-                f"SELECT {_STANDING}, o.n, o.header, o.body, o.change, o.applied {_FROM}"
-                f" WHERE o.document IN ({placeholders(len(chunk))}) AND o.applied IS NOT NULL"
-                " ORDER BY o.n"
+                f"SELECT {_STANDING}, o.n, o.header, o.body, o.change, e.applied {_FROM}"
+                " JOIN edits e ON e.n = o.n"
+                f" WHERE o.document IN ({placeholders(len(chunk))}) ORDER BY o.n"
             )
             for row in await fetch(self.connection, query, chunk):
                 s = self._standing(row[:_WIDTH])
@@ -338,7 +338,20 @@ class Reader:
         query = "SELECT DISTINCT document FROM operations WHERE applied IS NOT NULL"
         return [DocumentId(document) for (document,) in await fetch(self.connection, query)]
 
+    async def held_edits(self) -> int:
+        """How many edits are not applied yet."""
+        query = (
+            f"SELECT (SELECT count(*) FROM operations WHERE applied = '{HELD}') +"  # noqa: S608 - own clauses
+            " (SELECT count(*) FROM behind b JOIN operations o ON o.document = b.document"
+            " WHERE o.n >= b.since AND o.applied = '')"
+        )
+        ((found,),) = await fetch(self.connection, query)
+        return int(found)
+
     async def held_documents(self) -> list[DocumentId]:
-        """Documents with an edit that killed its worker."""
-        query = f"SELECT DISTINCT document FROM operations WHERE applied = '{HELD}'"  # noqa: S608 - own clauses
+        """Documents with an edit that waits, or that killed its worker."""
+        query = (
+            "SELECT document FROM behind UNION"  # noqa: S608 - own clauses
+            f" SELECT document FROM operations WHERE applied = '{HELD}'"
+        )
         return [DocumentId(document) for (document,) in await fetch(self.connection, query)]

@@ -68,4 +68,14 @@ REALM_SCHEMA = (
     CREATE INDEX chunks_of ON chunks (part, first);
     CREATE INDEX absent_parts ON parts (operation) WHERE bytes IS NULL
     """,
+    # documents whose edits, from number `since` on, were not applied yet, whatever `applied` says
+    # of them: it is written once, as it nearly always comes out, and mended where it does not
+    """
+    CREATE TABLE behind (document BLOB PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE VIEW edits AS
+        SELECT o.n, o.id, o.document,
+            CASE WHEN o.applied = '' AND o.n >= b.since THEN 'held' ELSE o.applied END AS applied
+        FROM operations o LEFT JOIN behind b ON b.document = o.document
+        WHERE o.applied IS NOT NULL
+    """,
 )

@@ -122,6 +122,22 @@ class RealmStore:
             "UPDATE operations SET applied=? WHERE id=?", [(why, ident) for ident, why in results]
         )
 
+    async def fall_behind(
+        self, connection: aiosqlite.Connection, documents: Iterable[DocumentId], since: int
+    ) -> None:
+        """What was stored of these from number ``since`` on waits: it is ``HELD``, not applied."""
+        await connection.executemany(
+            "INSERT OR IGNORE INTO behind VALUES (?,?)", [(d, since) for d in documents]
+        )
+
+    async def catch_up(
+        self, connection: aiosqlite.Connection, documents: Iterable[DocumentId]
+    ) -> None:
+        """All that is stored of these was applied."""
+        await connection.executemany(
+            "DELETE FROM behind WHERE document = ?", [(d,) for d in documents]
+        )
+
     async def set_contents(
         self,
         connection: aiosqlite.Connection,

@@ -321,7 +321,7 @@ class Watch:
 
 def _holds(node: Node) -> bool:
     """True while a dead worker keeps a document from being read here: a local state."""
-    return bool(node.disk.rows("SELECT 1 FROM operations WHERE applied = 'held' LIMIT 1"))
+    return bool(node.disk.rows("SELECT 1 FROM edits WHERE applied = 'held' LIMIT 1"))
 
 
 def _verdicts(node: Node) -> dict[OperationId, tuple[int, str]]:

@@ -62,6 +62,8 @@ class Lie(ABC):
 
 # --- what is seen of a lie ---
 
+_APPLIED = "(SELECT applied FROM edits e WHERE e.n = o.n)"
+
 
 def offered(honest: Node, liar: Node, told: Sequence[OperationId]) -> int:
     """How often these came from the liar."""
@@ -81,16 +83,16 @@ def aside(honest: Node, told: Sequence[OperationId], why: str) -> int:
 
 def rejected(honest: Node, told: Sequence[OperationId]) -> int:
     """How many of these are stored, and count for nothing."""
-    return _stored(honest, told, "verdict != 1 OR applied != ''")
+    return _stored(honest, told, f"verdict != 1 OR {_APPLIED} != ''")
 
 
 def counting(honest: Node, told: Sequence[OperationId]) -> int:
     """How many of these are stored, and count."""
-    return _stored(honest, told, "verdict = 1 AND applied = ''")
+    return _stored(honest, told, f"verdict = 1 AND {_APPLIED} = ''")
 
 
 def _stored(honest: Node, told: Sequence[OperationId], which: str) -> int:
-    query = f"SELECT count(*) FROM operations WHERE id = ? AND ({which})"  # noqa: S608 - ours
+    query = f"SELECT count(*) FROM operations o WHERE id = ? AND ({which})"  # noqa: S608 - ours
     return sum(int(honest.disk.rows(query, (ident,))[0][0]) for ident in told)
 
 

@@ -18,6 +18,7 @@ from commons_node.testing.node import Node
 from commons_protocol import wire
 from commons_protocol.ends import ChainEnd, Vector
 from commons_protocol.network import Stream
+from commons_protocol.ranges import of_log
 from commons_protocol.replica import Replica
 
 _INVENTED = 40
@@ -42,6 +43,10 @@ class _Boaster:
     def digest(self) -> bytes:
         """See ``Replica``."""
         return self._all().digest()
+
+    def log_zero(self, key: bytes) -> bytes:
+        """See ``Replica``."""
+        return of_log(self._all(), 0, key)
 
     async def vector(self) -> Vector:
         """See ``Replica``."""

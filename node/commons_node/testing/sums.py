@@ -68,8 +68,8 @@ def _things(node: Node) -> Iterator[str]:
     made = {
         ident
         for (ident,) in node.disk.rows(
-            "SELECT id FROM operations WHERE kind = ? AND verdict = 1 AND applied = ''"
-            " AND document = id",
+            "SELECT o.id FROM operations o JOIN edits e USING (n) WHERE kind = ? AND verdict = 1"
+            " AND e.applied = '' AND o.document = o.id",
             (ITEM,),
         )
     }

@@ -20,7 +20,7 @@ _WORDS = {
 }  # fmt: skip
 
 _FOUND = (
-    "SELECT verdict, reason, applied, body IS NOT NULL,"
+    "SELECT verdict, reason, (SELECT applied FROM edits WHERE n = o.n), body IS NOT NULL,"
     " EXISTS (SELECT 1 FROM parts p WHERE p.operation = o.n AND p.bytes IS NULL)"
     " FROM operations o WHERE id = ?"
 )

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import structlog
 
+from commons_node.verifier.packing import packed
 from commons_node.verifier.work import Attempt, Failed, ready
 
 Item = TypeVar("Item")
@@ -142,7 +143,7 @@ class VerifierPool:
         self, work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]
     ) -> list[Result | None]:
         try:
-            found: Any = await self._shared(Attempt(work), items)
+            found: Any = await self._shared(Attempt(work), packed(items))
         except BrokenProcessPool:
             return await self._suspects(work, items)
         if isinstance(found, Failed):
@@ -157,7 +158,7 @@ class VerifierPool:
         error = "died"
         for _ in range(2 if len(items) == 1 else 1):  # an innocent one may die by accident, once
             try:
-                found: Any = await self._quarantined(Attempt(work), items)
+                found: Any = await self._quarantined(Attempt(work), packed(items))
             except BrokenProcessPool:
                 continue
             if not isinstance(found, Failed):

@@ -15,6 +15,7 @@ from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.document.values import Applied, Candidate, Value
 from commons_crdt.errors import Refused
 from commons_crdt.operation import Commitment, Operation, check_contents, content, verify
+from commons_node.verifier.packing import Packed, packed
 
 
 class Check(NamedTuple):
@@ -83,10 +84,10 @@ class Attempt:
 
     work: Callable[[Any], Sequence[object]]
 
-    def __call__(self, items: Sequence[object]) -> Sequence[object] | Failed:
+    def __call__(self, items: Sequence[object]) -> Sequence[object] | Packed | Failed:
         """Do it."""
         try:
-            return self.work(items)
+            return packed(self.work(items))
         except BaseException as error:  # see above
             return Failed(f"{type(error).__name__}: {error}"[:200])
 

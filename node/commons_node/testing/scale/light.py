@@ -20,6 +20,7 @@ from commons_crdt.operation import SIGNATURE_BYTES, Operation, operation_id
 from commons_protocol import wire
 from commons_protocol.ends import ChainEnd, EndSet, Vector
 from commons_protocol.gossip import Channel
+from commons_protocol.ranges import of_log
 from commons_protocol.replica import Credential, Ingested, Range
 
 HEADER = 233
@@ -117,6 +118,10 @@ class LightReplica:
     def digest(self) -> bytes:
         """See ``Replica``; kept up to date end by end, for a thousand nodes look at it."""
         return digest("l-ends", self._sum.to_bytes(32))
+
+    def log_zero(self, key: bytes) -> bytes:
+        """See ``Replica``."""
+        return of_log(self._ends.vector(), 0, key)
 
     def size(self) -> int:
         """See ``Replica``."""
