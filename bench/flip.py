@@ -35,7 +35,9 @@ from commons_crdt.folds import Subject, Value, View
 from commons_crdt.ids import ZERO, DocumentId, OperationId
 from commons_crdt.kinds import Kind, Rules
 from commons_crdt.roles import Role
-from commons_node.realm.realm import Change, Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
+from commons_node.realm.told import Change
 from commons_node.store.database import open_database
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore

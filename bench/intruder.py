@@ -40,7 +40,7 @@ from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Proven
 from commons_protocol.joining import JOIN
 from commons_protocol.libp2p_host import Libp2pNetwork
@@ -176,12 +176,12 @@ class Intruder:
 
         def valid(slot: int) -> Iterator[bytes]:
             for operation in operations:
-                yield wire.pack_push(slot, [operation])
+                yield carriage.pack_push(slot, [operation])
 
         def forged(slot: int) -> Iterator[bytes]:
             for one in operations:
                 lie = Operation(one.header, os.urandom(64), one.body, one.parts)
-                yield wire.pack_push(slot, [lie])
+                yield carriage.pack_push(slot, [lie])
 
         def wants(slot: int) -> Iterator[bytes]:
             ends = [end for end in realm.memory.ends.vector() if end.seq]

@@ -32,6 +32,7 @@ from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol import wire
+from commons_protocol.carriage import operation_size
 from commons_protocol.effects import Changed, Compared, Count, Met, Proven
 from commons_protocol.libp2p_host import Libp2pNetwork
 from commons_protocol.network import Address, PeerId, Stream
@@ -39,7 +40,6 @@ from commons_protocol.replica import Range
 from commons_protocol.session import SYNC, Session
 from commons_protocol.transcript import Side
 from commons_protocol.wants import Memory
-from commons_protocol.wire import operation_size
 
 DIFFERING = 10
 _PAGE = 8 << 20

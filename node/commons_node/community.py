@@ -19,7 +19,8 @@ from commons_crdt.operation import content
 from commons_crdt.roles import Role
 from commons_node.explaining.gone import all_gone, gone_in_words
 from commons_node.keystore.unlocked import Unlocked
-from commons_node.realm.realm import Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
 from commons_node.registry import Reading
 from commons_node.store.database import fetch
 

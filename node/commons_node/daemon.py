@@ -46,8 +46,9 @@ from commons_node.peering.penalties import PATIENCE
 from commons_node.peering.types import Settings
 from commons_node.ports import keep_port, where_to_listen
 from commons_node.realm.parts import RealmParts
-from commons_node.realm.realm import Change, Realm
+from commons_node.realm.realm import Realm
 from commons_node.realm.revised import Flip
+from commons_node.realm.told import Change
 from commons_node.registry import Request
 from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.host import AtDaemon

@@ -18,7 +18,7 @@ import structlog
 
 from commons_crdt.author import Draft
 from commons_crdt.errors import CommonsError
-from commons_node.realm.intake import Reading
+from commons_node.realm.batches import Reading
 
 MIB = 1 << 20
 _LOOK_S = 2.0

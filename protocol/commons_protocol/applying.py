@@ -24,7 +24,7 @@ from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, MemberId, OperationId, RealmId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Close, Send
 from commons_protocol.network import PeerId
 
@@ -262,7 +262,7 @@ class Applicant:
         self._pages += 1
         if self._pages > _MOST_PAGES:
             return [Close("size")]
-        self._operations.extend(wire.unpack_operations(message.operations))
+        self._operations.extend(carriage.unpack_operations(message.operations))
         if not message.last:
             return []
         return [Granted(met.realm, met.member, tuple(self._operations))]

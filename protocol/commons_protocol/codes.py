@@ -26,11 +26,11 @@ from commons_crdt.device import sign_claim
 from commons_crdt.errors import CommonsError, Refused, Status
 from commons_crdt.ids import OperationId, RealmId, digest
 from commons_crdt.operation import Operation, operation_id
+from commons_protocol.carriage import WireOperation, pack_operation, unpack_operation
 from commons_protocol.circuit import by_check, split
 from commons_protocol.frame import decode, encode
 from commons_protocol.names import peer_key
 from commons_protocol.network import Address, PeerId, Unreachable
-from commons_protocol.wire import WireOperation, pack_operation, unpack_operation
 
 MAX_CODE = 96
 """Bytes in an invite code: 154 letters, a QR code of version 5, 23 lines of half blocks."""

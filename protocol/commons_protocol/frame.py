@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import Any, NoReturn
 
 import cbor2
+import msgspec
 
 from commons_crdt.errors import Refused
 from commons_protocol.network import MAX_FRAME
@@ -54,3 +55,11 @@ def decode(data: bytes, limit: int = MAX_FRAME) -> Any:
     if source.tell() != len(data):
         raise Refused("encoding")
     return value
+
+
+def read(data: bytes, kind: Any, limit: int = MAX_FRAME) -> Any:
+    """A value of a type; ``Refused`` with ``size``, ``encoding`` or ``message``."""
+    try:
+        return msgspec.convert(decode(data, limit), kind)
+    except msgspec.ValidationError as error:
+        raise Refused("message") from error

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from commons_crdt.errors import Refused
 from commons_crdt.ids import digest
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.frame import decode, encode
 from commons_protocol.limits import Bucket
 from commons_protocol.network import PeerId
@@ -51,7 +51,7 @@ class Said(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=T
     """New operations, whole."""
 
     operations: Annotated[
-        tuple[wire.WireOperation, ...], msgspec.Meta(min_length=1, max_length=MAX_AT_ONCE)
+        tuple[carriage.WireOperation, ...], msgspec.Meta(min_length=1, max_length=MAX_AT_ONCE)
     ]
 
 
@@ -112,7 +112,7 @@ def hints(operations: Sequence[Operation], digest_now: bytes, *, whole: bool = T
     them unless ``whole``: every neighbour passes a message on to every other, and those who were
     told already would be told again by each of them (decision 12).
     """
-    small = [o for o in operations if wire.operation_size(o) <= MAX_OPERATION]
+    small = [o for o in operations if carriage.operation_size(o) <= MAX_OPERATION]
     heads = encode([2, digest_now])
     if not whole or len(operations) > MAX_AT_ONCE:
         return [heads]
@@ -120,7 +120,7 @@ def hints(operations: Sequence[Operation], digest_now: bytes, *, whole: bool = T
     batch: list[Operation] = []
     size = 16
     for operation in small:
-        need = wire.operation_size(operation)
+        need = carriage.operation_size(operation)
         if batch and size + need > MAX_PLAIN:
             plain.append(_said(batch))
             batch, size = [], 16
@@ -132,7 +132,7 @@ def hints(operations: Sequence[Operation], digest_now: bytes, *, whole: bool = T
 
 
 def _said(operations: Sequence[Operation]) -> bytes:
-    return encode([1, [wire.pack_operation(operation) for operation in operations]])
+    return encode([1, [carriage.pack_operation(operation) for operation in operations]])
 
 
 class Seen:

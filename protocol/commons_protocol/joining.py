@@ -25,7 +25,7 @@ from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.applying import Application, Look, Opened, application, subject
 from commons_protocol.codes import Invitation, knock_parts
 from commons_protocol.effects import Close, Send
@@ -175,7 +175,7 @@ class Host:
     def admitted(self, operations: Sequence[Operation]) -> list[Send | Close]:
         """The answer to ``Admit``: all log-0 operations, the admission among them."""
         self.state = "over"
-        pages = list(wire.pages(operations))
+        pages = list(carriage.pages(operations))
         return [*(Send(page) for page in pages), Close("")]
 
     def pending(self, salt: bytes) -> list[Send]:
@@ -262,7 +262,7 @@ class Newcomer:
         self.state = "inside"
         if self._pages > MAX_PAGES:
             return self._end("size")
-        self._operations.extend(wire.unpack_operations(message.operations))
+        self._operations.extend(carriage.unpack_operations(message.operations))
         if not message.last:
             return []
         self.state = "over"

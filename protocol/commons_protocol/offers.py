@@ -17,7 +17,7 @@ import msgspec
 from commons_crdt.errors import CommonsError, Refused, Status
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation, operation_id
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.frame import decode, encode
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -55,7 +55,7 @@ class _File(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     realm: wire.Bytes32
     offer: wire.Bytes32
     operations: Annotated[
-        tuple[wire.WireOperation, ...], msgspec.Meta(min_length=1, max_length=MAX_OPERATIONS)
+        tuple[carriage.WireOperation, ...], msgspec.Meta(min_length=1, max_length=MAX_OPERATIONS)
     ]
 
 
@@ -85,7 +85,7 @@ def encode_offer_file(
 
 
 def _file(realm: RealmId, offer: OperationId, operations: Sequence[Operation]) -> bytes:
-    packed = [wire.pack_operation(wire.slimmed(operation)) for operation in operations]
+    packed = [carriage.pack_operation(carriage.slimmed(operation)) for operation in operations]
     return encode([_MAGIC, 1, realm, offer, packed])
 
 
@@ -95,7 +95,7 @@ def decode_offer_file(data: bytes) -> Offer:
         file = msgspec.convert(decode(data, MAX_BYTES), _File)
     except (Refused, msgspec.ValidationError) as error:
         raise BadOffer(why="it is not an offer file") from error
-    operations = wire.unpack_operations(file.operations)
+    operations = carriage.unpack_operations(file.operations)
     if all(operation_id(operation.header) != file.offer for operation in operations):
         raise BadOffer(why="the offer itself is missing")
     return Offer(RealmId(file.realm), OperationId(file.offer), operations)

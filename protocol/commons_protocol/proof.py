@@ -29,7 +29,7 @@ from commons_crdt.device import verify_claim
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, OperationId, RealmId, digest
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Close, Count, Effect, Ingest, Proven, Send
 from commons_protocol.frame import decode, encode
 from commons_protocol.names import peer_key
@@ -290,17 +290,17 @@ class Prover:
         return [*answer, Proven(slot.replica.realm, device)]
 
 
-_Path = tuple[wire.WireOperation, ...]
+_Path = tuple[carriage.WireOperation, ...]
 
 
 def _pieces(operations: Sequence[Operation]) -> list[bytes]:
     """The operations as one CBOR array, cut for frames; at least one piece."""
-    data = encode([wire.pack_operation(operation) for operation in operations])
+    data = encode([carriage.pack_operation(operation) for operation in operations])
     return [data[i : i + _PATH_PIECE] for i in range(0, len(data), _PATH_PIECE)]
 
 
 def _parse_path(data: bytes) -> tuple[Operation, ...]:
     try:
-        return wire.unpack_operations(msgspec.convert(decode(data, MAX_PATH), _Path))
+        return carriage.unpack_operations(msgspec.convert(decode(data, MAX_PATH), _Path))
     except msgspec.ValidationError as error:
         raise Refused("message") from error

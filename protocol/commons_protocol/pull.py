@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Close, Effect, Ingest, Send
 from commons_protocol.ends import Chain
 from commons_protocol.replica import Ingested, Range
@@ -115,7 +115,7 @@ class Pull:
         refusal = self._spend()
         if refusal:
             return refusal
-        operations = wire.unpack_operations(message.operations)
+        operations = carriage.unpack_operations(message.operations)
         return self._take(operations)
 
     def on_piece(self, message: wire.Piece) -> list[Effect]:
@@ -124,14 +124,14 @@ class Pull:
         if refusal:
             return refusal
         self._pieces += message.data
-        if len(self._pieces) > wire.MAX_OPERATION + 64:
+        if len(self._pieces) > carriage.MAX_OPERATION + 64:
             return [Close("size")]
         if not message.last:
             return self._flush()
         data = bytes(self._pieces)
         self._pieces.clear()
         try:
-            return self._take((wire.unpack_pieces(data),))
+            return self._take((carriage.unpack_pieces(data),))
         except Refused as error:
             return [Close(error.why)]
 

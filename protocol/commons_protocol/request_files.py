@@ -15,11 +15,12 @@ import msgspec
 from commons_crdt.errors import Refused
 from commons_crdt.ids import MemberId, OperationId, RealmId
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.applying import Application, Asked, Opened, application, request
+from commons_protocol.carriage import WireOperation, pack_operation, unpack_operations
 from commons_protocol.codes import BadCode
 from commons_protocol.frame import decode, encode
-from commons_protocol.wire import Apply, Bytes32, WireOperation, pack_operation, unpack_operations
+from commons_protocol.wire import Apply, Bytes32
 
 MAX_REQUEST = 4_096
 MAX_GRANT = 64 << 20
@@ -69,7 +70,7 @@ def checked(opened: Opened, message: Apply) -> Application:
 
 def encode_grant(realm: RealmId, member: MemberId, operations: Sequence[Operation]) -> bytes:
     """The answer: all log-0 operations in causal order."""
-    bare = [pack_operation(wire.slimmed(one, 0) if one.parts else one) for one in operations]
+    bare = [pack_operation(carriage.slimmed(one, 0) if one.parts else one) for one in operations]
     return encode([_GRANT, 1, realm, member, bare])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Close, Effect, Read, Send
 from commons_protocol.replica import Range
 
@@ -69,7 +69,7 @@ class Serve:
         """What ``Read`` gave."""
         self._reading = False
         self._after = after
-        self._frames.extend(wire.frames(self._slot, operations))
+        self._frames.extend(carriage.frames(self._slot, operations))
         if after is None:
             self._ended = True
         return self._pump()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, RealmId
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Close, Count, Effect, Ingest, Met, Proven, Purpose, Send
 from commons_protocol.ends import Vector
 from commons_protocol.limits import Bucket
@@ -127,7 +127,7 @@ class Session:
             self._dropped.add(realm)
             return [Count("push_flood"), *self._catch_up(now)]
         self._pushed[realm] = waiting + 1
-        return [Ingest(realm, wire.unpack_operations(message.operations), "push")]
+        return [Ingest(realm, carriage.unpack_operations(message.operations), "push")]
 
     def _catch_up(self, now: int) -> list[Effect]:
         """Compare where pushes were dropped, not more often than is worth it."""
@@ -210,11 +210,11 @@ class Session:
         sync = self.realms.get(realm)
         if self.closed or sync is None or not sync.speaks or not self._stands(sync.replica):
             return []
-        small = [o for o in operations if wire.operation_size(o) <= MAX_PUSH]
+        small = [o for o in operations if carriage.operation_size(o) <= MAX_PUSH]
         if not small or len(small) > _PUSHES_AT_ONCE:
             return []
         slot = next(number for number, s in self._slots.items() if s is sync)
-        return [Send(wire.pack_push(slot, small))]
+        return [Send(carriage.pack_push(slot, small))]
 
     def introduce(
         self, realm: RealmId, nodes: Sequence[tuple[bytes, Sequence[str]]]

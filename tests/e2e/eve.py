@@ -36,7 +36,7 @@ from commons_node.store.database import open_database
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Send
 from commons_protocol.joining import JOIN
 from commons_protocol.libp2p_host import Libp2pNetwork
@@ -280,7 +280,7 @@ class Talk:
     def push(self, *operations: Operation) -> None:
         """Operations that nobody asked for, whatever their size."""
         for operation in operations:
-            self.say(wire.pack_push(self.slot, [operation]))
+            self.say(carriage.pack_push(self.slot, [operation]))
 
     def ended(self, conversation: Conversation, seconds: float = 20.0) -> bool:
         """Whether the node ends a conversation."""

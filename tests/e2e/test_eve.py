@@ -27,7 +27,7 @@ from commons_crdt.operation import (
     sign,
 )
 from commons_node.domains.lending.facts import REQUEST, Request
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.network import MAX_FRAME
 
 DAY_MS = 86_400_000
@@ -260,7 +260,7 @@ def test_a_proven_member_who_breaks_the_protocol_is_shown_out(
             ("encoding", b"\x81" * 5000 + b"\x00", "a deep message"),
             ("encoding", b"\x9b" + b"\xff" * 8, "a list of 2^64 entries"),
             ("encoding", b"\xc1\x1a" + bytes(4), "a tagged value"),
-            ("message", wire.pack_push(slot, [empty]), "an operation without a header"),
+            ("message", carriage.pack_push(slot, [empty]), "an operation without a header"),
             ("message", b"\x83\x12\x19\xff\xff\x80", "a slot that does not exist"),
             ("order", wire.pack(wire.Hello(1, bytes(32))), "a second greeting"),
             ("order", wire.pack(wire.Served((slot + 1) % 16)), "a realm that was not proven"),
@@ -283,7 +283,7 @@ def test_a_proven_member_who_breaks_the_protocol_is_shown_out(
     assert_healthy(alice, bob)
 
 
-def _packed(operation: Operation) -> wire.WireOperation:
+def _packed(operation: Operation) -> carriage.WireOperation:
     return operation.header, operation.signature, operation.body, operation.parts
 
 
@@ -293,7 +293,7 @@ def test_a_flood_of_pushes_is_shed(neighbours: tuple[House, House, Eve]) -> None
     junk = [replace(mine, signature=os.urandom(64)) for _ in range(30)]
     before = alice.refusal("push_flood")
     talk = eve.talk(alice)
-    frame = wire.pack_push(talk.slot, junk)
+    frame = carriage.pack_push(talk.slot, junk)
     talk.say(*[frame] * 60)
     until(lambda: alice.refusal("push_flood") > before, "too many at once are not looked at")
     assert_healthy(alice, bob)

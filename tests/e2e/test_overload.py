@@ -17,7 +17,7 @@ from tests.unit import town
 from commons_crdt.operation import Operation
 from commons_node.peering import Peering
 from commons_node.peering.load import GOSSIP_AT, PUSHES_AT, Load
-from commons_protocol import gossip, wire
+from commons_protocol import carriage, gossip
 from commons_protocol.effects import Send
 from commons_protocol.names import peer_id
 from commons_protocol.network import NetworkError
@@ -44,7 +44,7 @@ def flood_with_pushes(eve: Peering, target: Peering, junk: Sequence[Operation]) 
     """As fast as she can, over the stream on which she has proven herself."""
     talk = eve.talks.now[peer_id(target.node)]
     slot = next(iter(talk.session._slots))
-    talk.perform([Send(wire.pack_push(slot, [operation])) for operation in junk])
+    talk.perform([Send(carriage.pack_push(slot, [operation])) for operation in junk])
 
 
 async def flood_with_gossip(eve: Peering, junk: Sequence[Operation]) -> None:

@@ -20,7 +20,7 @@ from zeroconf import ServiceInfo
 from commons_crdt.errors import Refused
 from commons_crdt.ids import digest
 from commons_crdt.operation import Operation
-from commons_protocol import beacon, gossip, part_messages, proof, wire
+from commons_protocol import beacon, carriage, gossip, part_messages, proof, wire
 from commons_protocol.frame import decode, encode
 from commons_protocol.lan import found as lan
 
@@ -79,14 +79,14 @@ def _join(data: bytes) -> bool:
 def _operations_in(message: wire.SyncMessage | wire.JoinMessage) -> None:
     if isinstance(message, wire.Operations | wire.Push | wire.Page):
         for packed, operation in zip(
-            message.operations, wire.unpack_operations(message.operations), strict=True
+            message.operations, carriage.unpack_operations(message.operations), strict=True
         ):
-            hold(tuple(wire.pack_operation(operation)[:3]) == packed[:3], "as it was sent")
+            hold(tuple(carriage.pack_operation(operation)[:3]) == packed[:3], "as it was sent")
 
 
 def sync_messages() -> list[wire._Message]:
     """One good message of each type of `/commons/sync/1`."""
-    invite = wire.pack_operation(operations()["alice invites once"])
+    invite = carriage.pack_operation(operations()["alice invites once"])
     packed = (invite[0], invite[1], invite[2], (None, b"p" * 40))
     end = (b"d" * 32, 7, b"i" * 32, 0, 3, b"m" * 32)
     return [
@@ -116,7 +116,7 @@ def sync_messages() -> list[wire._Message]:
 
 def join_messages() -> list[wire._Message]:
     """One good message of each type of `/commons/join/1`."""
-    page = wire.unpack_join(next(iter(wire.pages([operations()["genesis"]]))))
+    page = wire.unpack_join(next(iter(carriage.pages([operations()["genesis"]]))))
     return [
         wire.Welcome(1, b"n" * 32),
         wire.Knock(b"i" * 32, b"s" * 64),
@@ -146,10 +146,10 @@ def _join_seeds() -> Mapping[str, bytes]:
 def _pieces(data: bytes) -> bool:
     try:
         with only("size", "encoding", "message"):
-            operation = wire.unpack_pieces(data)
+            operation = carriage.unpack_pieces(data)
     except Refused:
         return False
-    (frame, held), *more = wire.frames(0, [operation])
+    (frame, held), *more = carriage.frames(0, [operation])
     hold(held + sum(n for _, n in more) == 1, "it goes out as one operation")
     if not more:
         message = wire.unpack_sync(frame)
@@ -161,8 +161,8 @@ def _pieces_seeds() -> Mapping[str, bytes]:
     admit = operations()["the node admits bob"]
     absent = Operation(admit.header, admit.signature, None, (None, b"part", None))
     return {
-        "whole": encode(wire.pack_operation(admit)),
-        "absent": encode(wire.pack_operation(absent)),
+        "whole": encode(carriage.pack_operation(admit)),
+        "absent": encode(carriage.pack_operation(absent)),
         "bad short signature": encode([b"h", b"s" * 63, None, []]),
     }
 
@@ -214,7 +214,7 @@ def _gossip_plain(data: bytes) -> bool:
 
 def _hint(hint: gossip.Hint) -> bool:
     if isinstance(hint, gossip.Said):
-        said = wire.unpack_operations(hint.operations)
+        said = carriage.unpack_operations(hint.operations)
         hold(0 < len(said) <= gossip.MAX_AT_ONCE, "a handful at most")
     else:
         hold(len(hint.digest) == 32, "a digest has its size")

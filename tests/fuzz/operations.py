@@ -63,9 +63,9 @@ from commons_node.domains.lending import facts as lending
 from commons_node.domains.membership import facts as membership
 from commons_node.domains.resources import facts as resources
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
-from commons_node.realm import intake
+from commons_node.realm import batches
 from commons_node.verifier import work
-from commons_protocol import wire
+from commons_protocol import carriage
 from commons_protocol.frame import encode
 
 SALT = b"s" * SALT_BYTES
@@ -149,22 +149,22 @@ def _keys() -> dict[bytes, bytes]:
 def _operation(data: bytes) -> bool:
     try:
         with only("size", "encoding", "message"):
-            operation = wire.unpack_pieces(data)
+            operation = carriage.unpack_pieces(data)
     except Refused:
         return False
-    again = wire.unpack_pieces(encode(wire.pack_operation(operation)))
+    again = carriage.unpack_pieces(encode(carriage.pack_operation(operation)))
     parts = tuple(p if p is None or len(p) <= SMALL_PART else None for p in operation.parts)
     travels = replace(operation, parts=parts)
     hold(again == travels, "an operation travels as it is, without its large parts")
     ident = operation_id(operation.header)
-    reading = intake.read([operation], ident)
+    reading = batches.read([operation], ident)
     if not reading.parsed:
         hold(reading.refused.total() == 1, "what is not read is counted")
         return False
     return _checked(reading.parsed[ident])
 
 
-def _checked(parsed: intake.Parsed) -> bool:
+def _checked(parsed: batches.Parsed) -> bool:
     """Signature, contents and body, as the verifier and the intake take them."""
     operation, header = parsed.operation, parsed.header
     kind = RULES.kinds.get(header.kind)
@@ -190,7 +190,7 @@ def _checked(parsed: intake.Parsed) -> bool:
 def _operation_seeds() -> Mapping[str, bytes]:
     wanted = ("genesis", "alice grants her node", "the node admits bob", "bob writes a note",
               "a part that notes do not have", "bob erases his own")  # fmt: skip
-    found = {name: encode(wire.pack_operation(operations()[name])) for name in wanted}
+    found = {name: encode(carriage.pack_operation(operations()[name])) for name in wanted}
     stranger = operations()["alice invites once"]
     found["bad another signature"] = encode(
         [stranger.header, bytes(63) + b"\x01", stranger.body, []]
@@ -203,7 +203,7 @@ def _operation_seeds() -> Mapping[str, bytes]:
 def _resigned(data: bytes, other: bytes, rng: Random) -> bytes:
     """Header, body or parts changed, and committed to and signed by who changed them."""
     try:
-        operation = wire.unpack_pieces(data)
+        operation = carriage.unpack_pieces(data)
         fields = canonical.decode(operation.header, MAX_HEADER)
         body, parts = operation.body, list(operation.parts)
         change = rng.choice(OF["cbor"])
@@ -245,7 +245,7 @@ def _parts(data: bytes) -> bool:
     """Body and parts against a header, and the text in a part."""
     try:
         with only("size", "encoding", "message"):
-            operation = wire.unpack_pieces(data)
+            operation = carriage.unpack_pieces(data)
         with only("size", "encoding", "version", "format"):
             header = decode_header(operation.header)
         with only("body", "part"):

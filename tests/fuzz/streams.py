@@ -20,7 +20,7 @@ from tests.simulation.meeting import Home, Meeting, neighbourhood
 from tests.unit.test_joining import BOBS, IDENTITY, INVITATION, NODE, Door, consent, known
 
 from commons_crdt.operation import Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import Close, Effect, Send
 from commons_protocol.frame import encode
 from commons_protocol.joining import Admit, Host, Newcomer
@@ -200,9 +200,9 @@ def _round(slot: int) -> Iterator[wire._Message]:
     spans = tuple((end.device, end.log, 1, end.seq) for end in ends[:2])
     yield wire.Want(slot, 4, spans, ())
     yield wire.Credit(slot, 4)
-    (frame, _), *_ = wire.frames(slot, list(bob.copy.operations.values())[:2])
+    (frame, _), *_ = carriage.frames(slot, list(bob.copy.operations.values())[:2])
     yield wire.unpack_sync(frame)
-    yield wire.Piece(slot, True, encode(wire.pack_operation(operations()["genesis"])))
+    yield wire.Piece(slot, True, encode(carriage.pack_operation(operations()["genesis"])))
     yield wire.Served(slot)
     yield wire.Done(slot)
     yield wire.Ranges(slot, 1, True, ((0, (b"\x40", b"\x80"), b"f" * 48),), ())
@@ -213,7 +213,7 @@ def _round(slot: int) -> Iterator[wire._Message]:
 def _asides(slot: int) -> Iterator[wire._Message]:
     """What may come at any time."""
     yield wire.Members(slot, ((b"k" * 32, (NODE_ADDRESS,)),))
-    yield wire.unpack_sync(wire.pack_push(slot, [operations()["alice invites once"]]))
+    yield wire.unpack_sync(carriage.pack_push(slot, [operations()["alice invites once"]]))
 
 
 # --- a stream of /commons/join/1 -----------------------------------------------------------------

@@ -14,7 +14,8 @@ from tests.machines.recorder import Recorder
 from commons_crdt.folds import Fact, Subject
 from commons_crdt.verdict import Verdict
 from commons_node.domains.lending import custody, views
-from commons_node.realm.intake import Batch, Intake, Parsed
+from commons_node.realm.batches import Parsed
+from commons_node.realm.intake import Batch, Intake
 from commons_node.store.reading import HELD, NOT_STANDING
 from commons_node.testing import disk
 from commons_node.testing.node import Node

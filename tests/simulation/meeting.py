@@ -20,7 +20,7 @@ from commons_crdt.ids import ZERO, DeviceId, OperationId, RealmId, digest
 from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.effects import (
     Close,
     Compared,
@@ -116,10 +116,10 @@ class Home:
             if position < (after or 0):
                 continue
             operation = self.copy.operations[ident]
-            if taken and size + wire.operation_size(operation) > limit:
+            if taken and size + carriage.operation_size(operation) > limit:
                 return taken, position
             taken.append(operation)
-            size += wire.operation_size(operation)
+            size += carriage.operation_size(operation)
         return taken, None
 
     async def read(

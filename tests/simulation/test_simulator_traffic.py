@@ -21,7 +21,7 @@ from commons_node.testing.deeds import any_deed
 from commons_node.testing.node import SETTINGS, Node
 from commons_node.testing.town import Town
 from commons_node.testing.weather import CALM, ROUGH, Weather
-from commons_protocol import gossip, wire
+from commons_protocol import carriage, gossip
 from commons_protocol.frame import decode
 
 MESH = [Role.STEWARD, Role.MEMBER, Role.STEWARD, Role.MEMBER]
@@ -49,7 +49,7 @@ def _meter(node: Node, bodies: Counter[OperationId]) -> Callable[[str, bytes], N
     channel = gossip.Channel.of(node.realm.epochs()[0][1])
 
     def count(kind: str, data: bytes) -> None:
-        packed: list[wire.WireOperation] = []
+        packed: list[carriage.WireOperation] = []
         if kind == "gossip":
             try:
                 hint = channel.open(data)

@@ -62,6 +62,39 @@ def test_equal_copies_cost_one_small_message_each_way() -> None:
     assert meeting.converged
 
 
+@pytest.mark.parametrize("asks", ["dialler", "listener"])
+def test_who_answers_opens_the_log_that_differs_at_once(asks: str) -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    notes(alice, ALICE, 2)
+    before = len(meeting.frames)
+    meeting.poke(meeting.d if asks == "dialler" else meeting.l)
+    meeting.run()
+    told = [(side, wire.unpack_sync(frame)) for side, frame in meeting.frames[before:]]
+    answer, opening, *_ = [said for side, said in told if side != asks]
+    assert isinstance(answer, wire.Digest)
+    assert answer.answers
+    assert isinstance(opening, wire.Ranges), "without another question"
+    ranges = [said for _, said in told if isinstance(said, wire.Ranges)]
+    assert {said.log for said in ranges} == {1}, "that log 0 is equal was said already"
+    assert meeting.converged
+
+
+def test_of_two_digests_that_cross_the_dialler_opens() -> None:
+    alice, bob = neighbourhood("bob")
+    meeting = Meeting([alice], [bob]).run()
+    notes(bob, BOB, 2)
+    before = len(meeting.frames)
+    meeting.poke(meeting.d)
+    meeting.poke(meeting.l)
+    meeting.run()
+    told = [(side, wire.unpack_sync(frame)) for side, frame in meeting.frames[before:]]
+    assert not any(isinstance(said, wire.Digest) and said.answers for _, said in told[:2])
+    openers = [side for side, said in told if isinstance(said, wire.Ranges)]
+    assert openers[0] == "dialler"
+    assert meeting.converged
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=seeds, alices=st.integers(0, 40), bobs=st.integers(0, 40))
 def test_whatever_both_wrote_apart_both_have_in_the_end(seed: int, alices: int, bobs: int) -> None:

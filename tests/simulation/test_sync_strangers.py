@@ -187,6 +187,7 @@ BROKEN: dict[str, tuple[Callable[[int], bytes], str]] = {
     "a piece of nothing": (lambda s: encode([14, s, True, b"x"]), "unasked"),
     "a want out of turn": (lambda s: encode([12, s, 4, [WANT], []]), "order"),
     "ranges out of turn": (lambda s: encode([11, s, 0, True, [], [LISTING]]), "order"),
+    "an answer to nothing": (lambda s: encode([10, s, True, b"d" * 32, b"z" * 16]), "order"),
     "an end out of turn": (lambda s: encode([17, s]), "order"),
     "served out of turn": (lambda s: encode([16, s]), "order"),
     "a second greeting": (lambda _: encode([1, 1, b"n" * 32]), "order"),
@@ -268,7 +269,8 @@ def test_ranges_that_no_honest_node_sends_end_the_session(name: str) -> None:
     alice, bob = neighbourhood("bob")
     meeting = Meeting([bob], [alice]).run()
     slot = next(iter(meeting.l.session._slots))
-    for frame in (encode([10, slot, b"x" * 32]), encode([11, slot, *rest])):
+    meeting.poke(meeting.l)  # so that the other answers, and opens
+    for frame in (encode([10, slot, True, b"x" * 32, b"z" * 16]), encode([11, slot, *rest])):
         meeting._do(meeting.l, meeting.l.session.on_frame(frame, meeting.now))
     while meeting.l.todo and not meeting.l.closed:
         meeting.answer(meeting.l)

@@ -21,7 +21,7 @@ from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.community import Community
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 from commons_node.sealing.due import prepare
 from commons_node.sealing.keeper import TURN_MS, Keeper
 from commons_node.store.database import fetch

@@ -32,7 +32,8 @@ from commons_node.membership.admissions import Admissions
 from commons_node.membership.devices import Devices
 from commons_node.membership.identities import identity
 from commons_node.membership.paper import Papers
-from commons_node.realm.realm import Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
 from commons_node.registry import Command, Request, View
 from commons_node.sealing.keeper import Keeper
 from commons_node.standing import NodeStanding

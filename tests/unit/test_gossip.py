@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from commons_crdt.errors import Refused
 from commons_crdt.operation import Operation
+from commons_protocol.carriage import unpack_operations
 from commons_protocol.gossip import (
     MAX_AT_ONCE,
     SIZES,
@@ -19,7 +20,6 @@ from commons_protocol.gossip import (
     hints,
 )
 from commons_protocol.network import MAX_GOSSIP, MAX_TOPIC, PeerId
-from commons_protocol.wire import unpack_operations
 
 CHANNEL = Channel.of(b"k" * 32)
 OTHER = Channel.of(b"o" * 32)

@@ -93,7 +93,7 @@ async def test_an_impatient_caller_leaves_no_transaction_behind(
         countdown[0] = 0
         seen = await north.realm.hashes()
         assert not write.in_transaction, f"cancelled at statement {step}"
-        north.realm._hashes = None
+        north.realm._hashes.forget()
         assert seen == await north.realm.hashes(), "hashes are those of the disk"
         await says(north, BOB, f"bob after {step}")
     await north.realm.fold_again()
@@ -208,7 +208,7 @@ async def test_a_full_disk_is_said_so_and_forgotten_when_there_is_room(street: l
         await go_on()
     before = await north.realm.hashes()
     await north.realm.memory.load()
-    north.realm._hashes = None
+    north.realm._hashes.forget()
     assert before == await north.realm.hashes()
     await write.execute_fetchall("PRAGMA max_page_count = 1000000")
     await says(north, BOB, "bob has room again")

@@ -20,7 +20,7 @@ from commons_node.domains.lending.facts import DECISION, Decision
 from commons_node.flips import MOST_LISTED, told
 from commons_node.notices import told_at_unlock
 from commons_node.realm import notices as kept
-from commons_node.realm.realm import Change
+from commons_node.realm.told import Change
 from commons_node.registry import Command
 from commons_node.verifier.pool import VerifierPool
 

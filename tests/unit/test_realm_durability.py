@@ -17,7 +17,7 @@ from tests.unit.town import NOTE, Number, Person
 from commons_crdt.author import Draft
 from commons_crdt.authority.kinds import REMOVAL
 from commons_crdt.operation import operation_id
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 from commons_node.store.database import Unusable
 
 

@@ -29,8 +29,7 @@ from commons_crdt.author import Draft
 from commons_crdt.authority.council_facts import CouncilAct, RulesVersion
 from commons_crdt.kinds import Rules
 from commons_node.realm import intake
-from commons_node.realm.authoring import ClockBehind
-from commons_node.realm.realm import NotWritten
+from commons_node.realm.authoring import ClockBehind, NotWritten
 from commons_node.verifier import work
 from commons_node.verifier.pool import VerifierPool
 

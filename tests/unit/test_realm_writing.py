@@ -11,8 +11,8 @@ from tests.unit.town import NOTE, Number, Replica, person, replica, secrets, tow
 
 from commons_crdt.author import Draft
 from commons_crdt.ids import OperationId
-from commons_node.realm.authoring import Budget, Unheard
-from commons_node.realm.realm import Change, Written
+from commons_node.realm.authoring import Budget, Unheard, Written
+from commons_node.realm.told import Change
 
 
 def notes(count: int) -> list[Draft]:

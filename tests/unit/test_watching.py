@@ -11,7 +11,7 @@ from commons_crdt.authority.kinds_identity import PROOF
 from commons_crdt.operation import Operation, decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.membership.watching import prove_forks
-from commons_node.realm.realm import Change
+from commons_node.realm.told import Change
 
 
 def twins(home: Replica, people: Village, seq: int) -> list[Operation]:

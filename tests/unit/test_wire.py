@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from commons_crdt.errors import Refused
 from commons_crdt.operation import MAX_BODY, MAX_HEADER, SMALL_PART, Operation
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.frame import decode, encode
 from commons_protocol.network import MAX_FRAME
 
@@ -31,32 +31,32 @@ def test_operations_arrive_as_they_were_sent_in_frames_that_fit(sent: list[Opera
     received: list[Operation] = []
     pieces = b""
     count = 0
-    for frame, held in wire.frames(3, sent):
+    for frame, held in carriage.frames(3, sent):
         assert len(frame) <= MAX_FRAME
         count += held
         message = wire.unpack_sync(frame)
         if isinstance(message, wire.Piece):
             pieces += message.data
             if message.last:
-                received.append(wire.unpack_pieces(pieces))
+                received.append(carriage.unpack_pieces(pieces))
                 pieces = b""
         else:
             assert isinstance(message, wire.Operations)
-            received.extend(wire.unpack_operations(message.operations))
+            received.extend(carriage.unpack_operations(message.operations))
     assert received == sent
     assert count == len(sent)
 
 
 def test_frames_are_as_full_as_they_can_be() -> None:
     sent = [Operation(b"h" * 290, b"s" * 64, b"b" * 90, ())] * 1000
-    frames = list(wire.frames(0, sent))
+    frames = list(carriage.frames(0, sent))
     assert len(frames) <= 1000 * 460 // MAX_FRAME + 2
 
 
 def test_a_page_of_log_zero_always_ends_with_a_last_one() -> None:
     for count in (0, 1, 1000):
         sent = [Operation(b"h" * 290, b"s" * 64, b"b" * 90, ())] * count
-        messages = [wire.unpack_join(frame) for frame in wire.pages(sent)]
+        messages = [wire.unpack_join(frame) for frame in carriage.pages(sent)]
         assert [m.last for m in messages if isinstance(m, wire.Page)].count(True) == 1
         assert sum(len(m.operations) for m in messages if isinstance(m, wire.Page)) == count
 
@@ -146,32 +146,32 @@ def test_a_frame_that_is_too_long_is_refused_before_it_is_parsed() -> None:
 
 def test_what_no_peer_would_parse_is_left_behind_by_who_holds_it() -> None:
     fat = Operation(b"h", b"s" * 64, b"b" * (MAX_BODY + 1), (b"p" * MAX_FRAME,))
-    ((frame, _),) = [f for f in wire.frames(0, [fat]) if f[1]][-1:]
+    ((frame, _),) = [f for f in carriage.frames(0, [fat]) if f[1]][-1:]
     assert len(frame) <= MAX_FRAME
-    (page,) = wire.pages([fat])
+    (page,) = carriage.pages([fat])
     message = wire.unpack_join(page)
     assert isinstance(message, wire.Page)
-    assert wire.unpack_operations(message.operations) == (
+    assert carriage.unpack_operations(message.operations) == (
         Operation(b"h", b"s" * 64, None, (None,)),
     )
 
 
 def test_the_parts_that_do_not_fit_are_left_out_the_largest_first() -> None:
     parts = (b"a" * 1000, b"b" * 2000, None, b"c" * 500)
-    slim = wire.slimmed(Operation(b"h", b"s" * 64, b"b", parts), limit=1800)
+    slim = carriage.slimmed(Operation(b"h", b"s" * 64, b"b", parts), limit=1800)
     assert slim.parts == (b"a" * 1000, None, None, b"c" * 500)
-    assert wire.operation_size(slim) <= 1800
+    assert carriage.operation_size(slim) <= 1800
 
 
 def test_large_parts_never_travel_with_their_operation() -> None:
     small, large = b"s" * SMALL_PART, b"l" * (SMALL_PART + 1)
     photo = Operation(b"h", b"s" * 64, b"b", (small, large, None))
-    assert wire.operation_size(photo) < 3000
-    ((frame, _),) = wire.frames(0, [photo])
+    assert carriage.operation_size(photo) < 3000
+    ((frame, _),) = carriage.frames(0, [photo])
     message = wire.unpack_sync(frame)
     assert isinstance(message, wire.Operations)
-    (operation,) = wire.unpack_operations(message.operations)
+    (operation,) = carriage.unpack_operations(message.operations)
     assert operation.parts == (small, None, None)
-    pushed = wire.unpack_sync(wire.pack_push(0, [photo]))
+    pushed = wire.unpack_sync(carriage.pack_push(0, [photo]))
     assert isinstance(pushed, wire.Push)
     assert pushed.operations[0][3] == (small, None, None)

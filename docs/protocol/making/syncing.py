@@ -10,7 +10,7 @@ from nacl.signing import SigningKey
 
 from commons_crdt.ids import DeviceId, OperationId, digest
 from commons_crdt.operation import Operation, decode_header
-from commons_protocol import wire
+from commons_protocol import carriage, wire
 from commons_protocol.ends import ChainEnd, Vector, packed
 from commons_protocol.frame import encode
 from commons_protocol.ranges import Comparison, fingerprint, of_log
@@ -220,7 +220,7 @@ def messages() -> list[dict[str, Any]]:
     """One of each, as it is written; reading must not depend on how integers are written."""
     told = story().operations["bob writes a note"]
     whole = Operation(told.header, told.signature, told.body, (None, b"p" * 33))
-    carried: Any = (tuple(wire.pack_operation(whole)),)
+    carried: Any = (tuple(carriage.pack_operation(whole)),)
     device = decode_header(told.header).device
     found: list[wire.SyncMessage] = [
         wire.Hello(wire.VERSION, STREAM.nonce_dialler),

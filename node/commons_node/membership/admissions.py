@@ -17,7 +17,7 @@ from commons_crdt.authority.kinds import ADMIT, INVITE
 from commons_crdt.ids import DocumentId, OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_node.community import Actor, Community
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 from commons_node.standing import share
 from commons_protocol.codes import LongAddress, encode_invite, encode_invite_file, invite_key
 from commons_protocol.joining import TurnedAwayError

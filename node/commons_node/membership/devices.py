@@ -43,7 +43,7 @@ from commons_node.membership.open_tickets import (
     WrongDigits,
 )
 from commons_node.membership.warrants import Asked, NotCarried, NotEnough, Overtaken
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 from commons_node.standing import share
 from commons_protocol.applying import Application, Opened, Owned, chosen
 from commons_protocol.joining import TurnedAwayError

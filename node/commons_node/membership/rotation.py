@@ -20,7 +20,7 @@ from commons_crdt.device import DeviceKeys, seal
 from commons_crdt.ids import digest
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon

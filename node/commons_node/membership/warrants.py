@@ -39,7 +39,7 @@ from commons_node.domains.identity.facts import (
 )
 from commons_node.keystore.recovery_key import RecoveryKey
 from commons_node.membership.identities import identity, named_by
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 from commons_node.standing import share
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DeviceId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content, decode_header
-from commons_node.realm.realm import Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
 from commons_node.store.database import fetch
 
 log = structlog.get_logger(component="membership")

@@ -37,6 +37,8 @@ MOST_QUEUED = 24 << 20
 of what is written here meanwhile."""
 
 _NOTHING = Ingested()
+_PAUSE_S = 0.25
+"""At most so long a peer's pushes wait after others of the same peer were stored."""
 
 _log = logging.getLogger(__name__)
 
@@ -225,17 +227,22 @@ class Conversation:
     async def _store_pushes(self, realm: RealmId) -> None:
         replica = self._replicas[realm]
         some: list[Ingest] = []
+        clock = asyncio.get_running_loop().time
         try:
             while some := self._pushed[realm]:
                 self._pushed[realm] = []
                 operations = tuple(one for push in some for one in push.operations)
+                began = clock()
                 result = await replica.ingest(operations, self._stream.peer)
+                took = clock() - began
                 self._load.end("push", len(some))
                 done, some = some, []
                 self._stored(self, replica, result)
                 for push in done:
                     self.perform(self.session.on_ingested(realm, push.purpose, result, self._now()))
                     result = _NOTHING  # what came of all of them was told with the first
+                if self._pushed[realm]:  # who pushes without end has the realm half of the time
+                    await asyncio.sleep(min(took, _PAUSE_S))
         finally:
             self._load.end("push", len(some) + len(self._pushed.pop(realm)))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation, operation_id
-from commons_protocol import gossip, wire
+from commons_protocol import carriage, gossip
 from commons_protocol.network import NetworkError, PeerId
 from commons_protocol.replica import Replica
 
@@ -156,7 +156,7 @@ class Hints:
             return
         fresh = [
             operation
-            for operation in wire.unpack_operations(hint.operations)
+            for operation in carriage.unpack_operations(hint.operations)
             if operation_id(operation.header) not in self._seen
         ]
         if not fresh:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from commons_crdt.author import Draft, Place, compose
@@ -19,6 +20,21 @@ from commons_crdt.verdict import Judgement, Verdict
 from commons_node.realm.ends import counts_by_its_bytes
 from commons_node.realm.intake import CLOCK_MS
 from commons_node.realm.memory import Memory
+
+
+class NotWritten(CommonsError):
+    """The act was not written: {why}"""
+
+    code = "not_written"
+    hint = "commons-node status"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An own operation and what became of it."""
+
+    id: OperationId
+    judgement: Judgement
 
 
 class Budget(CommonsError):

@@ -1,6 +1,6 @@
 """The intake: from the bytes of a batch to judged operations, before anything is written.
 
-Parse (bounded), verify (in workers), decide (the judge). Stores nothing itself; what it found is
+Verify (in workers), decide (the judge). Stores nothing itself; what it found is
 handed to the realm, which commits it in one transaction.
 """
 
@@ -21,24 +21,23 @@ from commons_crdt.kinds import Kind, Rules, decode_fact
 from commons_crdt.operation import (
     MAX_BODY,
     Commitment,
-    Header,
     Operation,
     check_contents,
     content,
-    decode_header,
-    operation_id,
 )
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
+from commons_node.realm.batches import Parsed, Reading
 from commons_node.realm.documents import Edit
 from commons_node.realm.ends import counts_by_its_bytes, lies_beyond
 from commons_node.realm.erasing import is_named
+from commons_node.realm.memory import Memory
 from commons_node.store.reading import NOT_STANDING, VOID
-from commons_node.store.realm_store import Stored
+from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.store.waiting import Aside
 from commons_node.verifier.pool import VerifierPool
 from commons_node.verifier.work import Check, Checked, check
-from commons_protocol.replica import Turned
+from commons_protocol.replica import Ingested, Turned
 
 CLOCK_MS = 10 * 60 * 1000
 """How far ahead of this node's clock a claimed time may be; beyond it the operation is held."""
@@ -49,29 +48,6 @@ NEVER = 1 << 62
 _SLICE = 256
 _FEW = 8
 """So many are checked here: the way to a worker and back costs more. No Automerge is in it."""
-
-
-class Parsed(msgspec.Struct, frozen=True):
-    """An operation whose header was read."""
-
-    id: OperationId
-    header: Header
-    operation: Operation
-
-
-@dataclass(slots=True)
-class Reading:
-    """A batch whose headers were read; ``refused`` counts those that could not be, ``turned``
-    names them.
-
-    ``checked``: what workers have said so far. It holds for ever, since a device's id is a hash
-    of its keys, so that it may be asked for before it is this batch's turn.
-    """
-
-    parsed: dict[OperationId, Parsed] = field(default_factory=dict)
-    refused: Counter[str] = field(default_factory=Counter)
-    turned: list[Turned] = field(default_factory=list)
-    checked: dict[OperationId, Checked | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -98,6 +74,19 @@ class Batch:
         self.refused[why] += 1
         self.turned.append(Turned(ident, why))
 
+    def added_to(self, total: Ingested, ids: tuple[OperationId, ...]) -> Ingested:
+        """What this batch, of which ``ids`` were stored, adds to what others came to."""
+        return Ingested(
+            total.new + len(ids) + len(self.late),
+            total.known + self.known,
+            Counter(total.refused) + self.refused,
+            (*total.missing, *sorted(self.missing)),
+            (*total.unlinked, *sorted(self.unlinked)),
+            (*total.new_ids, *ids),
+            Counter(total.held) + self.held,
+            (*total.turned, *self.turned),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
@@ -118,24 +107,13 @@ class Sight:
     resting: Callable[[int], Awaitable[set[OperationId]]]
     needed: Callable[[], Awaitable[set[bytes]]]
 
-
-def read(operations: Iterable[Operation], realm: bytes) -> Reading:
-    """Read the headers; what cannot be read, or belongs to another realm, is counted."""
-    reading = Reading()
-    for operation in operations:
-        ident = operation_id(operation.header)
-        try:
-            header = decode_header(operation.header)
-        except Refused as error:
-            reading.refused[error.why] += 1
-            reading.turned.append(Turned(ident, error.why))
-            continue
-        if realm not in {header.realm, ident}:
-            reading.refused["realm"] += 1
-            reading.turned.append(Turned(ident, "realm"))
-        elif ident not in reading.parsed or reading.parsed[ident].operation.body is None:
-            reading.parsed[ident] = Parsed(ident, header, operation)
-    return reading
+    @classmethod
+    def of(cls, memory: Memory, store: RealmStore) -> Sight:
+        """What a realm's memory and its file show."""
+        return cls(
+            memory.judge, memory.rules, memory.find, store.inside.at, memory.top_seq,
+            store.inside.absent, store.waiting.resting, memory.needed,
+        )  # fmt: skip
 
 
 class Intake:

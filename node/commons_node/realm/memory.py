@@ -10,10 +10,12 @@ from collections.abc import Iterable
 
 from commons_crdt.authority.flips import Chain
 from commons_crdt.authority.judge import ERASURE, GENESIS, Candidate, Judge, Standing
+from commons_crdt.device import DeviceKeys
 from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_crdt.kinds import Rules, decode_fact
 from commons_crdt.operation import Operation, content, decode_header
+from commons_crdt.verdict import Verdict
 from commons_node.realm.answers import answer
 from commons_node.realm.ends import Ends
 from commons_node.realm.erasing import target_of
@@ -87,6 +89,18 @@ class Memory:
         for ident, target in named.items():
             if target is not None and target in targets:
                 judge.restore_erasure(targets[target], ident)
+
+    def whose(self, device: bytes) -> bytes:
+        """Whose device it is: all devices of a member have one share of what waits."""
+        granted = self.judge.authority.devices.get(DeviceId(device))
+        return granted.member if granted is not None else device
+
+    def node_keys(self, device: DeviceId) -> DeviceKeys | None:
+        """The keys of a node's device whose grant stands and whose log 0 has not ended."""
+        grant = self.judge.authority.devices.get(device)
+        if grant is None or not grant.unattended or grant.verdict is not Verdict.ACCEPTED:
+            return None
+        return None if self.judge.end(device, 0).why in {"cut", "closed"} else grant.keys
 
     def candidate(self, standing: Standing, operation: Operation) -> Candidate:
         """A stored operation as the judge wants it."""

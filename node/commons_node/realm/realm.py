@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import aiosqlite
@@ -18,28 +18,27 @@ import structlog
 from commons_crdt.author import Draft
 from commons_crdt.authority.judge import Judge, Standing
 from commons_crdt.device import DeviceKeys, DeviceSecrets
-from commons_crdt.errors import CommonsError
-from commons_crdt.folds import View, set_hash
+from commons_crdt.folds import View
 from commons_crdt.ids import DeviceId, DocumentId, OperationId, RealmId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, operation_id
-from commons_crdt.verdict import Judgement, Verdict
 from commons_node.disk import Room
-from commons_node.realm.authoring import write_down
+from commons_node.realm.authoring import NotWritten, Written, write_down
+from commons_node.realm.batches import Reading, read
 from commons_node.realm.catching_up import CatchingUp
 from commons_node.realm.documents import Documents, Outcome
 from commons_node.realm.folding import Folding
-from commons_node.realm.intake import Batch, Intake, Reading, Sight, read
+from commons_node.realm.hashing import Hashes
+from commons_node.realm.intake import Batch, Intake, Sight
 from commons_node.realm.memory import Memory
 from commons_node.realm.notices import Notices
 from commons_node.realm.parts import RealmParts
 from commons_node.realm.pinning import Pinning
 from commons_node.realm.pruning import Pruner
-from commons_node.realm.revised import Flip, Revised
+from commons_node.realm.revised import Revised
 from commons_node.realm.revision import Revision
 from commons_node.realm.sealed import Sealed
-from commons_node.store.database import fetch
-from commons_node.store.reading import NOT_VOID
+from commons_node.realm.told import Change, Telling
 from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.ends import Vector
@@ -49,37 +48,6 @@ from commons_protocol.replica import Credential, Ingested, Range
 log = structlog.get_logger(component="realm")
 
 Result = TypeVar("Result")
-
-
-class NotWritten(CommonsError):
-    """The act was not written: {why}"""
-
-    code = "not_written"
-    hint = "commons-node status"
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An own operation and what became of it."""
-
-    id: OperationId
-    judgement: Judgement
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What listeners are told after a commit: new operations, whether they are our own, and
-    whether log 0 grew; and which stored ones they gave another verdict. ``forked``: two operations
-    at one place of a chain came to light.
-    """
-
-    realm: RealmId
-    ids: tuple[OperationId, ...]
-    operations: tuple[Operation, ...]
-    own: bool
-    log_zero: bool
-    flips: tuple[Flip, ...] = ()
-    forked: bool = False
 
 
 class Realm:
@@ -113,18 +81,19 @@ class Realm:
         )
         self.notices = Notices(store)
         self.refusals: Counter[str] = Counter()
-        self.listeners: list[Callable[[Change], None]] = []
+        self._tell = Telling(realm)
         self.epoch_keys: dict[OperationId, bytes] = {}
         self.own_credential: Credential | None = None
         self._now_ms = now_ms
         self._room = room
         self._lock = asyncio.Lock()
         self._working: asyncio.Task[Any] | None = None
-        self._hashes: tuple[bytes, bytes] | None = None
         self._unsure = False
+        self._hashes = Hashes(store, self.folding)
         self._catching_up = CatchingUp(
-            store, self.documents, self._revision, self._alone, self._lock.locked, self._changing
-        )
+            store, self.documents, self._revision, self._alone, self._lock.locked,
+            self._hashes.forget,
+        )  # fmt: skip
         self.pinning = Pinning(
             self.memory, store, self._sealed, self._revision, self._alone, self._pinned,
             self._remember,
@@ -136,6 +105,11 @@ class Realm:
     def realm(self) -> RealmId:
         """The realm's id."""
         return self.memory.realm
+
+    @property
+    def listeners(self) -> list[Callable[[Change], None]]:
+        """Who is told of every commit."""
+        return self._tell.listeners
 
     @property
     def judge(self) -> Judge:
@@ -161,12 +135,8 @@ class Realm:
             self.pruner.wake()
 
     def _pinned(self, revised: Revised) -> None:
-        self._hashes = None
-        self._tell((), revised.flips(), own=False, forked=False)
-
-    def _changing(self) -> None:
-        """What is stored or shown is about to change."""
-        self._hashes = None
+        self._hashes.forget()
+        self._tell((), revised.flips())
 
     # -- the one way in ------------------------------------------------------------------------
 
@@ -214,7 +184,7 @@ class Realm:
         self._catching_up.backlog.read_again()
         self._sealed.forget()
         await self.memory.load()
-        self._hashes = None
+        self._hashes.forget()
         self._unsure = False
 
     async def _absorb(
@@ -225,33 +195,14 @@ class Realm:
         while reading.parsed or reading.refused or released:
             batch, ids = await self._absorb_once(reading, released, own=own)
             self.refusals.update(batch.refused)
-            total = Ingested(
-                total.new + len(ids) + len(batch.late),
-                total.known + batch.known,
-                Counter(total.refused) + batch.refused,
-                (*total.missing, *sorted(batch.missing)),
-                (*total.unlinked, *sorted(batch.unlinked)),
-                (*total.new_ids, *ids),
-                Counter(total.held) + batch.held,
-                (*total.turned, *batch.turned),
-            )
+            total = batch.added_to(total, ids)
             own = False  # what waited for ours is somebody else's
             waited = await self.store.waiting.released(ids)
             reading, released = read(waited.values(), self.realm), list(waited)
         return total
 
     def _intake(self) -> Intake:
-        memory, store = self.memory, self.store
-        sight = Sight(
-            self.judge,
-            self.rules,
-            memory.find,
-            store.inside.at,
-            memory.top_seq,
-            store.inside.absent,
-            store.waiting.resting,
-            memory.needed,
-        )
+        sight = Sight.of(self.memory, self.store)
         return Intake(sight, self.pool)
 
     async def _absorb_once(
@@ -276,24 +227,6 @@ class Realm:
             self._tell(stored, revised.flips(), own=own, forked=batch.forked)
         return batch, tuple(item.standing.id for item in stored)
 
-    def _tell(
-        self, stored: Sequence[Stored], flips: tuple[Flip, ...], *, own: bool, forked: bool
-    ) -> None:
-        change = Change(
-            self.realm,
-            tuple(item.standing.id for item in stored),
-            tuple(item.operation for item in stored),
-            own,
-            any(item.standing.log == 0 for item in stored) or any(f.log == 0 for f in flips),
-            flips,
-            forked,
-        )
-        for tell in self.listeners:
-            try:
-                tell(change)
-            except Exception:
-                log.exception("listener_failed", realm=self.realm.hex()[:8])
-
     async def _commit(
         self, batch: Batch, released: Sequence[OperationId], *, own: bool
     ) -> tuple[Sequence[Stored], Revised]:
@@ -313,14 +246,16 @@ class Realm:
             new = [document for document in later if document not in backlog]
             await self.store.fall_behind(connection, new, first)
             await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
-            batch.refused += Counter(limit=await self.store.waiting.keep(batch.aside, self._whose))
+            batch.refused += Counter(
+                limit=await self.store.waiting.keep(batch.aside, self.memory.whose)
+            )
             await self._revision.fill(connection, batch.late)
             await self._fold(connection, first, stored, outcome)
             late = [item.id for item in batch.late]
             revised = await self._revision.follow(connection, stored, late)
             flips = revised.flips()
             await self.notices.note(connection, self.judge.authority, flips, self._now_ms())
-        self._hashes = None
+        self._hashes.forget()
         await self.memory.advance([item.standing for item in stored], revised)
         if revised.erased:
             await self.store.database.forget_erased()
@@ -329,11 +264,6 @@ class Realm:
         if revised or revised.erased:
             backlog.read_again()
         return stored, revised
-
-    def _whose(self, device: bytes) -> bytes:
-        """Whose device it is: all devices of a member have one share of what waits."""
-        granted = self.judge.authority.devices.get(DeviceId(device))
-        return granted.member if granted is not None else device
 
     async def settled(self, documents: Sequence[DocumentId] | None = None) -> None:
         """Wait until the views show everything that is stored, or all of some documents."""
@@ -407,7 +337,7 @@ class Realm:
         await self._alone(self._fold_again)
 
     async def _fold_again(self) -> None:
-        self._hashes = None
+        self._hashes.forget()
         async with self.store.database.transaction() as connection:
             await self._revision.fold_again(connection, self.judge)
 
@@ -431,33 +361,23 @@ class Realm:
         return self.own_credential
 
     def node_keys(self, device: DeviceId) -> DeviceKeys | None:
-        """The keys of a node's device whose grant stands and whose log 0 has not ended."""
-        grant = self.judge.authority.devices.get(device)
-        if grant is None or not grant.unattended or grant.verdict is not Verdict.ACCEPTED:
-            return None
-        return None if self.judge.end(device, 0).why in {"cut", "closed"} else grant.keys
+        """The keys of a node's device whose grant stands; see ``Replica``."""
+        return self.memory.node_keys(device)
 
     async def hashes(self) -> tuple[bytes, bytes]:
         """(set_hash, state_hash); kept until something changes."""
-        known = self._hashes
-        return known if known is not None else await self._alone(self._hash)
+        known = self._hashes.known
+        return known if known is not None else await self._alone(self.hash_now)
+
+    async def hash_now(self) -> tuple[bytes, bytes]:
+        """``hashes`` for who has the realm already; never over less than is stored."""
+        if self._hashes.known is None:
+            await self._catching_up.apply_all()
+        return await self._hashes.now()
 
     async def as_one(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Let ``work`` see the realm while nothing is written."""
         return await self._alone(work)
-
-    async def hash_now(self) -> tuple[bytes, bytes]:
-        """``hashes`` for who has the realm already."""
-        return self._hashes if self._hashes is not None else await self._hash()
-
-    async def _hash(self) -> tuple[bytes, bytes]:
-        connection = self.store.database.write
-        query = f"SELECT id, verdict FROM operations WHERE verdict != 0 AND {NOT_VOID} ORDER BY id"  # noqa: S608 - own clause
-        await self._catching_up.apply_all()
-        of_set = set_hash(await fetch(connection, query))
-        hashes = (of_set, await self.folding.state_hash(connection))
-        self._hashes = hashes
-        return hashes
 
     async def tick(self) -> None:
         """Try again what was held for the clock or for a worker."""

@@ -20,10 +20,10 @@ from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.kinds import Rules
 from commons_crdt.verdict import Judgement
 from commons_node.realm.answers import answer
+from commons_node.realm.batches import Parsed
 from commons_node.realm.documents import Documents, Outcome
 from commons_node.realm.erasing import erases, is_edit, target_of
 from commons_node.realm.folding import Folding
-from commons_node.realm.intake import Parsed
 from commons_node.realm.memory import Memory
 from commons_node.realm.revised import Revised
 from commons_node.realm.sealed import Sealed

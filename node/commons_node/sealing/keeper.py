@@ -30,7 +30,8 @@ from commons_crdt.authority.kinds_council import ACT, BALLOT, ENDORSE, PROMISE
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_node.community import Actor, Community
-from commons_node.realm.realm import Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
 from commons_node.sealing.checking import Checked, check, seal_of
 from commons_node.sealing.due import Prepared, is_due, is_whole, margin_ms, prepare
 

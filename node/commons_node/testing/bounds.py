@@ -13,7 +13,7 @@ from commons_node.peering.conversation import Conversation
 from commons_node.realm import backlog, memory
 from commons_node.store import waiting
 from commons_node.testing.node import Node
-from commons_protocol import gossip, pull, ranges, wire
+from commons_protocol import carriage, gossip, pull, ranges, wire
 from commons_protocol.network import MAX_FRAME
 from commons_protocol.serve import READ_BYTES
 from commons_protocol.sync import RealmSync
@@ -108,12 +108,14 @@ BOUNDS = (
     ),
     Bound("bytes fetched and not stored", _FRAMES, _worst(lambda s: s._pull._bytes)),
     Bound(
-        "bytes of one operation", wire.MAX_OPERATION + 64, _worst(lambda s: len(s._pull._pieces))
+        "bytes of one operation",
+        carriage.MAX_OPERATION + 64,
+        _worst(lambda s: len(s._pull._pieces)),
     ),
     Bound("ways back", pull._MOST_WAYS_BACK, _worst(lambda s: len(s._pull._back))),
     Bound(
         "bytes read to be served",
-        3 * READ_BYTES + wire.MAX_OPERATION,
+        3 * READ_BYTES + carriage.MAX_OPERATION,
         _worst(lambda s: sum(len(frame) for frame, _ in s._serve._frames)),
     ),
     Bound("bytes on their way", MOST_ON_WAY, lambda n: n.host.traffic["most"]),

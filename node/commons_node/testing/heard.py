@@ -14,7 +14,8 @@ from commons_crdt.author import Draft
 from commons_crdt.device import DeviceSecrets
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation, operation_id
-from commons_node.realm.realm import Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
 from commons_protocol.replica import Ingested
 
 

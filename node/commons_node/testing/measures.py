@@ -35,7 +35,7 @@ from commons_node.testing.residents import Resident
 from commons_node.testing.weather import Faults
 
 if TYPE_CHECKING:
-    from commons_node.realm.realm import Written
+    from commons_node.realm.authoring import Written
     from commons_node.testing.node import Node
     from commons_node.testing.town import Town
 

@@ -31,7 +31,9 @@ from commons_node.membership.watching import let_others, prove_forks
 from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.peering import Peering
 from commons_node.peering.types import KnownPeer, Settings
-from commons_node.realm.realm import Change, Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
+from commons_node.realm.told import Change
 from commons_node.standing import NodeStanding
 from commons_node.store.realm_store import RealmStore
 from commons_node.testing.acts import identity

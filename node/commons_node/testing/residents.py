@@ -37,7 +37,8 @@ from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_crdt.roles import Role
 from commons_node.domains.identity.facts import RecoverTerms, statement
 from commons_node.membership.identities import identity as identity_now
-from commons_node.realm.realm import Realm, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
 from commons_node.testing.disk import PowerLost
 from commons_protocol.codes import Invitation
 

@@ -27,7 +27,8 @@ from commons_node.config import PartsPolicy
 from commons_node.domains import RULES
 from commons_node.membership.settling import settle
 from commons_node.peering.types import Joined, NotJoined
-from commons_node.realm.realm import Change, Written
+from commons_node.realm.authoring import Written
+from commons_node.realm.told import Change
 from commons_node.testing.acts import DAY_MS, START_MS, consent, invitation, role_act
 from commons_node.testing.air import Air
 from commons_node.testing.chance import governed

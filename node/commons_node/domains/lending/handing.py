@@ -32,7 +32,7 @@ from commons_node.domains.lending.facts import (
 from commons_node.domains.lending.loans import OUT, Loan, fact, find_loan, here, loan
 from commons_node.domains.lending.offering import take
 from commons_node.domains.resources.things import thing, things
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 from commons_node.registry import File
 from commons_protocol.codes import OfferCode
 

@@ -22,7 +22,7 @@ from commons_node.community import Actor, Community, written
 from commons_node.domains.sanctions.endings import devices_of, endings, past_of
 from commons_node.domains.sanctions.facts import MAX_REASON, NOTE, REASON, Note
 from commons_node.membership.rotation import rotate
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon

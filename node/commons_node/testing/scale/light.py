@@ -17,7 +17,7 @@ from nacl.signing import SigningKey
 from commons_crdt.device import DeviceKeys, DeviceSecrets
 from commons_crdt.ids import DeviceId, OperationId, RealmId, digest
 from commons_crdt.operation import SIGNATURE_BYTES, Operation, operation_id
-from commons_protocol import wire
+from commons_protocol import carriage
 from commons_protocol.ends import ChainEnd, EndSet, Vector
 from commons_protocol.gossip import Channel
 from commons_protocol.ranges import of_log
@@ -149,7 +149,7 @@ class LightReplica:
         ]
         first, size = after or 0, 0
         for n, operation in enumerate(wanted[first:], first):
-            size += wire.operation_size(operation)
+            size += carriage.operation_size(operation)
             if size > limit and n > first:
                 return wanted[first:n], n
         return wanted[first:], None
