@@ -63,7 +63,7 @@ class Deeds:
             if filled is None:
                 return None
             values = dict(filled)
-        if verb.get("asks"):
+        if verb.get("asks") and not values.get("dry_run"):
             question = sentence([verb["asks"]], values) or _(verb["asks"])
             heading = _(verb["summary"]).rstrip(".")
             if not await self._app.push_screen_wait(Ask(heading, question, _("Do it"))):
