@@ -168,6 +168,7 @@ async def test_who_leaves_settles_first_or_is_forgiven(tmp_path: Path, pool: Ver
         assert done["borrower"] == member("bob").hex()
         (row,) = [r for r in await north.rows("loan.list", "loans") if r["loan"] == saw]
         assert row["state"] == "on_loan", "custody is what it was"
+        assert (row["forgiven"], row["overdue"]) == (True, False), "and nobody asks for it"
         gone = await north.do("bob", "member.leave", keep_keys=True, erase=True)
         assert (gone["left"], gone["verdict"]) == (True, "accepted")
         (bob,) = [r for r in await north.rows("member.list", "members")

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import MemberId, OperationId
+from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
 from commons_node.community import Actor, Community, WrongState
 from commons_node.domains.leaving.personal import texts_of
-from commons_node.domains.lending.loans import OUT, Loan, loans
+from commons_node.domains.lending.loans import OUT, Loan, forgiven, loans
 from commons_node.domains.resources.things import things
 from commons_node.membership.identities import identity, machines
 
@@ -51,12 +51,6 @@ def check_role(community: Community, actor: Actor, name: str) -> None:
     if actor.role is Role.COORDINATOR:
         seats = community.realm.judge.authority.council.seats
         raise (LastCoordinator if len(seats) == 1 else StillCoordinator)(name=name)
-
-
-async def forgiven(community: Community) -> dict[OperationId, MemberId]:
-    """The loans that need not come back, with whom they were forgiven."""
-    rows = await community.query("SELECT key, borrower FROM v_forgiven")
-    return {OperationId(loan): MemberId(borrower) for loan, borrower in rows}
 
 
 async def out_with(community: Community, member: MemberId) -> list[Loan]:
