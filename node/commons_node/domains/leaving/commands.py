@@ -61,6 +61,12 @@ _LOANS = Complete("loan.list", "loans", "loan")
 _TEXTS = Complete("member.texts", "texts", "what")
 
 
+_RECEIPTS_NEED = (
+    "The community's rules do not know receipts yet. When all nodes are new enough: commons-node"
+    f" community propose rules --version {SINCE}"
+)
+
+
 class Nothing(msgspec.Struct):
     """No arguments."""
 
@@ -150,9 +156,14 @@ async def show_erasure(request: Request[Daemon], args: Whose) -> Reading:
             "confirmed": len(rows) - len(waiting),
             "of": len(rows),
             "waiting": ", ".join(str(row["name"]) for row in waiting) or None,
+            "advice": _RECEIPTS_NEED if _older(community) else None,
         },
         missing=[{"node": row["node"], "since": row["since"]} for row in waiting],
     )
+
+
+def _older(community: Community) -> bool:
+    return community.realm.judge.authority.council.rules < SINCE
 
 
 class Leave(msgspec.Struct):
@@ -194,7 +205,7 @@ async def run_leave(request: Request[Daemon], args: Leave) -> Mapping[str, objec
 
 async def _goodbye(community: Community, actor: Actor) -> dict[str, object]:
     """Say so, where the rules know the word, and end the chains of the device that says it."""
-    if community.realm.judge.authority.council.rules >= SINCE:
+    if not _older(community):
         draft = Draft.fact(GOODBYE, Goodbye(), document=DocumentId(actor.member))
         await community.write(actor, draft)
     body = Close(tip(community.realm, actor.device, 1))
@@ -324,7 +335,9 @@ VERBS = Registry(
                          "Nothing of yours.")),
         View("member.erasure.show", "Which nodes have confirmed what was erased.", Whose,
              show_erasure,
-             says=(("{confirmed} of {of} nodes hold nothing more of what {name} had erased. Not"
+             says=(("{confirmed} of {of} nodes hold nothing more of what {name} had erased.\n"
+                    "{advice}"),
+                   ("{confirmed} of {of} nodes hold nothing more of what {name} had erased. Not"
                    " confirmed yet: {waiting}"),
                    "{confirmed} of {of} nodes hold nothing more of what {name} had erased."),
              table=Table("nodes", (Column("name", "Whose node"), Column("state", "State"),
