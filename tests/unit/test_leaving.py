@@ -19,9 +19,11 @@ from tests.unit.town import secrets
 from commons_crdt.author import Draft
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
+from commons_node import domains
+from commons_node.domains.domain import About, Domain
 from commons_node.domains.leaving.facts import FORGIVEN, RECEIPT, Forgiven, Receipt
 from commons_node.domains.leaving.receipts import confirm_erasures
-from commons_node.registry import View
+from commons_node.registry import Registry, View
 from commons_node.verifier.pool import VerifierPool
 
 SECRET = "behind the greenhouse"
@@ -275,6 +277,24 @@ async def test_everything_about_me_opens_with_the_standard_library(
         assert erased["time"]
         mine = {one["device"] for one in documents["operations.json"]}
         assert mine == {north.people["bob"].device.keys.id.hex()}, "and nobody else's acts"
+
+
+async def test_a_later_domain_adds_what_it_knows_of_me(
+    tmp_path: Path, pool: VerifierPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def walks(_daemon: object, _community: object, actor: Any) -> list[object]:
+        return [{"who": actor.member, "steps": 7}]
+
+    about = About("walks.json", "where {name} walked", "who, steps", walks)
+    later = Domain("walks", (), (), Registry(), (about,))
+    monkeypatch.setattr(domains, "DOMAINS", (*domains.DOMAINS, later))
+    async with homes(tmp_path, pool, "north", rules=3) as (north,):
+        await north.do("bob", "member.export", file=str(tmp_path / "me.zip"))
+    with zipfile.ZipFile(tmp_path / "me.zip") as packed:
+        (row,) = json.loads(packed.read("walks.json"))
+        assert row == {"who": member("bob").hex(), "steps": 7}
+        assert "where bob walked" in packed.read("README.txt").decode()
+        assert "walks.json" in json.loads(packed.read("schema.json"))
 
 
 async def answers(home: Home) -> str:

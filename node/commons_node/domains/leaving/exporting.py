@@ -1,7 +1,7 @@
 """Everything about one member, as a zip of JSON and pictures that opens without this program.
 
-What the member wrote, with every signature; what the views say about them; their loans, profile
-and notices in words; what was erased, and who confirmed it. ``README.txt`` in it says what stands
+What the member wrote, with every signature; what the views say about them; what each domain adds
+(``domain.About``); what was erased, and who confirmed it. ``README.txt`` in it says what stands
 where. Nothing of it is encrypted: it is the member's own, and meant to be read.
 """
 
@@ -12,21 +12,17 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from commons_crdt.device import DeviceSecrets
 from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import MemberId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import SALT_BYTES, content, decode_header
 from commons_node.community import Actor, Community
 from commons_node.domains.leaving.listing import erasures_of, nodes_of
-from commons_node.domains.lending.loans import loans, rows_of
-from commons_node.domains.profiles.reading import words_of
 from commons_node.domains.resources.photos import MEDIA_TYPES
-from commons_node.domains.resources.things import details_of, things
 from commons_node.membership.identities import machines
 from commons_node.moments import moment
 from commons_node.store.database import placeholders
@@ -47,9 +43,7 @@ It opens with any program that reads zip files and JSON. Ids are hex digits, tim
   operations.json  all that {name}'s devices and nodes wrote, signed: each with header, signature
                    and body as they are stored (hex), the body in words where it is a plain fact,
                    and its texts; erased texts are absent here as everywhere
-  profile.json     what {name} said of themselves, opened
-  loans.json       the loans in which {name} is a party, step by step
-  things.json      the things that {name} described or has
+{domains}
   notices.json     what this node had to tell {name}
   about.json       the rows of every view of the community that name {name}, view by view
   erasures.json    what of it was erased, and which nodes confirmed that
@@ -64,9 +58,6 @@ SCHEMA: Final[Mapping[str, object]] = {
                 "exported": "time", "format": "1", "devices": "list of {device, name, since, why}"},
     "operations.json": "list of {operation, kind, device, log, seq, time, verdict, reason,"
     " document, refs, header, signature, body, says, texts, files}",
-    "profile.json": "list of {field, text, state, time, operation}",
-    "loans.json": "list of {loan, resource, name, borrower, state, from, due, steps}",
-    "things.json": "list of {resource, number, name, state, custodian and more}",
     "notices.json": "list of {operation, was, rests_on, time, read}",
     "about.json": "by view, list of its columns",
     "erasures.json": "{erasures: list of {operation, target, time}, nodes: list of {node, name,"
@@ -83,20 +74,15 @@ async def export(
     photos, absent = await _photos(daemon, community, member)
     operations = await _operations(community, member, photos)
     erased = await erasures_of(community, member)
-    found = await loans(community)
-    steps = await rows_of(community, found, daemon.now_ms(), lambda _member, _device: None)
+    from commons_node.domains import DOMAINS  # noqa: PLC0415 - they hold this one as well
+
+    about = [one for domain in DOMAINS for one in domain.about]
     own = community.realm.own_credential
     now = moment(daemon.now_ms())
     documents: dict[str, object] = {
         "me.json": await _me(community, actor, names, now),
         "operations.json": operations,
-        "profile.json": await _profile(community, member, actor.secrets),
-        "loans.json": [row for row in steps if _party(row, member)],
-        "things.json": [
-            details_of(one, names)
-            for one in await things(community)
-            if member in {one.owner, one.custodian}
-        ],
+        **{one.file: await one.read(daemon, community, actor) for one in about},
         "notices.json": await _notices(community, member),
         "about.json": await _rows_about(community, member),
         "erasures.json": {
@@ -106,11 +92,19 @@ async def export(
             ],
             "nodes": await nodes_of(community, erased, own.device if own is not None else None),
         },
-        "schema.json": SCHEMA,
+        "schema.json": {
+            **SCHEMA,
+            **{one.file: f"list of {{{one.fields}}}" for one in about},
+        },
     }
     missing = f"{absent} photos are not on this node, and not in here." if absent else ""
+    lines = [f"  {one.file:<16} {one.says.format(name=names[member])}" for one in about]
     readme = README.format(
-        name=names[member], community=await community.name(), time=now, missing=missing
+        name=names[member],
+        community=await community.name(),
+        time=now,
+        missing=missing,
+        domains="\n".join(lines),
     )
     size = await asyncio.to_thread(_pack, path, readme, documents, photos)
     return {
@@ -151,11 +145,6 @@ def plain(value: object) -> object:
     return value
 
 
-def _party(row: Mapping[str, Any], member: MemberId) -> bool:
-    """Borrower, or whoever took one of its steps."""
-    return member.hex() in {row["borrower"], *(step["member"] for step in row["steps"])}
-
-
 async def _me(
     community: Community, actor: Actor, names: Mapping[MemberId, str], now: str | None
 ) -> dict[str, object]:
@@ -173,16 +162,6 @@ async def _me(
             for one in await machines(community, actor.member)
         ],
     }  # fmt: skip
-
-
-async def _profile(
-    community: Community, member: MemberId, device: DeviceSecrets
-) -> list[dict[str, object]]:
-    return [
-        {"field": one.field, "text": one.text, "state": one.state,
-         "time": moment(one.standing.time_ms), "operation": one.operation}
-        for one in await words_of(community, member, device)
-    ]  # fmt: skip
 
 
 async def _rows_about(community: Community, member: MemberId) -> dict[str, list[dict[str, object]]]:
