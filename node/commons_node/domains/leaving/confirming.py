@@ -47,8 +47,8 @@ class Confirming:
         daemon = self._daemon
         try:
             await asyncio.sleep(_MORE_S)
-            self._looking.discard(realm.realm)  # what comes from now on is looked at again
             await daemon.signing.until(realm.realm)
+            self._looking.discard(realm.realm)  # what comes from now on is looked at again
             node = daemon.standing.device(realm.realm)
             kept = any(one.realm.realm == realm.realm for one in daemon.kept())
             if node is not None and kept:
