@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,24 @@ async def test_under_older_rules_nobody_confirms_and_that_is_said(
         assert await confirms(north) == 0
         seen = await north.look("member.erasure.show", "bob", who=member("bob").hex())
         assert "propose rules --version 3" in seen.value["advice"]
+
+
+async def test_no_row_depends_on_whether_the_bytes_are_here(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    """South gets every operation without its parts, north has them all, and erases."""
+    async with homes(tmp_path, pool, "north south", rules=3) as (north, south):
+        await north.do("bob", "member.profile.edit", about=SECRET, languages="sv")
+        bare = [replace(one, parts=()) for one in await north.operations()]
+        await south.realm.ingest(bare, "bare")
+        assert await south.state_hash() == await north.state_hash()
+        fields = (await south.look("member.profile.show", "cia", who="bob")).value["fields"]
+        assert {row["state"] for row in fields} == {"absent"}, "there is nothing to read"
+        await north.do("bob", "member.erase")
+        await confirms(north)
+        bare = [replace(one, parts=()) for one in await north.operations()]
+        await south.realm.ingest(bare, "bare")
+        assert await south.state_hash() == await north.state_hash()
 
 
 async def test_only_nodes_write_receipts_and_only_for_erasures(
