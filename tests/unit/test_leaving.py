@@ -216,6 +216,10 @@ async def test_who_leaves_settles_first_or_is_forgiven(tmp_path: Path, pool: Ver
         assert {row["what"] for row in tried["rows"]} == {"loan", "texts"}
         await north.do("bob", "loan.return", loan=drill)
         await north.do("cia", "loan.receive", loan=drill)
+        cias = (await north.do("cia", "member.leave", dry_run=True))["rows"]
+        assert [(row["what"], row["about"]) for row in cias if row["open"]] == [
+            ("custody", "Drill 1 1")
+        ], "who keeps things of the community hands them on; what is out is not with her"
         for who, code in (("bob", "not_permitted"), ("dan", "not_permitted")):
             with pytest.raises(CommonsError) as caught:
                 await north.do(who, "loan.forgive", loan=saw)

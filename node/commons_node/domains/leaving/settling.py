@@ -5,7 +5,7 @@ Reads only. What has to be ended first is ``open``; the rest is said, so that no
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
@@ -18,6 +18,17 @@ from commons_node.membership.identities import identity, machines
 
 _WAITING = ("requested", "approved", "offered")
 _SHORT = 12
+_OPEN = frozenset({"loan", "returning", "custody"})
+WAYS: Final = {
+    "loan": "commons-node loan return {which}, or a steward: commons-node loan forgive {which}",
+    "returning": "a steward receives it: commons-node loan receive {which}",
+    "custody": "another steward asks for it: commons-node loan request {which} --days 1",
+    "request": "a steward declines it: commons-node loan decline {which}",
+    "guardian": "{about} chooses other guardians: commons-node member guardian set",
+    "device": "on that machine: commons-node member device close",
+    "texts": "commons-node member erase",
+}
+"""What ends each kind of thing that is still open, or only to be thought of."""
 
 
 class StillCoordinator(CommonsError):
@@ -63,55 +74,35 @@ async def out_with(community: Community, member: MemberId) -> list[Loan]:
 async def unsettled(community: Community, actor: Actor) -> list[dict[str, object]]:
     """A row for each thing, ``open`` ones first: ``what, about, open, next, id``."""
     member = actor.member
-    rows = [_loan(one) for one in await out_with(community, member)]
-    free = {ident for ident, who in (await forgiven(community)).items() if who == member}
-    for one in await things(community):
-        held = one.custodian == member and one.loan is None and one.stated != "retired"
-        if held and one.single and one.loan not in free:
-            rows.append(
-                _row(
-                    "custody", one.label, f"another steward asks for it: commons-node loan request"
-                    f" {one.number or one.id.hex()[:_SHORT]} --days 1", one.id,
-                )
-            )  # fmt: skip
-    waiting = await loans(community, "l.borrower = ? AND l.state IN (?, ?, ?)", (member, *_WAITING))
+    rows = [
+        _row("returning" if one.state == "returning" else "loan", one.label, one.id)
+        for one in await out_with(community, member)
+    ]
     rows += [
-        _row("request", one.label, "a steward declines it: commons-node loan decline"
-             f" {one.id.hex()[:_SHORT]}", one.id, is_open=False)
-        for one in waiting
-    ]  # fmt: skip
+        _row("custody", one.label, one.id, one.number)
+        for one in await things(community)
+        if one.single and one.custodian == member and one.loan is None and one.stated != "retired"
+    ]
+    waiting = await loans(community, "l.borrower = ? AND l.state IN (?, ?, ?)", (member, *_WAITING))
+    rows += [_row("request", one.label, one.id) for one in waiting]
     names = await community.names()
     for other in community.realm.judge.authority.members():
         state = identity(community.realm, other)
         if state is not None and member in state.guardians:
-            rows.append(
-                _row("guardian", names[other], f"{names[other]} chooses other guardians:"
-                     " commons-node member guardians set", other, is_open=False)
-            )  # fmt: skip
+            rows.append(_row("guardian", names[other], other))
     rows += [
-        _row("device", one.label or one.device.hex()[:8],
-             "on that machine: commons-node member device close", one.device, is_open=False)
+        _row("device", one.label or one.device.hex()[:8], one.device)
         for one in await machines(community, member)
         if one.standing and one.device != actor.device
-    ]  # fmt: skip
-    count = len(await texts_of(community, member))
-    if count:
-        rows.append(_row("texts", str(count), "commons-node member erase", member, is_open=False))
+    ]
+    if count := len(await texts_of(community, member)):
+        rows.append(_row("texts", str(count), member))
     return sorted(rows, key=lambda row: not row["open"])
 
 
-def _loan(one: Loan) -> dict[str, object]:
-    short = one.id.hex()[:_SHORT]
-    if one.state == "returning":
-        way = f"a steward receives it: commons-node loan receive {short}"
-    else:
-        way = f"commons-node loan return {short}, or a steward: commons-node loan forgive {short}"
-    return _row("loan", one.label, way, one.id)
-
-
-def _row(
-    what: str, about: str, way: str, ident: bytes, *, is_open: bool = True
-) -> dict[str, object]:
+def _row(what: str, about: str, ident: bytes, number: str = "") -> dict[str, object]:
+    way = WAYS[what].format(about=about, which=number or ident.hex()[:_SHORT])
+    is_open = what in _OPEN
     return {"what": what, "about": about, "open": is_open, "next": way, "id": ident.hex()}
 
 
