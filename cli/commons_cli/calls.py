@@ -112,7 +112,7 @@ class Call:
 
     def _confirm(self, given: Mapping[str, Any]) -> None:
         asks = self._verb.get("asks")
-        if not asks or self._options.yes:
+        if not asks or self._options.yes or given.get("dry_run"):
             return
         question = sentence([asks], given) or asks
         if not on_terminal():

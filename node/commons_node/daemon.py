@@ -27,6 +27,7 @@ from commons_node.community import Actor, Community, find
 from commons_node.config import Config
 from commons_node.disk import MIB, Room, watch_room
 from commons_node.domains import RULES, VIEWS, registry
+from commons_node.domains.leaving.confirming import Confirming
 from commons_node.flips import told
 from commons_node.home import Home
 from commons_node.keeping import Keeping
@@ -110,6 +111,7 @@ class Daemon:
         self.sealing = Keeper(AtDaemon(self))
         self.comparing = Comparer()
         self.keeping = Keeping(self)
+        self.confirming = Confirming(self)
         self.parts = PartsKeeper(
             lambda: self.peering,
             lambda: [community.realm for community in self.keeping.kept()],
@@ -212,6 +214,7 @@ class Daemon:
                 except Exception:  # the others still want their turn, and this one its next
                     log.exception("tick_failed", community=community.id[:8])
                 self.look_at_seals(community)
+                self.confirming.look(community)
 
     def look_at_seals(self, community: Community) -> None:
         """Something came that may make a seal due, or one ready to be endorsed, or compared."""
@@ -311,6 +314,8 @@ class Daemon:
             self.spawn(self.peering.written(change.realm, change.operations))
         if self.ready and (change.own or change.log_zero):
             self.look_at_seals(community)
+        if self.ready:
+            self.confirming.changed(community, change)
         self.events.publish(
             "operations",
             {

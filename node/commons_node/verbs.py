@@ -17,7 +17,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
-from commons_node.archive.writing import write_archive
+from commons_node.archive.writing import standalone_script, write_archive
 from commons_node.bundles.standing_with import by_bundle, with_makers
 from commons_node.certainty import OLD_HISTORY, certainty, is_assured, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
@@ -41,7 +41,7 @@ from commons_node.registry import (
     option,
     path_out,
 )
-from commons_node.whole_file import checked_path
+from commons_node.whole_file import checked_path, whole_file
 from commons_protocol.network import Address, Blocked, NetworkError
 from commons_protocol.reasons import Cause, of_held
 from commons_protocol.status import SyncStatus
@@ -245,6 +245,9 @@ class Archive(msgspec.Struct):
     """Arguments of ``community archive``."""
 
     file: Annotated[str, path_out("where the archive goes; the node writes it")]
+    script: Annotated[
+        bool, option("also write FILE.verify.py, which checks it with Python alone")
+    ] = False
 
 
 async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[str, object]:
@@ -252,7 +255,13 @@ async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[
     community = await request.node.community(request)
     path = checked_path(args.file)
     found = await write_archive(community.realm, path)
-    return {"community": community.id, "file": str(path), **found}
+    script: dict[str, object] = {}
+    if args.script:
+        beside = checked_path(f"{path}.verify.py")
+        with whole_file(beside) as out:
+            out.write(standalone_script())
+        script["script"] = str(beside)
+    return {"community": community.id, "file": str(path), **found, **script}
 
 
 def _sync(sync: SyncStatus) -> dict[str, object]:
@@ -411,8 +420,11 @@ REGISTRY = Registry(
                 resume, says="{name} is kept in step again."),
         Command("community.archive", "Write all that this node holds of the community to a file.",
                 Archive, community_archive, timeout_s=3600.0,
-                says="{operations} operations, {bytes} bytes, are in {file}. It can be checked"
-                     " anywhere: commons-node community verify FILE"),
+                says=(("{operations} operations, {bytes} bytes, are in {file}. It can be checked"
+                       " anywhere: commons-node community verify FILE, or without this program:"
+                       " python3 {script} FILE"),
+                      ("{operations} operations, {bytes} bytes, are in {file}. It can be checked"
+                       " anywhere: commons-node community verify FILE"))),
         Command("sync.wait", "Wait until this node and its peers agree.", Wait, wait,
                 says=("Nodes that agree with this one: {agrees_with}, after {seconds} seconds.",
                       "There is no other node to agree with."), timeout_s=600.0),

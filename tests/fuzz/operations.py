@@ -59,8 +59,10 @@ from commons_crdt.operation import (
     sign,
 )
 from commons_node.domains import RULES
+from commons_node.domains.leaving import facts as leaving
 from commons_node.domains.lending import facts as lending
 from commons_node.domains.membership import facts as membership
+from commons_node.domains.profiles import facts as profiles
 from commons_node.domains.resources import facts as resources
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
 from commons_node.realm import batches
@@ -329,6 +331,11 @@ def facts() -> Mapping[str, msgspec.Struct]:
         lending.HANDOVER: lending.Handover(b"r" * 32, b"t" * 32, ZERO),
         lending.ACCEPT: lending.Accept(b"h" * 32, b"r" * 32),
         lending.RETURN: lending.Return(b"r" * 32, b"a" * 32),
+        profiles.FIELD: profiles.Field("about", "text", (b"a" * 32, b"b" * 32)),
+        leaving.RECEIPT: leaving.Receipt((b"a" * 32, b"b" * 32)),
+        leaving.GOODBYE: leaving.Goodbye(),
+        leaving.FORGIVEN: leaving.Forgiven(b"m" * 32),
+        leaving.CLOSING: leaving.Closing(True),
         lending.RECEIVE: lending.Receive(b"o" * 32, b"r" * 32, ZERO, "ticket", ZERO),
     }
 

@@ -10,6 +10,7 @@ from tests.fuzz import (
     files,
     messages,
     operations,
+    profiles,
     ranges,
     relays,
     sticks,
@@ -22,6 +23,7 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for module in (
         operations,
+        profiles,
         changes,
         messages,
         streams,

@@ -112,9 +112,13 @@ class Home:
 
     async def see(self, name: str, /, who: str | None = None, **arguments: Any) -> Seen:
         """Somebody looks at a view here."""
+        return await self.look(name, who, **arguments)
+
+    async def look(self, name: str, reader: str | None, /, **arguments: Any) -> Seen:
+        """The same, of a view that has an argument ``who`` itself."""
         verb = VERBS.view(name)
         assert isinstance(verb, View), name
-        reading = await verb.read(Request(self, member=who), verb.args(**arguments))
+        reading = await verb.read(Request(self, member=reader), verb.args(**arguments))
         return Seen(dict(reading.value), list(reading.missing), list(reading.conflicts))
 
     async def rows(self, name: str, of: str, /, **arguments: Any) -> list[dict[str, Any]]:
@@ -158,20 +162,25 @@ async def agree(*homes: Home) -> None:
                 await one.tell(other)
 
 
-def neighbours(also: Mapping[str, Role] = MappingProxyType({})) -> Replica:
+def neighbours(
+    also: Mapping[str, Role] = MappingProxyType({}), rules: int = 1, nodes: str = ""
+) -> Replica:
     """Alice founds the street; cia is a steward, bob and dan are members, all with names.
 
-    ``also``: who else lives there.
+    ``also``: who else lives there. ``rules``: the version that the community keeps to. ``nodes``:
+    who has a node besides alice.
     """
     alice = person("alice")
     salt = digest("t-salt", b"street")
-    body = Genesis(identity(alice.device), 1, (("timezone", "Europe/Stockholm"),))
+    body = Genesis(identity(alice.device), rules, (("timezone", "Europe/Stockholm"),))
     realm, genesis = found(body, alice.device, START_MS, lambda: salt)
     town = replica(realm, "street", [genesis], RULES)
     town.grant_node(alice, secrets("alice's node"))
     roles = {"bob": Role.MEMBER, "dan": Role.MEMBER, "cia": Role.STEWARD, **also}
     people = [alice, *(town.welcome(name, role) for name, role in roles.items())]
     for who in people:
+        if who.name in nodes.split():
+            town.grant_node(who, secrets(f"{who.name}'s node"))
         parts = [(NAME, who.name.encode())]
         document = DocumentId(who.member)
         draft = Draft.fact(PROFILE, Profile(), document=document, parts=parts)
@@ -193,9 +202,14 @@ async def homes(
     pool: VerifierPool,
     names: str = "north south",
     also: Mapping[str, Role] = MappingProxyType({}),
+    rules: int = 1,
+    nodes: str = "",
 ) -> AsyncIterator[list[Home]]:
-    """Nodes that know the street and nothing of each other; everybody may act at each."""
-    town = neighbours(also)
+    """Nodes that know the street and nothing of each other; everybody may act at each.
+
+    ``rules`` and ``nodes`` as in ``neighbours``.
+    """
+    town = neighbours(also, rules, nodes)
     people = {name: person(name) for name in ("alice", "bob", "cia", "dan", *also)}
     opened: list[Home] = []
     try:

@@ -286,3 +286,17 @@ async def test_a_key_that_is_out_of_use_is_kept_beside_the_new_one(tmp_path: Pat
     assert kept == [f"{ALICE}.1.old", f"{ALICE}.2.old"], "nothing of a member is ever deleted"
     first = sealing.unseal((tmp_path / "keys" / kept[0]).read_bytes(), ALICE, PASSPHRASE)
     assert first.get("device") == b"\x01", "and it opens as before"
+
+
+async def test_a_destroyed_key_is_gone_and_was_overwritten(tmp_path: Path) -> None:
+    keystore = Keystore(tmp_path)
+    await keystore.create(ALICE, {"signing": bytes(32)}, PASSPHRASE)
+    path = tmp_path / f"{ALICE}.key"
+    link = tmp_path / "another name"
+    link.hardlink_to(path)
+    before = link.read_bytes()
+    await keystore.destroy(ALICE)
+    assert keystore.members() == ()
+    assert link.read_bytes() == bytes(len(before)), "what the file held is overwritten"
+    with pytest.raises(NoKey):
+        await keystore.destroy(ALICE)

@@ -20,6 +20,7 @@ from commons_tui.bridge import ApiError, off_loop
 from commons_tui.dialogs.code import Code
 from commons_tui.dialogs.dialog import Ask, Say
 from commons_tui.dialogs.form import Form, checked, command_of, needs_form
+from commons_tui.dialogs.typed import Typed
 from commons_tui.rows import Column, Row
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ SLACK_S: Final = 5.0
 _HIDDEN: Final = frozenset(
     {"v", "ok", "as_of", "missing", "conflicts", "operation", "verdict", "reason", "session"}
 )
+_GRAVE: Final = frozenset({"member.erase", "member.leave"})
+"""What can never be undone: their own name is typed by who does it."""
 
 
 class Deeds:
@@ -63,10 +66,9 @@ class Deeds:
             if filled is None:
                 return None
             values = dict(filled)
-        if verb.get("asks"):
+        if verb.get("asks") and not values.get("dry_run"):
             question = sentence([verb["asks"]], values) or _(verb["asks"])
-            heading = _(verb["summary"]).rstrip(".")
-            if not await self._app.push_screen_wait(Ask(heading, question, _("Do it"))):
+            if not await self._sure(verb, question):
                 return None
         answer = await self._call(verb, values)
         if answer is not None:
@@ -100,6 +102,16 @@ class Deeds:
             self._app.chosen(answer.get("member"))
         self._app.look_again()
         return answer
+
+    async def _sure(self, verb: Mapping[str, Any], question: str) -> bool:
+        """Whether it shall be done; what can never be undone has to be typed."""
+        heading = _(verb["summary"]).rstrip(".")
+        me = self._app.now.me
+        if verb["name"] in _GRAVE and me is not None:
+            asked: Any = Typed(heading, question, str(me["name"]))
+        else:
+            asked = Ask(heading, question, _("Do it"))
+        return bool(await self._app.push_screen_wait(asked))
 
     async def _send(self, verb: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any]:
         """Call; when the member is locked after all, unlock and call once more."""

@@ -14,6 +14,7 @@ import aiosqlite
 
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation
+from commons_node.archive import standalone
 from commons_node.archive.format import Head, Writer
 from commons_node.realm.realm import Realm
 from commons_node.store.database import Database, fetch, snapshot
@@ -35,6 +36,11 @@ async def write_archive(realm: Realm, path: Path) -> Mapping[str, object]:
         "set_hash": head.set_hash.hex(),
         "state_hash": head.state_hash.hex(),
     }
+
+
+def standalone_script() -> bytes:
+    """The program that checks an archive with Python alone, to be kept beside it."""
+    return Path(standalone.__file__).read_bytes()
 
 
 async def _begin(realm: Realm) -> tuple[aiosqlite.Connection, Head]:

@@ -1,13 +1,33 @@
-"""What a domain is: its kinds with their rules, its folded views, and its verbs."""
+"""What a domain is: its kinds with their rules, its folded views, and its verbs.
+
+And what of it goes along when a member takes everything about them: see ``About``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from commons_crdt.folds import View
 from commons_crdt.kinds import Kind
+from commons_node.community import Actor, Community
 from commons_node.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A file of ``member export`` beyond operations and views: ``file`` is its name, in JSON.
+
+    ``says`` tells people what stands in it (``{name}``: the member), ``fields`` which fields its
+    rows have. ``read`` gives the rows, from the daemon, the community and the member who acts; it
+    may read what only this node holds.
+    """
+
+    file: str
+    says: str
+    fields: str
+    read: Callable[[Any, Community, Actor], Awaitable[Sequence[object]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +38,4 @@ class Domain:
     kinds: Sequence[Kind]
     views: Sequence[View]
     verbs: Registry
+    about: Sequence[About] = ()

@@ -278,6 +278,11 @@ ACTS: Final = {
     "lending.accept.1": "the taking of a thing",
     "lending.return.1": "a return",
     "lending.receive.1": "the receipt of a return",
+    "profile.field.1": "a field of a profile",
+    "leaving.receipt.1": "a node's receipt for erasures",
+    "leaving.goodbye.1": "a goodbye",
+    "leaving.forgiven.1": "the forgiving of a loan",
+    "leaving.closing.1": "a word on closing the community",
 }
 """What each kind is, in some words."""
 

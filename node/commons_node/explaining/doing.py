@@ -47,6 +47,11 @@ DID: Final = {
     "lending.accept.1": "{author} took {about}.",
     "lending.return.1": "{author} offered {about} back.",
     "lending.receive.1": "{author} received {about} back.",
+    "profile.field.1": "{author} said something about themselves.",
+    "leaving.receipt.1": "{author} confirmed that erased things are gone.",
+    "leaving.goodbye.1": "{author} left.",
+    "leaving.forgiven.1": "{author} forgave the loan of {about}.",
+    "leaving.closing.1": "{author} said whether the community shall close.",
 }
 SOMETHING: Final = "something"
 _OTHERWISE: Final = "{author}: {what}."

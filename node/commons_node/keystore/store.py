@@ -118,6 +118,26 @@ class Keystore:
                 raise NoKey(member=member[:12]) from None
             sync_folder(self._folder)
 
+    async def destroy(self, member: str) -> None:
+        """Delete a key file for good: its device has ended, and nobody shall open it again.
+
+        It is overwritten first; what the disk itself keeps of it is sealed with the passphrase.
+        """
+        await asyncio.to_thread(self._destroy, member)
+
+    def _destroy(self, member: str) -> None:
+        with self._writing:
+            path = self._path(member)
+            try:
+                with path.open("r+b") as file:
+                    file.write(bytes(path.stat().st_size))
+                    file.flush()
+                    os.fsync(file.fileno())
+                path.unlink()
+            except FileNotFoundError:
+                raise NoKey(member=member[:12]) from None
+            sync_folder(self._folder)
+
     def _create(self, member: str, secrets: dict[str, bytes], passphrase: str) -> Unlocked:
         sealing.check_passphrase(passphrase)
         path = self._path(member)

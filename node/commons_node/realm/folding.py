@@ -87,6 +87,11 @@ class Folding:
         """A standing operation as folds see it; None if it does not stand or says nothing."""
         return fact_of(self._rules, judge, standing, body)
 
+    @property
+    def views(self) -> Sequence[View]:
+        """The replicated views, each of which is a table."""
+        return tuple(self._views.values())
+
     def heeds(self, kind: str) -> bool:
         """True if an operation of this kind touches other rows than that of its document."""
         return kind in self._heeded

@@ -74,12 +74,13 @@ class Database:
             await self.write.rollback()
             raise
 
-    async def forget_erased(self) -> None:
+    async def forget_erased(self) -> bool:
         """Fold the WAL into the file and cut it off: what was erased is in neither afterwards.
 
-        While somebody reads, the WAL stays until the next call or the next start.
+        False while somebody reads an older state: the WAL stays until the next call or start.
         """
-        await fetch(self.write, "PRAGMA wal_checkpoint(TRUNCATE)")
+        ((busy, _frames, _folded),) = await fetch(self.write, "PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
 
     async def close(self) -> None:
         """Close both connections; the WAL is folded into the file."""

@@ -11,7 +11,7 @@ from commons_tui.listing import Detail, Listing
 from commons_tui.place import Act, Place, bindings
 from commons_tui.rows import Column, Row
 
-_STANDING = {"good": "✓ good", "flagged": "▲ told two stories"}
+_STANDING = {"good": "✓ good", "left": "- left", "flagged": "▲ told two stories"}
 
 
 class People(Listing):
@@ -28,6 +28,11 @@ class People(Listing):
         ("member.remove", "x", "Remove"),
         ("member.device.add", "a", "Add a device of yours"),
         ("member.device.confirm", "c", "Let the machine in that shows six digits"),
+        ("member.profile.edit", "p", "Say more about you"),
+        ("member.export", "w", "Write everything about you to a file"),
+        ("member.erase", "z", "Erase your texts and photos"),
+        ("member.erasure.show", "t", "Which nodes have erased what was theirs"),
+        ("member.leave", "l", "Leave the community"),
     )
 
     def __init__(self) -> None:
@@ -40,6 +45,16 @@ class People(Listing):
                 lambda _row: self.app.carry_out("member.device.add", ask=True)),
             Act("member.device.confirm", "c", "Confirm", self._mine,
                 lambda _row: self.app.carry_out("member.device.confirm")),
+            Act("member.profile.edit", "p", "Profile", self._mine,
+                lambda _row: self.app.carry_out("member.profile.edit", ask=True)),
+            Act("member.export", "w", "Export", self._mine,
+                lambda _row: self.app.carry_out("member.export", ask=True)),
+            Act("member.erase", "z", "Erase", self._mine,
+                lambda _row: self.app.carry_out("member.erase", ask=True)),
+            Act("member.leave", "l", "Leave", self._mine,
+                lambda _row: self.app.run_flow(self._leave)),
+            Act("member.erasure.show", "t", "Receipts", self._somebody,
+                self._receipts),
             Act("member.role", "r", "Role", self._other, self._about("member.role")),
             Act("member.suspend", "s", "Suspend", self._other, self._about("member.suspend")),
             Act("member.remove", "x", "Remove", self._other, self._about("member.remove")),
@@ -50,6 +65,18 @@ class People(Listing):
 
     def _mine(self, row: Any) -> bool:
         return row is not None and self.app.now.is_me(row["member"])
+
+    def _somebody(self, row: Any) -> bool:
+        return row is not None and "way" not in row
+
+    def _receipts(self, row: Any) -> None:
+        self.app.carry_out("member.erasure.show", {"who": row["member"]})
+
+    async def _leave(self) -> None:
+        """What is still open first; then the question, with the name to be typed."""
+        left = await self.app.deeds.do("member.leave", {"dry_run": True})
+        if left is not None and not left["open"]:
+            await self.app.deeds.do("member.leave", {}, ask=True)
 
     def _other(self, row: Any) -> bool:
         if row is None or "way" in row or self._mine(row):
@@ -101,6 +128,7 @@ class People(Listing):
             why = Row(one["operation"], [_("By this act: why?")], one["operation"])
             return Detail(str(one["name"]), fields, rows=[why])
         answer = await self.app.bridge.view("member.device.list", {"who": row.key})
+        profile = await self.app.bridge.view("member.profile.show", {"who": row.key})
         devices = [
             Row(
                 device["device"],
@@ -128,6 +156,7 @@ class People(Listing):
             (_("Devices"), str(one["devices"])),
             (_("Id"), row.key[:12]),
         ]
+        fields += [(_(str(word["field"])), str(word["shown"])) for word in profile["fields"]]
         head = Row("h", [_("Devices"), ""], heading=True)
         return Detail(
             str(one["name"]), fields, rows=[head, *devices],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from commons_node.domains.domain import Domain
+from commons_node.domains.lending.about import ABOUT
 from commons_node.domains.lending.commands import VERBS
 from commons_node.domains.lending.rules import KINDS
 from commons_node.domains.lending.views import VIEWS
 
-DOMAIN = Domain("lending", KINDS, VIEWS, VERBS)
+DOMAIN = Domain("lending", KINDS, VIEWS, VERBS, ABOUT)

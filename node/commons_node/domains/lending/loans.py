@@ -139,6 +139,12 @@ async def loan(community: Community, ident: bytes) -> Loan | None:
     return found[0] if found else None
 
 
+async def forgiven(community: Community) -> dict[OperationId, MemberId]:
+    """The loans that need not come back, with the borrowers whom that was said of."""
+    rows = await community.query("SELECT key, borrower FROM v_forgiven")
+    return {OperationId(loan): MemberId(borrower) for loan, borrower in rows}
+
+
 async def find_loan(community: Community, selector: str, *, ended: bool = False) -> Loan:
     """A loan by id or 8 digits of it, or the one open loan of a thing, by its number or name.
 
@@ -183,6 +189,7 @@ async def rows_of(
     ids = {ident for one in found for column, _ in _STEPS if (ident := one.operation(column))}
     wrote = await _authors(community, ids)
     zone = community.timezone
+    free = await forgiven(community)
     rows: list[dict[str, object]] = []
     for one in found:
         until = one.row["until_ms"]
@@ -199,7 +206,8 @@ async def rows_of(
                 "from": instant(one.row["from_ms"]),
                 "due": instant(until),
                 "due_day": last_day(until, zone),
-                "overdue": one.overdue(now_ms),
+                "overdue": one.overdue(now_ms) and free.get(one.id) != one.borrower,
+                "forgiven": one.id in free and free[one.id] == one.borrower,
                 "provisional": bool(one.row["provisional"]),
                 "receiver": receiver.hex() if receiver else None,
                 "steps": [

@@ -124,13 +124,15 @@ async def list_members(request: Request[Daemon], _args: Nothing) -> Reading:
         if not grant.unattended:
             devices[grant.member] = devices.get(grant.member, 0) + 1
     provisional = await provisional_members(community)
+    left = {MemberId(key) for (key,) in await community.query("SELECT key FROM v_goodbyes")}
+    left -= devices.keys()
     rows = [
         {
             "member": member.hex(),
             "name": names[member],
             "role": role.word,
             "devices": devices.get(member, 0),
-            "standing": "flagged" if member in flagged else "good",
+            "standing": "left" if member in left else "flagged" if member in flagged else "good",
             "settled": member not in provisional,
         }
         for member, role in sorted(

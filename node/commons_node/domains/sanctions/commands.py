@@ -12,7 +12,7 @@ from commons_crdt.authority.facts import Reason
 from commons_crdt.ids import DeviceId, MemberId
 from commons_crdt.roles import Role
 from commons_node.community import Community, Unknown, find, written
-from commons_node.domains.lending.loans import OUT, loans
+from commons_node.domains.leaving.settling import out_with
 from commons_node.domains.lending.terms import instant
 from commons_node.domains.sanctions import forks, taking
 from commons_node.domains.sanctions.finding import find_operation
@@ -31,7 +31,6 @@ from commons_node.registry import (
     argument,
     option,
 )
-from commons_node.store.database import placeholders
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -197,8 +196,7 @@ async def run_resolve(request: Request[Daemon], args: Resolve) -> Mapping[str, o
 
 async def _owed(community: Community, member: MemberId) -> dict[str, str]:
     """What the member still has of others': it comes back by the other party's act alone."""
-    where = f"l.borrower = ? AND l.state IN ({placeholders(len(OUT))})"
-    found = await loans(community, where, (member, *OUT))
+    found = await out_with(community, member)
     return {"owes": ", ".join(one.label for one in found)} if found else {}
 
 

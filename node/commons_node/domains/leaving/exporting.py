@@ -1,0 +1,298 @@
+"""Everything about one member, as a zip of JSON and pictures that opens without this program.
+
+What the member wrote, with every signature; what the views say about them; what each domain adds
+(``domain.About``); what was erased, and who confirmed it. ``README.txt`` in it says what stands
+where. Nothing of it is encrypted: it is the member's own, and meant to be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from commons_crdt.errors import CommonsError, Refused
+from commons_crdt.ids import MemberId
+from commons_crdt.kinds import decode_fact
+from commons_crdt.operation import SALT_BYTES, content, decode_header
+from commons_node.community import Actor, Community
+from commons_node.domains.leaving.listing import erasures_of, nodes_of
+from commons_node.domains.resources.photos import MEDIA_TYPES
+from commons_node.membership.identities import machines
+from commons_node.moments import moment
+from commons_node.store.database import placeholders
+from commons_node.store.large_parts import LargePart
+from commons_node.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+FORMAT: Final = 1
+_PAGE: Final = 200
+README: Final = """\
+Everything about {name} in the community {community}, as one node had it at {time}.
+
+It opens with any program that reads zip files and JSON. Ids are hex digits, times RFC 3339 in UTC.
+
+  me.json          who this is about: ids, name, role, devices
+  operations.json  all that {name}'s devices and nodes wrote, signed: each with header, signature
+                   and body as they are stored (hex), the body in words where it is a plain fact,
+                   and its texts; erased texts are absent here as everywhere
+{domains}
+  notices.json     what this node had to tell {name}
+  about.json       the rows of every view of the community that name {name}, view by view
+  erasures.json    what of it was erased, and which nodes confirmed that
+  files/           photos, each named after the operation that brought it
+  schema.json      the fields of these files
+
+Each signature is Ed25519 over BLAKE2b-256 digests, as docs/protocol/README.md of commons-node says;
+the id of an operation is a digest of its header. {missing}
+"""
+SCHEMA: Final[Mapping[str, object]] = {
+    "me.json": {"member": "id", "community": "id", "name": "text", "role": "text",
+                "exported": "time", "format": "1", "devices": "list of {device, name, since, why}"},
+    "operations.json": "list of {operation, kind, device, log, seq, time, verdict, reason,"
+    " document, refs, header, signature, body, says, texts, files}",
+    "notices.json": "list of {operation, was, rests_on, time, read}",
+    "about.json": "by view, list of its columns",
+    "erasures.json": "{erasures: list of {operation, target, time}, nodes: list of {node, name,"
+    " asked, confirmed, state, since, at}}",
+}  # fmt: skip
+
+
+async def export(
+    daemon: Daemon, community: Community, actor: Actor, path: Path
+) -> dict[str, object]:
+    """Write the file, whole or not at all; what it holds. Raises ``CannotWrite``."""
+    member = actor.member
+    names = await community.names()
+    photos, absent = await _photos(daemon, community, member)
+    operations = await _operations(community, member, photos)
+    erased = await erasures_of(community, member)
+    from commons_node.domains import DOMAINS  # noqa: PLC0415 - they hold this one as well
+
+    about = [one for domain in DOMAINS for one in domain.about]
+    own = community.realm.own_credential
+    now = moment(daemon.now_ms())
+    documents: dict[str, object] = {
+        "me.json": await _me(community, actor, names, now),
+        "operations.json": operations,
+        **{one.file: await one.read(daemon, community, actor) for one in about},
+        "notices.json": await _notices(community, member),
+        "about.json": await _rows_about(community, member),
+        "erasures.json": {
+            "erasures": [
+                {"operation": one.id, "target": one.target, "time": moment(one.time_ms)}
+                for one in erased
+            ],
+            "nodes": await nodes_of(community, erased, own.device if own is not None else None),
+        },
+        "schema.json": {
+            **SCHEMA,
+            **{one.file: f"list of {{{one.fields}}}" for one in about},
+        },
+    }
+    missing = f"{absent} photos are not on this node, and not in here." if absent else ""
+    lines = [f"  {one.file:<16} {one.says.format(name=names[member])}" for one in about]
+    readme = README.format(
+        name=names[member],
+        community=await community.name(),
+        time=now,
+        missing=missing,
+        domains="\n".join(lines),
+    )
+    size = await asyncio.to_thread(_pack, path, readme, documents, photos)
+    return {
+        "member": member.hex(),
+        "name": names[member],
+        "operations": len(operations),
+        "photos": len(photos),
+        "photos_missing": absent,
+        "loans": len(documents["loans.json"]),  # type: ignore[arg-type]  # a list
+        "bytes": size,
+    }
+
+
+def _pack(
+    path: Path,
+    readme: str,
+    documents: Mapping[str, object],
+    photos: Mapping[str, tuple[bytes, bytes]],
+) -> int:
+    with whole_file(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("README.txt", readme)
+        for name, document in documents.items():
+            text = json.dumps(plain(document), ensure_ascii=False, indent=1, sort_keys=True)
+            packed.writestr(name, text + "\n")
+        for name, (_operation, data) in photos.items():
+            packed.writestr(f"files/{name}", data)
+    return path.stat().st_size
+
+
+def plain(value: object) -> object:
+    """A value as JSON says it: bytes as hex digits."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): plain(one) for name, one in value.items()}
+    return value
+
+
+async def _me(
+    community: Community, actor: Actor, names: Mapping[MemberId, str], now: str | None
+) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "member": actor.member,
+        "community": community.id,
+        "community_name": await community.name(),
+        "name": names[actor.member],
+        "role": actor.role.word,
+        "exported": now,
+        "devices": [
+            {"device": one.device, "name": one.label, "since": moment(one.since_ms),
+             "why": one.why or "good"}
+            for one in await machines(community, actor.member)
+        ],
+    }  # fmt: skip
+
+
+async def _rows_about(community: Community, member: MemberId) -> dict[str, list[dict[str, object]]]:
+    """By view, the rows that hold the member's id in any column.
+
+    So whatever a later domain folds is found without a word here, as long as it names members by
+    their ids.
+    """
+    found: dict[str, list[dict[str, object]]] = {}
+    for view in community.realm.folding.views:
+        names = ["key", *view.columns]
+        blobs = ["key", *(name for name, kind in view.columns.items() if kind.startswith("BLOB"))]
+        where = " OR ".join(f"instr({name}, ?) > 0" for name in blobs)
+        rows = await community.query(
+            f"SELECT {', '.join(names)} FROM v_{view.name} WHERE {where} ORDER BY key",  # noqa: S608 - declared names
+            [member] * len(blobs),
+        )
+        if rows:
+            found[view.name] = [dict(zip(names, row, strict=True)) for row in rows]
+    return found
+
+
+async def _notices(community: Community, member: MemberId) -> list[dict[str, object]]:
+    return [
+        {"operation": one.operation, "was": one.was.name.lower(), "rests_on": one.rests_on,
+         "time": moment(one.at_ms), "read": one.read}
+        for one in await community.realm.notices.of(member, unread=False)
+    ]  # fmt: skip
+
+
+async def _operations(
+    community: Community, member: MemberId, photos: Mapping[str, tuple[bytes, bytes]]
+) -> list[dict[str, object]]:
+    """All that the member's devices wrote, in a causal order."""
+    grants = community.realm.judge.authority.grants
+    own = [ident for ident, grant in grants.items() if grant.member == member]
+    marks = placeholders(len(own))
+    texts: dict[bytes, dict[str, str]] = {}
+    for ident, name, data in await community.query(
+        "SELECT o.id, p.name, p.bytes FROM parts p JOIN operations o ON o.n = p.operation"  # noqa: S608 - own clause
+        f" WHERE p.bytes IS NOT NULL AND o.origin IN ({marks})",
+        own,
+    ):
+        texts.setdefault(ident, {})[name] = _text(content(data))
+    files: dict[bytes, list[str]] = {}
+    for name, (ident, _data) in photos.items():
+        files.setdefault(ident, []).append(f"files/{name}")
+    rows = await community.realm.store.everything(f"o.origin IN ({marks})", own)
+    found = []
+    for standing, operation in rows:
+        header = decode_header(operation.header)
+        found.append(
+            {
+                "operation": standing.id,
+                "kind": standing.kind,
+                "device": standing.device,
+                "log": standing.log,
+                "seq": standing.seq,
+                "time": moment(standing.time_ms),
+                "verdict": standing.judgement.verdict.name.lower(),
+                "reason": standing.judgement.reason,
+                "document": standing.document,
+                "refs": list(header.refs),
+                "header": operation.header,
+                "signature": operation.signature,
+                "body": operation.body,
+                "says": _says(community, standing.kind, operation.body),
+                "texts": texts.get(standing.id, {}),
+                "files": files.get(standing.id, []),
+            }
+        )
+    return found
+
+
+def _text(data: bytes) -> str:
+    """Text as text, anything else (a sealed part) as hex digits."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.hex()
+
+
+def _says(community: Community, name: str, body: bytes | None) -> object:
+    """A fact's fields by name; None for edits and what is absent."""
+    kind = community.realm.rules.kinds.get(name)
+    if kind is None or kind.schema is not None or body is None:
+        return None
+    try:
+        fact = decode_fact(kind.body, content(body), kind.max_body)  # type: ignore[arg-type]  # a fact's body is a Struct
+    except Refused:
+        return None
+    return _fields(fact)
+
+
+def _fields(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return {name: _fields(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, (tuple, list)):
+        return [_fields(one) for one in value]
+    return value
+
+
+async def _photos(
+    daemon: Daemon, community: Community, member: MemberId
+) -> tuple[dict[str, tuple[bytes, bytes]], int]:
+    """By file name, the operation and the picture; and how many could not be had."""
+    grants = community.realm.judge.authority.grants
+    own = [ident for ident, grant in grants.items() if grant.member == member]
+    found: Sequence[LargePart] = await community.realm.store.large.parts(
+        f"o.origin IN ({placeholders(len(own))})", own
+    )
+    photos: dict[str, tuple[bytes, bytes]] = {}
+    absent = 0
+    for part in found:
+        if not community.realm.parts.wants(part):
+            continue
+        try:
+            data = (
+                await community.realm.store.large.read(part, 0, part.length)
+                if part.whole
+                else await daemon.parts.look(community.realm, part)
+            )
+        except CommonsError:
+            absent += 1
+            continue
+        name = f"{part.operation.hex()}-{part.position}.{_ending(data[SALT_BYTES:])}"
+        photos[name] = (part.operation, content(data))
+    return photos, absent
+
+
+def _ending(data: bytes) -> str:
+    """jpeg, png or webp by its first bytes, bin otherwise."""
+    starts = {"jpeg": b"\xff\xd8", "png": b"\x89PNG", "webp": b"RIFF"}
+    return next((one for one in MEDIA_TYPES if data.startswith(starts[one])), "bin")
