@@ -10,10 +10,12 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from commons_cli.terminal import load_token, store_token
+from commons_cli.texts import language
 from commons_node.api.client import ApiError, Client
 
 __all__ = ["ApiError", "Bridge", "off_loop"]
@@ -51,7 +53,8 @@ async def off_loop(work: Callable[[], T]) -> T:
         with suppress(RuntimeError):  # the program has ended meanwhile
             loop.call_soon_threadsafe(settle, result, failed)
 
-    threading.Thread(target=run, name="call", daemon=True).start()
+    context = copy_context()  # the language is one of its values
+    threading.Thread(target=context.run, args=(run,), name="call", daemon=True).start()
     return await future
 
 
@@ -112,7 +115,13 @@ class Bridge:
             await off_loop(lambda: store_token(self.home, token))
 
     def _client(self, token: str | None, member: str | None) -> Client:
-        return Client(self.socket, session=token, community=self.community, member=member)
+        return Client(
+            self.socket,
+            session=token,
+            community=self.community,
+            member=member,
+            language=language(),
+        )
 
     # -- what the node tells ---------------------------------------------------------------------
 

@@ -26,12 +26,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.api.arguments import Arguments, from_body, from_query
+from commons_node.api.language import catalogue, of_header, reading
 from commons_node.api.openapi import openapi
 from commons_node.api.types import (
     API_VERSION,
     COMMUNITY_HEADER,
     HTTP_STATUS,
+    LANGUAGE_HEADER,
     MAX_BODY,
     MAX_FILE_BODY,
     MAX_TIMEOUT_S,
@@ -128,6 +131,7 @@ class _Api:
         """``handle`` with every outcome as JSON."""
 
         async def endpoint(http: HttpRequest) -> Response:
+            reading.set(catalogue(of_header(http.headers.get(LANGUAGE_HEADER))))
             try:
                 return _json(200, await handle(http))
             except CommonsError as error:
@@ -143,8 +147,8 @@ class _Api:
             except Exception:
                 reference = secrets.token_hex(4)
                 log.exception("a request failed", reference=reference, path=http.url.path)
-                message = "Something went wrong inside the node."
-                hint = f"the node's log says more under {reference}"
+                message = _("Something went wrong inside the node.")
+                hint = _("the node's log says more under {reference}").format(reference=reference)
                 return _json(HTTP_STATUS["internal"], error_object("internal", message, hint))
 
         return endpoint
@@ -246,7 +250,7 @@ class _EventStream:
         transport = scope.get("state", {}).get(TRANSPORT)
         listener = self._events.listen(transport.abort if transport is not None else _nothing)
         if listener is None:
-            busy = error_object("busy", "Too many programs listen to this node already.", "")
+            busy = error_object("busy", _("Too many programs listen to this node already."), "")
             await _json(503, busy)(scope, receive, send)
             return
         try:
@@ -332,7 +336,10 @@ def _json(status: int, content: Mapping[str, object]) -> Response:
 
 async def _no_such_page(http: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"The node has no page {http.url.path[:80]!a} for {http.method}."
+    message = _("The node has no page {path!a} for {method}.").format(
+        path=http.url.path[:80], method=http.method
+    )
     return _json(
-        error.status_code, error_object("unknown_verb", message, "GET /v1/openapi.json lists all")
+        error.status_code,
+        error_object("unknown_verb", message, _("GET /v1/openapi.json lists all")),
     )

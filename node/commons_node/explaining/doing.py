@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from commons_crdt.texts import N_, Spoken, _
 from commons_node.explaining import catalogue
 
-DID: Final = {
+DID: Final = Spoken({
     "council.genesis.1": "{author} founded the community.",
     "council.act.1": "{author} proposed something to the council.",
     "council.promise.1": "{author} promised the council to hear a proposal.",
@@ -47,14 +48,14 @@ DID: Final = {
     "lending.accept.1": "{author} took {about}.",
     "lending.return.1": "{author} offered {about} back.",
     "lending.receive.1": "{author} received {about} back.",
-}
-SOMETHING: Final = "something"
-_OTHERWISE: Final = "{author}: {what}."
+})  # fmt: skip
+SOMETHING: Final = N_("something")
+_OTHERWISE: Final = N_("{author}: {what}.")
 
 
 def did(kind: str, author: str, about: str | None) -> str:
     """One line; a kind that this program does not know is named as it is."""
     template = DID.get(kind, _OTHERWISE)
     return catalogue.sentence(
-        template, author=author, about=about or SOMETHING, what=catalogue.act(kind)
+        template, author=author, about=about or _(SOMETHING), what=catalogue.act(kind)
     )

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_node.peering.conversation import Conversation
 from commons_node.peering.turns import Turns
 from commons_node.peering.ways import Way
@@ -130,7 +131,7 @@ class Talks:
         met = self._peering.relays.to(peer) if known is not None else ()
         relayed = [*dict.fromkeys((*filter(is_relayed, addresses), *met))]
         if not straight and not relayed:
-            raise Unreachable("no address of it is known")
+            raise Unreachable(_("no address of it is known"))
         network, seconds = self._peering.network, self._peering.settings.dial_timeout
         if not relayed:
             await network.connect_any(straight, seconds)

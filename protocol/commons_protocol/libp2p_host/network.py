@@ -14,6 +14,7 @@ from weakref import WeakSet
 import trio
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.circuit import split
 from commons_protocol.libp2p_host import addresses, dialling, patches
 from commons_protocol.libp2p_host.bridge import Bridge
@@ -135,7 +136,7 @@ class Libp2pNetwork:
         Raises `NetworkDown` when an address cannot be had, `patches.WrongLibp2pError`.
         """
         if self._supervisor is not None:
-            raise NetworkDown("it was started before")
+            raise NetworkDown(N_("it was started before"))
         patches.apply()
         here = await self._begin()
         self._supervisor = asyncio.create_task(self._supervise(), name="libp2p supervisor")
@@ -263,7 +264,7 @@ class Libp2pNetwork:
         circuit = split(address)
         whom = circuit.peer if circuit is not None else addresses.parse(address)[1]
         if whom == self._peer_id:
-            raise Unreachable("this is our own address")
+            raise Unreachable(N_("this is our own address"))
         if whom is not None:
             self._refuse_blocked(whom)
 
@@ -287,7 +288,7 @@ class Libp2pNetwork:
     async def reserve(self, relay: Address, timeout: float = CALL_S) -> Reservation:
         _, expected = addresses.parse(relay)
         if expected == self._peer_id:
-            raise RelayRefuses("this is our own address")
+            raise RelayRefuses(N_("this is our own address"))
         if expected is not None:
             self._refuse_blocked(expected)
 
@@ -407,7 +408,9 @@ class Libp2pNetwork:
 
     async def publish(self, topic: str, data: bytes) -> None:
         if len(data) > MAX_GOSSIP:
-            raise FrameTooLarge(f"{len(data)} bytes, at most {MAX_GOSSIP} in gossip")
+            raise FrameTooLarge(
+                N_("{size} bytes, at most {most} in gossip"), size=len(data), most=MAX_GOSSIP
+            )
         await self._call(Host.publish, topic, data)
 
     def _read_mail(self) -> None:
