@@ -69,7 +69,7 @@ Key = str | tuple[str, str]
 """A text, or its forms for one and for several."""
 
 _PROGRAM = r"(commons-node|chmod|useradd|loginctl|python -m)"
-_WORD = r"([a-z_][a-z_-]*|--[a-z-]+|[A-Z=]+|[0-9]+|\{\w+\}|…)"
+_WORD = r"([a-z_][a-z_-]*|--[a-z-]+|[A-Z=]+|[0-9]+|\{\w*\}|…)"
 _COMMAND_ONLY = re.compile(rf"`?({_PROGRAM}( {_WORD})*|--[a-z-]+ [A-Z=]+)`?\.?")
 _LETTERS = re.compile(r"[^\W\d_]")
 
@@ -169,22 +169,25 @@ def _values(node: ast.AST) -> Iterator[str]:
 
 
 def _errors(tree: ast.Module) -> Iterator[str]:
-    """Docstrings and hints of errors: classes with a ``code`` of their own, or a hint."""
+    """Docstrings and hints of errors: ours, and others with a ``code`` or a hint of their own."""
     for node in ast.walk(tree):
-        if not isinstance(node, ast.ClassDef) or not node.bases:
+        if not isinstance(node, ast.ClassDef):
             continue
         own = {_target(one): _value(one) for one in node.body}
-        is_error = any(
-            getattr(base, "id", "").endswith(("Error", "Exception"))
-            or getattr(base, "id", "") in _ERRORS
-            for base in node.bases
-        )
-        if (is_error and {"code", "hint"} & own.keys()) or node.name == "CommonsError":
+        bases = {getattr(base, "id", "") for base in node.bases}
+        other = any(name.endswith(("Error", "Exception")) for name in bases)
+        if (
+            node.name == "CommonsError"
+            or bases & _ERRORS
+            or (other and {"code", "hint"} & own.keys())
+        ):
             yield " ".join((ast.get_docstring(node) or "").split())
             yield from _constants(own.get("hint") or ast.Constant(""))
 
 
-_ERRORS = frozenset({"CommonsError", "Refused", "Unknown", "WrongState", "Unreachable"})
+_ERRORS = frozenset(
+    {"CommonsError", "Refused", "Unknown", "WrongState", "Unreachable", "BadBundle"}
+)
 
 
 def _is_query(node: ast.AST) -> bool:

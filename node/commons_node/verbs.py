@@ -306,7 +306,7 @@ async def connect(request: Request[Daemon], args: PeerAddress) -> Mapping[str, o
     except Blocked as error:
         raise IsBlocked from error
     except NetworkError as error:
-        raise NotConnected(why=error, next=error.hint) from error
+        raise NotConnected(why=error, next=_(error.hint)) from error
     return _peer(request.node, node)
 
 

@@ -40,7 +40,7 @@ def of_environment(environment: Mapping[str, str]) -> str:
     """
     locale = next((environment[name] for name in _VARIABLES[1:] if environment.get(name)), "")
     wished = environment.get("LANGUAGE", "") or locale
-    if _plain(locale) in {"c", "posix"} and locale:
+    if locale in {"C", "POSIX"}:
         return "en"
     return _first(wished.split(":"))
 

@@ -184,9 +184,9 @@ def files() -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     many = soft == resource.RLIM_INFINITY or soft >= _GOOD_FILES
     facts = {"soft": soft, "hard": hard}
-    detail = _("{value} files may be open.").format(
-        value="Any number of" if soft == resource.RLIM_INFINITY else soft
-    )
+    detail = _("{count} files may be open.").format(count=soft)
+    if soft == resource.RLIM_INFINITY:
+        detail = _("Any number of files may be open.")
     fix = _("ulimit -n 4096, or LimitNOFILE=4096 in the service's unit")
     return Check("files", "ok" if many else "warn", detail, "" if many else fix, facts)
 

@@ -77,7 +77,8 @@ async def ask(stream: INetStream, question: HopMessage) -> HopMessage:
     if answer.status == Status.CONNECTION_FAILED:
         raise NotAtRelay(N_("it does not answer there"))
     if answer.status != Status.OK:
-        raise RelayRefuses(_REFUSALS.get(answer.status, f"its answer is {answer.status}"))
+        reason = _REFUSALS.get(answer.status, N_("its answer is {status}"))
+        raise RelayRefuses(reason, status=answer.status)
     return answer
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.libp2p_host.addresses import is_name, look_up, parse
 from commons_protocol.network import Address, PeerId, Unreachable
 
@@ -54,4 +55,4 @@ async def one_of(
         except Unreachable as error:
             kind = type(error)
             reasons.append(f"{address}: {error.reason}")
-    raise kind("; ".join(reasons) or "no address")
+    raise kind("; ".join(reasons) or N_("no address"))

@@ -211,11 +211,11 @@ class Libp2pNetwork:
         while True:
             began = loop.time()
             life = self._life
-            reason = "it did not start"
+            reason = N_("it did not start")
             if life is not None:
                 # A copy, so that cancelling this task does not cancel what others wait for.
                 error = await asyncio.shield(life[0].ended)
-                reason = _in_words(error) if error else "it ended by itself"
+                reason = _in_words(error) if error else N_("it ended by itself")
             if loop.time() - began > STEADY_S:
                 backoff = FIRST_BACKOFF_S
             await self._end(reason)
@@ -256,7 +256,7 @@ class Libp2pNetwork:
         try:
             return await bridge.call(fn, host, *args, seconds=seconds)
         except trio.TooSlowError:
-            raise late(f"no answer within {seconds:g} s") from None
+            raise late(N_("no answer within {seconds} s"), seconds=f"{seconds:g}") from None
 
     # --- connections ---
 
