@@ -296,7 +296,8 @@ def _faults(key: Key, message: Message | None) -> Iterator[str]:
     if message is None:
         yield "is not in the catalogue"
         return
-    strings = [message.string] if isinstance(message.string, str) else list(message.string)
+    given = message.string or ""
+    strings = [given] if isinstance(given, str) else list(given)
     if isinstance(key, tuple) != (not isinstance(message.id, str)) or not all(strings):
         yield "is not translated"
         return

@@ -101,6 +101,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Annotated[
         LogFormat, Meta(description="console, json, or auto: console on a terminal")
     ] = "auto"
+    language: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z]{2,3}\Z",
+            description="the language in which requests are answered that ask for none, such as sv",
+        ),
+    ] = "en"
     sync_interval_s: Annotated[
         float,
         Meta(

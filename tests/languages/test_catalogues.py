@@ -68,7 +68,7 @@ def _another_command(catalog: Catalog) -> None:
 
 def _without_a_plural(catalog: Catalog) -> None:
     found = catalog["{days} day ago"]
-    found.string = (found.string[0], "")
+    found.string = ("för {days} dag sedan", "")
 
 
 @pytest.mark.parametrize(

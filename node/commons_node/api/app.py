@@ -94,13 +94,17 @@ class BadTimeout(CommonsError):
     status = "usage"
 
 
-def make_app(registry: Registry, node: object, sessions: Sessions, events: Events) -> Starlette:
+def make_app(
+    registry: Registry, node: object, sessions: Sessions, events: Events, language: str = "en"
+) -> Starlette:
     """The app; ``node`` is handed to every verb as it is.
+
+    Every answer is in the language of its request (``Accept-Language``), or else in ``language``.
 
     A verb refuses by raising a CommonsError; a mapping under ``report`` in its details goes with
     the answer, for instance the report on each row of a file that was not imported.
     """
-    api = _Api(registry, node, sessions)
+    api = _Api(registry, node, sessions, language)
     routes = [
         Route("/v1/commands/{name}", api.guarded(api.command), methods=["POST"]),
         Route("/v1/views/{name}", api.guarded(api.view), methods=["GET"]),
@@ -117,7 +121,8 @@ def make_app(registry: Registry, node: object, sessions: Sessions, events: Event
 class _Api:
     """The endpoints that answer with one JSON object."""
 
-    def __init__(self, registry: Registry, node: object, sessions: Sessions) -> None:
+    def __init__(self, registry: Registry, node: object, sessions: Sessions, language: str) -> None:
+        self._language = language
         self._registry = registry
         self._node = node
         self._sessions = sessions
@@ -131,7 +136,7 @@ class _Api:
         """``handle`` with every outcome as JSON."""
 
         async def endpoint(http: HttpRequest) -> Response:
-            reading.set(catalogue(of_header(http.headers.get(LANGUAGE_HEADER))))
+            reading.set(catalogue(of_header(http.headers.get(LANGUAGE_HEADER) or self._language)))
             try:
                 return _json(200, await handle(http))
             except CommonsError as error:
