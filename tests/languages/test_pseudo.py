@@ -11,9 +11,10 @@ import click
 import pytest
 from scripts import texts
 from tests.e2e.neighbourhood import House, street
+from tests.languages.english import english_in
 from tests.languages.pseudo import LONG, RIGHT_TO_LEFT, spoken
 from tests.tui.hall import PASSPHRASE, build
-from tests.tui.screen import seat
+from tests.tui.screen import Seat, flat, seat
 
 from commons_cli.build import build as build_cli
 from commons_cli.main import load_verbs
@@ -29,6 +30,7 @@ _NOT_TEXT = re.compile(
 )
 
 
+SIZES = [(40, 20), pytest.param((80, 24), marks=pytest.mark.long)]
 NAME = "סולם"
 
 
@@ -88,6 +90,16 @@ def hall() -> Iterator[House]:
         yield house
 
 
+async def enters(anna: Seat) -> None:
+    """Unlock, whatever the words on the screen are."""
+    await anna.until(lambda: anna.app.now.here, "the node answers")
+    await anna.press("u")
+    await anna.until(lambda: len(anna.app.screen_stack) > 1, "the dialog is open")
+    await anna.types(PASSPHRASE)
+    await anna.press("enter")
+    await anna.until(lambda: anna.app.now.me is not None, "she is unlocked")
+
+
 def of_interfaces() -> list[str]:
     """The texts of TUI and command line, as long as nobody could mean something else by them."""
     all_of_them = texts.found()
@@ -105,7 +117,7 @@ def of_interfaces() -> list[str]:
     return [one for one in found if len(one) > 3 and "{" not in one and one.casefold() not in said]
 
 
-@pytest.mark.parametrize("size", [(40, 20), (80, 24)], ids=lambda size: "{}x{}".format(*size))
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
 async def test_every_place_is_translated_and_fits(
     hall: House, pseudo: Path, size: tuple[int, int]
 ) -> None:
@@ -113,11 +125,7 @@ async def test_every_place_is_translated_and_fits(
     with spoken(pseudo, LONG):
         async with seat(hall.home, size) as anna:
             await anna.sees("⟦")
-            await anna.press("u")
-            await anna.until(lambda: len(anna.app.screen_stack) > 1, "the dialog is open")
-            await anna.types(PASSPHRASE)
-            await anna.press("enter")
-            await anna.until(lambda: anna.app.now.me is not None, "she is unlocked")
+            await enters(anna)
             for number, place in enumerate(places(), 1):
                 await anna.press(str(number))
                 await anna.until(lambda: "⟦" in anna.text, f"{place.id} is there")
@@ -135,17 +143,13 @@ async def test_every_place_is_translated_and_fits(
             assert not [one.pattern for one in said if one.search(plain)], anna.text
 
 
-@pytest.mark.parametrize("size", [(40, 20), (80, 24)], ids=lambda size: "{}x{}".format(*size))
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "{}x{}".format(*size))
 async def test_letters_from_right_to_left_break_no_place(
     hall: House, pseudo: Path, size: tuple[int, int]
 ) -> None:
     with spoken(pseudo, RIGHT_TO_LEFT):
         async with seat(hall.home, size) as anna:
-            await anna.press("u")
-            await anna.until(lambda: len(anna.app.screen_stack) > 1, "the dialog is open")
-            await anna.types(PASSPHRASE)
-            await anna.press("enter")
-            await anna.until(lambda: anna.app.now.me is not None, "she is unlocked")
+            await enters(anna)
             for number, place in enumerate(places(), 1):
                 await anna.press(str(number))
                 await anna.pilot.pause(0.3)
@@ -154,6 +158,22 @@ async def test_letters_from_right_to_left_break_no_place(
             await anna.press("2")
             await anna.sees("סולם")
             assert "\u2067" not in anna.text, "a name turns no line round"
+
+
+@pytest.mark.long
+async def test_every_place_speaks_swedish_with_what_the_node_says(
+    hall: House, pseudo: Path
+) -> None:
+    with spoken(pseudo, "sv"):
+        async with seat(hall.home, (120, 36)) as anna:
+            await enters(anna)
+            for number, place in enumerate(places(), 1):
+                await anna.press(str(number))
+                await anna.pilot.pause(0.5)
+                said = " ".join(flat(anna.text).split())
+                assert not english_in(said), f"{place.id}: {english_in(said)}\n{anna.text}"
+            await anna.press("1")
+            await anna.sees("Väntar på dig", "Anna beskrev en sak")
 
 
 def test_names_from_right_to_left_stay_in_their_columns(pseudo: Path) -> None:

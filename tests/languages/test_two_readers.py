@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
-from scripts import texts
 from tests.e2e.neighbourhood import House, clean_environment, street
+from tests.languages.english import english_in
 
 from commons_node.api.client import ApiError, Client
 from commons_node.api.paths import socket_path
@@ -44,29 +44,6 @@ class Reader:
         return text
 
 
-def known(key: str) -> re.Pattern[str]:
-    """An English text, whatever stands in its gaps."""
-    parts = re.split(r"\{[^{}]*\}", key.replace("{{", "{").replace("}}", "}"))
-    return re.compile(r"(?<!\w)" + ".{1,60}?".join(map(re.escape, parts)) + r"(?!\w)")
-
-
-@pytest.fixture(scope="module")
-def english() -> dict[str, re.Pattern[str]]:
-    """Texts that can be nothing else: three words or more, and titles that Swedish has not."""
-    swedish = texts.read(texts.LOCALES / "sv/LC_MESSAGES/commons-node.po")
-    found = {}
-    for key in texts.found():
-        one = texts._first(key)
-        words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\{[^{}]*\}", "", one))
-        message = swedish.get(one)
-        string = message.string if message and isinstance(message.string, str) else ""
-        if len(words) >= 3 and string != one:
-            found[one] = known(one)
-    return found | {
-        one: known(one) for one in ("why:", "try:", "error:", "State", "Until", "Thing")
-    }
-
-
 @pytest.fixture(scope="module")
 def readers() -> Iterator[tuple[Reader, Reader]]:
     with street() as made:
@@ -81,9 +58,8 @@ def readers() -> Iterator[tuple[Reader, Reader]]:
         yield alice, bob
 
 
-def test_bob_joins_borrows_and_returns_in_swedish(
-    readers: tuple[Reader, Reader], english: dict[str, re.Pattern[str]]
-) -> None:
+@pytest.mark.long
+def test_bob_joins_borrows_and_returns_in_swedish(readers: tuple[Reader, Reader]) -> None:
     alice, bob = readers
     alice.types("resource", "add", "Ladder", "--number", "7")
     invited = json.loads(alice.types("invite", "create", "--json"))
@@ -125,7 +101,7 @@ def test_bob_joins_borrows_and_returns_in_swedish(
                   "member here", "part list", "resource show 7", "doctor --quick"):  # fmt: skip
         bob.types(*words.split(), alone="--as" not in words)
     for text in bob.read:
-        left = [one for one, pattern in english.items() if pattern.search(text)]
+        left = english_in(text)
         assert not left, f"{left} in:\n{text}"
 
 
