@@ -18,6 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 
@@ -80,6 +81,7 @@ def is_text(text: str) -> bool:
     return bool(_LETTERS.search(bare)) and not _COMMAND_ONLY.fullmatch(text)
 
 
+@cache
 def found() -> dict[Key, set[str]]:
     """Every text of the source, and the files it stands in."""
     texts: dict[Key, set[str]] = {}
@@ -343,16 +345,12 @@ def _longest(words: list[str]) -> str:
     return " ".join(["commons-node", *words])
 
 
+@cache
 def _verbs() -> frozenset[tuple[str, ...]]:
-    if not _VERBS:
-        verbs = json.loads(VERBS.read_text(encoding="utf-8"))
-        names = {tuple(verb["name"].split(".")) for verb in verbs["verbs"]}
-        local = ("run", "demo", "doctor", "completion", "version", "paths", "help", "events", "tui")
-        _VERBS.append(frozenset(names | {(one,) for one in local}))
-    return _VERBS[0]
-
-
-_VERBS: list[frozenset[tuple[str, ...]]] = []
+    verbs = json.loads(VERBS.read_text(encoding="utf-8"))
+    names = {tuple(verb["name"].split(".")) for verb in verbs["verbs"]}
+    local = ("run", "demo", "doctor", "completion", "version", "paths", "help", "events", "tui")
+    return frozenset(names | {(one,) for one in local})
 
 
 def main(arguments: list[str]) -> int:

@@ -46,7 +46,7 @@ def _catalogue() -> languages.Catalogue | None:
     found = languages.catalogue(language())
     if found is not None:
         _lend(language())
-    languages.reading.set(found)  # for what the API's own modules say in this process
+    languages.speak(found)
     return found
 
 

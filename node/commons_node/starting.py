@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.texts import N_, _
-from commons_node.api.language import catalogue, of_environment, reading
+from commons_crdt.texts import N_, _, reading
+from commons_node.api.language import catalogue, of_environment, speak
 from commons_node.api.paths import home_path
 from commons_node.api.types import HTTP_STATUS, ExitCode
 from commons_node.config import load
@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> int:
     doctor.add_argument("--json", action="store_true")
     declare(verbs)
     given = parser.parse_args(arguments)
-    reading.set(catalogue(of_environment(os.environ)))
+    found = catalogue(of_environment(os.environ))
+    reading.set(found)
+    speak(found)
     if given.verb == "demo":
         from commons_node.demo.play import play  # noqa: PLC0415 - the daemon does without it
 

@@ -145,7 +145,6 @@ def test_near_days_in_both_languages() -> None:
         ]  # fmt: skip
     finally:
         ours.use("")
-        reading.set(None)
 
 
 class NoSuchShed(CommonsError):
@@ -218,4 +217,3 @@ def test_a_question_takes_yes_in_both_languages(
         assert agreed("?") is expected
     finally:
         ours.use("")
-        reading.set(None)

@@ -10,7 +10,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -53,8 +52,7 @@ async def off_loop(work: Callable[[], T]) -> T:
         with suppress(RuntimeError):  # the program has ended meanwhile
             loop.call_soon_threadsafe(settle, result, failed)
 
-    context = copy_context()  # the language is one of its values
-    threading.Thread(target=context.run, args=(run,), name="call", daemon=True).start()
+    threading.Thread(target=run, name="call", daemon=True).start()
     return await future
 
 

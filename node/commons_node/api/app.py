@@ -26,9 +26,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.texts import _
+from commons_crdt.texts import _, reading
 from commons_node.api.arguments import Arguments, from_body, from_query
-from commons_node.api.language import catalogue, of_header, reading
+from commons_node.api.language import catalogue, of_header
 from commons_node.api.openapi import openapi
 from commons_node.api.types import (
     API_VERSION,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from commons_crdt.texts import _
+from commons_node.api.language import _
 from commons_node.api.types import (
     COMMUNITY_HEADER,
     LANGUAGE_HEADER,

@@ -2,7 +2,7 @@
 
 A client says it with ``Accept-Language``; where it comes from there is its environment, as for
 every other program. Codes, names of commands and keys of JSON are the same in all of them.
-Standard library and ``commons_crdt.texts`` only: the command line imports it at every start.
+Standard library only: the command line imports it at every start.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from commons_crdt.texts import Catalogue, reading
+if TYPE_CHECKING:
+    from commons_crdt.texts import Catalogue
 
-__all__ = ["Catalogue", "catalogue", "languages", "of_environment", "of_header", "reading"]
+__all__ = ["Catalogue", "catalogue", "languages", "of_environment", "of_header", "speak"]
 
 DOMAIN: Final = "commons-node"
 LOCALES: Final = Path(__file__).parents[1] / "locale"
@@ -90,3 +91,17 @@ def catalogue(language: str) -> Catalogue | None:
         return gettext.translation(DOMAIN, LOCALES, [language])
     except (OSError, ValueError):  # there is none, or it cannot be read
         return None
+
+
+_spoken: list[Catalogue] = []
+"""What this process speaks, where it is one person's program; empty for English."""
+
+
+def speak(found: Catalogue | None) -> None:
+    """Let the modules of the API that run on the caller's side say everything in this language."""
+    _spoken[:] = [found] if found is not None else []
+
+
+def _(text: str) -> str:
+    """``text`` as the caller's side says it: the client, and where sockets are."""
+    return _spoken[0].gettext(text) if _spoken and text else text

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from commons_crdt.texts import _
+from commons_node.api.language import _
 
 MAX_SOCKET_BYTES: Final = 100
 """Linux takes 107 bytes in a Unix socket's address, macOS 103."""
