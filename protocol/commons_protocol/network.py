@@ -45,14 +45,21 @@ class NetworkError(Exception):
 
     hint = "`commons-node peer list` shows the peers; the node's log says more."
 
-    def __init__(self, reason: str = "", **gaps: object) -> None:
+    def __init__(
+        self, reason: str = "", causes: Sequence[tuple[str, "NetworkError"]] = (), **gaps: object
+    ) -> None:
+        """``causes``: instead of a reason, what was tried (an address, or "") and how it failed."""
         super().__init__(reason)
         self._reason = reason
+        self._causes = tuple(causes)
         self._gaps = gaps
 
     @property
     def reason(self) -> str:
         """Why, in the language of whoever reads it now."""
+        if self._causes:
+            tried = (f"{at}: {error.reason}" if at else error.reason for at, error in self._causes)
+            return "; ".join(tried)
         reason = _(self._reason)
         return reason.format(**self._gaps) if self._gaps else reason
 

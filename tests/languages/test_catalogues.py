@@ -14,9 +14,10 @@ from scripts import texts
 from commons_cli import texts as ours
 from commons_cli.calls import agreed
 from commons_crdt.errors import CommonsError
-from commons_crdt.texts import Spoken, _, either, listed, ngettext, reading
+from commons_crdt.texts import N_, Spoken, _, either, listed, ngettext, reading
 from commons_node.api import language
 from commons_node.explaining import catalogue
+from commons_protocol.network import NotAtRelay, Unreachable
 from commons_tui import words
 
 MEND = "make texts, translate what stands empty in the .po, and make texts again"
@@ -164,6 +165,20 @@ def test_an_error_is_said_in_the_language_of_who_reads_it() -> None:
     finally:
         reading.reset(token)
     assert str(error).startswith("The act"), "and a log that comes later is English"
+
+
+def test_what_was_tried_in_the_background_is_told_in_the_language_too() -> None:
+    refused = Unreachable(N_("no answer within {seconds} s"), seconds=5)
+    error = NotAtRelay(
+        causes=(("/ip4/10.0.0.7/tcp/4001", refused), ("", Unreachable(N_("not connected"))))
+    )
+    assert error.reason == "/ip4/10.0.0.7/tcp/4001: no answer within 5 s; not connected"
+    token = reading.set(language.catalogue("sv"))
+    try:
+        assert error.reason == "/ip4/10.0.0.7/tcp/4001: inget svar inom 5 s; inte ansluten"
+        assert str(error).startswith("Den här grannoden finns inte vid sitt relä nu. (")
+    finally:
+        reading.reset(token)
 
 
 def test_a_table_is_read_in_the_language_and_keeps_its_keys(swedish: object) -> None:

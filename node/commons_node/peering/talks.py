@@ -136,18 +136,18 @@ class Talks:
         if not relayed:
             await network.connect_any(straight, seconds)
             return
-        reason = ""
+        tried: list[tuple[str, NetworkError]] = []
         if straight:
             try:
                 await network.connect_any(straight, seconds / 2)
             except Unreachable as error:
-                reason = f"{error.reason}; "
+                tried.append(("", error))
             else:
                 return
         try:
             await network.connect_any(relayed, seconds)
         except Unreachable as error:
-            raise type(error)(f"{reason}{error.reason}") from error
+            raise type(error)(causes=(*tried, ("", error))) from error
 
     # --- conversations ---
 

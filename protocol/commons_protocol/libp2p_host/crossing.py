@@ -75,7 +75,7 @@ class Crossing:
         except RelayUnreachable:
             raise
         except Unreachable as error:
-            raise RelayUnreachable(error.reason) from error
+            raise RelayUnreachable(causes=(("", error),)) from error
         conn = self._direct(id_of(peer))
         if conn is None:
             raise RelayUnreachable(N_("the connection has gone"))
@@ -84,7 +84,7 @@ class Crossing:
         try:
             return peer, await self._open_on(conn, HOP)
         except Unreachable as error:
-            raise RelayUnreachable(error.reason) from error
+            raise RelayUnreachable(causes=(("", error),)) from error
         except Exception as error:
             if not await self._alive(conn):
                 raise RelayUnreachable(N_("it does not answer")) from error

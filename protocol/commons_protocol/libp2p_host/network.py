@@ -302,7 +302,7 @@ class Libp2pNetwork:
         except (RelayUnreachable, RelayRefuses):
             raise
         except Unreachable as error:
-            raise RelayUnreachable(error.reason) from error
+            raise RelayUnreachable(causes=(("", error),)) from error
 
     async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
         await self._call(Host.punch, peer, seconds=timeout, late=Unreachable)
