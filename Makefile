@@ -20,7 +20,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # Up to date when newer than everything that decides what is installed.
-$(ready): pyproject.toml uv.lock scripts/setup.sh
+$(ready): pyproject.toml uv.lock scripts/setup.sh $(wildcard node/commons_node/locale/*/LC_MESSAGES/*.po)
 	@sh scripts/setup.sh
 
 .PHONY: setup
@@ -66,6 +66,13 @@ soak: $(ready) ## make soak MINUTES=5 SEED=7: real daemons, written to, killed a
 .PHONY: scale
 scale: $(ready) ## make scale SIZE=small: a thousand nodes, a thousand communities; docs/scale.md
 	@$(bin)/python -m commons_node.testing.scale --size $(or $(SIZE),large) --seed $(or $(SEED),1) $(if $(WRITE),--write docs/scale.md)
+
+# After texts were added or changed: what is new stands empty in each .po, to be translated.
+.PHONY: texts
+texts: $(ready) ## take new texts into every language, compile, say what is missing
+	$(bin)/python -m commons_node.api.generate cli/commons_cli/verbs.json
+	@$(bin)/python scripts/texts.py update
+	@$(bin)/python scripts/texts.py compile
 
 .PHONY: format
 format: $(ready) ## rewrite the code in the house style

@@ -75,4 +75,5 @@ fi
 }
 say "installing the locked packages into $venv"
 "$venv/bin/uv" sync --frozen --quiet
+"$venv/bin/python" scripts/texts.py compile
 touch "$venv/.synced"

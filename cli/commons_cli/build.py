@@ -14,12 +14,15 @@ import click
 
 from commons_cli.calls import Call, Verbs
 from commons_cli.options import Options, global_options
+from commons_cli.tables import wrap
 from commons_cli.texts import _
 from commons_cli.values import show_duration, type_of
 
 _LOCAL_BELOW: dict[str, tuple[str, ...]] = {"community": ("verify",)}
 """The program's own commands below a noun: they need no node."""
 _SETTINGS: dict[str, Any] = {"help_option_names": ["--help"], "max_content_width": 100}
+_ABOUT = 84
+"""Columns beside an argument's name, of those 100."""
 
 
 def build(verbs: Verbs) -> click.Group:
@@ -117,7 +120,7 @@ def _command(verbs: Verbs, verb: dict[str, Any], name: str) -> click.Command:
     ]
     text = _(verb["summary"])
     if positional:
-        lines = [f"{_metavar(one):<12}  {_(one['help'])}" for one in positional]
+        lines = [line for one in positional for line in _described(one)]
         text += "\n\n\b\n" + "\n".join(lines)
     return click.Command(
         name,
@@ -139,6 +142,12 @@ def _runner(verbs: Verbs, verb: dict[str, Any]) -> Callable[..., None]:
         call.run({name.removeprefix("value_"): value for name, value in values.items()})
 
     return run
+
+
+def _described(argument: dict[str, Any]) -> list[str]:
+    """A positional argument in the help of its command, which click does not wrap."""
+    first, *rest = wrap(_(argument["help"]), _ABOUT)
+    return [f"{_metavar(argument):<12}  {first}", *(f"{'':<12}  {line}" for line in rest)]
 
 
 def _metavar(argument: dict[str, Any]) -> str:

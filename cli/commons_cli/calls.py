@@ -21,7 +21,7 @@ from commons_cli import progress
 from commons_cli.options import Options
 from commons_cli.output import lines_of, print_qr, print_result, sentence
 from commons_cli.terminal import load_token, store_token
-from commons_cli.texts import _
+from commons_cli.texts import _, language
 from commons_node.api.client import ApiError, Client, timed_out
 from commons_node.api.types import MAX_TIMEOUT_S, ExitCode
 
@@ -114,10 +114,10 @@ class Call:
         asks = self._verb.get("asks")
         if not asks or self._options.yes or given.get("dry_run"):
             return
-        question = sentence([asks], given) or asks
+        question = sentence([asks], given) or _(asks)
         if not on_terminal():
             raise usage(question, _("add --yes to do it without being asked"))
-        if not click.confirm(question, err=True):
+        if not agreed(question):
             raise ApiError("declined", _("Nothing was changed."), "", ExitCode.FAILED)
 
     def _passphrases(self) -> dict[str, str]:
@@ -186,7 +186,11 @@ class Call:
     def _client(self, session: str | None) -> Client:
         options = self._options
         return Client(
-            options.socket, session=session, community=options.place, member=options.acting
+            options.socket,
+            session=session,
+            community=options.place,
+            member=options.acting,
+            language=language(),
         )
 
     def _send(self, client: Client, body: Mapping[str, Any], deadline: float) -> dict[str, Any]:
@@ -248,7 +252,8 @@ class Call:
             data = result.pop(argument["result"], None)
             if name in outs and data is None:
                 message = _("The node sent nothing to write to {path}.").format(path=outs[name])
-                raise ApiError("internal", message, "the node's log says more", ExitCode.FAILED)
+                hint = _("the node's log says more")
+                raise ApiError("internal", message, hint, ExitCode.FAILED)
             if name in outs:
                 write_file(Path(outs[name]), b64decode(str(data)))
 
@@ -266,6 +271,19 @@ def _left(deadline: float) -> float:
     if left <= 0:
         raise timed_out()
     return left
+
+
+def agreed(question: str) -> bool:
+    """Ask a person, who answers in English or in their own language; Enter is no."""
+    while True:
+        text = f"{question} {_('[y/N]')}"
+        given = str(click.prompt(text, default="", show_default=False, err=True))
+        said = given.strip().casefold()
+        if said in {"y", "yes", _("y"), _("yes")}:
+            return True
+        if said in {"", "n", "no", _("n"), _("no")}:
+            return False
+        click.echo(_("Error: invalid input"), err=True)
 
 
 def usage(message: str, hint: str) -> ApiError:

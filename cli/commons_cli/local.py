@@ -14,7 +14,7 @@ from commons_cli.output import print_json
 from commons_cli.service import NOUN, service_group
 from commons_cli.tables import details
 from commons_cli.terminal import load_token
-from commons_cli.texts import _
+from commons_cli.texts import _, language
 from commons_node.api.client import ApiError, Client
 from commons_node.api.types import ExitCode
 
@@ -78,7 +78,7 @@ def _doctor(report: str | None, *, quick: bool) -> None:
 
 def _events(count: int | None) -> None:
     options = _options()
-    client = Client(options.socket, session=load_token(options.home_folder))
+    client = Client(options.socket, session=load_token(options.home_folder), language=language())
     for number, event in enumerate(client.events(options.timeout), 1):
         click.echo(json.dumps(event))
         if number == count:

@@ -15,8 +15,8 @@ from typing import Any, Final
 import click
 
 from commons_cli.options import Options
-from commons_cli.tables import clean, details, shown, table
-from commons_cli.texts import _
+from commons_cli.tables import clean, details, isolated, kind_of, shown, table, word
+from commons_cli.texts import _, ngettext
 from commons_node.api.types import API_VERSION, error_object
 
 _NARROWEST: Final = 20
@@ -28,11 +28,12 @@ _NOT_FOR_PEOPLE: Final = frozenset(
 class _Field:
     """A value inside a sentence: ``{due:time}`` names how it is shown."""
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, name: str, value: object) -> None:
+        self._name = name
         self._value = value
 
     def __format__(self, kind: str) -> str:
-        return shown(self._value, kind or "text")
+        return isolated(shown(self._value, kind_of(self._name, kind or "text")))
 
 
 def sentence(templates: list[str], result: Mapping[str, Any]) -> str | None:
@@ -40,7 +41,7 @@ def sentence(templates: list[str], result: Mapping[str, Any]) -> str | None:
     for template in templates:
         names = [name for _text, name, _spec, _conversion in Formatter().parse(template) if name]
         if all(result.get(name) is not None for name in names):
-            fields = {name: _Field(result[name]) for name in names}
+            fields = {name: _Field(name, result[name]) for name in names}
             return _(template).format_map(fields)
     return None
 
@@ -99,7 +100,7 @@ def doubts(result: Mapping[str, Any]) -> list[str]:
         reason = result.get("reason")
         found.append(
             _("Not settled: {verdict} ({reason}).").format(
-                verdict=clean(verdict), reason=clean(str(reason or _("no reason given")))
+                verdict=word(verdict), reason=clean(str(reason or _("no reason given")))
             )
         )
     missing, conflicts = result.get("missing"), result.get("conflicts")
@@ -107,7 +108,10 @@ def doubts(result: Mapping[str, Any]) -> list[str]:
         count = len(missing) if isinstance(missing, list) else missing
         found.append(_("Not complete: {count} known to be missing.").format(count=count))
     if isinstance(conflicts, list) and conflicts:
-        found.append(_("{count} contested.").format(count=len(conflicts)))
+        count = len(conflicts)
+        found.append(
+            ngettext("{count} contested.", "{count} contested.", count).format(count=count)
+        )
     return found
 
 

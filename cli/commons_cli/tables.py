@@ -17,6 +17,11 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+(?:Z|[+-][0-9:]+)
 _UNSAFE: Final = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_RTL: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+CODES: Final = frozenset({
+    "condition", "outcome", "role", "standing", "state", "sync", "verdict", "way",
+})  # fmt: skip
+"""Fields of answers that hold codes, which people read as words."""
 _GAP: Final = "  "
 _SHORTEST: Final = 6
 SHORT_ID: Final = 12
@@ -28,6 +33,18 @@ Columns = Sequence[tuple[str, str, str]]
 def clean(text: str) -> str:
     """``text`` without anything that drives a terminal."""
     return _UNSAFE.sub("\ufffd", text)
+
+
+def isolated(text: str) -> str:
+    """``text`` so that letters from right to left turn nothing round it about (UAX #9, §2.4)."""
+    return f"\u2068{text}\u2069" if _RTL.search(text) else text
+
+
+def word(code: object) -> str:
+    """A code in the reader's language; in English, and where nobody translated it, as it is."""
+    plain = str(code).replace("_", " ")
+    said = _(plain)
+    return clean(str(code)) if said == plain else said
 
 
 def shown(value: object, kind: str = "text") -> str:
@@ -43,6 +60,8 @@ def shown(value: object, kind: str = "text") -> str:
             return ", ".join(shown(one, kind) for one in value)
         case dict():
             return ", ".join(f"{clean(str(key))} {shown(one)}" for key, one in value.items())
+    if kind == "word":
+        return word(value)
     if kind == "lines":
         return clean(str(value)).rstrip("\n")
     text = clean(str(value)).replace("\n", " ")
@@ -79,9 +98,15 @@ def width(text: str) -> int:
 
 def table(columns: Columns, rows: Sequence[Mapping[str, Any]], wide: int) -> list[str]:
     """Lines with a title and one row each, wrapped within its column at ``wide``."""
-    kinds = [kind for _field, _title, kind in columns]
+    kinds = [kind_of(field, kind) for field, _title, kind in columns]
     cells = [[_(title) for _field, title, _kind in columns]]
-    cells += [[shown(row.get(field), kind) for field, _title, kind in columns] for row in rows]
+    cells += [
+        [
+            shown(row.get(field), kind)
+            for (field, _title, _kind), kind in zip(columns, kinds, strict=True)
+        ]
+        for row in rows
+    ]
     widths = [max(width(row[at]) for row in cells) for at in range(len(columns))]
     _shrink(widths, wide - len(_GAP) * (len(columns) - 1))
     lines: list[str] = []
@@ -94,6 +119,11 @@ def table(columns: Columns, rows: Sequence[Mapping[str, Any]], wide: int) -> lis
             ]
             lines.append(_GAP.join(padded).rstrip())
     return lines
+
+
+def kind_of(field: str, kind: str) -> str:
+    """How a field is shown: codes as words, everything else as its description says."""
+    return "word" if kind == "text" and field in CODES else kind
 
 
 def _shrink(widths: list[int], wide: int) -> None:
@@ -135,6 +165,7 @@ def _fit(text: str, wide: int) -> str:
 
 def _pad(text: str, wide: int, *, right: bool) -> str:
     space = " " * (wide - width(text))
+    text = isolated(text)
     return space + text if right else text + space
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from commons_crdt.texts import _
+
 Status = Literal["failed", "usage", "locked", "timeout", "not_found"]
 
 
@@ -14,12 +16,28 @@ class CommonsError(Exception):
     hint: ClassVar[str] = ""
     status: ClassVar[Status] = "failed"
 
+    texts: ClassVar[tuple[str, ...]] = ()
+    """Those of the details that are texts of this program, and translated with the sentence."""
+
     def __init__(self, **details: object) -> None:
         """Fill the ``{names}`` of the docstring and of the hint with ``details``."""
         self.details = details
-        sentence = " ".join((type(self).__doc__ or CommonsError.__doc__ or "").split())
-        super().__init__(sentence.format(**details))
-        self.way_out = type(self).hint.format(**details)
+        self.template = " ".join((type(self).__doc__ or CommonsError.__doc__ or "").split())
+        super().__init__(self._filled(self.template))
+        self._filled(type(self).hint)  # a missing detail is a fault where the error is raised
+
+    def __str__(self) -> str:
+        """The sentence, in the language of whoever reads it now."""
+        return self._filled(_(self.template))
+
+    @property
+    def way_out(self) -> str:
+        """What to do about it, likewise."""
+        return self._filled(_(type(self).hint))
+
+    def _filled(self, template: str) -> str:
+        spoken = {name: _(str(self.details[name])) for name in type(self).texts}
+        return template.format(**{**self.details, **spoken})
 
 
 class Refused(CommonsError):

@@ -6,7 +6,9 @@ days are in ``commons_node.explaining.catalogue``, which falls back on these.
 
 from __future__ import annotations
 
-SENTENCES = {
+from commons_crdt.texts import Spoken
+
+SENTENCES = Spoken({
     "": "It stands: the author was allowed to write it, and everything that it builds on is here.",
     "missing": "It waits for operations that this node has not received yet.",
     "contents": "Its contents have not arrived, and nobody has erased them.",
@@ -49,11 +51,11 @@ SENTENCES = {
     "revoked": "Who invited, or the invite itself, was taken back before anybody knew of it.",
     "proof": "It proves no fork.",
     "unlisted": "It needs a newer version of this program to be understood.",
-}
+})  # fmt: skip
 """A sentence that a member understands for every reason; the empty reason is an accepted one."""
 
-UNSURE = {
+UNSURE = Spoken({
     "cut": "A decision that ended its author's device names an act that this node has not "
     "received yet; nobody can say whether this one comes before it.",
-}
+})  # fmt: skip
 """Sentences for reasons that say something else of an operation that waits (pending)."""

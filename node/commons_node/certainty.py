@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from commons_crdt.ids import MemberId
+from commons_crdt.texts import N_, _
 from commons_node.community import Community
 from commons_node.explaining.doubting import doubt_of
 from commons_node.peering.types import PeerState
@@ -17,15 +18,15 @@ from commons_node.realm.pruning import PRUNED
 from commons_node.sealing.comparing import compared
 from commons_node.store.settled import provisional_documents, provisional_keys, settled_counts
 
-SETTLED = "Settled: this will not change any more."
-OLD_HISTORY = "ask a node with prune = false, or for its archive: commons-node community verify"
+SETTLED = N_("Settled: this will not change any more.")
+OLD_HISTORY = N_("ask a node with prune = false, or for its archive: commons-node community verify")
 """Who needs what was left out."""
-PROVISIONAL = "Provisional: what is still on its way may change this, until a seal settles it."
+PROVISIONAL = N_("Provisional: what is still on its way may change this, until a seal settles it.")
 
 
 def certainty(settled: bool) -> dict[str, object]:
     """The two fields of one thing that is shown by itself."""
-    return {"settled": settled, "certainty": SETTLED if settled else PROVISIONAL}
+    return {"settled": settled, "certainty": _(SETTLED if settled else PROVISIONAL)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,6 @@ async def _history(community: Community) -> dict[str, object]:
         "whole": since is None,
         "since": since.hex() if since is not None else None,
         "pruned": int.from_bytes(await reader.setting(PRUNED) or b""),
-        "reason": "what that seal has made superfluous is not kept here" if since else "",
+        "reason": _("what that seal has made superfluous is not kept here") if since else "",
         "next_action": OLD_HISTORY if since else "",
     }

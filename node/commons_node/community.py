@@ -17,7 +17,9 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.operation import content
 from commons_crdt.roles import Role
+from commons_crdt.texts import Spoken, _
 from commons_node.explaining.gone import all_gone, gone_in_words
+from commons_node.explaining.words import role_word
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.realm.authoring import Written
 from commons_node.realm.realm import Realm
@@ -27,16 +29,17 @@ from commons_node.store.database import fetch
 SIGNING, SEALING = "signing", "sealing"
 """Names of a device's two secrets in a key file."""
 _PREFIX = 8
-_BACK = {
-    "removed": "only the council can undo it: ask a coordinator; what and why: commons-node"
-    " notice list",
+_BACK = Spoken({
+    "removed": "only the council can undo it: ask a coordinator; what and why: "
+    "commons-node notice list",
     "suspended": "when it is over: commons-node member readmit",
-}
+})  # fmt: skip
 
 
 class Unknown(CommonsError):
     """No {what} is called {name!r} here."""
 
+    texts = ("what",)
     code = "unknown"
     hint = "{list}"
     status = "not_found"
@@ -98,10 +101,12 @@ class Actor:
     def needs(self, role: Role) -> None:
         """Raise ``NotAllowed`` below ``role``: the judge would reject the act anyway."""
         if self.role < role:
-            ask = f"ask a coordinator: commons-node member role MEMBER {role.word}"
+            ask = _("ask a coordinator: commons-node member role MEMBER {word}").format(
+                word=role.word  # as it is typed
+            )
             if role is Role.COORDINATOR:
-                ask = "ask a coordinator to do it"
-            raise NotAllowed(role=self.role.word, needed=role.word, ask=ask)
+                ask = _("ask a coordinator to do it")
+            raise NotAllowed(role=role_word(self.role), needed=role_word(role), ask=ask)
 
 
 class Community:

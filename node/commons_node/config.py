@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, inspect
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 FILE: Final = "config.toml"
 PREFIX: Final = "COMMONS_"
@@ -100,6 +101,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Annotated[
         LogFormat, Meta(description="console, json, or auto: console on a terminal")
     ] = "auto"
+    language: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z]{2,3}\Z",
+            description="the language in which requests are answered that ask for none, such as sv",
+        ),
+    ] = "en"
     sync_interval_s: Annotated[
         float,
         Meta(
@@ -185,8 +193,8 @@ def load(
     """
     layers = (
         (FILE, _from_file(home / FILE), True),
-        ("the environment", _from_environment(environment), False),
-        ("the flags", {key: one for key, one in (flags or {}).items() if one is not None}, True),
+        (_("the environment"), _from_environment(environment), False),
+        (_("the flags"), {key: one for key, one in (flags or {}).items() if one is not None}, True),
     )
     merged: dict[str, object] = {}
     for where, layer, strict in layers:
@@ -201,10 +209,14 @@ def _from_file(path: Path) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfig(key="file", where=FILE, why=error, fix=f"correct {path}") from None
+        raise BadConfig(
+            key="file", where=FILE, why=error, fix=_("correct {path}").format(path=path)
+        ) from None
     except (ValueError, RecursionError):  # what tomllib does not turn into an error of its own
-        why = "it is nested too deep, or holds a number without end"
-        raise BadConfig(key="file", where=FILE, why=why, fix=f"correct {path}") from None
+        why = _("it is nested too deep, or holds a number without end")
+        raise BadConfig(
+            key="file", where=FILE, why=why, fix=_("correct {path}").format(path=path)
+        ) from None
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
@@ -213,8 +225,13 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
         key = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and key not in _NOT_SETTINGS:
             if not _is_text(name + raw):
-                shown, fix = ascii(key.lower()).strip("'"), f"set {name!a} to text in UTF-8"
-                raise BadConfig(key=shown, where="the environment", why="it is no text", fix=fix)
+                shown, fix = (
+                    ascii(key.lower()).strip("'"),
+                    _("set {name!a} to text in UTF-8").format(name=name),
+                )
+                raise BadConfig(
+                    key=shown, where=_("the environment"), why=_("it is no text"), fix=fix
+                )
             parts = [part.strip() for part in raw.split(",") if part.strip()]
             found[key.lower()] = parts if key in _LISTS else raw
     return found
@@ -229,8 +246,12 @@ def _checked(where: str, key: str, raw: object, *, strict: bool) -> object:
     """``raw`` as the setting's type; without ``strict`` numbers and booleans may be text."""
     if key not in names():
         near = get_close_matches(key, names(), 1)
-        fix = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(names())}"
-        raise BadConfig(key=key, where=where, why="there is no such setting", fix=fix)
+        fix = (
+            _("did you mean {near}?").format(near=near[0])
+            if near
+            else _("the settings are {names}").format(names=", ".join(names()))
+        )
+        raise BadConfig(key=key, where=where, why=_("there is no such setting"), fix=fix)
     try:
         checked = msgspec.convert({key: raw}, Config, strict=strict)
     except msgspec.ValidationError as error:

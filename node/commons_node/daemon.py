@@ -178,7 +178,9 @@ class Daemon:
         await keep_port(self.store, await self.peering.start())
         undo.push_async_callback(self.joining.stop)
         undo.push_async_callback(self.arriving.stop)
-        self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
+        self._api = ApiServer(
+            registry(), self, self.sessions, self._socket, self.events, self.config.language
+        )
         undo.push_async_callback(self._api.stop)
         await self._api.start()
         if not self.signing.copied:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.api.paths import NotYoursError, socket_path
 from commons_node.api.types import API_VERSION
 from commons_node.keystore.disk import private_folder, write_private
@@ -84,7 +85,7 @@ class Home:
         except OSError as error:
             raise NoHome(home=self.path, why=error.strerror or error) from None
         if self.path.stat().st_uid != os.getuid():
-            raise NoHome(home=self.path, why="it belongs to another user")
+            raise NoHome(home=self.path, why=_("it belongs to another user"))
 
     def lock(self) -> None:
         """Take the home for this process. Raises NoHome, AlreadyRunning naming the other one."""

@@ -17,6 +17,7 @@ import structlog
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_node.community import Community
 from commons_node.peering.states import state_with_all
 from commons_node.store.large_parts import LargePart
@@ -89,16 +90,16 @@ class Keeping:
         """Raise ``NotSafe`` unless somebody who is here holds all that would go."""
         daemon, held = self._daemon, community.realm
         if held.realm in self.paused:
-            raise NotSafe(why="it is paused, so nobody can be asked; resume it first")
+            raise NotSafe(why=_("it is paused, so nobody can be asked; resume it first"))
         sync = state_with_all(held.realm, daemon.peering.peers())
         if sync is None or sync.state != "synced":
-            raise NotSafe(why="no node that is connected is known to hold all that is here")
+            raise NotSafe(why=_("no node that is connected is known to hold all that is here"))
         if (await held.store.waiting_count()).values():
-            raise NotSafe(why="something here waits for others, and is nowhere else perhaps")
+            raise NotSafe(why=_("something here waits for others, and is nowhere else perhaps"))
         own = await held.store.large.parts("l.own AND l.whole")
         for part in own:
             if held.parts.wants(part) and not await self._elsewhere(community, part):
-                raise NotSafe(why="a photo that was added here is nowhere else yet")
+                raise NotSafe(why=_("a photo that was added here is nowhere else yet"))
 
     async def _elsewhere(self, community: Community, part: LargePart) -> bool:
         return await self._daemon.parts.elsewhere(community.realm, part)

@@ -14,6 +14,7 @@ import msgspec
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
+from commons_crdt.texts import _, ngettext
 from commons_crdt.verdict import Verdict
 from commons_node.community import Community
 from commons_node.explaining import catalogue
@@ -131,7 +132,7 @@ def _of_seal(doubt: Doubt, explained: Mapping[str, object]) -> dict[str, object]
 
 
 def _of(name: str, kind: str) -> str:
-    return catalogue.OF.format(what=catalogue.act(kind), name=name)
+    return _(catalogue.OF).format(what=catalogue.act(kind), name=name)
 
 
 def _now(notice: Notice, verdict: Verdict) -> str:
@@ -146,9 +147,7 @@ def summary(ways: Iterable[object]) -> str | None:
     """One sentence for each way in which acts count otherwise; None if there are none."""
     counted = Counter(ways)
     told = [
-        catalogue.COUNTED[key].format(count=counted[word])
-        if counted[word] > 1
-        else catalogue.COUNTED_ONE[key]
+        ngettext(*catalogue.COUNTED[key], counted[word]).format(count=counted[word])
         for key, word in catalogue.NOW.items()
         if counted[word]
     ]
@@ -164,7 +163,7 @@ async def told_at_unlock(community: Community, member: MemberId) -> tuple[int, s
     if doubt is not None and doubt.code == "seal_differs":
         ways.append(catalogue.NOW["differs"])
     told = summary(ways)
-    return len(unread), told and f"{told} {catalogue.WHERE}"
+    return len(unread), told and f"{told} {_(catalogue.WHERE)}"
 
 
 REGISTRY = Registry(

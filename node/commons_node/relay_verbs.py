@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from commons_crdt.texts import Spoken, _
 from commons_node.moments import moment
 from commons_node.registry import (
     Column,
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 _RELAYS = Complete("peer.relay.list", "relays", "address")
 _FIRST_ANSWER_S = 12.0
-_ANSWERS = {
+_ANSWERS = Spoken({
     "reserved": "Others reach this node there now",
     "renewing": "Others reach this node there now",
     "asking": "It has not answered yet",
     "unreachable": "It could not be reached",
     "refused": "It does not take this node",
-}
+})  # fmt: skip
 
 
 class Nothing(msgspec.Struct):
@@ -58,7 +59,7 @@ def _row(relay: RelayState) -> dict[str, object]:
     return {
         "address": relay.address,
         "state": relay.phase,
-        "reason": relay.reason,
+        "reason": _(relay.reason),
         "next_action": relay.next_action,
         "until": moment(relay.until_ms),
         "circuit_bytes": relay.circuit_bytes,
@@ -70,8 +71,10 @@ async def add(request: Request[Daemon], args: AtAddress) -> Mapping[str, object]
     """Use a relay from now on."""
     relays = request.node.peering.relays
     state = await relays.add(Address(args.address.strip()), _FIRST_ANSWER_S)
-    why = f" ({state.reason})" if state.reason else ""
-    said = f"{_ANSWERS[state.phase]}{why}. {state.next_action}".strip()
+    template = _("{answer} ({why}). {next}") if state.reason else _("{answer}. {next}")
+    said = template.format(
+        answer=_ANSWERS[state.phase], why=_(state.reason), next=state.next_action
+    ).strip()
     return {**_row(state), "said": said}
 
 

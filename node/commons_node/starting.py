@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import N_, _, reading
+from commons_node.api.language import catalogue, of_environment, speak
 from commons_node.api.paths import home_path
 from commons_node.api.types import HTTP_STATUS, ExitCode
 from commons_node.config import load
@@ -23,7 +25,7 @@ from commons_node.service.notifying import Manager
 from commons_node.telling import tell_error, tell_failure
 from commons_protocol.network import NetworkError
 
-_FAILED = "the node did not start"
+_FAILED = N_("the node did not start")
 _YOUNG = 50_000
 """New objects before Python looks for cycles among them: a batch of operations makes thousands and
 no cycle, and what was imported and loaded stays anyway."""
@@ -31,7 +33,7 @@ no cycle, and what was imported and loaded stays anyway."""
 
 def main(arguments: list[str]) -> int:
     """Run a verb of this module; the exit code as CONTRACT.md has it."""
-    parser = argparse.ArgumentParser(prog="python -m commons_node")
+    parser = argparse.ArgumentParser(prog=_("python -m commons_node"))
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run")
     run.add_argument("--home")
@@ -52,6 +54,9 @@ def main(arguments: list[str]) -> int:
     doctor.add_argument("--json", action="store_true")
     declare(verbs)
     given = parser.parse_args(arguments)
+    found = catalogue(of_environment(os.environ))
+    reading.set(found)
+    speak(found)
     if given.verb == "demo":
         from commons_node.demo.play import play  # noqa: PLC0415 - the daemon does without it
 
@@ -70,16 +75,16 @@ def main(arguments: list[str]) -> int:
     try:
         return asyncio.run(_run(given))
     except CommonsError as error:
-        return tell_error(_FAILED, error, as_json=given.json)
+        return tell_error(_(_FAILED), error, as_json=given.json)
     except NetworkError as error:
-        code, hint = "network", error.hint
+        code, hint = "network", _(error.hint)
         return tell_failure(
-            _FAILED, code, str(error), hint, HTTP_STATUS["failed"], as_json=given.json
+            _(_FAILED), code, str(error), hint, HTTP_STATUS["failed"], as_json=given.json
         )
     except OSError as error:
-        hint = "check that the disk has room, and that all in the home is yours to write"
+        hint = _("check that the disk has room, and that all in the home is yours to write")
         return tell_failure(
-            _FAILED, "failed", str(error), hint, HTTP_STATUS["failed"], as_json=given.json
+            _(_FAILED), "failed", str(error), hint, HTTP_STATUS["failed"], as_json=given.json
         )
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -95,6 +100,7 @@ async def _run(given: argparse.Namespace) -> int:
             flags["lan"] = False
         config = load(home.path, os.environ, flags)
         set_up(config.log_level, config.log_format)
+        reading.set(None)  # what goes on by itself is logged, in English
         manager = Manager(os.environ)
         daemon = Daemon(home, config, os.environ)
         ended = asyncio.Event()

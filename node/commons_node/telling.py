@@ -6,6 +6,7 @@ import json
 import sys
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.api.types import HTTP_STATUS, error_object, exit_code
 
 
@@ -19,7 +20,11 @@ def tell_failure(
     if as_json:
         sys.stderr.write(json.dumps(error_object(code, message, hint)) + "\n")
     else:
-        sys.stderr.write(f"error: {what}\n  why: {message}\n  try: {hint}\n")
+        sys.stderr.write(
+            _("error: {what}\n  why: {message}\n  try: {hint}\n").format(
+                what=what, message=message, hint=hint
+            )
+        )
     return exit_code(status)
 
 

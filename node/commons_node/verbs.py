@@ -16,6 +16,7 @@ import msgspec
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import decode_header
+from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import standalone_script, write_archive
 from commons_node.bundles.standing_with import by_bundle, with_makers
@@ -187,7 +188,7 @@ def _in_step(
     """How a community stands with everybody who is here: a word, why, and what to do."""
     if realm in daemon.keeping.paused:
         freed = realm in daemon.keeping.freed
-        held = "who may do what" if freed else "what had come until then"
+        held = _("who may do what") if freed else _("what had come until then")
         sync, doubt, causes = None, None, [Cause("paused", detail=held)]
     why = [doubt.sentence] if doubt else []
     why += [one.sentence for one in causes]
@@ -317,7 +318,7 @@ async def connect(request: Request[Daemon], args: PeerAddress) -> Mapping[str, o
     except Blocked as error:
         raise IsBlocked from error
     except NetworkError as error:
-        raise NotConnected(why=error, next=error.hint) from error
+        raise NotConnected(why=error, next=_(error.hint)) from error
     return _peer(request.node, node)
 
 
@@ -342,7 +343,9 @@ async def wait(request: Request[Daemon], args: Wait) -> Mapping[str, object]:
     answer = await peering.wait_converged(nodes, timeout=float(args.timeout))
     states = [{"node": node, "state": state} for node, state in answer.peers.items()]
     if not answer.converged:
-        told = ", ".join(f"{one['node'][:8]} {one['state']}" for one in states) or "no peer known"
+        told = ", ".join(f"{one['node'][:8]} {one['state']}" for one in states) or _(
+            "no peer known"
+        )
         raise NotConverged(seconds=round(answer.seconds, 1), states=told)
     agreed = {"agrees_with": len(states)} if states else {}
     return {"converged": True, "seconds": round(answer.seconds, 3), "peers": states, **agreed}
@@ -354,7 +357,9 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
     found: list[tuple[Community, OperationId]] = []
     wanted = args.operation.strip().lower()
     if not 8 <= len(wanted) <= 64 or any(c not in "0123456789abcdef" for c in wanted):
-        raise Unknown(what="operation", name=args.operation, list="give 8 or more digits of its id")
+        raise Unknown(
+            what="operation", name=args.operation, list=_("give 8 or more digits of its id")
+        )
     for community in daemon.communities.values():
         rows = await community.query(
             "SELECT id FROM operations WHERE id BETWEEN ?1 AND ?2"
@@ -365,7 +370,9 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
     if not found:
         left_out = any(one.realm.memory.pruned for one in daemon.communities.values())
         where = (
-            f"commons-node sync wait; or {OLD_HISTORY}" if left_out else "commons-node sync wait"
+            _("commons-node sync wait; or {old_history}").format(old_history=_(OLD_HISTORY))
+            if left_out
+            else "commons-node sync wait"
         )
         raise Unknown(what="operation", name=args.operation, list=where)
     if len(found) > 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 
 class CannotWrite(CommonsError):
@@ -23,9 +24,9 @@ def checked_path(file: str) -> Path:
     """The path of a file that may be written; ``CannotWrite``."""
     path = Path(file)
     if not path.is_absolute():
-        raise CannotWrite(file=file, why="it is no absolute path of a file")
+        raise CannotWrite(file=file, why=_("it is no absolute path of a file"))
     if path.is_dir():
-        raise CannotWrite(file=file, why="it is a folder: name a file in it")
+        raise CannotWrite(file=file, why=_("it is a folder: name a file in it"))
     return path
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from commons_crdt.texts import N_
 from commons_protocol.names import peer_key
 from commons_protocol.network import Address, PeerId, Unreachable
 
@@ -41,13 +42,17 @@ def split(address: Address) -> Circuit | None:
     relay, _, rest = address.partition(_CIRCUIT)
     found = _REST.match(rest)
     if not relay or found is None:
-        raise Unreachable(f"{address[:LONGEST]!r} is not an address through a relay")
+        raise Unreachable(
+            N_("{address!r} is not an address through a relay"), address=address[:LONGEST]
+        )
     if found[2]:
         return Circuit(Address(relay), None, bytes.fromhex(found[2]))
     try:
         peer_key(PeerId(found[1]))
     except ValueError as error:
-        raise Unreachable(f"{address} names no node: {error}") from error
+        raise Unreachable(
+            N_("{address} names no node: {why}"), address=address, why=error
+        ) from error
     return Circuit(Address(relay), PeerId(found[1]))
 
 

@@ -26,6 +26,7 @@ from commons_crdt.device import sign_claim
 from commons_crdt.errors import CommonsError, Refused, Status
 from commons_crdt.ids import OperationId, RealmId, digest
 from commons_crdt.operation import Operation, operation_id
+from commons_crdt.texts import _
 from commons_protocol.carriage import WireOperation, pack_operation, unpack_operation
 from commons_protocol.circuit import by_check, split
 from commons_protocol.frame import decode, encode
@@ -166,7 +167,7 @@ def decode_invite(text: str) -> Invitation:
     """Read a short code; ``BadCode`` if it is not one."""
     data = payload_of(text)
     if data[0] & 0xF0 != _INVITE or data[0] & 0x0F >= len(ADDRESS_KINDS) or len(data) < 65:
-        raise BadCode(why="it is no invite that this version knows")
+        raise BadCode(why=_("it is no invite that this version knows"))
     kind = ADDRESS_KINDS[data[0] & 0x0F]
     addresses, check = unpack_address(kind, data[65:])
     return Invitation(OperationId(data[1:33]), data[33:49], data[49:65], addresses, check)
@@ -202,7 +203,7 @@ def unpack_address(kind: str, data: bytes) -> tuple[tuple[Address, ...], bytes]:
     length = {"none": 0, "ip4": 4, "ip6": 16, "dns": 1 + data[0] if data else 0}[kind]
     port_end = length + (2 if length else 0)
     if len(data) != port_end + _CHECK[kind]:
-        raise BadCode(why="its address has the wrong length")
+        raise BadCode(why=_("its address has the wrong length"))
     if not length:
         return (), b""
     host, port = data[:length], int.from_bytes(data[length:port_end], "big")
@@ -213,7 +214,7 @@ def unpack_address(kind: str, data: bytes) -> tuple[tuple[Address, ...], bytes]:
     else:
         name = host[1:].decode("ascii", "replace")
         if not _NAME.match(name):
-            raise BadCode(why="its address is not a name")
+            raise BadCode(why=_("its address is not a name"))
     where, check = Address(f"/{kind}/{name}/tcp/{port}"), data[port_end:]
     return (by_check(where, check) if relay else where,), check
 
@@ -245,10 +246,10 @@ def decode_invite_file(data: bytes) -> Invitation:
         file = msgspec.convert(decode(data, MAX_INVITE_FILE), _InviteFile)
         operation = unpack_operation(file.operation)
     except (Refused, msgspec.ValidationError) as error:
-        raise BadCode(why="it is not an invite file") from error
+        raise BadCode(why=_("it is not an invite file")) from error
     for address in file.addresses:
         if not _names_its_peer(address):
-            raise BadCode(why="an address in it is not one")
+            raise BadCode(why=_("an address in it is not one"))
     return Invitation(
         operation_id(operation.header),
         file.seed,
@@ -282,7 +283,7 @@ def decode_offer(text: str) -> OfferCode:
     """Read an offer code; ``BadCode`` if it is not one."""
     data = payload_of(text)
     if data[0] != _OFFER or len(data) != 81:
-        raise BadCode(why="it is no offer that this version knows")
+        raise BadCode(why=_("it is no offer that this version knows"))
     return OfferCode(OperationId(data[1:33]), OperationId(data[33:65]), data[65:])
 
 
@@ -305,15 +306,17 @@ def payload_of(text: str) -> bytes:
     """The payload of a code, its checksum checked."""
     letters = re.sub(r"[\s-]+", "", text[:1024]).upper()
     if not letters.isascii() or "U" in letters:
-        raise BadCode(why="it has letters that no code has")
+        raise BadCode(why=_("it has letters that no code has"))
     standard = letters.translate(_FROM_CROCKFORD)
     try:
         data = base64.b32decode(standard + "=" * (-len(standard) % 8))
     except binascii.Error as error:
-        raise BadCode(why="a part of it is missing, or it has letters that no code has") from error
+        raise BadCode(
+            why=_("a part of it is missing, or it has letters that no code has")
+        ) from error
     payload, checksum = data[:-CHECKSUM], data[-CHECKSUM:]
     if not payload or digest("code", payload)[:CHECKSUM] != checksum:
-        raise BadCode(why="a letter is wrong, or a part of it is missing")
+        raise BadCode(why=_("a letter is wrong, or a part of it is missing"))
     if len(data) > MAX_CODE:
-        raise BadCode(why="it is too long")
+        raise BadCode(why=_("it is too long"))
     return payload

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from dataclasses import dataclass
 from typing import Literal, NewType, Protocol, runtime_checkable
 
+from commons_crdt.texts import _
+
 MAX_FRAME = 65536
 """Bytes of payload in one frame."""
 
@@ -43,12 +45,26 @@ class NetworkError(Exception):
 
     hint = "`commons-node peer list` shows the peers; the node's log says more."
 
-    def __init__(self, reason: str = "") -> None:
+    def __init__(
+        self, reason: str = "", causes: Sequence[tuple[str, "NetworkError"]] = (), **gaps: object
+    ) -> None:
+        """``causes``: instead of a reason, what was tried (an address, or "") and how it failed."""
         super().__init__(reason)
-        self.reason = reason
+        self._reason = reason
+        self._causes = tuple(causes)
+        self._gaps = gaps
+
+    @property
+    def reason(self) -> str:
+        """Why, in the language of whoever reads it now."""
+        if self._causes:
+            tried = (f"{at}: {error.reason}" if at else error.reason for at, error in self._causes)
+            return "; ".join(tried)
+        reason = _(self._reason)
+        return reason.format(**self._gaps) if self._gaps else reason
 
     def __str__(self) -> str:
-        sentence = (type(self).__doc__ or "").splitlines()[0]
+        sentence = _((type(self).__doc__ or "").splitlines()[0])
         return f"{sentence} ({self.reason})" if self.reason else sentence
 
 

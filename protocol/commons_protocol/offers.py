@@ -17,6 +17,7 @@ import msgspec
 from commons_crdt.errors import CommonsError, Refused, Status
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation, operation_id
+from commons_crdt.texts import _
 from commons_protocol import carriage, wire
 from commons_protocol.frame import decode, encode
 
@@ -94,8 +95,8 @@ def decode_offer_file(data: bytes) -> Offer:
     try:
         file = msgspec.convert(decode(data, MAX_BYTES), _File)
     except (Refused, msgspec.ValidationError) as error:
-        raise BadOffer(why="it is not an offer file") from error
+        raise BadOffer(why=_("it is not an offer file")) from error
     operations = carriage.unpack_operations(file.operations)
     if all(operation_id(operation.header) != file.offer for operation in operations):
-        raise BadOffer(why="the offer itself is missing")
+        raise BadOffer(why=_("the offer itself is missing"))
     return Offer(RealmId(file.realm), OperationId(file.offer), operations)

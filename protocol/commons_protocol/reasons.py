@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from commons_crdt.texts import _
+
 State = Literal[
     "synced", "syncing", "ahead", "behind", "held", "refused", "unknown", "unreachable",
     "stranger", "blocked",
@@ -294,17 +296,18 @@ class Cause:
     def sentence(self) -> str:
         """What is the case, for a member."""
         fields = {"count": self.count, "detail": self.detail}
-        return CATALOGUE[self.code].sentence.format_map(fields)
+        return _(CATALOGUE[self.code].sentence).format_map(fields)
 
     @property
     def action(self) -> str:
         """What happens next, or what a person can do."""
-        return CATALOGUE[self.code].action.format(node=self.node[:12] or "NODE")
+        return _(CATALOGUE[self.code].action).format(node=self.node[:12] or "NODE")
 
     @property
     def command(self) -> str:
         """The next command, or ""."""
-        found = [part for part in self.action.split("`")[1::2] if part.startswith("commons-node")]
+        action = CATALOGUE[self.code].action.format(node=self.node[:12] or "NODE")
+        found = [part for part in action.split("`")[1::2] if part.startswith("commons-node")]
         return found[0] if found else ""
 
 

@@ -15,6 +15,7 @@ import msgspec
 from commons_crdt.errors import Refused
 from commons_crdt.ids import MemberId, OperationId, RealmId
 from commons_crdt.operation import Operation
+from commons_crdt.texts import _
 from commons_protocol import carriage, wire
 from commons_protocol.applying import Application, Asked, Opened, application, request
 from commons_protocol.carriage import WireOperation, pack_operation, unpack_operations
@@ -54,9 +55,9 @@ def decode_request(data: bytes) -> tuple[MemberId, bytes, Apply]:
         file = msgspec.convert(decode(data, MAX_REQUEST), _Request)
         message = wire.unpack_join(file.apply)
     except (Refused, msgspec.ValidationError) as error:
-        raise BadCode(why="it is not a request of a new machine") from error
+        raise BadCode(why=_("it is not a request of a new machine")) from error
     if not isinstance(message, Apply):
-        raise BadCode(why="it is not a request of a new machine")
+        raise BadCode(why=_("it is not a request of a new machine"))
     return MemberId(file.member), file.ticket, message
 
 
@@ -65,7 +66,7 @@ def checked(opened: Opened, message: Apply) -> Application:
     try:
         return application(opened, message)
     except Refused as error:
-        raise BadCode(why="it is not signed for this member and this code") from error
+        raise BadCode(why=_("it is not signed for this member and this code")) from error
 
 
 def encode_grant(realm: RealmId, member: MemberId, operations: Sequence[Operation]) -> bytes:
@@ -79,7 +80,7 @@ def decode_grant(data: bytes) -> tuple[RealmId, MemberId, tuple[Operation, ...]]
     try:
         file = msgspec.convert(decode(data, MAX_GRANT), _Grant)
     except (Refused, msgspec.ValidationError) as error:
-        raise BadCode(why="it is not a grant for a new machine") from error
+        raise BadCode(why=_("it is not a grant for a new machine")) from error
     return RealmId(file.realm), MemberId(file.member), unpack_operations(file.operations)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from commons_crdt.texts import N_, _
+
 Phase = Literal["asking", "reserved", "renewing", "unreachable", "refused"]
 Failure = Literal["unreachable", "refused"]
 
@@ -19,12 +21,14 @@ _MOST_MS = 300_000
 _LOST_MS = 1_000
 
 _NEXT: dict[Phase, str] = {
-    "asking": "Wait: it is being asked.",
+    "asking": N_("Wait: it is being asked."),
     "reserved": "",
     "renewing": "",
-    "unreachable": "It is tried again by itself; ask who runs it whether it does, and where.",
-    "refused": "It is asked again by itself; ask who runs it, or take another relay:"
-    " `commons-node peer relay add ADDRESS`.",
+    "unreachable": N_("It is tried again by itself; ask who runs it whether it does, and where."),
+    "refused": N_(
+        "It is asked again by itself; ask who runs it, or take another relay:"
+        " `commons-node peer relay add ADDRESS`."
+    ),
 }
 
 
@@ -48,7 +52,7 @@ class Reserving:
     @property
     def next_action(self) -> str:
         """What a person can do; "" where nothing is wrong."""
-        return _NEXT[self.phase]
+        return _(_NEXT[self.phase])
 
     def wait(self, now: int) -> int:
         """Milliseconds until it is time to ask; 0 at once."""

@@ -15,6 +15,7 @@ from nacl.signing import SigningKey
 
 from commons_crdt.device import sign_claim
 from commons_crdt.ids import DeviceId, MemberId, RealmId, digest
+from commons_crdt.texts import _
 from commons_protocol.codes import (
     ADDRESS_KINDS,
     CHECKSUM,
@@ -119,13 +120,19 @@ def decode_ticket(text: str, purpose: Purpose) -> Ticket:
     data = payload_of(text)
     found = _PURPOSES.get(data[0] & 0xF0)
     if found is None or data[0] & 0x0F >= len(ADDRESS_KINDS):
-        raise BadCode(why=f"it is no {purpose} code that this version knows")
+        raise BadCode(
+            why=_("it is no {purpose} code that this version knows").format(purpose=purpose)
+        )
     if found != purpose:
-        raise BadCode(why=f"it is a {found} code, and this takes a {purpose} code")
+        raise BadCode(
+            why=_("it is a {found} code, and this takes a {purpose} code").format(
+                found=found, purpose=purpose
+            )
+        )
     kind = ADDRESS_KINDS[data[0] & 0x0F]
     pin_end = 49 + (_REALM_BYTES if kind == "none" else PIN_BYTES)
     if len(data) < pin_end:
-        raise BadCode(why="a part of it is missing")
+        raise BadCode(why=_("a part of it is missing"))
     addresses, check = unpack_address(kind, data[pin_end:])
     member, seed, pin = MemberId(data[1:33]), data[33:49], data[49:pin_end]
     return Ticket(purpose, member, seed, pin, addresses, check)

@@ -14,9 +14,9 @@ from tests.unit.test_explaining import invite
 
 from commons_cli.output import lines_of
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import listed
 from commons_node import verbs
 from commons_node.disk import Room
-from commons_node.explaining import catalogue
 from commons_node.health.overview import of_community
 from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.load import Load
@@ -151,6 +151,6 @@ async def test_people_decide_which_act_their_nodes_follow(
 
 
 def test_several_names_in_a_sentence() -> None:
-    assert [catalogue.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+    assert [listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "", "a", "a and b", "a, b and c",
     ]  # fmt: skip

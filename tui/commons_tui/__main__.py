@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from commons_cli.texts import _
+from commons_cli.texts import _, use
 
 
 def main(arguments: list[str]) -> int:
@@ -24,9 +24,12 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(_("The terminal interface needs a terminal.") + "\n")
         return 2
     from commons_node.api.paths import NotYoursError, socket_path
+    from commons_tui.settings import load
+
+    settings = load(given.home)
+    use(settings.language)
     from commons_tui.app import CommonsApp
     from commons_tui.bridge import Bridge
-    from commons_tui.settings import load
 
     try:
         socket = socket_path(given.home, os.environ)
@@ -34,7 +37,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{error}\n{error.hint}\n")
         return 4
     bridge = Bridge(given.home, socket, given.community)
-    CommonsApp(bridge, load(given.home), acting=given.acting).run()
+    CommonsApp(bridge, settings, acting=given.acting).run()
     return 0
 
 

@@ -59,15 +59,13 @@ class CommonsApp(App[None]):
             Binding(str(n), f"go_number({n})", place.title, id=f"place.{place.id}", show=False)
             for n, place in enumerate(places(), 1)
         ),
-        Binding("question_mark,f1", "help", _("Help"), id="app.help", show=False),
-        Binding("colon", "command_palette", _("All commands"), id="app.palette", show=False),
-        Binding("escape", "back", _("Back"), id="app.back", show=False),
-        Binding("u", "unlock", _("Unlock, or another member"), id="app.unlock", show=False),
-        Binding(
-            "ctrl+l", "lock", _("Lock this terminal"), id="app.lock", show=False, priority=True
-        ),
-        Binding("ctrl+r", "read", _("Read again"), id="app.read", show=False),
-        Binding("q", "quit", _("Quit; the node goes on"), id="app.quit", show=False),
+        Binding("question_mark,f1", "help", "Help", id="app.help", show=False),
+        Binding("colon", "command_palette", "All commands", id="app.palette", show=False),
+        Binding("escape", "back", "Back", id="app.back", show=False),
+        Binding("u", "unlock", "Unlock, or another member", id="app.unlock", show=False),
+        Binding("ctrl+l", "lock", "Lock this terminal", id="app.lock", show=False, priority=True),
+        Binding("ctrl+r", "read", "Read again", id="app.read", show=False),
+        Binding("q", "quit", "Quit; the node goes on", id="app.quit", show=False),
     ]
 
     def __init__(

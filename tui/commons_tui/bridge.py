@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from commons_cli.terminal import load_token, store_token
+from commons_cli.texts import language
 from commons_node.api.client import ApiError, Client
 
 __all__ = ["ApiError", "Bridge", "off_loop"]
@@ -112,7 +113,13 @@ class Bridge:
             await off_loop(lambda: store_token(self.home, token))
 
     def _client(self, token: str | None, member: str | None) -> Client:
-        return Client(self.socket, session=token, community=self.community, member=member)
+        return Client(
+            self.socket,
+            session=token,
+            community=self.community,
+            member=member,
+            language=language(),
+        )
 
     # -- what the node tells ---------------------------------------------------------------------
 

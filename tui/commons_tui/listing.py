@@ -59,7 +59,7 @@ class Listing(PlaceView):
     """The base of places that are a list. Subclasses give columns, ``load``, ``rows_of``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", _("Filter"), id="app.filter", show=False),
+        Binding("slash", "filter", "Filter", id="app.filter", show=False),
     ]
     columns: ClassVar[Sequence[Column]] = ()
     empty: ClassVar[str] = ""

@@ -77,13 +77,13 @@ class Rows(ScrollView, can_focus=True):
         "rows--good", "rows--warn", "rows--bad", "rows--quiet",
     }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", _("Up"), id="rows.up", show=False),
-        Binding("down,j", "move(1)", _("Down"), id="rows.down", show=False),
-        Binding("pageup", "page(-1)", _("Page up"), id="rows.page_up", show=False),
-        Binding("pagedown,space", "page(1)", _("Page down"), id="rows.page_down", show=False),
-        Binding("home,g", "ends(0)", _("First"), id="rows.first", show=False),
-        Binding("end,G", "ends(-1)", _("Last"), id="rows.last", show=False),
-        Binding("enter", "choose", _("Open"), id="rows.choose", show=False),
+        Binding("up,k", "move(-1)", "Up", id="rows.up", show=False),
+        Binding("down,j", "move(1)", "Down", id="rows.down", show=False),
+        Binding("pageup", "page(-1)", "Page up", id="rows.page_up", show=False),
+        Binding("pagedown,space", "page(1)", "Page down", id="rows.page_down", show=False),
+        Binding("home,g", "ends(0)", "First", id="rows.first", show=False),
+        Binding("end,G", "ends(-1)", "Last", id="rows.last", show=False),
+        Binding("enter", "choose", "Open", id="rows.choose", show=False),
     ]
     cursor: reactive[int] = reactive(-1, repaint=False)
 

@@ -1,6 +1,7 @@
 """What a person has chosen for this interface: ``tui.toml`` in the node's folder.
 
     theme = "light"
+    language = "sv"
     idle_lock = "10m"
 
     [keys]
@@ -24,6 +25,7 @@ import click
 from commons_cli.calls import write_file
 from commons_cli.texts import _
 from commons_cli.values import Duration, show_duration
+from commons_node.api.language import languages
 from commons_tui.themes import DEFAULT, NAMES
 
 FILE: Final = "tui.toml"
@@ -41,6 +43,8 @@ class Settings:
     idle_s: int = IDLE_S
     keys: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
+    language: str = ""
+    """"" is that of the environment."""
 
 
 def load(home: Path) -> Settings:
@@ -57,11 +61,15 @@ def load(home: Path) -> Settings:
 
 
 def _settings(found: Mapping[str, object], path: Path) -> Settings:
-    wrong = [key for key in found if key not in {"theme", "idle_lock", "keys"}]
+    wrong = [key for key in found if key not in {"theme", "idle_lock", "keys", "language"}]
     theme = found.get("theme", DEFAULT)
     if theme not in NAMES:
         wrong.append("theme")
         theme = DEFAULT
+    language = found.get("language", "")
+    if language and language not in languages():
+        wrong.append("language")
+        language = ""
     idle = IDLE_S
     try:
         idle = Duration().convert(found.get("idle_lock", IDLE_S), None, None) or IDLE_S
@@ -75,7 +83,7 @@ def _settings(found: Mapping[str, object], path: Path) -> Settings:
     problem = ""
     if wrong:
         problem = _("{file}: not understood: {keys}.").format(file=path, keys=", ".join(wrong))
-    return Settings(str(theme), idle, good, problem)
+    return Settings(str(theme), idle, good, problem, str(language))
 
 
 def save(home: Path, settings: Settings) -> None:
@@ -85,6 +93,8 @@ def save(home: Path, settings: Settings) -> None:
         f"theme = {json.dumps(settings.theme, ensure_ascii=False)}",
         f"idle_lock = {json.dumps(show_duration(settings.idle_s), ensure_ascii=False)}",
     ]
+    if settings.language:
+        lines.append(f"language = {json.dumps(settings.language)}")
     if settings.keys:
         pairs = sorted(settings.keys.items())
         lines += [

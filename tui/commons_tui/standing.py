@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from commons_cli.texts import _
+from commons_cli.texts import _, ngettext
 from commons_tui.bridge import ApiError, Bridge
 from commons_tui.words import SYNC, Look, look
 
@@ -82,15 +82,17 @@ class Now:
         row = self.community or {}
         state = str(row.get("sync") or "alone")
         words = {
-            "synced": _("In step with {peers} other nodes.").format(peers=self.peers),
+            "synced": ngettext(
+                "In step with the one other node that is connected.",
+                "In step with {peers} other nodes.",
+                self.peers,
+            ).format(peers=self.peers),
             "alone": _("No other node is connected; everything works, and is told later."),
             "unreachable": _("No other node can be reached now; everything works meanwhile."),
             "syncing": _("Catching up with other nodes."),
             "behind": _("Others have something new; it is being fetched."),
             "ahead": _("Others are being told what is new here."),
         }
-        if state == "synced" and self.peers == 1:
-            return _("In step with the one other node that is connected.")
         return words.get(state) or f"{self.sync}. {row.get('reason') or ''}".strip()
 
 

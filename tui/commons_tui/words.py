@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
-from commons_cli.texts import _
+from commons_cli.texts import _, ngettext
 
 
 class Look(NamedTuple):
@@ -96,9 +96,9 @@ def day(text: object, today: date) -> str:
         case -1:
             return _("yesterday")
     if 1 < days <= 30:
-        return _("in {days} days").format(days=days)
+        return ngettext("in {days} day", "in {days} days", days).format(days=days)
     if -30 <= days < -1:
-        return _("{days} days ago").format(days=-days)
+        return ngettext("{days} day ago", "{days} days ago", -days).format(days=-days)
     return str(text)
 
 

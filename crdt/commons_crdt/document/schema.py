@@ -10,6 +10,7 @@ from typing import Literal, Self, TypeAlias
 
 from commons_crdt.document.values import Fields, Value
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 FieldType: TypeAlias = Literal["text", "integer", "boolean"]
 
@@ -72,20 +73,24 @@ class Field:
     def problem(self, value: object) -> str | None:
         """Says what is wrong with the value, or None. The exact type counts: True is no integer."""
         if value is None:
-            return "may not be empty" if self.required_at_creation else None
+            return _("may not be empty") if self.required_at_creation else None
         kind = type(value)
         if self.type == "text":
             if kind is not str:
-                return "must be a text"
+                return _("must be a text")
             if len(value) > self.max_length:  # type: ignore[arg-type]
-                return f"must be at most {self.max_length} characters"
+                return _("must be at most {max_length} characters").format(
+                    max_length=self.max_length
+                )
             return None
         if self.type == "boolean":
-            return None if kind is bool else "must be true or false"
+            return None if kind is bool else _("must be true or false")
         if kind is not int:
-            return "must be an integer"
+            return _("must be an integer")
         if not self.minimum <= value <= self.maximum:  # type: ignore[operator]
-            return f"must be {self.minimum} to {self.maximum}"
+            return _("must be {minimum} to {maximum}").format(
+                minimum=self.minimum, maximum=self.maximum
+            )
         return None
 
 
@@ -106,7 +111,7 @@ class DocumentSchema:
     def problem(self, name: str, value: Value) -> str | None:
         """Says what is wrong with this value of this field, or None."""
         field = self.fields.get(name)
-        return "is not a field of this document" if field is None else field.problem(value)
+        return _("is not a field of this document") if field is None else field.problem(value)
 
     def missing(self, written: Fields) -> str | None:
         """Names the first field that a creation must write and doesn't, or None."""

@@ -20,6 +20,7 @@ from commons_crdt.document.rules import BRANCHES_LIMIT, CHANGES_LIMIT
 from commons_crdt.document.schema import DocumentSchema, FieldError
 from commons_crdt.document.values import Fields
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 
 class DocumentFull(CommonsError):
@@ -39,10 +40,10 @@ def create(actor: bytes, fields: Fields, schema: DocumentSchema) -> bytes:
     """
     written = {name: value for name, value in fields.items() if value is not None}
     if missing := schema.missing(written):
-        raise FieldError(missing, "is missing")
+        raise FieldError(missing, _("is missing"))
     change = write(_actor(actor), _ordered(written, schema))
     if change is None:
-        raise FieldError(next(iter(schema.fields)), "or another field must be given")
+        raise FieldError(next(iter(schema.fields)), _("or another field must be given"))
     return _sized(change, written)
 
 
@@ -102,7 +103,7 @@ def _ordered(fields: Fields, schema: DocumentSchema) -> Fields:
         if problem := schema.problem(name, value):
             raise FieldError(name, problem)
         if isinstance(value, str) and not _is_unicode(value):
-            raise FieldError(name, "must be valid Unicode")
+            raise FieldError(name, _("must be valid Unicode"))
     return {name: fields[name] for name in schema.fields if name in fields}
 
 
@@ -117,5 +118,10 @@ def _is_unicode(text: str) -> bool:
 def _sized(change: bytes, fields: Fields) -> bytes:
     if len(change) > CHANGE_SIZE_LIMIT:
         longest = max(fields, key=lambda name: len(str(fields[name])))
-        raise FieldError(longest, f"makes the change longer than {CHANGE_SIZE_LIMIT} bytes")
+        raise FieldError(
+            longest,
+            _("makes the change longer than {change_size_limit} bytes").format(
+                change_size_limit=CHANGE_SIZE_LIMIT
+            ),
+        )
     return change

@@ -26,12 +26,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _, reading
 from commons_node.api.arguments import Arguments, from_body, from_query
+from commons_node.api.language import catalogue, of_header
 from commons_node.api.openapi import openapi
 from commons_node.api.types import (
     API_VERSION,
     COMMUNITY_HEADER,
     HTTP_STATUS,
+    LANGUAGE_HEADER,
     MAX_BODY,
     MAX_FILE_BODY,
     MAX_TIMEOUT_S,
@@ -91,13 +94,17 @@ class BadTimeout(CommonsError):
     status = "usage"
 
 
-def make_app(registry: Registry, node: object, sessions: Sessions, events: Events) -> Starlette:
+def make_app(
+    registry: Registry, node: object, sessions: Sessions, events: Events, language: str = "en"
+) -> Starlette:
     """The app; ``node`` is handed to every verb as it is.
+
+    Every answer is in the language of its request (``Accept-Language``), or else in ``language``.
 
     A verb refuses by raising a CommonsError; a mapping under ``report`` in its details goes with
     the answer, for instance the report on each row of a file that was not imported.
     """
-    api = _Api(registry, node, sessions)
+    api = _Api(registry, node, sessions, language)
     routes = [
         Route("/v1/commands/{name}", api.guarded(api.command), methods=["POST"]),
         Route("/v1/views/{name}", api.guarded(api.view), methods=["GET"]),
@@ -114,7 +121,8 @@ def make_app(registry: Registry, node: object, sessions: Sessions, events: Event
 class _Api:
     """The endpoints that answer with one JSON object."""
 
-    def __init__(self, registry: Registry, node: object, sessions: Sessions) -> None:
+    def __init__(self, registry: Registry, node: object, sessions: Sessions, language: str) -> None:
+        self._language = language
         self._registry = registry
         self._node = node
         self._sessions = sessions
@@ -128,6 +136,7 @@ class _Api:
         """``handle`` with every outcome as JSON."""
 
         async def endpoint(http: HttpRequest) -> Response:
+            reading.set(catalogue(of_header(http.headers.get(LANGUAGE_HEADER) or self._language)))
             try:
                 return _json(200, await handle(http))
             except CommonsError as error:
@@ -143,8 +152,8 @@ class _Api:
             except Exception:
                 reference = secrets.token_hex(4)
                 log.exception("a request failed", reference=reference, path=http.url.path)
-                message = "Something went wrong inside the node."
-                hint = f"the node's log says more under {reference}"
+                message = _("Something went wrong inside the node.")
+                hint = _("the node's log says more under {reference}").format(reference=reference)
                 return _json(HTTP_STATUS["internal"], error_object("internal", message, hint))
 
         return endpoint
@@ -246,7 +255,7 @@ class _EventStream:
         transport = scope.get("state", {}).get(TRANSPORT)
         listener = self._events.listen(transport.abort if transport is not None else _nothing)
         if listener is None:
-            busy = error_object("busy", "Too many programs listen to this node already.", "")
+            busy = error_object("busy", _("Too many programs listen to this node already."), "")
             await _json(503, busy)(scope, receive, send)
             return
         try:
@@ -332,7 +341,10 @@ def _json(status: int, content: Mapping[str, object]) -> Response:
 
 async def _no_such_page(http: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"The node has no page {http.url.path[:80]!a} for {http.method}."
+    message = _("The node has no page {path!a} for {method}.").format(
+        path=http.url.path[:80], method=http.method
+    )
     return _json(
-        error.status_code, error_object("unknown_verb", message, "GET /v1/openapi.json lists all")
+        error.status_code,
+        error_object("unknown_verb", message, _("GET /v1/openapi.json lists all")),
     )

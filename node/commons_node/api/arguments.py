@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import Spoken, _, either
 from commons_node.registry import Verb
 
 
@@ -52,7 +53,7 @@ class BadArgument(CommonsError):
 Arguments = Sequence[Mapping[str, object]]
 """A verb's arguments as ``registry.describe_arguments`` gives them."""
 
-_TYPES: Final = {
+_TYPES: Final = Spoken({
     "int": "a whole number",
     "float": "a number",
     "str": "text",
@@ -62,7 +63,7 @@ _TYPES: Final = {
     "null": "nothing",
     "bytes": "base64",
     "datetime": "a time (RFC 3339)",
-}
+})  # fmt: skip
 _QUOTED: Final = re.compile(r"`([^`]*)`")
 _MISSING: Final = re.compile(r"Object missing required field `([^`]+)`$")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
@@ -106,7 +107,7 @@ def from_query(
             if one.get("repeat"):
                 typed[name] = values
             elif len(values) > 1:
-                raise BadArgument(name=name, why="it is given twice", words=_words(verb))
+                raise BadArgument(name=name, why=_("it is given twice"), words=_words(verb))
             else:
                 typed[name] = values[0]
     try:
@@ -136,25 +137,31 @@ def _refuse_unknown(verb: Verb, described: Arguments, given: Iterable[str]) -> N
     for name in given:
         if name not in known:
             near = get_close_matches(name, known, 1)
-            fix = f"it takes {', '.join(known)}" if known else "it takes no arguments"
+            fix = (
+                _("it takes {known}").format(known=", ".join(known))
+                if known
+                else _("it takes no arguments")
+            )
             shown = ascii(name[:40])
             raise UnknownField(
-                verb=verb.name, name=shown, fix=f"did you mean {near[0]}?" if near else fix
+                verb=verb.name,
+                name=shown,
+                fix=_("did you mean {near}?").format(near=near[0]) if near else fix,
             )
 
 
 def _readable(verb: Verb, described: Arguments, error: msgspec.ValidationError) -> CommonsError:
-    text, _, path = str(error).partition(" - at ")
+    text, _at, path = str(error).partition(" - at ")
     by_name = {str(one["name"]): one for one in described}
     missing = _MISSING.match(text)
     if missing and not path:
         name = missing[1]
-        about = str(by_name[name]["help"])
+        about = _(str(by_name[name]["help"]))
         return MissingArgument(verb=verb.name, name=name, text=about, words=_words(verb))
-    name = path.strip("`").removeprefix("$").removeprefix(".") or "the request"
+    name = path.strip("`").removeprefix("$").removeprefix(".") or _("the request")
     choices = by_name.get(name.partition(".")[0], {}).get("choices")
     if isinstance(choices, list):
-        why = f"choose {' or '.join(str(choice) for choice in choices)}"
+        why = _("choose {choices}").format(choices=either([str(choice) for choice in choices]))
     else:
         words = _QUOTED.sub(lambda found: _named(found[1]), text)
         why = words[:1].lower() + words[1:]
@@ -162,14 +169,14 @@ def _readable(verb: Verb, described: Arguments, error: msgspec.ValidationError) 
 
 
 def _named(types: str) -> str:
-    return " or ".join(_TYPES.get(one.strip(), one.strip()) for one in types.split("|"))
+    return either([_TYPES.get(one.strip(), one.strip()) for one in types.split("|")])
 
 
 def _json_fault(error: Exception) -> str:
     if isinstance(error, RecursionError):
-        return "it is nested too deep"
+        return _("it is nested too deep")
     if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8"
+        return _("it is not UTF-8")
     return str(error).partition(" - at ")[0].replace("`", "").lower()
 
 

@@ -13,8 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from commons_node.api.language import _
 from commons_node.api.types import (
     COMMUNITY_HEADER,
+    LANGUAGE_HEADER,
     MAX_FILE_BODY,
     MEMBER_HEADER,
     SESSION_HEADER,
@@ -62,12 +64,14 @@ class Client:
         session: str | None = None,
         community: str | None = None,
         member: str | None = None,
+        language: str | None = None,
     ) -> None:
-        """Connects to nothing yet. The selectors go with every call."""
+        """Connects to nothing yet. The selectors go with every call, and so does the language."""
         self.socket = socket
         self.session = session
         self._community = community
         self._member = member
+        self._language = language
 
     def command(
         self, name: str, arguments: Mapping[str, object], timeout_s: float
@@ -114,6 +118,7 @@ class Client:
             SESSION_HEADER: self.session,
             COMMUNITY_HEADER: self._community and quote(self._community),
             MEMBER_HEADER: self._member and quote(self._member),
+            LANGUAGE_HEADER: self._language,
             TIMEOUT_HEADER: None if timeout_s is None else f"{timeout_s:.3f}",
         }
         return {name: value for name, value in given.items() if value}
@@ -228,8 +233,8 @@ def _object(answer: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        message = "The answer is not what a node says."
-        raise ApiError("internal", message, "the node's log says more", ExitCode.FAILED)
+        message = _("The answer is not what a node says.")
+        raise ApiError("internal", message, _("the node's log says more"), ExitCode.FAILED)
     return found
 
 
@@ -241,36 +246,40 @@ def _error(status: int, answer: bytes) -> ApiError:
             report = error.get("report")
             shown = report if isinstance(report, dict) else None
             return ApiError(code, message, hint, exit_code(status), shown)
-    return ApiError("internal", f"The node answered {status}.", "", exit_code(status))
+    return ApiError(
+        "internal", _("The node answered {status}.").format(status=status), "", exit_code(status)
+    )
 
 
 def _broken(error: BaseException) -> ApiError:
     if isinstance(error, TimeoutError):
         return timed_out()
-    message = "The node stopped before it had answered."
+    message = _("The node stopped before it had answered.")
     return ApiError("stopped", message, "commons-node run", ExitCode.NOT_RUNNING)
 
 
 def timed_out() -> ApiError:
     """The time for a call is over."""
-    message = "The time was over before the node had answered; it may still have happened."
-    hint = "look with commons-node status, or give more time with --timeout S"
+    message = _("The time was over before the node had answered; it may still have happened.")
+    hint = _("look with commons-node status, or give more time with --timeout S")
     return ApiError("timeout", message, hint, ExitCode.TIMEOUT)
 
 
 def not_running(socket: Path) -> ApiError:
     """Nothing listens on the socket."""
-    message = f"No node runs here: nothing answers at {socket}."
+    message = _("No node runs here: nothing answers at {socket}.").format(socket=socket)
     return ApiError("not_running", message, "commons-node run", ExitCode.NOT_RUNNING)
 
 
 def not_yours(path: Path) -> ApiError:
     """The socket belongs to another user."""
-    message = f"The node at {path} belongs to another user."
+    message = _("The node at {path} belongs to another user.").format(path=path)
     return ApiError("not_yours", message, "commons-node --home DIR status", ExitCode.LOCKED)
 
 
 def too_large() -> ApiError:
     """More than the node reads at once."""
-    message = f"A request takes at most {MAX_FILE_BODY >> 20} MiB, files included."
-    return ApiError("too_large", message, "split the file", ExitCode.USAGE)
+    message = _("A request takes at most {max_file_body} MiB, files included.").format(
+        max_file_body=MAX_FILE_BODY >> 20
+    )
+    return ApiError("too_large", message, _("split the file"), ExitCode.USAGE)

@@ -13,6 +13,7 @@ from commons_node.api.types import (
     API_VERSION,
     COMMUNITY_HEADER,
     HTTP_STATUS,
+    LANGUAGE_HEADER,
     MEMBER_HEADER,
     SESSION_HEADER,
     TIMEOUT_HEADER,
@@ -30,6 +31,7 @@ _HEADERS: Final = {
     SESSION_HEADER: "the token of the terminal session",
     COMMUNITY_HEADER: "a community by id, prefix or name, percent-encoded",
     MEMBER_HEADER: "the member who acts, by id, prefix or name, percent-encoded",
+    LANGUAGE_HEADER: "the language of sentences, reasons and errors; codes and keys never change",
     TIMEOUT_HEADER: "how long the caller waits, in seconds",
 }
 

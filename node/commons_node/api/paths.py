@@ -1,6 +1,6 @@
 """Where a node's home and its socket are; the same answer for the daemon and for its clients.
 
-Standard library only. Makes no folder unless asked, and trusts none that belongs to somebody else.
+Makes no folder unless asked, and trusts none that belongs to somebody else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from commons_node.api.language import _
+
 MAX_SOCKET_BYTES: Final = 100
 """Linux takes 107 bytes in a Unix socket's address, macOS 103."""
 
@@ -24,8 +26,10 @@ class NotYoursError(Exception):
 
     def __init__(self, folder: Path) -> None:
         """``folder`` is the one that was refused."""
-        super().__init__(f"The folder {folder} is not yours alone.")
-        self.hint = f"remove {folder}, or set XDG_RUNTIME_DIR to a private folder"
+        super().__init__(_("The folder {folder} is not yours alone.").format(folder=folder))
+        self.hint = _("remove {folder}, or set XDG_RUNTIME_DIR to a private folder").format(
+            folder=folder
+        )
 
 
 def home_path(given: str | None, environment: Mapping[str, str]) -> Path:

@@ -39,13 +39,17 @@ class ApiServer:
         sessions: Sessions,
         path: Path,
         events: Events | None = None,
+        language: str = "en",
     ) -> None:
-        """``path`` is the socket; its folder exists and is private (``Home.create``)."""
+        """``path`` is the socket; its folder exists and is private (``Home.create``).
+
+        ``language``: of answers to requests that ask for none.
+        """
         self.events = Events() if events is None else events
         self._path = path
         self._server = _Server(
             uvicorn.Config(
-                make_app(registry, node, sessions, self.events),
+                make_app(registry, node, sessions, self.events, language),
                 http=_LocalProtocol,
                 ws="none",
                 lifespan="off",

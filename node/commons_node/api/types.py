@@ -17,6 +17,8 @@ COMMUNITY_HEADER: Final = "Commons-Community"
 """A community by id, unique prefix or name; percent-encoded UTF-8."""
 MEMBER_HEADER: Final = "Commons-As"
 """The member who acts, by id, unique prefix or name; percent-encoded UTF-8."""
+LANGUAGE_HEADER: Final = "Accept-Language"
+"""In which language sentences, reasons and errors come; codes and keys never change."""
 TIMEOUT_HEADER: Final = "Commons-Timeout"
 """How long the caller waits, in seconds; the node gives up at the same time."""
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import N_, _
 from commons_node.api.types import HTTP_STATUS
 from commons_node.archive.verifying import verify_archive
 from commons_node.domains import RULES, VIEWS
@@ -17,7 +18,7 @@ from commons_node.logs import set_up
 from commons_node.telling import tell_error, tell_failure
 from commons_node.verifier.pool import VerifierPool
 
-_FAILED = "the archive was not verified"
+_FAILED = N_("the archive was not verified")
 
 
 def check(path: Path, *, as_json: bool) -> int:
@@ -26,22 +27,26 @@ def check(path: Path, *, as_json: bool) -> int:
     try:
         found = asyncio.run(_check(path))
     except CommonsError as error:
-        return tell_error(_FAILED, error, as_json=as_json)
+        return tell_error(_(_FAILED), error, as_json=as_json)
     except OSError as error:
-        hint = "check the file, and that there is room for temporary files"
+        hint = _("check the file, and that there is room for temporary files")
         status = HTTP_STATUS["failed"]
-        return tell_failure(_FAILED, "failed", str(error), hint, status, as_json=as_json)
+        return tell_failure(_(_FAILED), "failed", str(error), hint, status, as_json=as_json)
     sys.stdout.write(json.dumps(found) + "\n" if as_json else f"{sentence(found)}\n")
     return 0
 
 
 def sentence(found: Mapping[str, object]) -> str:
     """What was found, for a person."""
-    return (
-        f"The archive is whole: {found['operations']} operations of the community"
-        f" {str(found['community'])[:8]}, every hash and signature right; judged from nothing they"
-        f" give the council, the set and the state that it names.\n"
-        f"set   {found['set_hash']}\nstate {found['state_hash']}"
+    return _(
+        "The archive is whole: {operations} operations of the community {community}, "
+        "every hash and signature right; judged from nothing they give the council, the "
+        "set and the state that it names.\nset   {set_hash}\nstate {state_hash}"
+    ).format(
+        operations=found["operations"],
+        community=str(found["community"])[:8],
+        set_hash=found["set_hash"],
+        state_hash=found["state_hash"],
     )
 
 

@@ -17,6 +17,7 @@ from commons_crdt import canonical
 from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import ID_BYTES
 from commons_crdt.operation import Operation
+from commons_crdt.texts import _
 from commons_protocol.filed import MAX_OPERATION, decode_operation, encode_operation
 
 MAGIC = b"commons-archive"
@@ -95,33 +96,38 @@ class Reader:
         self._hash = blake2b(digest_size=_HASH)
         begin = self._take(len(MAGIC) + 1, "magic")
         if begin[:-1] != MAGIC:
-            raise BadArchive("magic", "it does not begin like one")
+            raise BadArchive("magic", _("it does not begin like one"))
         if begin[-1] != VERSION:
-            raise BadArchive("version", f"it has version {begin[-1]}, this program reads {VERSION}")
+            raise BadArchive(
+                "version",
+                _("it has version {begin}, this program reads {version}").format(
+                    begin=begin[-1], version=VERSION
+                ),
+            )
         frame = self._frame(MAX_HEAD)
         if frame is None:
-            raise BadArchive("format", "it has no head")
+            raise BadArchive("format", _("it has no head"))
         self.head = _head(frame)
         if self.head.chain[0] != self.head.realm or self.head.pin not in self.head.chain:
-            raise BadArchive("format", "its head contradicts itself")
+            raise BadArchive("format", _("its head contradicts itself"))
 
     def operations(self) -> Iterator[Operation]:
         """Every operation, as it stands in the file; after the last, the hash was right."""
-        for _ in range(self.head.operations):
+        for _operation in range(self.head.operations):
             frame = self._frame(MAX_OPERATION)
             if frame is None:
-                raise BadArchive("truncated", "it ends before its last operation")
+                raise BadArchive("truncated", _("it ends before its last operation"))
             try:
                 yield decode_operation(frame)
             except Refused as error:
                 raise _unreadable(error) from error
         if self._frame(MAX_OPERATION) is not None:
-            raise BadArchive("format", "it goes on behind its last operation")
+            raise BadArchive("format", _("it goes on behind its last operation"))
         found = self._hash.digest()
         if self._take(_HASH, "truncated") != found:
-            raise BadArchive("hash", "its bytes are not those that were written")
+            raise BadArchive("hash", _("its bytes are not those that were written"))
         if self._in.read(1):
-            raise BadArchive("format", "something follows its end")
+            raise BadArchive("format", _("something follows its end"))
 
     def _frame(self, most: int) -> bytes | None:
         """The next frame; None for the end."""
@@ -129,13 +135,13 @@ class Reader:
         if length == 0:
             return None
         if length > most:
-            raise BadArchive("size", "a frame is larger than any may be")
+            raise BadArchive("size", _("a frame is larger than any may be"))
         return self._take(length, "truncated")
 
     def _take(self, count: int, code: str) -> bytes:
         data = self._in.read(count)
         if len(data) != count:
-            raise BadArchive(code, "it ends too early")
+            raise BadArchive(code, _("it ends too early"))
         self._hash.update(data)
         return data
 
@@ -147,8 +153,8 @@ def _head(frame: bytes) -> Head:
     except Refused as error:
         raise _unreadable(error) from error
     except msgspec.ValidationError as error:
-        raise BadArchive("format", "a frame is not what it should be") from error
+        raise BadArchive("format", _("a frame is not what it should be")) from error
 
 
 def _unreadable(error: Refused) -> BadArchive:
-    return BadArchive("format", f"a frame is not canonical ({error.why})")
+    return BadArchive("format", _("a frame is not canonical ({why})").format(why=error.why))

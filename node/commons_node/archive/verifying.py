@@ -17,6 +17,7 @@ from commons_crdt.folds import View
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, decode_header, operation_id
+from commons_crdt.texts import _
 from commons_node.archive.format import BadArchive, Head, Reader
 from commons_node.realm.realm import Realm
 from commons_node.store.database import open_database
@@ -68,10 +69,12 @@ async def _take(realm: Realm, batch: Sequence[Operation]) -> None:
     result = await realm.ingest(batch, "archive")
     if result.refused:
         why = ", ".join(sorted(result.refused))
-        raise BadArchive("operation", f"an operation in it was refused: {why}")
+        raise BadArchive("operation", _("an operation in it was refused: {why}").format(why=why))
     if result.held or result.missing or result.new != len(ids):
-        why = ", ".join(sorted(result.held)) or "its past is not there"
-        raise BadArchive("operation", f"an operation in it cannot be judged: {why}")
+        why = ", ".join(sorted(result.held)) or _("its past is not there")
+        raise BadArchive(
+            "operation", _("an operation in it cannot be judged: {why}").format(why=why)
+        )
 
 
 async def _in_order(realm: Realm, batch: Sequence[Operation]) -> list[OperationId]:
@@ -82,28 +85,33 @@ async def _in_order(realm: Realm, batch: Sequence[Operation]) -> list[OperationI
         try:
             header = decode_header(operation.header)
         except Refused as error:
-            raise BadArchive("operation", f"a header cannot be read ({error.why})") from error
+            raise BadArchive(
+                "operation", _("a header cannot be read ({why})").format(why=error.why)
+            ) from error
         ident = operation_id(operation.header)
         past = header.antecedents if any(header.prev) else ()
         asked.update(one for one in past if one not in ids)
         if ident in ids or ident in asked:
-            raise BadArchive("order", f"the operation {ident.hex()[:8]} is out of its order")
+            raise BadArchive(
+                "order",
+                _("the operation {ident} is out of its order").format(ident=ident.hex()[:8]),
+            )
         ids[ident] = None
     here = await realm.memory.find({*asked, *ids})
     if any(one in here for one in ids) or any(OperationId(one) not in here for one in asked):
-        raise BadArchive("order", "an operation stands before its past, or twice")
+        raise BadArchive("order", _("an operation stands before its past, or twice"))
     return list(ids)
 
 
 async def _compare(realm: Realm, head: Head) -> Mapping[str, object]:
     chain = realm.judge.authority.council.chain
     if tuple(map(bytes, chain)) != head.chain:
-        raise BadArchive("council", "its operations give another council than it names")
+        raise BadArchive("council", _("its operations give another council than it names"))
     of_set, of_state = await realm.hashes()
     if of_set != head.set_hash:
-        raise BadArchive("set", "its operations are not the set that it names")
+        raise BadArchive("set", _("its operations are not the set that it names"))
     if of_state != head.state_hash:
-        raise BadArchive("state", "folded again, its operations give another state")
+        raise BadArchive("state", _("folded again, its operations give another state"))
     return {
         "verified": True,
         "community": head.realm.hex(),

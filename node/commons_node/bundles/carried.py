@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from commons_crdt.ids import DeviceId, MemberId, OperationId
+from commons_crdt.texts import _
 from commons_node.realm.realm import Realm
 from commons_node.store.database import Unusable, fetch
 from commons_protocol.bundles.gaps import Chain, count, lacking
@@ -87,7 +88,7 @@ def _unpacked(data: bytes) -> list[ChainEnd]:
     try:
         rows = list(_END.iter_unpack(data))
     except struct.error as error:
-        raise Unusable(file="of a realm", why="what a bundle said is damaged") from error
+        raise Unusable(file=_("of a realm"), why=_("what a bundle said is damaged")) from error
     return [
         ChainEnd(DeviceId(device), log, seq, OperationId(ident), fork, hollow, more)
         for device, log, seq, ident, fork, hollow, more in rows

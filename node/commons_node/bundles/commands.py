@@ -12,6 +12,7 @@ import msgspec
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, RealmId
+from commons_crdt.texts import _
 from commons_node.bundles import importing
 from commons_node.bundles.carried import ends_of, makers, member_of
 from commons_node.bundles.exporting import LIFETIME_MS, Wish, export_bundle
@@ -123,8 +124,8 @@ async def _made_for(community: Community, selector: str) -> dict[bytes, list[Cha
     try:
         member = await community.member(selector)
     except Unknown as error:
-        where = "commons-node member list, or peer list"
-        raise Unknown(what="member or node", name=selector, list=where) from error
+        where = _("commons-node member list, or peer list")
+        raise Unknown(what=_("member or node"), name=selector, list=where) from error
     devices = [one.device for one in known if member_of(community.realm, one.device) == member]
     return {device: await ends_of(community.realm, device) for device in devices}
 
@@ -227,7 +228,7 @@ async def _told(community: Community, report: Report, args: Take) -> dict[str, o
         "other_council": report.other_council,
         "reply": reply if damage is None else None,
         "would_bring": report.new if args.dry_run else None,
-        "warning": "Its maker follows another council: commons-node council acts"
+        "warning": _("Its maker follows another council: commons-node council acts")
         if report.other_council
         else None,
     }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 
 class CannotRead(CommonsError):
@@ -44,7 +45,7 @@ def opened(file: str) -> Iterator[FileSource]:
     """The file, for as long as the block runs. Raises ``CannotRead``."""
     path = Path(file)
     if not path.is_absolute():
-        raise CannotRead(file=file, why="it is no absolute path of a file")
+        raise CannotRead(file=file, why=_("it is no absolute path of a file"))
     try:
         # Not to wait for ever where a pipe lies in place of a file.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -53,9 +54,9 @@ def opened(file: str) -> Iterator[FileSource]:
     try:
         found = os.fstat(descriptor)
         if stat.S_ISDIR(found.st_mode):
-            raise CannotRead(file=file, why="it is a folder: name a file in it")
+            raise CannotRead(file=file, why=_("it is a folder: name a file in it"))
         if not stat.S_ISREG(found.st_mode):
-            raise CannotRead(file=file, why="it is no ordinary file")
+            raise CannotRead(file=file, why=_("it is no ordinary file"))
         yield FileSource(descriptor, found.st_size)
     finally:
         os.close(descriptor)

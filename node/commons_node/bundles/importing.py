@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from commons_crdt.operation import Operation
+from commons_crdt.texts import _
 from commons_node.bundles.carried import Maker, ended, remember
 from commons_node.realm.realm import Realm
 from commons_protocol.bundles.chunks import CHUNK
@@ -113,7 +114,7 @@ class Import:
     async def run(self) -> Report:
         """Everything that can be taken. ``BadBundle`` if it may not be; ``report`` says how far."""
         mark = await self._marked()
-        for _ in range(_PASSES):
+        for _pass in range(_PASSES):
             before = self._state(await self._realm.memory.needed())
             await self._pass(mark if self._first else 0)
             after = self._state(await self._realm.memory.needed())
@@ -153,7 +154,9 @@ class Import:
         try:
             data = await self._source.read(at, CHUNK)
         except OSError as error:
-            why = f"the file cannot be read any further ({error.strerror or error})"
+            why = _("the file cannot be read any further ({strerror})").format(
+                strerror=error.strerror or error
+            )
             raise Damaged("unreadable", why) from error
         for frame in reader.chunk(data):
             await self._frame(frame)
@@ -192,19 +195,23 @@ class Import:
 
     def _check(self, manifest: Manifest) -> None:
         if manifest.realm != self._realm.realm:
-            raise BadBundle("realm", "it is of another community", "check which file it is")
+            raise BadBundle("realm", _("it is of another community"), _("check which file it is"))
         if self._now_ms > manifest.expires_ms and not self._even_expired:
             days = (self._now_ms - manifest.expires_ms) // 86_400_000
-            then = "ask for a new one, or add --even-expired: what is in it is checked all the same"
-            raise BadBundle("expired", f"its time was over {days} days ago", then)
+            then = _(
+                "ask for a new one, or add --even-expired: what is in it is checked all the same"
+            )
+            raise BadBundle(
+                "expired", _("its time was over {days} days ago").format(days=days), then
+            )
 
     def _check_maker(self) -> None:
         """After all of its log 0: its maker must be a node that stands."""
         manifest = self.report.manifest
         assert manifest is not None
         if self._realm.node_keys(manifest.signer.id) is None:
-            why = "the node that made it does not stand in the community"
-            raise BadBundle("maker", why, "ask somebody else for one: commons-node member list")
+            why = _("the node that made it does not stand in the community")
+            raise BadBundle("maker", why, _("ask somebody else for one: commons-node member list"))
         self._signed = True
 
     async def _flush(self) -> None:
@@ -225,7 +232,7 @@ class Import:
         report.turned.extend(result.turned[: MOST_SHOWN - len(report.turned)])
         self._again |= bool(result.missing) or bool(_LATER & result.refused.keys())
         if report.refused.total() > JUNK + report.new + report.known + report.parts:
-            raise BadBundle("junk", "most of what is in it is refused")
+            raise BadBundle("junk", _("most of what is in it is refused"))
 
     async def _conclude(self) -> None:
         """What is known of its maker now, and what is still lacking."""

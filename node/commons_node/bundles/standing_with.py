@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_node.bundles.carried import Maker, ended, ends_of, makers, member_of
 from commons_node.community import Community
 from commons_node.peering.types import PeerState
@@ -78,5 +79,7 @@ async def by_bundle(community: Community) -> Cause | None:
     member = member_of(community.realm, latest.device)
     who = (names.get(member) if member else None) or latest.node.hex()[:8]
     return Cause(
-        "by_bundle", detail=f"{who}'s, of {day(latest.created_ms)}", node=latest.node.hex()
+        "by_bundle",
+        detail=_("{who}'s, of {day}").format(who=who, day=day(latest.created_ms)),
+        node=latest.node.hex(),
     )

@@ -7,6 +7,7 @@ import signal
 import sys
 from typing import NoReturn
 
+from commons_crdt.texts import _
 from commons_node.api.client import ApiError
 from commons_node.demo.story import run
 
@@ -27,7 +28,7 @@ def play(*, as_json: bool) -> int:
     except KeyboardInterrupt:
         return 130
     except (ApiError, RuntimeError, OSError) as error:
-        hint = "run it again; if it fails again, tell the maintainers"
+        hint = _("run it again; if it fails again, tell the maintainers")
         failure = {"code": "demo", "message": str(error), "hint": hint}
         sys.stderr.write(json.dumps({"v": 1, "ok": False, "error": failure}) + "\n")
         return 1
@@ -35,11 +36,18 @@ def play(*, as_json: bool) -> int:
         sys.stdout.write(json.dumps(result) + "\n")
     else:
         tell("")
-        tell(f"{result['items']} things, {result['operations']} signed operations, "
-             f"{result['refused_dials']} dials refused while cut off.")  # fmt: skip
+        told = _(
+            "{items} things, {operations} signed operations, {refused_dials} dials refused "
+            "while cut off."
+        )
+        tell(told.format_map(result))
         for name, state in zip(("Anna", "Bo", "Cia"), result["state_hashes"], strict=True):
-            tell(f"  {name:<5} state {state}")
-        tell(f"All three hold the same truth, {result['seconds']} seconds after the start.")
+            tell(_("  {name:<5} state {state}").format(name=name, state=state))
+        tell(
+            _("All three hold the same truth, {seconds} seconds after the start.").format(
+                seconds=result["seconds"]
+            )
+        )
     return 0
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from commons_crdt.texts import _
 from commons_node.api.client import ApiError
 from commons_node.demo.neighbour import Neighbour
 
@@ -75,7 +76,7 @@ def run(tell: Callable[[str], None]) -> dict[str, Any]:
 
 def _remove(folder: Path) -> None:
     """Take the folder away, also from a node that was interrupted while it was being started."""
-    for _ in range(50):
+    for _attempt in range(50):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             return
@@ -83,39 +84,45 @@ def _remove(folder: Path) -> None:
 
 
 def _play(story: Story, anna: Neighbour, bo: Neighbour, cia: Neighbour) -> dict[str, Any]:
-    with story.step("Anna, Bo and Cia each start a node of their own"):
+    with story.step(_("Anna, Bo and Cia each start a node of their own")):
         for one in (anna, bo, cia):
             one.ready()
-    with story.step("Anna founds the Elm Street Tool Library"):
-        anna.do("community.init", name="Elm Street Tool Library", member="Anna",
+    with story.step(_("Anna founds the Elm Street Tool Library")):
+        anna.do("community.init", name=_("Elm Street Tool Library"), member="Anna",
                 timezone="Europe/Stockholm", passphrase=secrets.token_hex(8))  # fmt: skip
-    with story.step("She imports the 200 things of a real tool library"):
+    with story.step(_("She imports the 200 things of a real tool library")):
         data = base64.b64encode(inventory()).decode("ascii")
         imported = anna.do("resource.import", file={"name": _INVENTORY, "data": data})
-        _expect(imported["created"] == imported["read"] == 200, f"200 things, {imported}")
-    with story.step("Bo and Cia join by invite code; Cia becomes a steward"):
+        _expect(
+            imported["created"] == imported["read"] == 200,
+            _("200 things, {imported}").format(imported=imported),
+        )
+    with story.step(_("Bo and Cia join by invite code; Cia becomes a steward")):
         _join(anna, bo, "Bo")
         _join(anna, cia, "Cia")
         anna.do("member.role", who="Cia", role="steward")
         bo.do("peer.connect", address=cia.address)
         _agree(anna, bo, cia)
-    with story.step("The line to Cia is cut: her dials are refused"):
+    with story.step(_("The line to Cia is cut: her dials are refused")):
         anna.do("peer.block", node=cia.node)
         bo.do("peer.block", node=cia.node)
         refused = _refused_dials(cia, anna) + _refused_dials(cia, bo)
-        _expect(refused > 0, "blocked nodes refuse Cia's dials")
-    with story.step(f"Bo asks for cordless drill {DRILL}; Anna approves"):
+        _expect(refused > 0, _("blocked nodes refuse Cia's dials"))
+    with story.step(_("Bo asks for cordless drill {drill}; Anna approves").format(drill=DRILL)):
         loan = bo.do("loan.request", resource=DRILL, days=3)["loan"]
         _with(anna, bo)
         anna.do("loan.approve", loan=loan)
         _with(bo, anna)
-    with story.step("Anna hands it over, Bo takes it: two signatures"):
+    with story.step(_("Anna hands it over, Bo takes it: two signatures")):
         offer = anna.do("loan.handover", loan=loan)["offer"]
         _with(bo, anna)
         taken = bo.do("loan.accept", loan=loan, offer=offer)
-        _expect(taken["state"] == "on_loan", f"Bo has the drill, not {taken['state']}")
+        _expect(
+            taken["state"] == "on_loan",
+            _("Bo has the drill, not {state}").format(state=taken["state"]),
+        )
         _with(anna, bo)
-    with story.step("Now Bo's node reaches only Cia's; he returns the drill to her"):
+    with story.step(_("Now Bo's node reaches only Cia's; he returns the drill to her")):
         bo.do("peer.block", node=anna.node)
         bo.do("peer.unblock", node=cia.node)
         refused += _refused_dials(anna, bo)
@@ -123,9 +130,12 @@ def _play(story: Story, anna: Neighbour, bo: Neighbour, cia: Neighbour) -> dict[
         bo.do("peer.connect", address=cia.address)
         _with(cia, bo)
         received = cia.do("loan.receive", loan=loan, offer=offer, condition="ok")
-        _expect(received["state"] == "returned", f"the loan is closed, not {received['state']}")
-        _expect(anna.see("loan.show", loan=loan)["state"] == "on_loan", "Anna can't know it yet")
-    with story.step("The network heals, and every node ends with the same truth"):
+        _expect(
+            received["state"] == "returned",
+            _("the loan is closed, not {state}").format(state=received["state"]),
+        )
+        _expect(anna.see("loan.show", loan=loan)["state"] == "on_loan", _("Anna can't know it yet"))
+    with story.step(_("The network heals, and every node ends with the same truth")):
         for one, other in ((anna, cia), (bo, anna)):
             one.do("peer.unblock", node=other.node)
         anna.do("peer.connect", address=bo.address)
@@ -133,10 +143,10 @@ def _play(story: Story, anna: Neighbour, bo: Neighbour, cia: Neighbour) -> dict[
         _agree(anna, bo, cia)
         hashes = [one.see("community.hash") for one in (anna, bo, cia)]
         final = anna.see("loan.show", loan=loan)
-        _expect(final["state"] == "returned", "Anna sees the return too")
+        _expect(final["state"] == "returned", _("Anna sees the return too"))
     states = [one["state_hash"] for one in hashes]
     converged = len(set(states)) == 1
-    _expect(converged, "three equal state hashes")
+    _expect(converged, _("three equal state hashes"))
     return {
         "v": 1,
         "ok": True,
@@ -154,7 +164,7 @@ def _play(story: Story, anna: Neighbour, bo: Neighbour, cia: Neighbour) -> dict[
 def _join(host: Neighbour, newcomer: Neighbour, name: str) -> None:
     code = host.do("invite.create", uses=1)["code"]
     joined = newcomer.do("join", code=code, member=name, passphrase=secrets.token_hex(8))
-    _expect(joined["state"] == "joined", f"{name} is in")
+    _expect(joined["state"] == "joined", _("{name} is in").format(name=name))
 
 
 def _with(one: Neighbour, other: Neighbour) -> None:
@@ -163,7 +173,7 @@ def _with(one: Neighbour, other: Neighbour) -> None:
 
 
 def _agree(*neighbours: Neighbour) -> None:
-    for _ in range(2):  # what the first round brings, the second passes on
+    for _round in range(2):  # what the first round brings, the second passes on
         for one in neighbours:
             one.do("sync.wait", timeout=_WAIT_S)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import N_, _
 from commons_node.archive.format import BadArchive
 from commons_node.archive.verifying import verify_archive
 from commons_node.archive.writing import write_archive
@@ -29,9 +30,9 @@ from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
 
 _FAULTS = 5
-_RESTORE = (
-    "stop the node and put back a copy of the whole home: it fetches what is newer from the"
-    " community's other nodes; without a copy, join again from an empty home"
+_RESTORE = N_(
+    "stop the node and put back a copy of the whole home: it fetches what is newer "
+    "from the community's other nodes; without a copy, join again from an empty home"
 )
 
 
@@ -73,12 +74,20 @@ def sound(path: Path, schema: Sequence[str], name: str) -> Check:
     facts = {"sound": faults == ["ok"], "schema": found, "mib": path.stat().st_size >> 20}
     if faults != ["ok"]:
         told = "; ".join(faults)
-        return Check(f"database {name}", "fail", f"{path} is damaged: {told}", _RESTORE, facts)
+        return Check(
+            f"database {name}",
+            "fail",
+            _("{path} is damaged: {told}").format(path=path, told=told),
+            _RESTORE,
+            facts,
+        )
     if found > len(schema):
-        fix = "install the newer version of commons-node again"
-        told = f"{path} was written by a newer version (schema {found})."
+        fix = _("install the newer version of commons-node again")
+        told = _("{path} was written by a newer version (schema {found}).").format(
+            path=path, found=found
+        )
         return Check(f"database {name}", "fail", told, fix, facts)
-    return Check(f"database {name}", "ok", f"{path} is sound.", "", facts)
+    return Check(f"database {name}", "ok", _("{path} is sound.").format(path=path), "", facts)
 
 
 @asynccontextmanager
@@ -109,12 +118,16 @@ async def truth(realm: Realm, folder: Path, pool: VerifierPool, name: str) -> Ch
         written = await write_archive(realm, archive)
         await verify_archive(archive, RULES, VIEWS, pool)
     except BadArchive as error:
-        told = f"What is shown of community {name} is not what its operations give: {error}"
+        told = _(
+            "What is shown of community {name} is not what its operations give: {error}"
+        ).format(name=name, error=error)
         return Check(check, "fail", told, _RESTORE, {"agrees": False, "code": error.code})
     finally:
         archive.unlink(missing_ok=True)
     count = int(str(written["operations"]))
-    told = f"{count} operations, checked and judged from nothing, give what is shown."
+    told = _("{count} operations, checked and judged from nothing, give what is shown.").format(
+        count=count
+    )
     return Check(check, "ok", told, "", {"agrees": True, "operations": count})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.config import load
 from commons_node.doctor.check import Check
 from commons_node.home import Home
@@ -21,21 +22,39 @@ def folder(home: Home) -> Check:
     """Whether the home is there, ours, and writable."""
     path = home.path
     if not path.is_dir():
-        fix = "commons-node run makes it; --home or COMMONS_HOME says where"
-        return Check("home", "fail", f"There is no folder {path}.", fix, {"there": False})
+        fix = _("commons-node run makes it; --home or COMMONS_HOME says where")
+        return Check(
+            "home", "fail", _("There is no folder {path}.").format(path=path), fix, {"there": False}
+        )
     owner = path.stat().st_uid
     writable = os.access(path, os.W_OK | os.X_OK)
     facts = {"there": True, "ours": owner == os.getuid(), "writable": writable}
     if owner != os.getuid():
-        fix = f"chown -R {os.getuid()} {path}, or run this as the user that owns it"
-        return Check("home", "fail", f"{path} belongs to another user.", fix, facts)
+        fix = _("chown -R {getuid} {path}, or run this as the user that owns it").format(
+            getuid=os.getuid(), path=path
+        )
+        return Check(
+            "home", "fail", _("{path} belongs to another user.").format(path=path), fix, facts
+        )
     if not writable:
-        fix = f"chmod u+rwx {path}; or remount the disk if it is mounted read-only"
-        return Check("home", "fail", f"Nothing can be written in {path}.", fix, facts)
+        fix = _("chmod u+rwx {path}; or remount the disk if it is mounted read-only").format(
+            path=path
+        )
+        return Check(
+            "home", "fail", _("Nothing can be written in {path}.").format(path=path), fix, facts
+        )
     if home.moved():
-        fix = "the node waits before it signs until it has met a node that knew it: that is right"
-        return Check("home", "warn", f"{path} was copied, or moved.", fix, {**facts, "moved": True})
-    return Check("home", "ok", f"{path} is yours to write.", "", facts)
+        fix = _(
+            "the node waits before it signs until it has met a node that knew it: that is right"
+        )
+        return Check(
+            "home",
+            "warn",
+            _("{path} was copied, or moved.").format(path=path),
+            fix,
+            {**facts, "moved": True},
+        )
+    return Check("home", "ok", _("{path} is yours to write.").format(path=path), "", facts)
 
 
 def modes(home: Home) -> Check:
@@ -45,13 +64,15 @@ def modes(home: Home) -> Check:
     facts = {"open": len(open_ones), "linked": len(linked)}
     if linked:
         names = ", ".join(str(path) for path in linked)
-        fix = "put the file itself there: a link is replaced at the next write"
-        return Check("modes", "fail", f"These are links: {names}.", fix, facts)
+        fix = _("put the file itself there: a link is replaced at the next write")
+        return Check(
+            "modes", "fail", _("These are links: {names}.").format(names=names), fix, facts
+        )
     if open_ones:
         names = " ".join(str(path) for path in open_ones)
         fix = f"chmod go-rwx {names}"
-        return Check("modes", "fail", f"Others may read {names}.", fix, facts)
-    return Check("modes", "ok", "Nobody else may read keys or data.", "", facts)
+        return Check("modes", "fail", _("Others may read {names}.").format(names=names), fix, facts)
+    return Check("modes", "ok", _("Nobody else may read keys or data."), "", facts)
 
 
 def _private(home: Home) -> Iterator[Path]:
@@ -75,10 +96,18 @@ def keys(home: Home) -> Check:
     damaged += [f"{one}.key" for one in keystore.damaged()]
     facts = {"members": len(members), "node_key": has_own, "damaged": len(damaged)}
     if damaged:
-        fix = "put back an unharmed copy; without one: commons-node help member recover"
-        return Check("keys", "fail", f"Damaged: {', '.join(damaged)}.", fix, facts)
-    told = "The node's own key is whole" if has_own else "The node has no key of its own yet"
-    return Check("keys", "ok", f"{told}; member key files: {len(members)}, all whole.", "", facts)
+        fix = _("put back an unharmed copy; without one: commons-node help member recover")
+        return Check(
+            "keys", "fail", _("Damaged: {damaged}.").format(damaged=", ".join(damaged)), fix, facts
+        )
+    told = _("The node's own key is whole") if has_own else _("The node has no key of its own yet")
+    return Check(
+        "keys",
+        "ok",
+        _("{told}; member key files: {count}, all whole.").format(told=told, count=len(members)),
+        "",
+        facts,
+    )
 
 
 def configuration(home: Home, environment: Mapping[str, str]) -> Check:
@@ -88,5 +117,9 @@ def configuration(home: Home, environment: Mapping[str, str]) -> Check:
     except CommonsError as error:
         return Check("config", "fail", str(error), error.way_out, {"understood": False})
     there = (home.path / "config.toml").exists()
-    detail = "config.toml is understood." if there else "No config.toml: every setting is standard."
+    detail = (
+        _("config.toml is understood.")
+        if there
+        else _("No config.toml: every setting is standard.")
+    )
     return Check("config", "ok", detail, "", {"understood": True, "file": there})

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from commons_crdt.texts import _
 from commons_node.doctor.check import Check, State
 
 _DAY_MS: Final = 86_400_000
@@ -55,27 +56,46 @@ def clock(now_ms: int, newest_ms: int | None) -> Check:
     """
     shown = _moment(now_ms)
     if newest_ms is None:
-        return Check("clock", "ok", f"It is {shown}; nothing was written here yet to compare with.")
+        return Check(
+            "clock",
+            "ok",
+            _("It is {shown}; nothing was written here yet to compare with.").format(shown=shown),
+        )
     behind = newest_ms - now_ms
     facts = {"behind_own_s": max(0, behind // 1000)}
     if behind > _HOUR_MS:
         return Check(
             "clock",
             "fail",
-            f"The clock says {shown}, but this node wrote something at {_moment(newest_ms)}.",
-            "set the clock: timedatectl set-ntp true, or date -s; until then others hold back"
-            " nothing of yours, but what you write claims the later time",
+            _("The clock says {shown}, but this node wrote something at {moment}.").format(
+                shown=shown, moment=_moment(newest_ms)
+            ),
+            _(
+                "set the clock: timedatectl set-ntp true, or date -s; until then others hold "
+                "back nothing of yours, but what you write claims the later time"
+            ),
             facts,
         )
     if now_ms - newest_ms > 366 * _DAY_MS:
         return Check(
             "clock",
             "warn",
-            f"The clock says {shown}; the newest that was written here is of {_moment(newest_ms)}.",
-            "check the year: what a clock that runs ahead signs is held back by every other node",
+            _("The clock says {shown}; the newest that was written here is of {moment}.").format(
+                shown=shown, moment=_moment(newest_ms)
+            ),
+            _(
+                "check the year: what a clock that runs ahead signs is held back by every other "
+                "node"
+            ),
             facts,
         )
-    return Check("clock", "ok", f"It is {shown}, later than all that was written here.", "", facts)
+    return Check(
+        "clock",
+        "ok",
+        _("It is {shown}, later than all that was written here.").format(shown=shown),
+        "",
+        facts,
+    )
 
 
 def zone(names: list[str]) -> Check:
@@ -89,9 +109,19 @@ def zone(names: list[str]) -> Check:
     facts = {"zones": len(names), "unknown": len(unknown)}
     if unknown:
         told = ", ".join(unknown)
-        fix = "install the zone files: pip install tzdata, or apt-get install tzdata"
-        return Check("zone", "fail", f"This machine does not know the zone {told}.", fix, facts)
-    detail = f"Known here: {', '.join(names)}." if names else "In no community yet."
+        fix = _("install the zone files: pip install tzdata, or apt-get install tzdata")
+        return Check(
+            "zone",
+            "fail",
+            _("This machine does not know the zone {told}.").format(told=told),
+            fix,
+            facts,
+        )
+    detail = (
+        _("Known here: {names}.").format(names=", ".join(names))
+        if names
+        else _("In no community yet.")
+    )
     return Check("zone", "ok", detail, "", facts)
 
 
@@ -99,8 +129,8 @@ def disk(home: Path) -> Check:
     """Whether there is room where the node writes."""
     free = shutil.disk_usage(home).free
     facts = {"free_mib": free // _MIB}
-    detail = f"{free // _MIB} MiB are free where the node writes."
-    fix = "make room: the node refuses to write when the disk is full, and loses nothing by it"
+    detail = _("{free} MiB are free where the node writes.").format(free=free // _MIB)
+    fix = _("make room: the node refuses to write when the disk is full, and loses nothing by it")
     state = _enough(free, _LEAST_DISK, _GOOD_DISK)
     return Check("disk", state, detail, fix if state != "ok" else "", facts)
 
@@ -109,9 +139,9 @@ def memory() -> Check:
     """Whether a daemon and its workers fit."""
     free = _available()
     if free is None:
-        return Check("memory", "warn", "This system does not say how much memory is free.", "")
-    detail = f"{free // _MIB} MiB of memory are available."
-    fix = "set verifier_workers = 1 in config.toml, or give the node at least 512 MiB"
+        return Check("memory", "warn", _("This system does not say how much memory is free."), "")
+    detail = _("{free} MiB of memory are available.").format(free=free // _MIB)
+    fix = _("set verifier_workers = 1 in config.toml, or give the node at least 512 MiB")
     state = _enough(free, _LEAST_MEMORY, _GOOD_MEMORY)
     return Check(
         "memory", state, detail, fix if state != "ok" else "", {"available_mib": free // _MIB}
@@ -144,9 +174,9 @@ def entropy() -> Check:
     except BlockingIOError:
         ready = False
     if ready:
-        return Check("entropy", "ok", "The system gives randomness.", "", {"ready": True})
-    fix = "wait after the start of the machine, or install rng-tools"
-    return Check("entropy", "fail", "The system has no randomness yet.", fix, {"ready": False})
+        return Check("entropy", "ok", _("The system gives randomness."), "", {"ready": True})
+    fix = _("wait after the start of the machine, or install rng-tools")
+    return Check("entropy", "fail", _("The system has no randomness yet."), fix, {"ready": False})
 
 
 def files() -> Check:
@@ -154,8 +184,10 @@ def files() -> Check:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     many = soft == resource.RLIM_INFINITY or soft >= _GOOD_FILES
     facts = {"soft": soft, "hard": hard}
-    detail = f"{'Any number of' if soft == resource.RLIM_INFINITY else soft} files may be open."
-    fix = "ulimit -n 4096, or LimitNOFILE=4096 in the service's unit"
+    detail = _("{count} files may be open.").format(count=soft)
+    if soft == resource.RLIM_INFINITY:
+        detail = _("Any number of files may be open.")
+    fix = _("ulimit -n 4096, or LimitNOFILE=4096 in the service's unit")
     return Check("files", "ok" if many else "warn", detail, "" if many else fix, facts)
 
 
@@ -167,13 +199,15 @@ def sandbox() -> Check:
         name for name, there in (("Landlock", landlock > 0), ("seccomp", seccomp)) if not there
     ]
     if lacking:
-        detail = f"This system lacks {' and '.join(lacking)}."
-        fix = "a kernel from 5.13 on with Landlock and seccomp; the node itself runs without"
+        detail = _("This system lacks {lacking}.").format(lacking=" and ".join(lacking))
+        fix = _("a kernel from 5.13 on with Landlock and seccomp; the node itself runs without")
         return Check("sandbox", "warn", detail, fix, facts)
-    detail = f"Landlock (version {landlock}) and seccomp are there."
+    detail = _("Landlock (version {landlock}) and seccomp are there.").format(landlock=landlock)
     if root:
-        fix = "run the node as a user of its own: useradd --system --create-home commons"
-        return Check("sandbox", "warn", f"{detail} This runs as root.", fix, facts)
+        fix = _("run the node as a user of its own: useradd --system --create-home commons")
+        return Check(
+            "sandbox", "warn", _("{detail} This runs as root.").format(detail=detail), fix, facts
+        )
     return Check("sandbox", "ok", detail, "", facts)
 
 

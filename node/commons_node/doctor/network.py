@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from commons_crdt.texts import _
 from commons_node.api.client import ApiError, Client
 from commons_node.config import Config
 from commons_node.doctor.check import Check
@@ -33,37 +34,53 @@ def asked(client: Client) -> tuple[Check, Mapping[str, Any] | None]:
         status = client.view("status", {}, _ASK_S)
     except ApiError as error:
         if error.code == "not_running":
-            told = "The node does not run; what only a running node knows was not asked."
+            told = _("The node does not run; what only a running node knows was not asked.")
             return Check("node", "warn", told, "commons-node run", {"running": False}), None
-        told = f"The node does not answer: {error}"
-        fix = "look into its log; then stop it and start it again: commons-node run"
+        told = _("The node does not answer: {error}").format(error=error)
+        fix = _("look into its log; then stop it and start it again: commons-node run")
         return Check("node", "fail", told, fix, {"running": True, "answers": False}), None
     facts = {"running": True, "answers": True, "uptime_s": int(status["uptime_s"])}
-    return Check("node", "ok", f"It runs since {int(status['uptime_s'])} s.", "", facts), status
+    return Check(
+        "node",
+        "ok",
+        _("It runs since {uptime_s} s.").format(uptime_s=int(status["uptime_s"])),
+        "",
+        facts,
+    ), status
 
 
 def port(kept: str | None, addresses: Sequence[str], *, running: bool) -> Check:
     """Whether something listens on the node's port, or could."""
     wanted = next((p for p in map(_tcp, addresses) if p), None) or (int(kept) if kept else None)
     if wanted is None:
-        told = "No port was taken yet: the first start takes a free one and keeps it."
+        told = _("No port was taken yet: the first start takes a free one and keeps it.")
         return Check("port", "ok", told, "", {"known": False})
     facts = {"known": True, "running": running}
     if running:
         if _answers(wanted):
-            told = f"It listens on TCP port {wanted}."
-            fix = (
-                f"others reach it if your router and firewall let TCP {wanted} in:"
-                f" ufw allow {wanted}/tcp"
-            )
+            told = _("It listens on TCP port {wanted}.").format(wanted=wanted)
+            fix = _(
+                "others reach it if your router and firewall let TCP {wanted} in: ufw allow "
+                "{wanted}/tcp"
+            ).format(wanted=wanted)
             return Check("port", "ok", told, fix, {**facts, "listens": True})
-        fix = "look at `listen` in config.toml, and start the node again"
-        told = f"The node runs, and nothing answers on TCP port {wanted} of this machine."
+        fix = _("look at `listen` in config.toml, and start the node again")
+        told = _("The node runs, and nothing answers on TCP port {wanted} of this machine.").format(
+            wanted=wanted
+        )
         return Check("port", "warn", told, fix, {**facts, "listens": False})
     if _free(wanted):
-        return Check("port", "ok", f"TCP port {wanted} is free.", "", {**facts, "free": True})
-    fix = "the node takes another one, and neighbours who dial the old one do not find it: free it"
-    told = f"Another program listens on TCP port {wanted}."
+        return Check(
+            "port",
+            "ok",
+            _("TCP port {wanted} is free.").format(wanted=wanted),
+            "",
+            {**facts, "free": True},
+        )
+    fix = _(
+        "the node takes another one, and neighbours who dial the old one do not find it: free it"
+    )
+    told = _("Another program listens on TCP port {wanted}.").format(wanted=wanted)
     return Check("port", "warn", told, fix, {**facts, "free": False})
 
 
@@ -105,22 +122,26 @@ def kept_port(node_db: Path) -> str | None:
 def multicast(config: Config) -> Check:
     """Whether neighbours on the LAN can be found: each interface hears its own multicast."""
     if not config.lan:
-        told = "Looking for neighbours on the LAN is switched off (lan = false)."
+        told = _("Looking for neighbours on the LAN is switched off (lan = false).")
         return Check("multicast", "ok", told, "", {"wanted": False})
     wanted = present(config.lan_interfaces) if config.lan_interfaces else current()
     deaf = [one for one in wanted if not _hears(one)]
     facts = {"wanted": True, "interfaces": len(wanted), "deaf": len(deaf)}
     if not wanted:
-        fix = "plug in a cable or join a Wi-Fi; bundles on a USB stick need no network"
-        return Check("multicast", "warn", "This machine is in no network.", fix, facts)
+        fix = _("plug in a cable or join a Wi-Fi; bundles on a USB stick need no network")
+        return Check("multicast", "warn", _("This machine is in no network."), fix, facts)
     if deaf:
-        fix = (
-            "let UDP port 5353 and IGMP pass in the firewall (ufw allow 5353/udp), or name the"
-            " neighbour: commons-node peer connect ADDRESS"
+        fix = _(
+            "let UDP port 5353 and IGMP pass in the firewall (ufw allow 5353/udp), or name "
+            "the neighbour: commons-node peer connect ADDRESS"
         )
-        told = f"No multicast on {', '.join(deaf)}: neighbours there are not found by themselves."
+        told = _("No multicast on {deaf}: neighbours there are not found by themselves.").format(
+            deaf=", ".join(deaf)
+        )
         return Check("multicast", "warn", told, fix, facts)
-    told = f"Multicast works on {', '.join(wanted)}, as far as this machine can tell."
+    told = _("Multicast works on {wanted}, as far as this machine can tell.").format(
+        wanted=", ".join(wanted)
+    )
     return Check("multicast", "ok", told, "", facts)
 
 
@@ -150,18 +171,28 @@ def peers(client: Client) -> Check:
     try:
         rows = client.view("peer.list", {}, _ASK_S)["peers"]
     except ApiError as error:
-        return Check("peers", "warn", f"The node does not say: {error}", error.hint)
+        return Check(
+            "peers", "warn", _("The node does not say: {error}").format(error=error), error.hint
+        )
     states = Counter(str(row["sync"]["state"]) for row in rows)
     facts = {f"state_{state}": count for state, count in sorted(states.items())}
     facts |= {"known": len(rows), "connected": sum(bool(row["connected"]) for row in rows)}
     if not rows:
-        fix = "invite a neighbour: commons-node invite create; what only you hold can be lost"
-        return Check("peers", "warn", "It knows no other node yet.", fix, facts)
+        fix = _("invite a neighbour: commons-node invite create; what only you hold can be lost")
+        return Check("peers", "warn", _("It knows no other node yet."), fix, facts)
     told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     if not facts["connected"]:
         fix = next((row["sync"]["next_action"] for row in rows if row["sync"]["next_action"]), "")
-        return Check("peers", "warn", f"None of {len(rows)} is connected: {told}.", fix, facts)
+        return Check(
+            "peers",
+            "warn",
+            _("None of {count} is connected: {told}.").format(count=len(rows), told=told),
+            fix,
+            facts,
+        )
     bad = [row for row in rows if row["sync"]["state"] not in {"synced", "syncing", *_AWAY}]
     fix = bad[0]["sync"]["next_action"] if bad else ""
-    detail = f"{facts['connected']} of {len(rows)} are connected: {told}."
+    detail = _("{connected} of {count} are connected: {told}.").format(
+        connected=facts["connected"], count=len(rows), told=told
+    )
     return Check("peers", "warn" if bad else "ok", detail, fix, facts)

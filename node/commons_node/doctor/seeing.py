@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import Spoken, _
 from commons_node.api.client import Client
 from commons_node.api.paths import NotYoursError, socket_path
 from commons_node.api.types import API_VERSION, HTTP_STATUS
@@ -28,12 +29,12 @@ from commons_node.logs import set_up
 from commons_node.telling import tell_failure
 from commons_node.verifier.pool import VerifierPool
 
-_SIGN: Final[Mapping[State, str]] = {"ok": "✓ ok  ", "warn": "! warn", "fail": "✗ fail"}
-_SUMS: Final[Mapping[State, str]] = {
+_SIGN: Final[Spoken[State]] = Spoken({"ok": "✓ ok  ", "warn": "! warn", "fail": "✗ fail"})
+_SUMS: Final[Spoken[State]] = Spoken({
     "ok": "All is well.",
     "warn": "It works; look at what is marked with !.",
     "fail": "Something is broken: see what is marked with ✗.",
-}
+})  # fmt: skip
 
 
 def see(home: Home, file: Path | None, *, quick: bool, as_json: bool) -> int:
@@ -110,8 +111,10 @@ def guarded(name: str, ask: Callable[[], Check]) -> Check:
     try:
         return ask()
     except Exception as error:
-        told = f"This could not be found out: {type(error).__name__}: {error}"
-        return Check(name, "fail", told, "report this line", {"fault": type(error).__name__})
+        told = _("This could not be found out: {kind}: {error}").format(
+            kind=type(error).__name__, error=error
+        )
+        return Check(name, "fail", told, _("report this line"), {"fault": type(error).__name__})
 
 
 def in_words(checks: list[Check], file: Path | None) -> str:
@@ -120,18 +123,24 @@ def in_words(checks: list[Check], file: Path | None) -> str:
     for one in checks:
         lines.append(f"{_SIGN[one.state]}  {one.check}: {one.detail}")
         if one.fix and one.state != "ok":
-            lines.append(f"          try: {one.fix}")
+            lines.append(_("          try: {fix}").format(fix=one.fix))
     lines += ["", _SUMS[worst(checks)]]
     if file is not None:
-        lines.append(f"The report is in {file}: figures only, no names, keys, paths or addresses.")
+        lines.append(
+            _("The report is in {file}: figures only, no names, keys, paths or addresses.").format(
+                file=file
+            )
+        )
     return "\n".join(lines) + "\n"
 
 
 def _not_written(file: Path, error: OSError, *, as_json: bool) -> int:
-    message = f"The report cannot be written to {file}: {error.strerror or error}."
-    hint = "choose a file in a folder that is yours to write"
+    message = _("The report cannot be written to {file}: {strerror}.").format(
+        file=file, strerror=error.strerror or error
+    )
+    hint = _("choose a file in a folder that is yours to write")
     status = HTTP_STATUS["usage"]
-    return tell_failure("there is no report", "bad_file", message, hint, status, as_json=as_json)
+    return tell_failure(_("there is no report"), "bad_file", message, hint, status, as_json=as_json)
 
 
 def _now_ms() -> int:

@@ -8,31 +8,30 @@ falls back on the one without names (``commons_crdt.sentences``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from commons_crdt.authority.causes import Part
+from commons_crdt.texts import N_, Spoken, _
 
-DAY: Final = "on {day} {month} {year}"
-MOMENT: Final = "{day} {month} {year} at {hour:02}:{minute:02}"
-MONTHS: Final = (
+DAY: Final = N_("on {day} {month} {year}")
+MOMENT: Final = N_("{day} {month} {year} at {hour:02}:{minute:02}")
+MONTHS: Final = Spoken(dict(enumerate((
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
-)  # fmt: skip
-COUNCIL: Final = "the council"
-NODE: Final = "{name}'s node"
-SOMEBODY: Final = "somebody who is not known here"
+), 1)))  # fmt: skip
+COUNCIL: Final = N_("the council")
+NODE: Final = N_("{name}'s node")
+SOMEBODY: Final = N_("somebody who is not known here")
 
-AFTER: Final = {
+AFTER: Final = Spoken({
     "known": "this was written after that",
     "dated": "this is dated after that",
     "beyond": "this comes after the last act that it lets stand",
-}
+})  # fmt: skip
 """How what is explained lies to the act that ended its chain: it knew of it, says a later time,
 or is older, or says so, and beyond the end that the act names."""
 
-NAMED: Final[dict[tuple[str, Part], str]] = {
+NAMED: Final = Spoken({
     ("cut", "removal"): "{author} was removed by {who} {day}; {after}.",
     ("cut", "suspension"): "{author} was suspended by {who} {day}, until {until}; {after}.",
     ("cut", "dismissal"): "{author} was removed by the council {day}; {after}.",
@@ -87,20 +86,26 @@ NAMED: Final[dict[tuple[str, Part], str]] = {
     ("council", "chosen"): "The council has decided otherwise {day}; this came too late.",
     ("seal", "seal"): "The council sealed {day} what stands, and this node has not received all "
     "of it yet.",
-}  # fmt: skip
+})  # fmt: skip
 """By reason, and the part that the first cause played."""
 
-PENDING: Final[dict[tuple[str, Part], str]] = {
-    ("cut", "removal"): "{author} was removed by {who} {day}; the last act that this lets stand "
+PENDING: Final = Spoken({
+    (
+        "cut",
+        "removal",
+    ): "{author} was removed by {who} {day}; the last act that this lets stand "
     "has not come here yet.",
     ("cut", "suspension"): "{author} was suspended by {who} {day}; the last act that this lets "
     "stand has not come here yet.",
-    ("cut", "dismissal"): "{author} was removed by the council {day}; the last act that this lets "
+    (
+        "cut",
+        "dismissal",
+    ): "{author} was removed by the council {day}; the last act that this lets "
     "stand has not come here yet.",
-}
+})  # fmt: skip
 """The same for what waits."""
 
-CAUSES: Final[dict[Part, str]] = {
+CAUSES: Final = Spoken({
     "admission": "By {who} {day} somebody else was let in with it.",
     "ballot": "The ballot that it answers, by {who} {day}.",
     "base": "What it goes on from, by {who} {day}.",
@@ -127,45 +132,45 @@ CAUSES: Final[dict[Part, str]] = {
     "seat": "The council made {whom} a coordinator {day}.",
     "sibling": "One of the two at one place, by {who} {day}.",
     "suspension": "{who} suspended {whom} {day}, until {until}.",
-}  # fmt: skip
+})  # fmt: skip
 """What each cause did."""
-ABSENT: Final = "It is named there, and has not come here yet."
+ABSENT: Final = N_("It is named there, and has not come here yet.")
 
-HELD: Final = {
+HELD: Final = Spoken({
     "missing": "It waits for operations that this node has not received yet.",
     "clock": "It is dated later than this machine's clock, and waits for that time.",
     "verifier": "The worker that checks it failed; it is tried again.",
     "rules": "It was written under newer rules than this program has.",
-}
+})  # fmt: skip
 """What keeps an operation aside that has no verdict here yet."""
 
-TOUCHED: Final = "It builds on something that does not count any more: {what}."
+TOUCHED: Final = N_("It builds on something that does not count any more: {what}.")
 """To somebody whose act stands, but rests on another's that fell."""
 
-GONE: Final = {
+GONE: Final = Spoken({
     "removed": "{whom} was removed by {who} {day}. What {whom} writes counts nowhere any more.",
     "suspended": "{whom} was suspended by {who} {day}, until {until}. What {whom} writes until "
     "then counts nowhere.",
-}
-WITH: Final = {
+})  # fmt: skip
+WITH: Final = Spoken({
     "removed": "{name}, who was removed",
     "suspended": "{name}, who is suspended",
-}
-OWED: Final = (
+})  # fmt: skip
+OWED: Final = N_(
     "When it is brought back, a steward records that alone: commons-node loan receive {loan}"
 )
 
-FORK_OWNER: Final = (
+FORK_OWNER: Final = N_(
     "{name}: what the device wrote on the other branch does not count ({count}). It is kept, and "
     "explained; {name} can write it again from another device."
 )
-FORK_TOUCHED: Final = (
+FORK_TOUCHED: Final = N_(
     "{name}: {count} of what {name} did rests on what does not count. It stands itself, and what "
     "others signed with {name} stays their word; a thing that changed hands on the other branch is "
     "where the last hand-over that counts says."
 )
 
-SPLIT: Final = (
+SPLIT: Final = N_(
     "The community is split: the key of {keys} endorsed two decisions that exclude each other "
     "({acts}), and both hold. Everything goes on by what was decided before; the council can "
     "decide nothing more. No program can mend this. Talk with each other about which of the two "
@@ -173,34 +178,33 @@ SPLIT: Final = (
     "good, and gives the key that endorsed both no seat any more. Who follows the other goes "
     "another way from there on."
 )
-AND: Final = "{first} and {last}"
 
-DIFFERS: Final = (
+DIFFERS: Final = N_(
     "A seal does not fit: folded here, what it settles amounts to something else than {keys} "
     "signed. What is shown is what this node worked out itself, and counts as provisional."
 )
-DIFFERS_NEXT: Final = (
+DIFFERS_NEXT: Final = N_(
     "Compare `commons-node status` with theirs. If the versions differ, update the older one and "
     "start it again. If not, the hash is wrong or a file is: show them `commons-node explain "
     "{seal}`, and have the council seal again with `commons-node community propose seal`."
 )
-WITHHELD: Final = (
+WITHHELD: Final = N_(
     "A seal lists act {seq} of {name}'s device {device}, which has not come here: what no earlier "
     "seal settles waits for it."
 )
-WITHHELD_BY: Final = " It was not to be had from {nodes}."
-WITHHELD_NEXT: Final = (
+WITHHELD_BY: Final = N_("It was not to be had from {nodes}.")
+WITHHELD_NEXT: Final = N_(
     "Ask {name}, or a coordinator, to come online, or reach another node: "
     "`commons-node peer connect ADDRESS`."
 )
-UNCOMPARED: Final = (
+UNCOMPARED: Final = N_(
     "What the last seal settles cannot be folded here: something of it was erased since, or its "
     "contents were never here. It counts as provisional."
 )
-UNCOMPARED_NEXT: Final = "Wait: the next seal settles the erasure, too."
+UNCOMPARED_NEXT: Final = N_("Wait: the next seal settles the erasure, too.")
 """What speaks against a seal, and what to do."""
 
-ALONE: Final = (
+ALONE: Final = N_(
     "There is one coordinator only: if that device is lost, the council decides nothing any more, "
     "not even who else is in it. When others are in: commons-node community propose coordinators "
     "--add NAME"
@@ -208,39 +212,41 @@ ALONE: Final = (
 """To whoever founds a community, and while others live there and none of them has a seat."""
 
 
-def listed(names: Sequence[str]) -> str:
-    """Several names in a sentence."""
-    if len(names) < 2:
-        return "".join(names)
-    return AND.format(first=", ".join(names[:-1]), last=names[-1])
-
-
-OF: Final = "{what} by {name}"
-NOW: Final = {
+OF: Final = N_("{what} by {name}")
+NOW: Final = Spoken({
     "fallen": "counts no more",
     "never": "does not count",
     "again": "counts again",
     "touched": "rests on what fell",
     "differs": "does not fit",
-}
+})  # fmt: skip
 """How an act counts otherwise than its author knew."""
-WHERE: Final = "What and why: commons-node notice list"
+WHERE: Final = N_("What and why: commons-node notice list")
 COUNTED: Final = {
-    "fallen": "{count} things you did do not count any more.",
-    "never": "{count} things you did turned out not to count.",
-    "again": "{count} things you did count again.",
-    "touched": "{count} things you did rest on something that does not count any more.",
-    "differs": "{count} seals of the council do not fit what this node holds.",
+    "fallen": (
+        N_("One thing you did does not count any more."),
+        N_("{count} things you did do not count any more."),
+    ),
+    "never": (
+        N_("One thing you did turned out not to count."),
+        N_("{count} things you did turned out not to count."),
+    ),
+    "again": (
+        N_("One thing you did counts again."),
+        N_("{count} things you did count again."),
+    ),
+    "touched": (
+        N_("One thing you did rests on something that does not count any more."),
+        N_("{count} things you did rest on something that does not count any more."),
+    ),
+    "differs": (
+        N_("A seal of the council does not fit what this node holds."),
+        N_("{count} seals of the council do not fit what this node holds."),
+    ),
 }
-COUNTED_ONE: Final = {
-    "fallen": "One thing you did does not count any more.",
-    "never": "One thing you did turned out not to count.",
-    "again": "One thing you did counts again.",
-    "touched": "One thing you did rests on something that does not count any more.",
-    "differs": "A seal of the council does not fit what this node holds.",
-}
+"""For one, and for several."""
 
-ACTS: Final = {
+ACTS: Final = Spoken({
     "council.genesis.1": "the founding",
     "council.act.1": "a proposal to the council",
     "council.promise.1": "a promise to the council",
@@ -283,20 +289,20 @@ ACTS: Final = {
     "leaving.goodbye.1": "a goodbye",
     "leaving.forgiven.1": "the forgiving of a loan",
     "leaving.closing.1": "a word on closing the community",
-}
+})  # fmt: skip
 """What each kind is, in some words."""
 
 
 def day(moment: datetime) -> str:
     """A day as a sentence says it; ``moment`` is in the reader's time zone."""
-    return DAY.format(day=moment.day, month=MONTHS[moment.month - 1], year=moment.year)
+    return _(DAY).format(day=moment.day, month=MONTHS[moment.month], year=moment.year)
 
 
 def until(moment: datetime) -> str:
     """The end of a time; ``moment`` is in the reader's time zone."""
-    return MOMENT.format(
+    return _(MOMENT).format(
         day=moment.day,
-        month=MONTHS[moment.month - 1],
+        month=MONTHS[moment.month],
         year=moment.year,
         hour=moment.hour,
         minute=moment.minute,
@@ -310,5 +316,6 @@ def act(kind: str) -> str:
 
 def sentence(template: str, **gaps: str) -> str:
     """A sentence with its gaps filled. Names stay as people write them, at its beginning too."""
-    filled = template.format(**gaps)
-    return filled[0].upper() + filled[1:] if filled.startswith((COUNCIL, SOMEBODY)) else filled
+    filled = _(template).format(**gaps)
+    ours = (_(COUNCIL), _(SOMEBODY))
+    return filled[0].upper() + filled[1:] if filled.startswith(ours) else filled

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from commons_crdt.texts import N_, Spoken, _
 from commons_node.explaining import catalogue
 
-DID: Final = {
+DID: Final = Spoken({
     "council.genesis.1": "{author} founded the community.",
     "council.act.1": "{author} proposed something to the council.",
     "council.promise.1": "{author} promised the council to hear a proposal.",
@@ -52,14 +53,14 @@ DID: Final = {
     "leaving.goodbye.1": "{author} left.",
     "leaving.forgiven.1": "{author} forgave the loan of {about}.",
     "leaving.closing.1": "{author} said whether the community shall close.",
-}
-SOMETHING: Final = "something"
-_OTHERWISE: Final = "{author}: {what}."
+})  # fmt: skip
+SOMETHING: Final = N_("something")
+_OTHERWISE: Final = N_("{author}: {what}.")
 
 
 def did(kind: str, author: str, about: str | None) -> str:
     """One line; a kind that this program does not know is named as it is."""
     template = DID.get(kind, _OTHERWISE)
     return catalogue.sentence(
-        template, author=author, about=about or SOMETHING, what=catalogue.act(kind)
+        template, author=author, about=about or _(SOMETHING), what=catalogue.act(kind)
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from commons_crdt.authority.council_facts import CouncilAct
 from commons_crdt.authority.flips import Anchor
 from commons_crdt.ids import OperationId
+from commons_crdt.texts import _, listed
 from commons_node.explaining import catalogue
 from commons_node.peering.types import PeerState
 from commons_node.sealing.comparing import compared
@@ -72,7 +73,7 @@ async def doubt_of(community: Community, peers: Iterable[PeerState] = ()) -> Dou
     realm = community.realm
     found = await compared(realm)
     if found.state == "differs" and found.seal is not None:
-        keys = catalogue.listed(await _endorsers(community, found.seal))
+        keys = listed(await _endorsers(community, found.seal))
         sentence = catalogue.sentence(catalogue.DIFFERS, keys=keys)
         advice = catalogue.sentence(catalogue.DIFFERS_NEXT, seal=found.seal.hex()[:_SHORT])
         return Doubt("seal_differs", found.seal, sentence, advice)
@@ -80,7 +81,9 @@ async def doubt_of(community: Community, peers: Iterable[PeerState] = ()) -> Dou
     if tips:
         return await _withheld(community, tips, peers)
     if found.state == "hollow" and found.seal is not None:
-        return Doubt("seal_contents", found.seal, catalogue.UNCOMPARED, catalogue.UNCOMPARED_NEXT)
+        return Doubt(
+            "seal_contents", found.seal, _(catalogue.UNCOMPARED), _(catalogue.UNCOMPARED_NEXT)
+        )
     return None
 
 
@@ -103,14 +106,14 @@ async def _withheld(
         for tip in tips
     )
     first = awaited[0]
-    name = first.member or catalogue.SOMEBODY
-    nodes = catalogue.listed([node[:_SHORT] for node in asked])
+    name = first.member or _(catalogue.SOMEBODY)
+    nodes = listed([node[:_SHORT] for node in asked])
     sentence = catalogue.sentence(
         catalogue.WITHHELD,
         seq=str(first.tip.seq), name=name, device=first.tip.device.hex()[:_SHORT],
     )  # fmt: skip
     if asked:
-        sentence += catalogue.WITHHELD_BY.format(nodes=nodes)
+        sentence = f"{sentence} {_(catalogue.WITHHELD_BY).format(nodes=nodes)}"
     advice = catalogue.sentence(catalogue.WITHHELD_NEXT, name=name)
     seal = next(one.seal for one in realm.judge.seals() if one.tops is None)
     return Doubt("seal_withheld", seal, sentence, advice, awaited)

@@ -18,8 +18,10 @@ from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.operation import Operation, decode_header
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.explaining import catalogue
+from commons_node.explaining.words import role_word
 
 if TYPE_CHECKING:
     from commons_node.community import Community
@@ -130,16 +132,16 @@ class Explaining:
     def name(self, member: bytes | None) -> str:
         """What somebody is called here."""
         if member is None:
-            return catalogue.SOMEBODY
+            return _(catalogue.SOMEBODY)
         return self._names.get(MemberId(member), member.hex()[:_SHORT])
 
     def who(self, standing: Standing) -> str:
         """Who wrote an operation: a member, a member's node, or the council."""
         if isinstance(self._judge.authority.body(standing.id), CouncilAct):
-            return catalogue.COUNCIL
+            return _(catalogue.COUNCIL)
         author, unattended = self._author(standing)
         name = self.name(author)
-        return catalogue.NODE.format(name=name) if unattended and author else name
+        return _(catalogue.NODE).format(name=name) if unattended and author else name
 
     def _author(self, standing: Standing) -> tuple[MemberId | None, bool]:
         grant = self._judge.authority.grants.get(standing.grant)
@@ -173,10 +175,10 @@ class Explaining:
     def _gaps(self, part: Part, cause: Standing, of: Standing) -> dict[str, str]:
         """Every gap of every sentence; those of the council's acts name the council."""
         body = self._judge.authority.body(cause.id)
-        author, _ = self._author(of)
+        author, _unattended = self._author(of)
         kind = self._community.realm.rules.kinds.get(of.kind)
         until = body.until_ms if isinstance(body, Removal) else 0
-        role = Role(body.role).word if isinstance(body, RoleAct | Demotion) else ""
+        role = role_word(Role(body.role)) if isinstance(body, RoleAct | Demotion) else ""
         return {
             "author": self.name(author),
             "who": self.who(cause),
@@ -184,8 +186,8 @@ class Explaining:
             "day": self.day(cause.time_ms),
             "until": self.until(until),
             "after": catalogue.AFTER[self._after(cause, of)],
-            "role": role or Role.NEWCOMER.word,
-            "needed": kind.role.word if kind else Role.MEMBER.word,
+            "role": role or role_word(Role.NEWCOMER),
+            "needed": role_word(kind.role if kind else Role.MEMBER),
         }
 
     def _whom(self, part: Part, cause: Standing, body: object) -> MemberId | None:
@@ -228,7 +230,7 @@ def _absent(cause: Cause) -> dict[str, object]:
         "author": None,
         "time": None,
         "verdict": None,
-        "sentence": catalogue.CAUSES[cause.part] if own else catalogue.ABSENT,
+        "sentence": catalogue.CAUSES[cause.part] if own else _(catalogue.ABSENT),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from commons_crdt.texts import _, listed
 from commons_node.explaining import catalogue
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ async def split_in_words(community: Community) -> str | None:
         for key in now.forked
     )
     acts = ", ".join(act.hex()[:12] for act in sorted(now.split))
-    return catalogue.sentence(catalogue.SPLIT, keys=catalogue.listed(keys), acts=acts)
+    return catalogue.sentence(catalogue.SPLIT, keys=listed(keys), acts=acts)
 
 
 def alone_in_words(community: Community) -> str:
     """What a community is told that others live in, while one device is the council; or ""."""
     authority = community.realm.judge.authority
-    return catalogue.ALONE if len(authority.council.seats) == 1 < len(authority.members()) else ""
+    return (
+        _(catalogue.ALONE) if len(authority.council.seats) == 1 < len(authority.members()) else ""
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.bundles.standing_with import by_bundle
 from commons_node.disk import MIB, Room
@@ -139,7 +140,12 @@ def of_node(node: Looked) -> list[Cause]:
         found.append(Cause("network_down", detail=f" ({network})"))
     if node.room.short():
         left, kept = node.room.free // MIB, node.room.reserve // MIB
-        found.append(Cause("disk", detail=f"{left} MiB left, {kept} are kept free"))
+        found.append(
+            Cause(
+                "disk",
+                detail=_("{left} MiB left, {kept} are kept free").format(left=left, kept=kept),
+            )
+        )
     if not all(map(node.may_sign, node.communities)):
         found.append(Cause("copied_home" if node.signing.copied else "catching_up"))
     return ordered(found)

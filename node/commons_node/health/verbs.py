@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from commons_crdt.texts import _
 from commons_node.bundles.standing_with import with_makers
 from commons_node.community import find
 from commons_node.health.metrics import exposition
@@ -125,7 +126,9 @@ async def why(request: Request[Daemon], args: Of) -> Reading:
         synced += sum(row.sync.state == "synced" for row in rows)
         causes += [cause for row in rows for cause in row.causes]
     found = [_told(cause, names) for cause in ordered(list(dict.fromkeys(causes)))]
-    summary = f"Nodes here: {here}; in sync with {synced} of them."
+    summary = _("Nodes here: {here}; in sync with {synced} of them.").format(
+        here=here, synced=synced
+    )
     return Reading({"summary": summary, "here": here, "synced": synced, "causes": found})
 
 
@@ -138,7 +141,7 @@ async def _which(request: Request[Daemon], of: str | None) -> tuple[str | None, 
     except UnknownPeer:
         every = request.node.communities.values()
         choices = [(one.realm.realm, (await one.name(),)) for one in every]
-        found = find("node or community", of, choices, "commons-node sync status")
+        found = find(_("node or community"), of, choices, "commons-node sync status")
         return None, found.hex()
 
 

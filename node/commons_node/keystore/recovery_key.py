@@ -16,6 +16,7 @@ from nacl.signing import SigningKey
 from commons_crdt.device import sign_claim
 from commons_crdt.errors import CommonsError, Status
 from commons_crdt.ids import OperationId, digest
+from commons_crdt.texts import _
 from commons_protocol import wire
 from commons_protocol.codes import BadCode, knock_parts, letters, payload_of
 from commons_protocol.network import PeerId
@@ -61,7 +62,7 @@ class RecoveryKey:
         except BadCode as error:
             raise BadRecoveryKey(why=error.details["why"]) from None
         if len(seed) != SEED_BYTES:
-            raise BadRecoveryKey(why="it has the wrong length")
+            raise BadRecoveryKey(why=_("it has the wrong length"))
         return cls(seed)
 
     @property
@@ -114,7 +115,7 @@ def chosen(number: int) -> tuple[int, ...]:
     """Which groups are typed back, ascending, from a random number below 2^64."""
     left = list(range(1, GROUPS + 1))
     found = []
-    for _ in range(CHECKED):
+    for _byte in range(CHECKED):
         number, at = divmod(number, len(left))
         found.append(left.pop(at))
     return tuple(sorted(found))

@@ -17,6 +17,7 @@ from commons_crdt.author import Draft
 from commons_crdt.device import DeviceSecrets
 from commons_crdt.ids import DocumentId, MemberId, OperationId, RealmId
 from commons_crdt.operation import Operation
+from commons_crdt.texts import _
 from commons_node.domains.identity.facts import LABEL, LABEL_PART, Label
 from commons_node.keystore.recovery_key import RecoveryKey
 from commons_node.keystore.sessions import Session
@@ -141,7 +142,7 @@ class Arriving:
         ticket, arrival = await self._begin("device", code, passphrase, label)
         realm = ticket.realm
         if realm is None:
-            raise NotJoined("this code is for machines that can reach each other")
+            raise NotJoined(_("this code is for machines that can reach each other"))
         door = TicketDoor(ticket, arrival.secrets, self._node_device)
         asked = door.ask(Met(realm, ticket.member, _NO_BASE, ()))
         assert asked is not None
@@ -277,7 +278,7 @@ class Arriving:
                 if probe.met is not None:
                     return probe.met, address
                 reasons.append(str(error.details["why"]))
-        raise NotJoined("; ".join(reasons) or "no address is known; give one with --address")
+        raise NotJoined("; ".join(reasons) or _("no address is known; give one with --address"))
 
     async def _here(self, arrival: Arrival, door: KeyDoor | OldDeviceDoor) -> RealmId:
         """Through this node itself, which stands in the community."""
@@ -287,13 +288,13 @@ class Arriving:
             name = door.old.keys.signing
         opened = await daemon.devices.look(name)
         if opened is None:
-            raise NotJoined("the suspension is not over, or there was none")
+            raise NotJoined(_("the suspension is not over, or there was none"))
         own = daemon.standing.device(opened.realm)
         mine = own.keys.id if own is not None else None
         ends = tuple((owner, end) for owner, end in opened.endings if end.device != mine)
         asked = door.ask(Met(opened.realm, opened.member, opened.base, ends))
         if asked is None:
-            raise NotJoined("no device of this member is called as you say")
+            raise NotJoined(_("no device of this member is called as you say"))
         wanted: Application = application(replace(opened, endings=ends), request(asked))
         try:
             operations = await daemon.devices.apply(wanted, _tell_nobody)
@@ -326,7 +327,7 @@ class Arriving:
         if device not in realm.judge.authority.devices:
             raise WrongGrant
         if state is None or device not in state.devices:
-            raise NotJoined("another act on this identity came before it; ask again")
+            raise NotJoined(_("another act on this identity came before it; ask again"))
         await self._promote(arrival)
         await daemon.store.set(_pending(member), "")
         await settle(daemon, realm, member, arrival.secrets, None)

@@ -31,6 +31,7 @@ from commons_crdt.authority.kinds_identity import DEVICE, READMIT
 from commons_crdt.ids import DocumentId, MemberId, RealmId
 from commons_crdt.kinds import encode_fact
 from commons_crdt.operation import Operation
+from commons_crdt.texts import _
 from commons_node.community import Actor, Community
 from commons_node.domains.identity.facts import REQUEST, RecoverTerms, Request, statement
 from commons_node.keystore.recovery_key import recovery_hash
@@ -216,7 +217,7 @@ class Devices:
             self._bind(found, wanted)
             found.salt = bytes(SALT_BYTES)  # nobody can be told another
         elif found.asked.device != wanted.device:
-            raise WrongDigits(left="another machine has used this code; make a new one")
+            raise WrongDigits(left=_("another machine has used this code; make a new one"))
 
     async def grant_file(self, community: Community, member: MemberId) -> bytes:
         """All of log 0, for a machine that can't be reached."""
@@ -243,7 +244,11 @@ class Devices:
         for one in asking:
             one.tries += 1
         self._drop(lambda one: one.tries >= _TRIES)
-        left = "the code is void now: make a new one" if asking[0].tries >= _TRIES else "try again"
+        left = (
+            _("the code is void now: make a new one")
+            if asking[0].tries >= _TRIES
+            else _("try again")
+        )
         raise WrongDigits(left=left)
 
     async def grant(

@@ -13,6 +13,7 @@ from commons_crdt.device import DeviceSecrets, sign_claim
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
+from commons_crdt.texts import _
 from commons_node.community import Community
 from commons_node.keystore.sessions import Session
 from commons_node.keystore.unlocked import Unlocked
@@ -159,7 +160,7 @@ class Joining:
         if local is None:
             await realm.pinning.keep_to(invitation.invite)
         if secrets.keys.id not in realm.judge.authority.devices:
-            raise NotJoined("the answer does not hold your admission")
+            raise NotJoined(_("the answer does not hold your admission"))
         await settle(self._daemon, realm, identity.member, secrets, name_part(name))
         if local is None:
             await self._daemon.peering.wait_converged(timeout=_FIRST_ROUND_S)

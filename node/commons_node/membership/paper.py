@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, RealmId
+from commons_crdt.texts import _
 from commons_node.keystore.recovery_key import RecoveryKey, chosen
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Papers:
             spent = found.tries >= _TRIES
             if spent:
                 del self._printed[realm, member]
-            left = "make a new key" if spent else "try again"
+            left = _("make a new key") if spent else _("try again")
             raise WrongGroups(asked=", ".join(map(str, found.asked)), left=left)
         return found.key
 

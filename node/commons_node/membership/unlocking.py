@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.community import find
 from commons_node.membership.rotation import rotate_if_due
 from commons_node.membership.settling import device_of, settle
@@ -111,5 +112,5 @@ async def _own_member(daemon: Daemon, selector: str | None) -> tuple[MemberId, s
         if len(choices) != 1:
             raise SeveralMembers
         selector = choices[0][0].hex()
-    found = find("member on this node", selector, choices, "commons-node member list")
+    found = find(_("member on this node"), selector, choices, "commons-node member list")
     return MemberId(found), dict(choices)[found][0] or found.hex()[:8]

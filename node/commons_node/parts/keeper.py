@@ -19,6 +19,7 @@ import structlog
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_node.config import PartsPolicy
 from commons_node.parts.asking import Asking
 from commons_node.parts.room import Room
@@ -267,10 +268,14 @@ class PartsKeeper:
         if not await self._room.make(
             realm, part.length - part.have, quota, sparing=self._busy(realm, part)
         ):
-            raise NoRoom(why=f"the quota of {quota >> 20} MiB is taken by what nobody else has",
-                         fix="commons-node part policy --quota MIB")  # fmt: skip
+            raise NoRoom(
+                why=_("the quota of {quota} MiB is taken by what nobody else has").format(
+                    quota=quota >> 20
+                ),
+                fix="commons-node part policy --quota MIB",
+            )
         if await self._room.refuses(realm, part, quota):
-            raise NoRoom(why="the disk is nearly full", fix="make room on the disk")
+            raise NoRoom(why=_("the disk is nearly full"), fix=_("make room on the disk"))
         return await self._asking.large(realm, part, eager=True)
 
     def _busy(self, realm: Realm, *also: LargePart) -> frozenset[int]:

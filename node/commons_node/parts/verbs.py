@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from commons_crdt.ids import OperationId
+from commons_crdt.texts import N_, _
 from commons_node.community import Community, Unknown
 from commons_node.parts.keeper import NotHere
 from commons_node.registry import (
@@ -37,15 +38,15 @@ _PREFIX = 8
 WORDS: dict[str, tuple[str, str]] = {
     "": ("", ""),
     "nobody": (
-        "nobody who is connected has all of them",
-        "wait for a node that has them: commons-node peer list",
+        N_("nobody who is connected has all of them"),
+        N_("wait for a node that has them: commons-node peer list"),
     ),
     "quota": (
-        "the quota is used up",
-        "commons-node part policy --quota MIB, or look at one: it is fetched at once",
+        N_("the quota is used up"),
+        N_("commons-node part policy --quota MIB, or look at one: it is fetched at once"),
     ),
-    "disk": ("the disk is nearly full", "make room on the disk"),
-    "policy": ("this node fetches them when somebody looks", "commons-node part policy all"),
+    "disk": (N_("the disk is nearly full"), N_("make room on the disk")),
+    "policy": (N_("this node fetches them when somebody looks"), "commons-node part policy all"),
 }
 """Why not all parts are here, and what to do."""
 
@@ -81,7 +82,7 @@ async def space(daemon: Daemon, community: Community) -> dict[str, object]:
     keeper, realm = daemon.parts, community.realm
     usage = await realm.parts.usage()
     complete = usage.whole == usage.known
-    reason, advice = ("", "") if complete else WORDS[keeper.why(realm)]
+    reason, advice = ("", "") if complete else map(_, WORDS[keeper.why(realm)])
     return {
         "policy": await keeper.policy(realm),
         "known": usage.known,
@@ -134,7 +135,7 @@ async def fetch(request: Request[Daemon], args: Fetching) -> Mapping[str, object
     for small in await realm.parts.lacking_small() if args.operation is None else ():
         found = await keeper.fetch_small(realm, small)
         fetched, absent = fetched + found, absent + (not found)
-    reason, advice = WORDS["nobody"] if absent else (None, None)
+    reason, advice = map(_, WORDS["nobody"]) if absent else (None, None)
     return {"community": community.id, "fetched": fetched, "bytes": size, "absent": absent,
             "reason": reason, "next_action": advice}  # fmt: skip
 
@@ -147,7 +148,7 @@ async def _wanted(community: Community, selector: str | None) -> list[LargePart]
     known = await community.realm.store.large.parts()
     ids = {one.operation for one in known if one.operation.hex().startswith(wanted)}
     if len(wanted) < _PREFIX or len(ids) != 1:
-        raise Unknown(what="operation with parts", name=selector, list="commons-node part list")
+        raise Unknown(what=_("operation with parts"), name=selector, list="commons-node part list")
     (ident,) = ids
     return [one for one in lacking if one.operation == OperationId(ident)]
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from commons_crdt.authority.facts import Identity
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import Spoken, _
 from commons_node.peering.types import Admissions, Joined, NotJoined, Reception, Settings
 from commons_protocol import joining
 from commons_protocol.applying import Application, Look
@@ -27,12 +28,12 @@ _OF_ONE_PEER = 2
 _KNOCK_S = 5.0
 """How long a peer may take to show that it holds an invite; strangers hold no place longer."""
 
-_WORDS = {
+_WORDS = Spoken({
     "expired": "the invite has expired",
     "spent": "the invite has been used as often as it may be",
     "later": "the node cannot let anybody in at the moment",
     "pin": "the node belongs to another community than the invite",
-}
+})  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -204,15 +205,15 @@ class Ask:
                     except NetworkError as error:
                         reasons.append(f"{address}: {error}")
         if not addresses:
-            reasons.append("the code names no address; give one")
-        raise NotJoined("; ".join(reasons) or "no node answered in time", turned)
+            reasons.append(_("the code names no address; give one"))
+        raise NotJoined("; ".join(reasons) or _("no node answered in time"), turned)
 
     async def at(self, address: Address) -> Joined:
         """One attempt. Raises ``NotJoined``, ``NetworkError``."""
         peer = await self._network.connect(address, self._dial_timeout)
         if not self._invitation.fits_peer(peer):
             await self._network.disconnect(peer)
-            raise NotJoined(f"another node answers at {address}")
+            raise NotJoined(_("another node answers at {address}").format(address=address))
         stream = await self._network.open(peer, joining.JOIN, self._dial_timeout)
         try:
             return await self._knock(stream)
@@ -227,7 +228,7 @@ class Ask:
             try:
                 frame = await stream.receive()
             except NetworkError as error:
-                raise NotJoined("the node does not know this invite") from error
+                raise NotJoined(_("the node does not know this invite")) from error
             for effect in newcomer.on_frame(frame):
                 match effect:
                     case Send(answer):
@@ -237,4 +238,4 @@ class Ask:
                     case joining.TurnedAway(code):
                         raise NotJoined(_WORDS[code], code)
                     case Close(code):
-                        raise NotJoined(_WORDS.get(code, "the node does not make sense"))
+                        raise NotJoined(_WORDS.get(code, _("the node does not make sense")))

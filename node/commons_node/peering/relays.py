@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.peering.types import RelayBook
 from commons_protocol.circuit import is_relayed, through
 from commons_protocol.network import (
@@ -122,7 +123,9 @@ class Relays:
         Raises ``NoRelayAddress``, ``TooManyRelays``.
         """
         if is_relayed(address) or through(address, self._peering.peer) is None:
-            why = "it leads through a relay itself" if is_relayed(address) else "it is too long"
+            why = (
+                _("it leads through a relay itself") if is_relayed(address) else _("it is too long")
+            )
             raise NoRelayAddress(address=address[:200], why=why)
         known = self._find(address)
         if known is None:
@@ -218,7 +221,7 @@ class Relays:
         else:
             kept.got = got
             if got.relay not in network.peers():
-                kept.place.failed(self._now(), "unreachable", "the connection has gone", chance)
+                kept.place.failed(self._now(), "unreachable", _("the connection has gone"), chance)
                 return
             kept.place.granted(self._now(), got.seconds, chance)
             await self._named(kept, got.relay)

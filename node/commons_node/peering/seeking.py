@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from commons_crdt.texts import Spoken, _
 from commons_node.peering.types import NotJoined, Settings
 from commons_protocol import applying, joining
 from commons_protocol.effects import Close, Send
@@ -13,7 +14,7 @@ from commons_protocol.network import Address, Network, NetworkError, PeerId
 ASK_AGAIN_S = 2.0
 """Between two questions while people decide: the node itself holds each for some time."""
 
-WORDS = {
+WORDS = Spoken({
     "expired": "the code has expired",
     "used": "another machine has used this code",
     "changed": "the member's devices have just changed; try again",
@@ -21,7 +22,7 @@ WORDS = {
     "spent": "the code has been used",
     "later": "the node cannot let anybody in at the moment",
     "pin": "the node belongs to another community, or to another member",
-}
+})  # fmt: skip
 
 
 def anybody(_peer: PeerId) -> bool:
@@ -49,7 +50,7 @@ class Seeking:
 
     async def anywhere(self, addresses: Sequence[Address]) -> tuple[applying.Granted, Address]:
         """The first success, and the address of who let us in. Raises ``NotJoined``."""
-        reasons = [] if addresses else ["no address is known; give one with --address"]
+        reasons = [] if addresses else [_("no address is known; give one with --address")]
         turned = ""
         for address in addresses:
             try:
@@ -58,7 +59,7 @@ class Seeking:
                 turned = turned or error.turned
                 reasons.append(str(error.details["why"]))
             except (NetworkError, TimeoutError) as error:
-                reasons.append(f"{address}: {str(error) or 'no answer in time'}")
+                reasons.append(f"{address}: {str(error) or _('no answer in time')}")
         raise NotJoined("; ".join(reasons), turned)
 
     async def _until_decided(self, address: Address) -> applying.Granted:
@@ -76,7 +77,7 @@ class Seeking:
         peer = await self._network.connect(address, dial_timeout)
         if not self._fits(peer):
             await self._network.disconnect(peer)
-            raise NotJoined(f"another node answers at {address}")
+            raise NotJoined(_("another node answers at {address}").format(address=address))
         stream = await self._network.open(peer, joining.JOIN, dial_timeout)
         applicant = applying.Applicant(self._network.peer_id, stream.peer, self._door)
         try:
@@ -84,7 +85,7 @@ class Seeking:
                 try:
                     frame = await stream.receive()
                 except NetworkError as error:
-                    raise NotJoined("the node does not know this code or key") from error
+                    raise NotJoined(_("the node does not know this code or key")) from error
                 for effect in applicant.on_frame(frame):
                     match effect:
                         case Send(answer):
@@ -96,6 +97,6 @@ class Seeking:
                         case applying.Denied(code):
                             raise NotJoined(WORDS.get(code, WORDS["later"]), code)
                         case Close(code):
-                            raise NotJoined(WORDS.get(code, "the node does not make sense"))
+                            raise NotJoined(WORDS.get(code, _("the node does not make sense")))
         finally:
             await stream.close()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_node.peering.records import Offender
 from commons_node.peering.types import KnownPeer, PeerState, WayKind
 from commons_protocol.names import peer_id
@@ -53,11 +54,15 @@ def state_of(peering: Peering, known: KnownPeer) -> PeerState:
 def _apart(peering: Peering, known: KnownPeer, *, connected: bool) -> SyncStatus:
     """The state of a peer with which nothing is shared at the moment."""
     way, seen = peering.talks.ways.get(peer_id(known.node)), known.last_seen_ms
-    reason = f": {way.reason}" if way is not None and way.reason else ""
+    reason = f": {way.error}" if way is not None and way.error else ""
     if way is not None and way.code == "stranger":
         return SyncStatus("stranger", unknown_since=seen)
     if connected:
-        ended = f"; the last try ended with: {way.code}" if way is not None and way.code else ""
+        ended = (
+            _("; the last try ended with: {code}").format(code=way.code)
+            if way is not None and way.code
+            else ""
+        )
         return SyncStatus("unproven", unknown_since=seen, detail=reason or ended)
     if not known.addresses and (way is None or way.failed.is_set()):
         return SyncStatus("no_address", unknown_since=seen)
@@ -71,7 +76,9 @@ def _apart(peering: Peering, known: KnownPeer, *, connected: bool) -> SyncStatus
 def sentence_of(penalty: Offender) -> str:
     """Until when, why, and how often: the end of a sentence."""
     until = datetime.fromtimestamp(penalty.until_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-    return f"until {until} UTC: it broke rules ({penalty.why}), time {penalty.times} in a row"
+    return _("until {until} UTC: it broke rules ({why}), time {times} in a row").format(
+        until=until, why=penalty.why, times=penalty.times
+    )
 
 
 def _way(peering: Peering, connection: PeerConnection) -> WayKind:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_node.peering.conversation import Conversation
 from commons_node.peering.turns import Turns
 from commons_node.peering.ways import Way
@@ -130,23 +131,23 @@ class Talks:
         met = self._peering.relays.to(peer) if known is not None else ()
         relayed = [*dict.fromkeys((*filter(is_relayed, addresses), *met))]
         if not straight and not relayed:
-            raise Unreachable("no address of it is known")
+            raise Unreachable(_("no address of it is known"))
         network, seconds = self._peering.network, self._peering.settings.dial_timeout
         if not relayed:
             await network.connect_any(straight, seconds)
             return
-        reason = ""
+        tried: list[tuple[str, NetworkError]] = []
         if straight:
             try:
                 await network.connect_any(straight, seconds / 2)
             except Unreachable as error:
-                reason = f"{error.reason}; "
+                tried.append(("", error))
             else:
                 return
         try:
             await network.connect_any(relayed, seconds)
         except Unreachable as error:
-            raise type(error)(f"{reason}{error.reason}") from error
+            raise type(error)(causes=(*tried, ("", error))) from error
 
     # --- conversations ---
 

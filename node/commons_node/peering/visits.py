@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_protocol.effects import Close, Count, Ingest, Send
 from commons_protocol.limits import Bucket
 from commons_protocol.network import NetworkError, PeerId, Stream
@@ -230,7 +231,7 @@ class Visit:
             raise
         if self._fetch.closed or not self._fetch.devices:
             await self.close()
-            raise NetworkError("the peer shares nothing of which it has parts")
+            raise NetworkError(_("the peer shares nothing of which it has parts"))
 
     async def holds(self, realm: RealmId, part: PartId, length: int) -> bool:
         """Ask whether the peer holds a part; False also if it does not answer."""

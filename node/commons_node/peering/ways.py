@@ -45,8 +45,8 @@ class Way:
     ) -> None:
         """``attempt`` dials and talks until the end; ``tries`` None: for ever."""
         self.peer = peer
-        self.reason = ""
-        """Why the last attempt failed, in words; "" after a success."""
+        self.error: NetworkError | None = None
+        """Why the last attempt failed; None after a success."""
         self.relay = ""
         """The code of `reasons` where a relay is what failed."""
         self._settings = settings
@@ -111,10 +111,10 @@ class Way:
                     await conversation.ended.wait()
                 else:
                     conversation = await self._attempt(self.peer)
-                self.reason = self.relay = ""
+                self.error, self.relay = None, ""
                 self.code = conversation.code if conversation is not None else ""
             except NetworkError as error:
-                self.reason = str(error)
+                self.error = error
                 self.relay = _OF_RELAYS.get(type(error), "")
             if conversation is not None and conversation.was_proven:
                 self.failed.clear()

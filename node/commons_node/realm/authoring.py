@@ -16,6 +16,7 @@ from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DeviceId, OperationId
 from commons_crdt.kinds import decode_fact, own_document
 from commons_crdt.operation import Operation, decode_header, operation_id
+from commons_crdt.texts import _
 from commons_crdt.verdict import Judgement, Verdict
 from commons_node.realm.ends import counts_by_its_bytes
 from commons_node.realm.intake import CLOCK_MS
@@ -131,14 +132,16 @@ def _stay_within(limit: Limit, draft: Draft, written: int, now_ms: int) -> None:
     """What a limited device writes beyond its limit would be rejected. Raises ``Limited``."""
     if draft.log == 0:
         if draft.kind != CLOSE:
-            raise Limited(why="it was let in for a few kinds of acts only")
+            raise Limited(why=_("it was let in for a few kinds of acts only"))
         return
     if draft.kind not in limit.kinds:
-        raise Limited(why=f"it was let in for {', '.join(limit.kinds)} only")
+        raise Limited(why=_("it was let in for {kinds} only").format(kinds=", ".join(limit.kinds)))
     if written >= limit.operations:
-        raise Limited(why=f"it has written all of its {limit.operations} acts")
+        raise Limited(
+            why=_("it has written all of its {operations} acts").format(operations=limit.operations)
+        )
     if now_ms > limit.until_ms:
-        raise Limited(why=f"its time ended on {_moment(limit.until_ms)}")
+        raise Limited(why=_("its time ended on {moment}").format(moment=_moment(limit.until_ms)))
 
 
 def _counts_beyond(memory: Memory, draft: Draft) -> bool:

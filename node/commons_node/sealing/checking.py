@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from commons_crdt.authority.book import View
 from commons_crdt.authority.council_facts import CouncilAct, Seal
 from commons_crdt.ids import OperationId
+from commons_crdt.texts import _
 from commons_node.realm.realm import Realm
 from commons_node.sealing.scratch import Given, Unsigned, Worth, worth
 from commons_node.store.database import fetch
@@ -79,38 +80,51 @@ async def check(realm: Realm, act: OperationId, now_ms: int) -> Checked:
     seal = seal_of(realm, act)
     standing = await realm.standing(act)
     if seal is None or standing is None:
-        return Checked("It is being written just now.", later=True)
+        return Checked(_("It is being written just now."), later=True)
     stored = await realm.store.standings([tip.id for tip in seal.tips])
     absent = len(seal.tips) - len(stored)
     if absent:
-        return Checked(f"Operations that it lists and that are not here yet: {absent}.", later=True)
+        return Checked(
+            _("Operations that it lists and that are not here yet: {absent}.").format(
+                absent=absent
+            ),
+            later=True,
+        )
     newest = 0
     for tip in seal.tips:
         there = stored[OperationId(tip.id)]
         if (there.device, there.log, there.seq) != (tip.device, tip.log, tip.seq):
-            return Checked("It lists operations as what they are not.")
+            return Checked(_("It lists operations as what they are not."))
         if there.judgement.reason in VOID:
-            return Checked("It lists what lies beyond the end of a chain.")
+            return Checked(_("It lists what lies beyond the end of a chain."))
         newest = max(newest, there.time_ms)
     found = await worth_here(realm, standing.view, act)
     margin = realm.judge.authority.constitution.seal_margin_hours * HOUR_MS
     latest = max(standing.time_ms - margin + min(margin, _CLOCKS_MS), found.erased_ms)
     if newest > latest or standing.time_ms > now_ms + _CLOCKS_MS:
-        return Checked("It lists acts so young that others may still be on their way.")
+        return Checked(_("It lists acts so young that others may still be on their way."))
     return judged(found, seal.state)
 
 
 def judged(found: Worth, state: bytes | None = None) -> Checked:
     """What is wrong with a seal by its worth; ``state``: the hash that it claims."""
     if found.bad_tip:
-        return Checked("It lists what lies beyond a cut.")
+        return Checked(_("It lists what lies beyond a cut."))
     if found.missing:
-        return Checked("Operations that it lists are not here.", later=True)
+        return Checked(_("Operations that it lists are not here."), later=True)
     if found.pending:
-        return Checked(f"Operations in it that wait for something: {found.pending}.", later=True)
+        return Checked(
+            _("Operations in it that wait for something: {pending}.").format(pending=found.pending),
+            later=True,
+        )
     if found.differ:
-        some = f"{len(found.differ)}, the first {found.differ[0].hex()[:12]}"
-        return Checked(f"What it would settle otherwise than it stands here: {some}.", later=True)
+        some = _("{count}, the first {differ}").format(
+            count=len(found.differ), differ=found.differ[0].hex()[:12]
+        )
+        return Checked(
+            _("What it would settle otherwise than it stands here: {some}.").format(some=some),
+            later=True,
+        )
     if state is not None and state != found.state:
-        return Checked("Its state hash is not the one that this node computes.")
+        return Checked(_("Its state hash is not the one that this node computes."))
     return Checked()

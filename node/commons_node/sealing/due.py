@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from commons_crdt.authority.book import View
 from commons_crdt.authority.council_facts import Seal, Tip
 from commons_crdt.ids import DeviceId, OperationId
+from commons_crdt.texts import _
 from commons_node.realm.realm import Realm
 from commons_node.sealing.checking import HOUR_MS, judged, seal_of, worth_here
 from commons_node.sealing.scratch import Unsigned, Worth
@@ -76,15 +77,15 @@ async def is_whole(realm: Realm) -> bool:
 async def prepare(realm: Realm, device: DeviceId, now_ms: int) -> Prepared:
     """The seal that a listed key would write now, checked as others will check it."""
     base = realm.judge.authority.council.base
-    seen, _ = await _sees(realm, device)
+    seen, _theirs = await _sees(realm, device)
     listed = await tips(realm, seen, cutoff_ms(realm, now_ms))
     if not listed:
-        return Prepared(base, None, why="There is nothing that a seal could settle now.")
+        return Prepared(base, None, why=_("There is nothing that a seal could settle now."))
     found = await worth_of(realm, device, listed)
     checked = judged(found)
     if not checked.good:
         return Prepared(base, None, why=checked.why)
-    settled, _ = await settled_counts(realm.store.database.read)
+    settled, _rest = await settled_counts(realm.store.database.read)
     return Prepared(base, Seal(listed, found.state), found.operations - settled)
 
 

@@ -29,6 +29,7 @@ from commons_crdt.authority.council_facts import Ballot, CouncilAct, Endorse, Pr
 from commons_crdt.authority.kinds_council import ACT, BALLOT, ENDORSE, PROMISE
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, OperationId, RealmId
+from commons_crdt.texts import _
 from commons_node.community import Actor, Community
 from commons_node.realm.authoring import Written
 from commons_node.realm.realm import Realm
@@ -179,7 +180,7 @@ class Keeper:
                 return found
         found = await check(realm, act, now)
         if len(realm.judge.authority.bits) != seen:
-            return Checked("More has arrived meanwhile.", later=True)
+            return Checked(_("More has arrived meanwhile."), later=True)
         if len(place.checked) > 64:
             place.checked.clear()
         place.checked[act] = (seen, now, found)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import N_, _
 from commons_node.api.paths import home_path
 from commons_node.api.types import API_VERSION, HTTP_STATUS
 from commons_node.service.installing import described, install, place, uninstall
 from commons_node.service.unit import unit
 from commons_node.telling import tell_error, tell_failure
 
-_FAILED: Final = "nothing was changed"
+_FAILED: Final = N_("nothing was changed")
 _CREDENTIAL: Final = re.compile(r"[ !-.0-9;-~]{1,200}")
 """What systemd takes as the name of a credential."""
 _SYSTEM_HOME: Final = "/var/lib/commons-node"
@@ -49,11 +50,11 @@ def ask(given: argparse.Namespace) -> int:
     try:
         done, words = _do(given)
     except CommonsError as error:
-        return tell_error(_FAILED, error, as_json=given.json)
+        return tell_error(_(_FAILED), error, as_json=given.json)
     except OSError as error:
-        hint = "check that the folder of units is yours to write"
+        hint = _("check that the folder of units is yours to write")
         status = HTTP_STATUS["failed"]
-        return tell_failure(_FAILED, "failed", str(error), hint, status, as_json=given.json)
+        return tell_failure(_(_FAILED), "failed", str(error), hint, status, as_json=given.json)
     sys.stdout.write(
         json.dumps({"v": API_VERSION, "ok": True, **done}) + "\n" if given.json else words
     )
@@ -67,17 +68,24 @@ def _do(given: argparse.Namespace) -> tuple[Mapping[str, object], str]:
     file = place(os.environ, system=given.system)
     if given.act == "uninstall":
         done = uninstall(file, system=given.system)
-        words = "The service is gone" if done["removed"] else "No service was installed"
-        return done, _said(f"{words}; the node's folder {home} stays as it is.", done["next"])
+        words = (
+            _("The service is gone; the node's folder {home} stays as it is.")
+            if done["removed"]
+            else _("No service was installed; the node's folder {home} stays as it is.")
+        )
+        return done, _said(words.format(home=home), done["next"])
     user = given.user if given.system else ""
     service = described(home, user=user, unlock=dict(map(_unlock, given.unlock)))
     if given.act == "show":
         text = unit(service)
         return {"unit": str(file), "text": text}, text
     done = install(service, file, start=not given.no_start)
-    words = f"The unit is in {file}"
-    words += ", and the node runs." if done["started"] else "."
-    return done, _said(words, done["next"])
+    words = (
+        _("The unit is in {file}, and the node runs.")
+        if done["started"]
+        else _("The unit is in {file}.")
+    )
+    return done, _said(words.format(file=file), done["next"])
 
 
 def _unlock(given: str) -> tuple[str, Path]:
@@ -90,4 +98,4 @@ def _unlock(given: str) -> tuple[str, Path]:
 def _said(words: str, left: object) -> str:
     assert isinstance(left, list)
     more = "".join(f"  {command}\n" for command in left)
-    return f"{words}\n" + (f"Left to do:\n{more}" if more else "")
+    return f"{words}\n" + (_("Left to do:\n{more}").format(more=more) if more else "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.api.paths import MAX_SOCKET_BYTES
 from commons_node.service.unit import NAME, Service, unit
 
@@ -67,9 +68,9 @@ def described(home: Path, *, user: str = "", unlock: Mapping[str, Path] | None =
         except KeyError:
             raise NoUser(user=user) from None
     if not str(home).isprintable():
-        raise BadHome(home=ascii(str(home)), why="its name has line breaks or worse in it")
+        raise BadHome(home=ascii(str(home)), why=_("its name has line breaks or worse in it"))
     if len(os.fsencode(home / "run" / "api.sock")) > MAX_SOCKET_BYTES:
-        why = "its name is too long for a socket in it, and a service has a /tmp of its own"
+        why = _("its name is too long for a socket in it, and a service has a /tmp of its own")
         raise BadHome(home=home, why=why)
     files = []
     for member, file in (unlock or {}).items():

@@ -20,6 +20,7 @@ from nacl.exceptions import CryptoError
 
 from commons_crdt.device import verify_claim
 from commons_crdt.ids import digest
+from commons_crdt.texts import _
 from commons_protocol.bundles.errors import Damaged
 
 CHUNK = 131_072
@@ -53,14 +54,14 @@ def seal_chunk(
 def open_chunk(key: bytes, name: bytes, number: int, data: bytes) -> Opened:
     """What is in a chunk; ``Damaged`` if it is torn, changed or of another place."""
     if len(data) != CHUNK:
-        raise Damaged("truncated", "it ends too early")
+        raise Damaged("truncated", _("it ends too early"))
     try:
         plain = _open(data, name, number.to_bytes(24), key)
     except CryptoError as error:
-        raise Damaged("damaged", "its bytes are not those that were written") from error
+        raise Damaged("damaged", _("its bytes are not those that were written")) from error
     length = int.from_bytes(plain[64:68])
     if length > ROOM or any(plain[76 + length :]):
-        raise Damaged("format", "a chunk is not what it should be")
+        raise Damaged("format", _("a chunk is not what it should be"))
     return Opened(number, int.from_bytes(plain[68:76]), plain[76 : 76 + length], plain[:64])
 
 
@@ -68,7 +69,7 @@ def verify_chunk(chunk: Opened, name: bytes, key: bytes) -> None:
     """``Damaged`` if the maker's signing ``key`` did not sign this chunk."""
     claimed = _claimed(name, chunk.number, chunk.before, chunk.payload)
     if not verify_claim(_CLAIM, key, chunk.signature, *claimed):
-        raise Damaged("signature", "its maker has not signed this")
+        raise Damaged("signature", _("its maker has not signed this"))
 
 
 def _claimed(name: bytes, number: int, before: int, payload: bytes) -> tuple[bytes, ...]:

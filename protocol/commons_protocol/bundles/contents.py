@@ -16,6 +16,7 @@ from commons_crdt.device import DeviceKeys
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, OperationId
 from commons_crdt.operation import MAX_COUNTER, Operation
+from commons_crdt.texts import _
 from commons_protocol.bundles.errors import Damaged
 from commons_protocol.ends import ChainEnd
 from commons_protocol.filed import MAX_OPERATION, decode_operation
@@ -121,7 +122,9 @@ def decode_frame(kind: int, data: bytes) -> Frame:
             return Filed(Kind(kind), decode_operation(data))
         value = canonical.decode(data, MAX_OPERATION, depth=_DEPTH)
     except Refused as error:
-        raise Damaged("format", f"a frame is not canonical ({error.why})") from error
+        raise Damaged(
+            "format", _("a frame is not canonical ({why})").format(why=error.why)
+        ) from error
     match kind:
         case Kind.MANIFEST:
             return _as(Manifest, value)
@@ -135,11 +138,11 @@ def decode_frame(kind: int, data: bytes) -> Frame:
                 )
                 for e in ends
             )
-    raise Damaged("format", "it holds a frame of no known kind")
+    raise Damaged("format", _("it holds a frame of no known kind"))
 
 
 def _as(wanted: type[_T], value: object) -> _T:
     try:
         return msgspec.convert(value, wanted, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
-        raise Damaged("format", "a frame is not what it should be") from error
+        raise Damaged("format", _("a frame is not what it should be")) from error

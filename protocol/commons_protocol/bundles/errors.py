@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 
 class BadBundle(CommonsError):
@@ -15,7 +16,8 @@ class BadBundle(CommonsError):
 
     def __init__(self, code: str, why: str, then: str = "") -> None:
         """``code`` names the fault for programs; ``then``: what a person can do."""
-        super().__init__(why=why, next=then or "ask for a new one: commons-node bundle export FILE")
+        advice = then or _("ask for a new one: commons-node bundle export FILE")
+        super().__init__(why=why, next=advice)
         self.code = f"bundle_{code}"  # type: ignore[misc]  # one class, several codes
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from commons_crdt.ids import digest
+from commons_crdt.texts import _
 from commons_protocol.bundles.chunks import CHUNK, ROOM, Opened, open_chunk, verify_chunk
 from commons_protocol.bundles.contents import (
     ENDS_IN_FRAME,
@@ -30,16 +31,18 @@ from commons_protocol.bundles.writer import HEAD, MAGIC, VERSION
 def head_length(begin: bytes) -> int:
     """How long the header is, from the file's first ``HEAD`` bytes; ``BadBundle``."""
     if begin[: len(MAGIC)] != MAGIC:
-        raise BadBundle("magic", "it does not begin like one", "check which file it is")
+        raise BadBundle("magic", _("it does not begin like one"), _("check which file it is"))
     if len(begin) < HEAD:
-        raise Damaged("truncated", "it ends too early")
+        raise Damaged("truncated", _("it ends too early"))
     if begin[len(MAGIC)] != VERSION:
         found = begin[len(MAGIC)]
-        why = f"a newer program made it: it has version {found}, this one reads {VERSION}"
-        raise BadBundle("version", why, "update commons-node here, then import it again")
+        why = _("a newer program made it: it has version {found}, this one reads {ours}").format(
+            found=found, ours=VERSION
+        )
+        raise BadBundle("version", why, _("update commons-node here, then import it again"))
     count = int.from_bytes(begin[-2:])
     if not 1 <= count <= MAX_SLOTS:
-        raise Damaged("format", "it is for no number of devices that there may be")
+        raise Damaged("format", _("it is for no number of devices that there may be"))
     return HEAD + count * SLOT
 
 
@@ -58,14 +61,14 @@ def unlock(header: bytes, secrets: Sequence[bytes]) -> Unlocked:
     Tries all slots with each: up to a second of work.
     """
     if len(header) != head_length(header[:HEAD]):
-        raise Damaged("truncated", "it ends too early")
+        raise Damaged("truncated", _("it ends too early"))
     found = open_slots(header[HEAD:], secrets)
     if found is None:
-        why = (
-            "it is not for this node: it was made for another community, before this device"
-            " came into it, or after its time here had ended"
+        why = _(
+            "it is not for this node: it was made for another community, before this device "
+            "came into it, or after its time here had ended"
         )
-        raise BadBundle("sealed", why, "ask for one that is made now")
+        raise BadBundle("sealed", why, _("ask for one that is made now"))
     return Unlocked(digest("bundname", header), found[0], len(header), found[1])
 
 
@@ -117,15 +120,15 @@ class Reader:
             self._operations = opened.before
             self.skipped = opened.before - sum(self.counts[kind] for kind in OPERATIONS)
         if opened.before != self._operations or len(opened.payload) == rest == 0:
-            raise Damaged("order", "something is left out of it")
+            raise Damaged("order", _("something is left out of it"))
         yield from self._frames(opened.payload, rest)
         self.number += 1
 
     def _begin(self, opened: Opened) -> Manifest:
-        kind, data, _ = _cut(opened.payload, 0)
+        kind, data, _rest = _cut(opened.payload, 0)
         manifest = decode_frame(kind, data)
         if not isinstance(manifest, Manifest):
-            raise Damaged("format", "it does not say what it is")
+            raise Damaged("format", _("it does not say what it is"))
         verify_chunk(opened, self.name, manifest.signer.signing)
         self.manifest = manifest
         return manifest
@@ -134,12 +137,12 @@ class Reader:
         while at < len(payload):
             kind, data, at = _cut(payload, at)
             if kind < self._last or kind == Kind.MANIFEST or self.done:
-                raise Damaged("order", "its parts are not in their order")
+                raise Damaged("order", _("its parts are not in their order"))
             frame = decode_frame(kind, data)
             self._last = Kind(kind)
             self.counts[self._last] += 1
             if self.counts[Kind.ENDS] * ENDS_IN_FRAME > MAX_ENDS:
-                raise Damaged("size", "it speaks of more chains than there may be")
+                raise Damaged("size", _("it speaks of more chains than there may be"))
             self._operations += kind in OPERATIONS
             if isinstance(frame, End):
                 self._finish(frame)
@@ -147,7 +150,7 @@ class Reader:
 
     def _finish(self, end: End) -> None:
         if end.zero + end.one + end.parts != self._operations:
-            raise Damaged("order", "something is left out of it")
+            raise Damaged("order", _("something is left out of it"))
         self.end = end
 
 
@@ -156,5 +159,5 @@ def _cut(payload: bytes, at: int) -> tuple[int, bytes, int]:
     length = int.from_bytes(payload[at + 1 : at + 5])
     after = at + 5 + length
     if len(payload) < at + 5 or after > min(len(payload), ROOM):
-        raise Damaged("format", "a frame is longer than its chunk")
+        raise Damaged("format", _("a frame is longer than its chunk"))
     return payload[at], payload[at + 5 : after], after

@@ -13,6 +13,7 @@ from nacl.bindings import crypto_box, crypto_box_NONCEBYTES, crypto_scalarmult_b
 from nacl.exceptions import CryptoError
 
 from commons_crdt.device import unseal
+from commons_crdt.texts import _
 from commons_protocol.bundles.errors import BadBundle
 
 SLOT = 80
@@ -32,8 +33,10 @@ def make_slots(file_key: bytes, recipients: Iterable[bytes], rng: Random) -> tup
     """The slots, and for how many of ``recipients`` (public sealing keys) there is one."""
     made = [slot for key in recipients if (slot := _slot(file_key, key, rng)) is not None]
     if len(made) > MAX_SLOTS:
-        why = f"the community has more devices than the {MAX_SLOTS} that it has room for"
-        raise BadBundle("size", why, "meet by network: commons-node peer connect ADDRESS")
+        why = _("the community has more devices than the {most} that it has room for").format(
+            most=MAX_SLOTS
+        )
+        raise BadBundle("size", why, _("meet by network: commons-node peer connect ADDRESS"))
     count = len(made)
     while len(made) < min(rounded(count, LEAST), MAX_SLOTS):
         made.append(_slot(rng(32), crypto_scalarmult_base(rng(32)), rng) or rng(SLOT))

@@ -10,6 +10,7 @@ from typing import Any
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 from multiaddr.exceptions import Error as MultiaddrError  # type: ignore[import-untyped]  # same
 
+from commons_crdt.texts import N_
 from commons_protocol.names import peer_key
 from commons_protocol.network import Address, PeerId, Unreachable
 
@@ -22,21 +23,23 @@ _LONGEST = 512
 def parse(address: Address) -> tuple[Multiaddr, PeerId | None]:
     """Split `/ip4/…/tcp/…[/p2p/…]`, or the same with a name. Raises `Unreachable`."""
     if len(address) > _LONGEST:  # libp2p takes quadratic time to find out that it is none
-        raise Unreachable("this is too long for an address")
+        raise Unreachable(N_("this is too long for an address"))
     try:
         whole = Multiaddr(address)
         host, *protocols = [protocol.name for protocol in whole.protocols()]
         peer = whole.value_for_protocol("p2p") if "p2p" in protocols else None
     except (MultiaddrError, ValueError, LookupError) as error:
-        raise Unreachable(f"{address!r} is not an address") from error
+        raise Unreachable(N_("{address!r} is not an address"), address=address) from error
     if host not in {"ip4", "ip6", *_FAMILIES} or protocols not in (["tcp"], ["tcp", "p2p"]):
-        raise Unreachable(f"{address} is not a TCP address")
+        raise Unreachable(N_("{address} is not a TCP address"), address=address)
     if peer is None:
         return whole, None
     try:
         peer_key(PeerId(peer))
     except ValueError as error:
-        raise Unreachable(f"{address} names no node: {error}") from error
+        raise Unreachable(
+            N_("{address} names no node: {why}"), address=address, why=error
+        ) from error
     return whole.decapsulate(Multiaddr(f"/p2p/{peer}")), PeerId(peer)
 
 
@@ -54,7 +57,7 @@ async def look_up(address: Multiaddr, peer: PeerId | None, seconds: float) -> li
                 name, int(port), family=_FAMILIES[kind], type=socket.SOCK_STREAM
             )
     except (OSError, TimeoutError) as error:
-        raise Unreachable(f"the name {name} is not known here") from error
+        raise Unreachable(N_("the name {name} is not known here"), name=name) from error
     end = f"/p2p/{peer}" if peer else ""
     addresses = (f"{of_socket(sockaddr)}{end}" for _, _, _, _, sockaddr in found)
     return [Address(one) for one in dict.fromkeys(addresses)][:_MOST_RESOLVED]

@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar, TypeVarTuple, runtime_checkable
 
 import trio
 
+from commons_crdt.texts import N_
 from commons_protocol.network import NetworkDown
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class Bridge:
                 self.tell(_fail, future, error)
             finally:
                 # Cancelled in trio, or the run is ending; nobody waits if asyncio cancelled it.
-                self.tell(_fail, future, NetworkDown("the call was cut off"))
+                self.tell(_fail, future, NetworkDown(N_("the call was cut off")))
 
         def schedule() -> None:
             nursery = self._nursery
@@ -97,7 +98,7 @@ class Bridge:
                 nursery.start_soon(go)
             except RuntimeError:
                 # Closed to new tasks: the run is ending.
-                self.tell(_fail, future, NetworkDown("it is stopping"))
+                self.tell(_fail, future, NetworkDown(N_("it is stopping")))
 
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
@@ -110,12 +111,12 @@ class Bridge:
 
     async def _answer(self, future: asyncio.Future[T], seconds: float) -> T:
         if self.ended.done():
-            raise NetworkDown("it has ended")
+            raise NetworkDown(N_("it has ended"))
         try:
             async with asyncio.timeout(seconds + ANSWER_S):
                 return await future
         except TimeoutError:
-            raise NetworkDown("it does not answer") from None
+            raise NetworkDown(N_("it does not answer")) from None
 
     def post(self, fn: Callable[[*Ts], object], *args: *Ts) -> None:
         """Run `fn(*args)` in the trio run soon, in the order of the posts, or not at all when it
@@ -169,7 +170,7 @@ class Bridge:
 
     def _end(self, error: BaseException | None) -> None:
         for future in tuple(self._pending):
-            _fail(future, NetworkDown("it has ended"))
+            _fail(future, NetworkDown(N_("it has ended")))
         if not self.ended.done():
             self.ended.set_result(error)
 

@@ -22,6 +22,7 @@ from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, Status, StopMessa
 from libp2p.utils.varint import encode_varint_prefixed, read_varint_prefixed_bytes_limited
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.libp2p_host.bridge import shielded
 from commons_protocol.network import Address, NotAtRelay, PeerId, RelayRefuses, RelayUnreachable
 
@@ -35,11 +36,11 @@ _RESET_S = 1.0
 M = TypeVar("M", bound=Message)
 
 _REFUSALS: Final = {
-    Status.RESERVATION_REFUSED: "it has no place for another reservation",
-    Status.RESOURCE_LIMIT_EXCEEDED: "it carries as much as it may",
-    Status.PERMISSION_DENIED: "it is not for us",
-    Status.MALFORMED_MESSAGE: "it does not understand us",
-    Status.UNEXPECTED_MESSAGE: "it does not understand us",
+    Status.RESERVATION_REFUSED: N_("it has no place for another reservation"),
+    Status.RESOURCE_LIMIT_EXCEEDED: N_("it carries as much as it may"),
+    Status.PERMISSION_DENIED: N_("it is not for us"),
+    Status.MALFORMED_MESSAGE: N_("it does not understand us"),
+    Status.UNEXPECTED_MESSAGE: N_("it does not understand us"),
 }
 
 
@@ -68,15 +69,16 @@ async def ask(stream: INetStream, question: HopMessage) -> HopMessage:
         await write_message(stream, question)
         answer = await read_message(stream, HopMessage)
     except BaseLibp2pError as error:
-        raise RelayUnreachable("it hangs up") from error
+        raise RelayUnreachable(N_("it hangs up")) from error
     if answer.type != HopMessage.STATUS:
-        raise RelayRefuses("it does not make sense")
+        raise RelayRefuses(N_("it does not make sense"))
     if answer.status == Status.NO_RESERVATION:
-        raise NotAtRelay("it has no reservation there")
+        raise NotAtRelay(N_("it has no reservation there"))
     if answer.status == Status.CONNECTION_FAILED:
-        raise NotAtRelay("it does not answer there")
+        raise NotAtRelay(N_("it does not answer there"))
     if answer.status != Status.OK:
-        raise RelayRefuses(_REFUSALS.get(answer.status, f"its answer is {answer.status}"))
+        reason = _REFUSALS.get(answer.status, N_("its answer is {status}"))
+        raise RelayRefuses(reason, status=answer.status)
     return answer
 
 

@@ -18,6 +18,7 @@ from libp2p.peer.id import ID
 from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, Status, StopMessage
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.circuit import Circuit
 from commons_protocol.codes import node_check
 from commons_protocol.libp2p_host.circuits import (
@@ -74,20 +75,20 @@ class Crossing:
         except RelayUnreachable:
             raise
         except Unreachable as error:
-            raise RelayUnreachable(error.reason) from error
+            raise RelayUnreachable(causes=(("", error),)) from error
         conn = self._direct(id_of(peer))
         if conn is None:
-            raise RelayUnreachable("the connection has gone")
+            raise RelayUnreachable(N_("the connection has gone"))
         if id_of(peer) not in before:
             self._lent.add(peer)
         try:
             return peer, await self._open_on(conn, HOP)
         except Unreachable as error:
-            raise RelayUnreachable(error.reason) from error
+            raise RelayUnreachable(causes=(("", error),)) from error
         except Exception as error:
             if not await self._alive(conn):
-                raise RelayUnreachable("it does not answer") from error
-            raise RelayRefuses("it is not a relay, or not one for others") from error
+                raise RelayUnreachable(N_("it does not answer")) from error
+            raise RelayRefuses(N_("it is not a relay, or not one for others")) from error
 
     async def reserve(self, relay: Multiaddr, expected: PeerId | None) -> Reservation:
         """Take a place, or keep it longer."""
@@ -135,7 +136,7 @@ class Crossing:
         found = PeerId(conn.muxed_conn.peer_id.to_base58())
         if circuit.check and node_check(found, len(circuit.check)) != circuit.check:
             await close_now(conn)
-            raise Unreachable("another node answers there")
+            raise Unreachable(N_("another node answers there"))
         return conn
 
     async def left(self, relay: PeerId) -> None:

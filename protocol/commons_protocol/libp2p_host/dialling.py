@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.libp2p_host.addresses import is_name, look_up, parse
-from commons_protocol.network import Address, PeerId, Unreachable
+from commons_protocol.network import Address, NetworkError, PeerId, Unreachable
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ async def one_of(
 
     `Unreachable` names all reasons, and is of the kind of the last.
     """
-    reasons: list[str] = []
+    causes: list[tuple[str, NetworkError]] = []
     kind = Unreachable
     for at, address in enumerate(candidates):
         left = deadline - asyncio.get_running_loop().time()
@@ -53,5 +54,5 @@ async def one_of(
             return await dial(address, left / (len(candidates) - at))
         except Unreachable as error:
             kind = type(error)
-            reasons.append(f"{address}: {error.reason}")
-    raise kind("; ".join(reasons) or "no address")
+            causes.append((str(address), error))
+    raise kind(causes=causes) if causes else kind(N_("no address"))

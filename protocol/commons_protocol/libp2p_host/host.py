@@ -22,6 +22,7 @@ from libp2p.peer.peerstore import PeerStore
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.circuit import Circuit
 from commons_protocol.libp2p_host.bridge import Bridge, shielded
 from commons_protocol.libp2p_host.circuits import HOP, STOP
@@ -157,10 +158,10 @@ class Host:
                     await check_free(address)
                 await stack.enter_async_context(running(self._swarm, refuse))
                 if self._swarm._resource_manager is None:
-                    raise NetworkDown("libp2p has no resource manager")
+                    raise NetworkDown(N_("libp2p has no resource manager"))
                 await self._swarm.listen(*self._wiring.listen)
                 if len(self._swarm.listeners) != len(set(map(str, self._wiring.listen))):
-                    raise NetworkDown("an address could not be listened on")
+                    raise NetworkDown(N_("an address could not be listened on"))
                 await stack.enter_async_context(running(self._pubsub.gossip_router, refuse))
                 await stack.enter_async_context(running(self._pubsub, refuse))
                 await self._pubsub.wait_until_ready()
@@ -292,7 +293,7 @@ class Host:
         """
         muxed = conn.muxed_conn
         if isinstance(muxed, BoundedYamux) and muxed.stream_backlog_semaphore.value == 0:
-            raise Unreachable("too many streams are open")
+            raise Unreachable(N_("too many streams are open"))
         with trio.CancelScope(shield=True):
             # Bounded all the same: it only writes a frame, see `BoundedYamux._write_frame`.
             stream = await conn.new_stream()
@@ -361,7 +362,7 @@ class Host:
     async def open(self, peer: PeerId, protocol: ProtocolName) -> FrameStream:
         conns = self._connections(id_of(peer), None)
         if not conns:
-            raise Unreachable("not connected")
+            raise Unreachable(N_("not connected"))
         try:
             # The newest: an older one may be left of a peer that lost power or moved.
             best = self._direct(id_of(peer)) or conns[-1]
@@ -370,7 +371,7 @@ class Host:
             raise Unreachable(reason(error)) from error
         half = self._half(stream, peer)
         if self._nursery is None:
-            raise NetworkDown("it has not started")
+            raise NetworkDown(N_("it has not started"))
         self._nursery.start_soon(self._live, half)
         return half.front
 

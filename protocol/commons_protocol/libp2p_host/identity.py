@@ -4,6 +4,7 @@ from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.keys import KeyPair
 from libp2p.peer.id import ID
 
+from commons_crdt.texts import N_
 from commons_protocol.network import PeerId, Unreachable
 
 _LONGEST = 64
@@ -25,8 +26,8 @@ def peer_id_of(seed: bytes) -> PeerId:
 def id_of(peer: str) -> ID:
     """libp2p's form of a peer id. Raises `Unreachable` for what is none."""
     if len(peer) > _LONGEST:
-        raise Unreachable("this is too long for a peer id")
+        raise Unreachable(N_("this is too long for a peer id"))
     try:
         return ID.from_base58(peer)
     except ValueError as error:
-        raise Unreachable(f"{peer!r} is no peer id") from error
+        raise Unreachable(N_("{peer!r} is no peer id"), peer=peer) from error

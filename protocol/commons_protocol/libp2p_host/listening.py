@@ -6,6 +6,7 @@ import trio
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 from multiaddr.utils import get_network_addrs  # type: ignore[import-untyped]  # same
 
+from commons_crdt.texts import N_
 from commons_protocol.network import Address, NetworkDown, PeerId
 
 
@@ -23,7 +24,9 @@ async def check_free(address: Multiaddr) -> None:
         try:
             await probe.bind((ip, int(port)))
         except OSError as error:
-            raise NetworkDown(f"{address}: {error.strerror}") from error
+            raise NetworkDown(
+                N_("{address}: {why}"), address=address, why=error.strerror
+            ) from error
 
 
 def dialable(bound: Iterable[str], peer: PeerId) -> tuple[Address, ...]:

@@ -23,6 +23,7 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.transport.exceptions import SecurityUpgradeFailure
 from libp2p.transport.upgrader import TransportUpgrader
 
+from commons_crdt.texts import N_
 from commons_protocol.libp2p_host.circuits import Pipe
 from commons_protocol.libp2p_host.gate import Direction, Gate
 from commons_protocol.names import peer_key
@@ -134,7 +135,7 @@ class GatedUpgrader(TransportUpgrader):
             secured = await super().upgrade_security(raw_conn, is_initiator, peer_id)
         remote = secured.get_remote_peer()
         if remote == self._self_id:
-            raise OwnAddressError("this is our own address")
+            raise OwnAddressError(N_("this is our own address"))
         peer = PeerId(remote.to_base58())
         try:
             peer_key(peer)

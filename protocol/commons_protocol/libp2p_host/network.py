@@ -14,6 +14,7 @@ from weakref import WeakSet
 import trio
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.circuit import split
 from commons_protocol.libp2p_host import addresses, dialling, patches
 from commons_protocol.libp2p_host.bridge import Bridge
@@ -135,7 +136,7 @@ class Libp2pNetwork:
         Raises `NetworkDown` when an address cannot be had, `patches.WrongLibp2pError`.
         """
         if self._supervisor is not None:
-            raise NetworkDown("it was started before")
+            raise NetworkDown(N_("it was started before"))
         patches.apply()
         here = await self._begin()
         self._supervisor = asyncio.create_task(self._supervise(), name="libp2p supervisor")
@@ -210,11 +211,11 @@ class Libp2pNetwork:
         while True:
             began = loop.time()
             life = self._life
-            reason = "it did not start"
+            reason = N_("it did not start")
             if life is not None:
                 # A copy, so that cancelling this task does not cancel what others wait for.
                 error = await asyncio.shield(life[0].ended)
-                reason = _in_words(error) if error else "it ended by itself"
+                reason = _in_words(error) if error else N_("it ended by itself")
             if loop.time() - began > STEADY_S:
                 backoff = FIRST_BACKOFF_S
             await self._end(reason)
@@ -255,7 +256,7 @@ class Libp2pNetwork:
         try:
             return await bridge.call(fn, host, *args, seconds=seconds)
         except trio.TooSlowError:
-            raise late(f"no answer within {seconds:g} s") from None
+            raise late(N_("no answer within {seconds} s"), seconds=f"{seconds:g}") from None
 
     # --- connections ---
 
@@ -263,7 +264,7 @@ class Libp2pNetwork:
         circuit = split(address)
         whom = circuit.peer if circuit is not None else addresses.parse(address)[1]
         if whom == self._peer_id:
-            raise Unreachable("this is our own address")
+            raise Unreachable(N_("this is our own address"))
         if whom is not None:
             self._refuse_blocked(whom)
 
@@ -287,7 +288,7 @@ class Libp2pNetwork:
     async def reserve(self, relay: Address, timeout: float = CALL_S) -> Reservation:
         _, expected = addresses.parse(relay)
         if expected == self._peer_id:
-            raise RelayRefuses("this is our own address")
+            raise RelayRefuses(N_("this is our own address"))
         if expected is not None:
             self._refuse_blocked(expected)
 
@@ -301,7 +302,7 @@ class Libp2pNetwork:
         except (RelayUnreachable, RelayRefuses):
             raise
         except Unreachable as error:
-            raise RelayUnreachable(error.reason) from error
+            raise RelayUnreachable(causes=(("", error),)) from error
 
     async def punch(self, peer: PeerId, timeout: float = 20.0) -> None:
         await self._call(Host.punch, peer, seconds=timeout, late=Unreachable)
@@ -407,7 +408,9 @@ class Libp2pNetwork:
 
     async def publish(self, topic: str, data: bytes) -> None:
         if len(data) > MAX_GOSSIP:
-            raise FrameTooLarge(f"{len(data)} bytes, at most {MAX_GOSSIP} in gossip")
+            raise FrameTooLarge(
+                N_("{size} bytes, at most {most} in gossip"), size=len(data), most=MAX_GOSSIP
+            )
         await self._call(Host.publish, topic, data)
 
     def _read_mail(self) -> None:

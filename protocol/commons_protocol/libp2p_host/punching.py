@@ -22,6 +22,7 @@ from libp2p.peer.id import ID
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
 
+from commons_crdt.texts import N_
 from commons_protocol.libp2p_host.bridge import shielded
 from commons_protocol.libp2p_host.circuits import (
     read_message,
@@ -78,7 +79,7 @@ class Punching:
                 await write_message(stream, _connect(own))
                 answer = await read_message(stream, HolePunch)
                 if answer.type != HolePunch.CONNECT:
-                    raise Unreachable("it does not make sense")
+                    raise Unreachable(N_("it does not make sense"))
                 rtt = trio.current_time() - asked
                 await write_message(stream, HolePunch(type=HolePunch.SYNC))
             await trio.sleep(min(rtt / 2, 2.0))
@@ -119,7 +120,7 @@ class Punching:
         relay = relay_of(circuit)
         conn = self._direct(id_of(relay)) if relay is not None else None
         if conn is None:
-            raise Unreachable("the relay has gone")
+            raise Unreachable(N_("the relay has gone"))
         stream: INetStream = await self._open_on(conn, _IDENTIFY)
         try:
             with trio.fail_after(_SAY_S):
@@ -129,7 +130,7 @@ class Punching:
                 await stream.reset()
         seen = read_address(said.observed_addr)
         if seen is None:
-            raise Unreachable("the relay does not say where it sees us")
+            raise Unreachable(N_("the relay does not say where it sees us"))
         return Address(f"/ip4/{seen[0]}/tcp/{self._source()[1]}")
 
     def _source(self) -> tuple[str, int]:
@@ -138,7 +139,7 @@ class Punching:
             _, kind, ip, _, port = bound.split("/")
             if kind == "ip4":
                 return ip, int(port)
-        raise Unreachable("this node listens at no IPv4 address")
+        raise Unreachable(N_("this node listens at no IPv4 address"))
 
     async def _dial(
         self, peer: ID, given: Sequence[bytes], direction: Literal["inbound", "outbound"]
@@ -159,7 +160,7 @@ class Punching:
                 for target in targets:
                     nursery.start_soon(again, target, nursery.cancel_scope)
         if self._direct(peer) is None:
-            raise Unreachable("the routers do not let it through")
+            raise Unreachable(N_("the routers do not let it through"))
 
 
 def _connect(own: Address) -> HolePunch:

@@ -15,6 +15,7 @@ import trio
 from libp2p.abc import INetStream
 from libp2p.network.stream.exceptions import StreamEOF
 
+from commons_crdt.texts import N_
 from commons_protocol.libp2p_host.bridge import Bridge, shielded
 from commons_protocol.libp2p_host.gate import Limits, Tally
 from commons_protocol.limits import Bucket
@@ -69,7 +70,7 @@ class TrioHalf:
                 await self._done.wait()
                 nursery.cancel_scope.cancel()
         finally:
-            self._bridge.tell(self.front.finish, StreamClosed("the connection has gone"))
+            self._bridge.tell(self.front.finish, StreamClosed(N_("the connection has gone")))
             if not self._done.is_set():
                 await self._drop()
 
@@ -77,7 +78,7 @@ class TrioHalf:
         try:
             await self._read_frames()
         except StreamEOF:
-            self._bridge.tell(self.front.finish, StreamClosed("the peer closed it"))
+            self._bridge.tell(self.front.finish, StreamClosed(N_("the peer closed it")))
         except NetworkError as error:
             self._bridge.tell(self.front.finish, error)
             await self.reset()
@@ -99,7 +100,7 @@ class TrioHalf:
                 size = int.from_bytes(buffer[:_HEADER], "big")
                 if size > MAX_FRAME:
                     self._refuse("frame_too_large")
-                    raise FrameTooLarge(f"{size} bytes announced")
+                    raise FrameTooLarge(N_("{size} bytes announced"), size=size)
                 if len(buffer) < _HEADER + size:
                     break
                 frame = bytes(buffer[_HEADER : _HEADER + size])
@@ -121,7 +122,7 @@ class TrioHalf:
                 await self._taken.wait()
         if waiting.cancelled_caught:
             self._refuse("flow")
-            raise StreamClosed("our side read too slowly")
+            raise StreamClosed(N_("our side read too slowly"))
         self._frames += 1
         self._bytes += len(frame)
         self._bridge.tell(self.front.deliver, frame)
@@ -166,7 +167,7 @@ class TrioHalf:
 
 
 def _broken(error: Exception) -> StreamClosed:
-    return StreamClosed(f"broken off: {type(error).__name__}")
+    return StreamClosed(N_("broken off: {kind}"), kind=type(error).__name__)
 
 
 class FrameStream:
@@ -200,16 +201,16 @@ class FrameStream:
 
     async def send(self, frame: bytes) -> None:
         if len(frame) > MAX_FRAME:
-            raise FrameTooLarge(f"{len(frame)} bytes, at most {MAX_FRAME}")
+            raise FrameTooLarge(N_("{size} bytes, at most {most}"), size=len(frame), most=MAX_FRAME)
         if self._closed:
-            raise StreamClosed("this side closed it")
+            raise StreamClosed(N_("this side closed it"))
         data = len(frame).to_bytes(_HEADER, "big") + frame
         await self._ask(self._half.write, data)
 
     async def receive(self) -> bytes:
         while not self._inbox:
             if self._closed:
-                raise StreamClosed("this side closed it")
+                raise StreamClosed(N_("this side closed it"))
             if self._end is not None:
                 raise self._end
             self._arrived.clear()
@@ -244,7 +245,7 @@ class FrameStream:
         try:
             await self._bridge.call(fn, *args, seconds=self._half._limits.send_s)
         except trio.TooSlowError:
-            raise StreamClosed("the peer does not read") from None
+            raise StreamClosed(N_("the peer does not read")) from None
         except NetworkDown as error:
             self.finish(error)
             raise

@@ -28,7 +28,7 @@ class Dialog(ModalScreen[T]):
     """A box in the middle; the whole screen where that is small. ``dismiss(None)`` on esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "away", _("Back"), id="dialog.back", show=False)
+        Binding("escape", "away", "Back", id="dialog.back", show=False)
     ]
     app: CommonsApp
     private: ClassVar[bool] = True

@@ -41,7 +41,7 @@ class Form(Dialog[Mapping[str, Any] | None]):
     AUTO_FOCUS = ""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "go", _("Do it"), id="dialog.go", show=False, priority=True)
+        Binding("ctrl+s", "go", "Do it", id="dialog.go", show=False, priority=True)
     ]
 
     def __init__(self, verb: Mapping[str, Any], given: Mapping[str, Any], about: str = "") -> None:

@@ -11,6 +11,7 @@ from textual import on
 
 from commons_cli.texts import _
 from commons_cli.values import show_duration
+from commons_node.api.language import languages
 from commons_tui import keymap
 from commons_tui.dialogs.dialog import Choose
 from commons_tui.listing import Detail, Listing
@@ -25,10 +26,14 @@ _LOOKS = {
     "contrast": "high contrast",
     "plain": "greys only",
 }
+_NAMES = {"en": "English", "sv": "Svenska"}
+"""Languages as those call them who speak them; one that is not here is shown by its code."""
+_OF_ENVIRONMENT = "as the environment says"
 _ABOUT = {
     "theme": "How it looks. With NO_COLOR in the environment there is no colour at all.",
     "idle": "How long nobody need touch a key before whoever is unlocked is locked again.",
-    "language": "The language is that of the environment (LANG).",
+    "language": "The language of texts; without a choice that of the environment (LANG). It "
+    "changes when this interface is opened the next time.",
     "community": "Which community is shown, where this node is in several.",
     "keys": "Every key has a stable id. Change one in the file, under [keys], as in: "
     '"loan.approve" = "y"',
@@ -51,7 +56,7 @@ class SettingsPlace(Listing):
         rows = [
             _row("theme", _("Theme"), _(_LOOKS[settings.theme])),
             _row("idle", _("Locks after"), show_duration(settings.idle_s)),
-            _row("language", _("Language"), _("English")),
+            _row("language", _("Language"), _NAMES.get(settings.language) or _(_OF_ENVIRONMENT)),
         ]
         if len(self.app.now.communities) > 1 and self.app.now.community:
             rows.append(_row("community", _("Community"), str(self.app.now.community["name"])))
@@ -75,7 +80,7 @@ class SettingsPlace(Listing):
     @on(Rows.Chosen, "#list")
     def _chosen(self, event: Rows.Chosen | None = None) -> None:
         row = event.row if event is not None else None
-        if row is None or row.key in {"keys", "language"}:
+        if row is None or row.key == "keys":
             super()._chosen()
         else:
             if event is not None:
@@ -87,6 +92,8 @@ class SettingsPlace(Listing):
         choices: dict[str, Sequence[tuple[str, str]]] = {
             "theme": [(name, _(_LOOKS[name])) for name in NAMES],
             "idle": [(str(one), show_duration(one)) for one in IDLES],
+            "language": [("", _(_OF_ENVIRONMENT)),
+                         *((one, _NAMES.get(one, one)) for one in languages())],
             "community": [(str(one["community"]), str(one["name"])) for one in
                           app.now.communities],
         }  # fmt: skip
@@ -96,6 +103,8 @@ class SettingsPlace(Listing):
         settings: Any = app.settings
         if key == "theme":
             await app.keep(replace(settings, theme=chosen))
+        elif key == "language":
+            await app.keep(replace(settings, language=chosen))
         elif key == "idle":
             await app.keep(replace(settings, idle_s=int(chosen)))
         else:

@@ -21,9 +21,11 @@ from commons_crdt.authority.council_facts import (
 )
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.certainty import standing_of_seals
 from commons_node.community import Community
 from commons_node.explaining.splitting import split_in_words
+from commons_node.explaining.words import role_word
 from commons_node.realm.realm import Realm
 from commons_node.sealing.checking import Checked, seal_of
 
@@ -151,7 +153,7 @@ def _what(
     state: State, act: OperationId | None, community: Community, names: Mapping[MemberId, str]
 ) -> str:
     if act is None:
-        return "asks for your promise to lead a ballot"
+        return _("asks for your promise to lead a ballot")
     return describe(state, content_of(community, act), names)
 
 
@@ -169,24 +171,32 @@ def describe(before: State, content: CouncilContent, names: Mapping[MemberId, st
     match content:
         case Coordinators(seats=seats):
             old, new = dict(before.seats), dict(seats)
-            come = [f"{name(m)} becomes coordinator" for m in new if MemberId(m) not in old]
+            come = [
+                _("{name} becomes coordinator").format(name=name(m))
+                for m in new
+                if MemberId(m) not in old
+            ]
             fate = [_fate(d, name(d.member)) for d in dismissals_of(before, content)]
-            return "; ".join([*come, *fate]) or "the coordinators stay, in another order"
+            return "; ".join([*come, *fate]) or _("the coordinators stay, in another order")
         case Members(dismissals=dismissals):
             return "; ".join(_fate(d, name(d.member)) for d in dismissals)
         case Settings(settings=settings):
             return "; ".join(f"{key} = {value}" for key, value in settings)
         case RulesVersion(version=version):
-            return f"rules version {version}"
+            return _("rules version {version}").format(version=version)
         case Lift(cut=cut):
-            return f"lifts {cut.hex()[:_SHORT]}"
+            return _("lifts {cut}").format(cut=cut.hex()[:_SHORT])
         case Seal(tips=tips, state=state):
-            return f"seals {len(tips)} chains, state {state.hex()[:_SHORT]}"
+            return _("seals {count} chains, state {state}").format(
+                count=len(tips), state=state.hex()[:_SHORT]
+            )
 
 
 def _fate(dismissal: Dismissal, name: str) -> str:
     if dismissal.role == _BRANCH:
-        return f"one branch of {name}'s forked device is told"
+        return _("one branch of {name}'s forked device is told").format(name=name)
     if dismissal.role:
-        return f"{name} is a {Role(dismissal.role).word} from now on"
-    return f"{name} is removed"
+        return _("{name} is a {word} from now on").format(
+            name=name, word=role_word(Role(dismissal.role))
+        )
+    return _("{name} is removed").format(name=name)

@@ -22,6 +22,7 @@ from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DeviceId, MemberId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.community import Community
 from commons_node.domains.sanctions import forks
 from commons_node.domains.sanctions.endings import devices_of, endings
@@ -63,7 +64,7 @@ async def coordinators(
         if member in moved:  # the seat moves to another device: nothing is taken away
             continue
         if member not in {seat for seat, _ in seats}:
-            raise BadProposal(why=f"{name} is no coordinator.")
+            raise BadProposal(why=_("{name} is no coordinator.").format(name=name))
         seats = [seat for seat in seats if seat[0] != member]
         dismissals.append(await _dismissal(community, member, role))
     for name in add:
@@ -73,12 +74,12 @@ async def coordinators(
             seats = [(member, key) if one == member else (one, old) for one, old in seats]
             continue
         if member in {seat for seat, _ in seats}:
-            raise BadProposal(why=f"{name} is a coordinator already.")
+            raise BadProposal(why=_("{name} is a coordinator already.").format(name=name))
         seats.append((member, _key_of(community, member, name)))
     if not seats:
-        raise BadProposal(why="Somebody must remain: name who comes after.")
+        raise BadProposal(why=_("Somebody must remain: name who comes after."))
     if not add and not drop:
-        raise BadProposal(why="Say who is to come or to go, with --add or --drop.")
+        raise BadProposal(why=_("Say who is to come or to go, with --add or --drop."))
     return Coordinators(tuple(seats), tuple(dismissals))
 
 
@@ -89,16 +90,22 @@ def _key_of(
     authority = community.realm.judge.authority
     standing = authority.standing_devices()
     for identity in authority.identities_of(member):
-        for device, (_, limit) in identity.devices.items():
+        for device, (_grant, limit) in identity.devices.items():
             if limit is None and device in standing and device != but:
                 return device
-    raise BadProposal(why=f"{name} has no {'other ' if but else ''}device that could endorse.")
+    raise BadProposal(
+        why=(
+            _("{name} has no other device that could endorse.")
+            if but
+            else _("{name} has no device that could endorse.")
+        ).format(name=name)
+    )
 
 
 async def removal(community: Community, names: Sequence[str]) -> Members:
     """The council ends these members' chains, coordinators' too."""
     if not names:
-        raise BadProposal(why="Say who is to go, with --drop.")
+        raise BadProposal(why=_("Say who is to go, with --drop."))
     members = [await community.member(name) for name in names]
     return Members(tuple([await _dismissal(community, member, None) for member in members]))
 
@@ -109,7 +116,7 @@ async def branch(community: Community, device: str | None, operation: str | None
     The device ends there, and its endorsements with it: the seat should move to another one first.
     """
     if device is None or operation is None:
-        raise BadProposal(why="Say whose story, with --device, and which, with --branch.")
+        raise BadProposal(why=_("Say whose story, with --device, and which, with --branch."))
     found = await find_operation(community, operation)
     member, ending = await forks.ending_of(community, device, found)
     return Members((Dismissal(member, _BRANCH, (ending,)),))
@@ -126,11 +133,11 @@ def constitution(pairs: Sequence[str]) -> Settings:
     for pair in pairs:
         name, found, value = pair.partition("=")
         if not found or not name.strip() or not value.strip():
-            raise BadProposal(why=f"{pair!r} is not of the form NAME=VALUE.")
+            raise BadProposal(why=_("{pair!r} is not of the form NAME=VALUE.").format(pair=pair))
         value = value.strip()
         table[name.strip()] = int(value) if value.lstrip("-").isdecimal() else value
     if not table:
-        raise BadProposal(why="Say what is to change, with --set NAME=VALUE.")
+        raise BadProposal(why=_("Say what is to change, with --set NAME=VALUE."))
     settings: tuple[Setting, ...] = tuple(sorted(table.items()))
     return _checked(Settings(settings))
 
@@ -139,17 +146,21 @@ def rules(version: int | None, known: Sequence[int]) -> RulesVersion:
     """Another rules version, which this program must know."""
     if version is None or version not in known:
         listed = ", ".join(map(str, known))
-        raise BadProposal(why=f"Say a rules version that this program has: {listed}.")
+        raise BadProposal(
+            why=_("Say a rules version that this program has: {listed}.").format(listed=listed)
+        )
     return RulesVersion(version)
 
 
 async def lift(community: Community, cut: str | None) -> Lift:
     """A cut that is to be as if it had not been written."""
     if cut is None:
-        raise BadProposal(why="Say which act is to be lifted, with --cut.")
+        raise BadProposal(why=_("Say which act is to be lifted, with --cut."))
     ident = await find_operation(community, cut)
     if ident not in {one.id for one in community.realm.judge.authority.cuts}:
-        raise BadProposal(why=f"{cut} is no act that takes something away and is in force.")
+        raise BadProposal(
+            why=_("{cut} is no act that takes something away and is in force.").format(cut=cut)
+        )
     return Lift(ident)
 
 
@@ -166,4 +177,4 @@ def _checked(content: Settings) -> Settings:
     try:
         return decode_fact(Settings, encode_fact(content))
     except (Refused, msgspec.ValidationError):
-        raise BadProposal(why="A name has at most 40 letters, a value 64.") from None
+        raise BadProposal(why=_("A name has at most 40 letters, a value 64.")) from None

@@ -11,6 +11,7 @@ from commons_crdt.authority.identity_facts import Own
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
 from commons_crdt.kinds import encode_fact
+from commons_crdt.texts import _, either
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.identity.facts import (
     REQUEST,
@@ -64,24 +65,30 @@ async def change(daemon: Daemon, community: Community, wanted: Change) -> dict[s
     if wanted.guardians:
         if not state.guardians:
             raise WrongState(
-                why="You have named no guardians.", next="commons-node member guardian set MEMBER"
+                why=_("You have named no guardians."),
+                next="commons-node member guardian set MEMBER",
             )
         return dict(await ask(daemon, community, terms))
     if isinstance(terms, GuardiansTerms) and not state.guarded:
         (result,) = await community.write(actor, warrants.draft(community, terms, Own()))
         return written(result)
     ways = {
-        "your recovery key": ("--recovery", any(state.recovery)),
-        "your guardians": ("--guardians", bool(state.guardians)),
+        _("your recovery key"): ("--recovery", any(state.recovery)),
+        _("your guardians"): ("--guardians", bool(state.guardians)),
     }
     there = {what: how for what, (how, have) in ways.items() if have}
     if not there:
         raise TakesWarrant(
-            what="a recovery key or guardians, and you have neither",
-            how="ask a coordinator: they can pick between two acts, or remove a stolen device's"
-            " member, who then joins again",
+            what=_("a recovery key or guardians, and you have neither"),
+            how=_(
+                "ask a coordinator: they can pick between two acts, or remove a stolen device's "
+                "member, who then joins again"
+            ),
         )
-    raise TakesWarrant(what=" or ".join(there), how=f"add {' or '.join(there.values())}")
+    raise TakesWarrant(
+        what=either(list(there)),
+        how=_("add {options}").format(options=either(list(there.values()))),
+    )
 
 
 async def ask(daemon: Daemon, community: Community, terms: Terms) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ from commons_crdt.authority.identity_facts import Close, Own
 from commons_crdt.authority.kinds_identity import CLOSE
 from commons_crdt.ids import DocumentId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.community import Actor, Community, WrongState, find, written
 from commons_node.domains.identity.changing import Change, change
 from commons_node.domains.identity.facts import (
@@ -85,7 +86,7 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
     community = await daemon.community(request)
     actor = await daemon.actor(request, community)
     if head(community.realm, actor.member).devices.get(actor.device) is not None:
-        raise Limited(why="it was let in for a few kinds of acts only")
+        raise Limited(why=_("it was let in for a few kinds of acts only"))
     if args.name is not None:
         label_part(args.name)
     limit = limit_of(daemon, args.kinds, args.operations, args.until)
@@ -125,7 +126,7 @@ async def confirm(request: Request[Daemon], args: Confirm) -> Mapping[str, objec
     actor = await daemon.actor(request, community)
     if (args.request is None) != (args.out is None):
         raise WrongState(
-            why="A request in a file is answered with a file.",
+            why=_("A request in a file is answered with a file."),
             next="commons-node member device confirm DIGITS --request FILE --out FILE",
         )
     if args.request is not None:
@@ -284,7 +285,7 @@ async def retire(request: Request[Daemon], args: Retire) -> Mapping[str, object]
     stronger = args.guardians or args.recovery is not None
     state = head(realm, actor.member, stronger=stronger)
     if machine.device not in state.devices:
-        raise WrongState(why="This device ends already.", next="commons-node member device list")
+        raise WrongState(why=_("This device ends already."), next="commons-node member device list")
     answer = {"device": machine.device.hex(), "name": machine.label or machine.device.hex()[:8]}
     if machine.device == actor.device and args.recovery is None and not args.guardians:
         ending = Ending(actor.device, tip(realm, actor.device, 0), tip(realm, actor.device, 1))
@@ -319,7 +320,7 @@ async def pick_one(request: Request[Daemon], args: PickOne) -> Mapping[str, obje
     state = head(community.realm, member, stronger=True)
     rivals = [(act, ()) for act in state.frozen]
     act = find(
-        "contested act on this identity", args.act, rivals, "commons-node member device list"
+        _("contested act on this identity"), args.act, rivals, "commons-node member device list"
     )
     terms = PickTerms(member, state.base, act)
     if member != actor.member or (actor.role is Role.COORDINATOR and not state.guarded):

@@ -13,6 +13,7 @@ from commons_crdt.authority.identity_facts import GuardianEndorsement
 from commons_crdt.authority.kinds_identity import GUARDIAN
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId
+from commons_crdt.texts import _
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.identity.changing import Change, ask, change
 from commons_node.domains.identity.devices import MEMBERS
@@ -91,12 +92,14 @@ async def set_guardians(request: Request[Daemon], args: SetGuardians) -> Mapping
     actor = await daemon.actor(request, community)
     chosen = sorted({await community.member(one) for one in args.members})
     if actor.member in chosen:
-        raise BadGuardians(why="you can't be your own guardian")
+        raise BadGuardians(why=_("you can't be your own guardian"))
     if len(chosen) < len(args.members) or len(chosen) > _MOST:
-        raise BadGuardians(why=f"name at most {_MOST} members, each once")
+        raise BadGuardians(why=_("name at most {most} members, each once").format(most=_MOST))
     threshold = args.threshold if args.threshold is not None else len(chosen) // 2 + bool(chosen)
     if not bool(chosen) <= threshold <= len(chosen):
-        raise BadGuardians(why=f"{threshold} of {len(chosen)} can't be")
+        raise BadGuardians(
+            why=_("{threshold} of {count} can't be").format(threshold=threshold, count=len(chosen))
+        )
     stronger = args.guardians or args.recovery is not None
     state = head(community.realm, actor.member, stronger=stronger)
     terms = GuardiansTerms(actor.member, state.base, tuple(chosen), threshold, state.recovery)
@@ -166,7 +169,7 @@ def _asked(
         "needed": needed,
         "endorsed": [named(names, who) for who in endorsed],
         "missing": [named(names, who) for who in sorted(guardians - set(endorsed))],
-        "count": f"{len(endorsed)} of {needed}",
+        "count": _("{count} of {needed}").format(count=len(endorsed), needed=needed),
         "enough": bool(needed) and len(endorsed) >= needed,
         "mine": viewer in guardians,
         "over": done,
@@ -177,15 +180,17 @@ def _asked(
 def _what(one: Asked) -> str:
     match one.terms:
         case RecoverTerms() as terms:
-            ended = f"end {len(terms.endings)} devices" if terms.endings else ""
-            new = "let a new machine in" if terms.device else ""
+            ended = (
+                _("end {count} devices").format(count=len(terms.endings)) if terms.endings else ""
+            )
+            new = _("let a new machine in") if terms.device else ""
             return " and ".join(filter(None, (new, ended))) or "nothing"
         case GuardiansTerms():
-            return "other guardians or another recovery key"
+            return _("other guardians or another recovery key")
         case PickTerms():
-            return "one of two acts that contradict each other"
+            return _("one of two acts that contradict each other")
         case RehearsalTerms():
-            return "a rehearsal, without any effect"
+            return _("a rehearsal, without any effect")
 
 
 class Nothing(msgspec.Struct):
@@ -200,7 +205,7 @@ async def rehearse(request: Request[Daemon], _args: Nothing) -> Mapping[str, obj
     state = head(community.realm, actor.member)
     if not state.guardians:
         raise WrongState(
-            why="You have named no guardians.", next="commons-node member guardian set MEMBER"
+            why=_("You have named no guardians."), next="commons-node member guardian set MEMBER"
         )
     terms = RehearsalTerms(actor.member, os.urandom(32))
     return {
@@ -253,7 +258,7 @@ async def finish(request: Request[Daemon], args: Digits) -> Mapping[str, object]
     one = _only(await _with_digits(community, args.digits))
     if isinstance(one.terms, RehearsalTerms):
         raise WrongState(
-            why="A rehearsal has no effect, so there is nothing to finish.",
+            why=_("A rehearsal has no effect, so there is nothing to finish."),
             next="commons-node member guardian list",
         )
     result = await daemon.devices.complete(community, one)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from commons_crdt.authority.identity_facts import Limit
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -32,22 +33,24 @@ def limit_of(
     """What a kiosk's or an agent's device may do; None for a device like any other."""
     if not kinds:
         if operations is not None or until_then is not None:
-            raise BadLimit(why="it does not say what the device may write")
+            raise BadLimit(why=_("it does not say what the device may write"))
         return None
     known = {name for name, kind in daemon.rules.kinds.items() if kind.log == 1}
     chosen = set()
     for word in kinds:
         fitting = {k for k in known if k == word or k.rpartition(".")[0] == word}
         if not fitting:
-            raise BadLimit(why=f"there is no kind of act called {word!r}")
+            raise BadLimit(why=_("there is no kind of act called {word!r}").format(word=word))
         chosen |= fitting
     if len(chosen) > _MOST_KINDS:
-        raise BadLimit(why=f"it lists more than {_MOST_KINDS} kinds")
+        raise BadLimit(
+            why=_("it lists more than {most_kinds} kinds").format(most_kinds=_MOST_KINDS)
+        )
     now = daemon.now_ms()
     until = now + _LIMIT_DAYS * _DAY_MS
     if until_then is not None:
         local = until_then if until_then.tzinfo is not None else until_then.replace(tzinfo=UTC)
         until = int(local.timestamp() * 1000)
         if until <= now:
-            raise BadLimit(why="its time is over already")
+            raise BadLimit(why=_("its time is over already"))
     return Limit(tuple(sorted(chosen)), operations or _LIMIT_OPERATIONS, until)

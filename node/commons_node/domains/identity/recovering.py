@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from commons_crdt.ids import RealmId
+from commons_crdt.texts import _
 from commons_node.community import WrongState
 from commons_node.domains.identity.changing import Change, change
 from commons_node.domains.identity.devices import MEMBERS, Finish, finish
@@ -94,8 +95,8 @@ def _kept(words: list[str]) -> list[str]:
     for word in words:
         if len(word) < 8 or any(c not in "0123456789abcdef" for c in word.lower()):
             raise WrongState(
-                why=f"{word!r} is not 8 or more digits of a device's id.",
-                next="a neighbour sees them: commons-node member device list YOU",
+                why=_("{word!r} is not 8 or more digits of a device's id.").format(word=word),
+                next=_("a neighbour sees them: commons-node member device list YOU"),
             )
     return words
 
@@ -140,8 +141,8 @@ async def give_help(request: Request[Daemon], args: Help) -> Mapping[str, object
     state = head(community.realm, member, name)
     if not state.guardians:
         raise WrongState(
-            why=f"{name} has named no guardians.",
-            next="with a recovery key: commons-node member recover key, on the new machine",
+            why=_("{name} has named no guardians.").format(name=name),
+            next=_("with a recovery key: commons-node member recover key, on the new machine"),
         )
     addresses = daemon.addresses
     code, ends_ms = daemon.devices.make(

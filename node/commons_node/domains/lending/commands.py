@@ -11,6 +11,7 @@ import msgspec
 
 from commons_crdt.author import Draft
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.certainty import certainty, provisional_rows
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.lending import handing
@@ -36,6 +37,7 @@ from commons_node.domains.lending.loans import (
 from commons_node.domains.lending.offering import code_of, file_of
 from commons_node.domains.lending.terms import BadTerms, between, for_days, instant, last_day
 from commons_node.domains.resources.things import find_thing, thing
+from commons_node.explaining.words import word
 from commons_node.registry import (
     Column,
     Command,
@@ -76,13 +78,18 @@ async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
     actor = await request.node.actor(request, community)
     item = await find_thing(community, args.resource)
     if item.stated != "active" or item.quantity == 0:
-        why = "there is none of it" if item.quantity == 0 else f"it is {item.stated}"
+        why = (
+            _("there is none of it")
+            if item.quantity == 0
+            else _("it is {state}").format(state=word(item.stated))
+        )
         raise WrongState(
-            why=f"{item.label} is not lent now: {why}.", next="commons-node resource list"
+            why=_("{label} is not lent now: {why}.").format(label=item.label, why=why),
+            next="commons-node resource list",
         )
     now, zone = request.node.now_ms(), community.timezone
     if args.days is not None and (args.begin is not None or args.end is not None):
-        raise BadTerms(why="either days are given, or from and to")
+        raise BadTerms(why=_("either days are given, or from and to"))
     if args.days is not None:
         from_ms, until_ms = for_days(now, args.days, zone)
     else:
@@ -93,9 +100,9 @@ async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
     usual = item.kind["loan_days"]
     notes = []
     if item.quantity is not None and busiest(booked, from_ms, until_ms) >= item.quantity:
-        notes.append("somebody has it or is promised it in that time")
+        notes.append(_("somebody has it or is promised it in that time"))
     if isinstance(usual, int) and usual and until_ms - from_ms > (usual + 1) * 24 * 3600 * 1000:
-        notes.append(f"it is usually lent for {usual} days")
+        notes.append(_("it is usually lent for {usual} days").format(usual=usual))
     return {
         **written(result),
         "loan": result.id.hex(),
@@ -123,7 +130,9 @@ async def approve(request: Call[Daemon], args: OneLoan) -> Mapping[str, object]:
     found = await find_loan(community, args.loan)
     if found.state not in {"requested", "declined"}:
         raise WrongState(
-            why=f"The loan of {found.label} is {found.state.replace('_', ' ')} already.",
+            why=_("The loan of {label} is {state} already.").format(
+                label=found.label, state=word(found.state)
+            ),
             next=f"commons-node loan show {found.id.hex()[:12]}",
         )
     await keep_free(community, found, request.node.now_ms())
@@ -145,7 +154,9 @@ async def decline(request: Call[Daemon], args: Refusal) -> Mapping[str, object]:
     found = await find_loan(community, args.loan)
     if found.state not in {"requested", "approved", "offered"}:
         raise WrongState(
-            why=f"The loan of {found.label} is {found.state.replace('_', ' ')} already.",
+            why=_("The loan of {label} is {state} already.").format(
+                label=found.label, state=word(found.state)
+            ),
             next=f"commons-node loan show {found.id.hex()[:12]}",
         )
     return await decide(community, actor, found, args.reason, approve=False)
@@ -318,7 +329,7 @@ async def _reading(
         for row, one in zip(await rows_of(community, found, now, node_of), found, strict=True)
     ]
     missing = [
-        {"loan": one.id.hex(), "missing": "the other half of a hand-over or return"}
+        {"loan": one.id.hex(), "missing": _("the other half of a hand-over or return")}
         for one in found
         if one.row["provisional"]
     ]

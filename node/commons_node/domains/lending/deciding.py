@@ -8,6 +8,7 @@ from __future__ import annotations
 from commons_crdt.author import Draft
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
+from commons_crdt.texts import _
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.lending.booking import busiest, free_from
 from commons_node.domains.lending.facts import DECISION, MAX_TEXT, REASON, Decision
@@ -37,7 +38,7 @@ async def decide(
     """Write a steward's decision; the answer of ``loan approve`` and ``loan decline``."""
     refs = await here(community, found.operation("request"))
     if not refs:
-        raise WrongState(why="The request has not arrived here.", next="commons-node sync wait")
+        raise WrongState(why=_("The request has not arrived here."), next="commons-node sync wait")
     parts = [(REASON, part(reason))] if reason else []
     draft = Draft.fact(
         DECISION, Decision(approve), document=DocumentId(found.id), refs=refs, parts=parts
@@ -66,7 +67,9 @@ async def keep_free(community: Community, found: Loan, now_ms: int) -> None:
     if busiest(booked, from_ms, until_ms) < quantity:
         return
     free = free_from(booked, quantity, max(from_ms, now_ms), until_ms - from_ms)
-    hints = [f"it is free from {instant(free)}"] if free is not None else []
+    hints = (
+        [_("it is free from {instant}").format(instant=instant(free))] if free is not None else []
+    )
     item = await thing(community, found.resource)
     if item is not None:
         same = await things(community, "i.specification = ?", (item.specification,))
@@ -75,5 +78,5 @@ async def keep_free(community: Community, found: Loan, now_ms: int) -> None:
                 continue
             others = await bookings_of(community, other.id, now_ms)
             if busiest(others, from_ms, until_ms) < other.quantity:
-                hints.append(f"{other.label} is free in that time")
+                hints.append(_("{label} is free in that time").format(label=other.label))
     raise Taken(what=found.label, alternatives="; ".join(hints) or "commons-node loan list")

@@ -15,6 +15,7 @@ from commons_crdt.author import Draft
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import ZERO, DocumentId, MemberId, OperationId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.community import Actor, Community, Unknown, WrongState
 from commons_node.domains.lending.deciding import part
 from commons_node.domains.lending.facts import (
@@ -32,6 +33,7 @@ from commons_node.domains.lending.facts import (
 from commons_node.domains.lending.loans import OUT, Loan, fact, find_loan, here, loan
 from commons_node.domains.lending.offering import take
 from commons_node.domains.resources.things import thing, things
+from commons_node.explaining.words import word
 from commons_node.realm.authoring import Written
 from commons_node.registry import File
 from commons_protocol.codes import OfferCode
@@ -62,17 +64,21 @@ async def hand_over(community: Community, actor: Actor, found: Loan) -> Done:
     taker = found.borrower
     if found.state not in {"approved", "offered"} or taker is None:
         hint = f"commons-node loan approve {found.id.hex()[:12]}"
-        raise _wrong(found, "cannot be handed over", hint if found.state == "requested" else _LIST)
+        raise _wrong(
+            found,
+            _("The loan of {label} is {state}: it cannot be handed over."),
+            hint if found.state == "requested" else _LIST,
+        )
     if taker == actor.member:
         raise WrongState(
-            why="It is yours to take, and a hand-over takes two people.",
-            next="another steward runs commons-node loan handover",
+            why=_("It is yours to take, and a hand-over takes two people."),
+            next=_("another steward runs commons-node loan handover"),
         )
     item = await thing(community, found.resource)
     previous = item.move if item is not None else ZERO
     if item is not None and item.stated != "active":
         raise WrongState(
-            why=f"{item.label} is {item.stated}.",
+            why=_("{label} is {state}.").format(label=item.label, state=word(item.stated)),
             next=f"commons-node resource edit {item.number or item.id.hex()[:12]} --state active",
         )
     if item is not None and not item.single:
@@ -80,7 +86,7 @@ async def hand_over(community: Community, actor: Actor, found: Loan) -> Done:
     elif item is not None and item.loan not in {None, found.id}:
         other = (item.loan or b"").hex()[:12]
         raise WrongState(
-            why=f"{item.label} has not come back from another loan.",
+            why=_("{label} has not come back from another loan.").format(label=item.label),
             next=f"commons-node loan receive {other}",
         )
     refs = await here(community, found.id, found.operation("decision"), previous)
@@ -101,31 +107,31 @@ async def accept(
     found = await _locate(community, selector, offer)
     if found is None:
         meant = selector or (offer.loan.hex()[:12] if offer is not None else "")
-        hint = "give the offer as a file, or: commons-node sync wait"
+        hint = _("give the offer as a file, or: commons-node sync wait")
         raise Unknown(what="loan", name=meant, list=hint)
     if found.state in OUT and found.borrower == actor.member:
-        raise _wrong(found, "is with you already", _LIST)
+        raise _wrong(found, _("The loan of {label} is {state}: it is with you already."), _LIST)
     if found.state == "returned":
-        raise _wrong(found, "cannot be taken", _LIST)
+        raise _wrong(found, _("The loan of {label} is {state}: it cannot be taken."), _LIST)
     ident = offer.offer if offer is not None else found.operation("handover")
     if ident is None:
         raise WrongState(
-            why=f"Nobody has offered {found.label} yet.",
-            next=f"a steward runs commons-node loan handover {found.id.hex()[:12]}",
+            why=_("Nobody has offered {label} yet.").format(label=found.label),
+            next=_("a steward runs commons-node loan handover {id}").format(id=found.id.hex()[:12]),
         )
     known = await fact(community, ident, HANDOVER, Handover)
     if known is None:
         _fits(found, offer)
         if found.borrower != actor.member:
-            raise await _not_yours(community, found.borrower, "was asked for by")
+            raise await _not_yours(community, found.borrower, _("It was asked for by {name}."))
     else:
         standing, body = known
         if bytes(standing.document) != bytes(found.id) or body.resource != found.resource:
-            raise WrongState(why="The offer is about another loan.", next=_LIST)
+            raise WrongState(why=_("The offer is about another loan."), next=_LIST)
         if body.taker != actor.member:
-            raise await _not_yours(community, MemberId(body.taker), "is offered to")
+            raise await _not_yours(community, MemberId(body.taker), _("It is offered to {name}."))
         if standing.device == actor.device:
-            raise WrongState(why="Whoever offers it cannot take it.", next=_LIST)
+            raise WrongState(why=_("Whoever offers it cannot take it."), next=_LIST)
     draft = Draft.fact(ACCEPT, Accept(ident, found.resource), document=DocumentId(found.id))
     return await _write(community, actor, draft, found.id, found.resource)
 
@@ -133,10 +139,10 @@ async def accept(
 async def give_back(community: Community, actor: Actor, found: Loan) -> Done:
     """The borrower offers the thing back, to any steward."""
     if found.borrower != actor.member:
-        raise await _not_yours(community, found.borrower, "is with")
+        raise await _not_yours(community, found.borrower, _("It is with {name}."))
     taken = found.operation("accept")
     if found.state not in OUT or taken is None:
-        raise _wrong(found, "cannot be returned", _LIST)
+        raise _wrong(found, _("The loan of {label} is {state}: it cannot be returned."), _LIST)
     draft = Draft.fact(RETURN, Return(found.resource, taken), document=DocumentId(found.id))
     return await _write(community, actor, draft, found.id, found.resource)
 
@@ -172,20 +178,24 @@ async def _receipt(
     """What a receiver says of a loan that is known here."""
     if found.borrower == actor.member:
         raise WrongState(
-            why="It is with you, and a return takes two people.",
-            next="another steward runs commons-node loan receive",
+            why=_("It is with you, and a return takes two people."),
+            next=_("another steward runs commons-node loan receive"),
         )
     ident = offer.offer if offer is not None else found.operation("return_offer")
     taken = found.operation("accept")
     if found.state == "returned":
-        raise _wrong(found, "cannot be received again", _LIST)
+        raise _wrong(
+            found, _("The loan of {label} is {state}: it cannot be received again."), _LIST
+        )
     if offer is not None:
         _fits(found, offer)
         known = await fact(community, offer.offer, RETURN, Return)
         if known is not None and bytes(known[0].document) != bytes(found.id):
-            raise WrongState(why="The offer is about another loan.", next=_LIST)
+            raise WrongState(why=_("The offer is about another loan."), next=_LIST)
     if ident is None and taken is None:
-        raise _wrong(found, "was not taken by anybody", _LIST)
+        raise _wrong(
+            found, _("The loan of {label} is {state}: it was not taken by anybody."), _LIST
+        )
     borrower = found.borrower if found.borrower is not None else ZERO
     return Receive(ident or ZERO, found.resource, borrower, condition, taken or ZERO)
 
@@ -205,20 +215,22 @@ async def _locate(
     if found is None:
         if len(wanted) < 8 or not offer.loan.hex().startswith(wanted):
             raise WrongState(
-                why="The offer is about another loan.",
-                next=f"name the loan as the offer does: {offer.loan.hex()[:12]}",
+                why=_("The offer is about another loan."),
+                next=_("name the loan as the offer does: {loan}").format(
+                    loan=offer.loan.hex()[:12]
+                ),
             )
         return None
     if not found.id.hex().startswith(wanted) or len(wanted) < 8:
         meant = await find_loan(community, selector)
         if meant.id != found.id:
-            raise WrongState(why="The offer is about another loan.", next=_LIST)
+            raise WrongState(why=_("The offer is about another loan."), next=_LIST)
     return found
 
 
 def _fits(found: Loan, offer: OfferCode | None) -> None:
     if offer is not None and not found.resource.startswith(offer.resource):
-        raise WrongState(why="The offer is about another thing.", next=_LIST)
+        raise WrongState(why=_("The offer is about another thing."), next=_LIST)
 
 
 async def _by_prefix(community: Community, offer: OfferCode) -> bytes:
@@ -227,7 +239,7 @@ async def _by_prefix(community: Community, offer: OfferCode) -> bytes:
     found = await things(community, "i.key BETWEEN ? AND ?", (low, high))
     if len(found) != 1:
         raise Unknown(
-            what="thing", name=offer.resource.hex()[:12], list="ask for the offer as a file"
+            what="thing", name=offer.resource.hex()[:12], list=_("ask for the offer as a file")
         )
     return found[0].id
 
@@ -239,13 +251,18 @@ async def _write(
     return Done(result, ident, resource)
 
 
-def _wrong(found: Loan, what: str, hint: str) -> WrongState:
-    state = found.state.replace("_", " ")
-    return WrongState(why=f"The loan of {found.label} is {state}: it {what}.", next=hint)
+def _wrong(found: Loan, template: str, hint: str) -> WrongState:
+    return WrongState(
+        why=template.format(label=found.label, state=word(found.state)),
+        next=hint,
+    )
 
 
-async def _not_yours(community: Community, member: MemberId | None, relation: str) -> WrongState:
-    name = "somebody else"
+async def _not_yours(community: Community, member: MemberId | None, template: str) -> WrongState:
+    name = _("somebody else")
     if member is not None:
         name = (await community.names()).get(member, member.hex()[:8])
-    return WrongState(why=f"It {relation} {name}.", next=f"commons-node --as {quote(name)} …")
+    return WrongState(
+        why=template.format(name=name),
+        next=f"commons-node --as {quote(name)} …",
+    )

@@ -16,6 +16,7 @@ from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content
+from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.domains.lending.booking import FOREVER_MS, Booking, clashes
@@ -126,7 +127,7 @@ def _loan(row: Sequence[Any]) -> Loan:
         OperationId(row[0]),
         dict(zip(COLUMNS, row[1:end], strict=True)),
         number,
-        name or "(not known here)",
+        name or _("(not known here)"),
         None if uncounted else 1 if quantity is None else quantity,
         device,
         seq or 0,
@@ -168,7 +169,7 @@ async def find_loan(community: Community, selector: str, *, ended: bool = False)
         if ended and not found:
             found = await loans(community, _LAST, (thing.id,))
     if not found:
-        raise Unknown(what="open loan", name=selector, list=_LIST)
+        raise Unknown(what=_("open loan"), name=selector, list=_LIST)
     if len(found) > 1:
         several = "; ".join(f"{one.id.hex()[:12]} {one.state}" for one in found[:10])
         raise Ambiguous(name=selector, found=several)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import decode_header
+from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.community import Community
 from commons_node.registry import File
@@ -72,11 +73,13 @@ async def take(community: Community, given: File | str) -> OfferCode:
         return decode_offer(given)
     found = decode_offer_file(given.data)
     if found.realm != community.realm.realm:
-        raise BadOffer(why="it belongs to another community")
+        raise BadOffer(why=_("it belongs to another community"))
     await community.realm.ingest(found.operations, "offer")
     standing = await community.realm.standing(found.offer)
     if standing is None:
-        raise BadOffer(why="something that it builds on is missing, or it is not genuine")
+        raise BadOffer(why=_("something that it builds on is missing, or it is not genuine"))
     if standing.judgement.verdict is not Verdict.ACCEPTED:
-        raise BadOffer(why=f"it does not stand. {standing.judgement.sentence}")
+        raise BadOffer(
+            why=_("it does not stand. {sentence}").format(sentence=standing.judgement.sentence)
+        )
     return OfferCode(found.offer, OperationId(standing.document), b"")

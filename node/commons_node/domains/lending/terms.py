@@ -11,6 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 MAX_DAYS = 365
 
@@ -26,7 +27,7 @@ class BadTerms(CommonsError):
 def for_days(now_ms: int, days: int, zone: ZoneInfo) -> tuple[int, int]:
     """From now until the end of the local day that is ``days`` days away (ms, UTC)."""
     if not 1 <= days <= MAX_DAYS:
-        raise BadTerms(why=f"a loan is for 1 to {MAX_DAYS} days")
+        raise BadTerms(why=_("a loan is for 1 to {max_days} days").format(max_days=MAX_DAYS))
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
     end = datetime.combine(today + timedelta(days=days + 1), time.min, zone)
     return now_ms, int(end.timestamp() * 1000)
@@ -37,15 +38,15 @@ def between(
 ) -> tuple[int, int]:
     """From ``begin`` (now, if None) until ``end``; times without a zone are the community's."""
     if end is None:
-        raise BadTerms(why="it is not said until when")
+        raise BadTerms(why=_("it is not said until when"))
     from_ms = now_ms if begin is None else _ms(begin, zone)
     until_ms = _ms(end, zone)
     if until_ms <= from_ms:
-        raise BadTerms(why="it ends before it begins")
+        raise BadTerms(why=_("it ends before it begins"))
     if until_ms <= now_ms:
-        raise BadTerms(why="it is over already")
+        raise BadTerms(why=_("it is over already"))
     if until_ms - from_ms > MAX_DAYS * 24 * 3600 * 1000:
-        raise BadTerms(why=f"it is longer than {MAX_DAYS} days")
+        raise BadTerms(why=_("it is longer than {max_days} days").format(max_days=MAX_DAYS))
     return from_ms, until_ms
 
 
@@ -53,7 +54,7 @@ def _ms(moment: datetime, zone: ZoneInfo) -> int:
     local = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
     ms = int(local.timestamp() * 1000)
     if ms < 1:
-        raise BadTerms(why="it is before 1970")
+        raise BadTerms(why=_("it is before 1970"))
     return ms
 
 

@@ -14,6 +14,7 @@ from commons_crdt.document.values import Value
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.certainty import certainty
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.resources.csv_import import read_map
@@ -174,7 +175,7 @@ def _row(gone: Mapping[MemberId, Gone], row: dict[str, object], thing: Thing) ->
         **row,
         "custodian_gone": away.way if away is not None else None,
         "with": with_whom(str(row["custodian_name"]), away) if who is not None else None,
-        "owed": catalogue.OWED.format(loan=loan) if owed else None,
+        "owed": _(catalogue.OWED).format(loan=loan) if owed else None,
     }
 
 
@@ -264,7 +265,9 @@ async def edit(request: Request[Daemon], args: Edit) -> Mapping[str, object]:
     for name in args.clear:
         (kind if name in SPECIFICATION_SCHEMA.fields else item)[name] = None
     if not kind and not item:
-        raise WrongState(why="Nothing is said to change.", next="commons-node resource edit --help")
+        raise WrongState(
+            why=_("Nothing is said to change."), next="commons-node resource edit --help"
+        )
     await _free_number(community, item.get("number"), thing)
     if key_of({**thing.kind, **kind}) != key_of(thing.kind) and not await _alone(community, thing):
         base = {name: value for name, value in thing.kind.items() if value is not None}
@@ -280,7 +283,7 @@ async def edit(request: Request[Daemon], args: Edit) -> Mapping[str, object]:
         *await changes(community, actor, ITEM, {thing.id: item} if item else {}),
     ]
     if not drafts:
-        raise WrongState(why="It is like that already.", next="commons-node resource show R")
+        raise WrongState(why=_("It is like that already."), next="commons-node resource show R")
     results = await community.write(actor, *drafts)
     return {**written(results[-1]), "resource": thing.id.hex(), "name": args.name or thing.name,
             "number": item.get("number", thing.number or None),
@@ -294,12 +297,14 @@ async def erase(request: Request[Daemon], args: Show) -> Mapping[str, object]:
     actor.needs(Role.STEWARD)
     thing = await find_thing(community, args.resource)
     if thing.out:
-        raise WrongState(why=f"{thing.label} is on loan.", next="commons-node loan list")
+        raise WrongState(
+            why=_("{label} is on loan.").format(label=thing.label), next="commons-node loan list"
+        )
     creation = OperationId(thing.id)
     draft = Draft.fact(ERASURE, Erasure(creation), document=thing.id, refs=[creation])
     photos = erasable(await pictures(community, thing.id), actor)
     drafts = [draft, *(erasing(thing.id, photo.id) for photo in photos)]
-    result, *_ = await community.write(actor, *drafts)
+    result, *_rest = await community.write(actor, *drafts)
     return {**written(result), "resource": thing.id.hex(), "name": thing.name,
             "number": thing.number or None, "photos": len(photos)}  # fmt: skip
 

@@ -17,6 +17,7 @@ import msgspec
 from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.document.values import Value
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _, either
 from commons_node.domains.resources.facts import (
     ITEM_SCHEMA,
     SPECIFICATION_SCHEMA,
@@ -99,7 +100,7 @@ class Row:
 def read_map(name: str, data: bytes) -> dict[str, str]:
     """A column map from TOML or JSON: our field to their column. Raises ``BadMap``."""
     if len(data) > _MAX_MAP:
-        raise BadMap("it is too long")
+        raise BadMap(_("it is too long"))
     try:
         text = data.decode("utf-8-sig")
         if name.lower().endswith(".json") or text.lstrip().startswith("{"):
@@ -107,12 +108,12 @@ def read_map(name: str, data: bytes) -> dict[str, str]:
         else:
             found = msgspec.convert(tomllib.loads(text), dict[str, str])
     except (ValueError, RecursionError):  # of UTF-8, of msgspec, and numbers without end in TOML
-        raise BadMap("it is not a TOML or JSON table of field names and column names") from None
+        raise BadMap(_("it is not a TOML or JSON table of field names and column names")) from None
     for ours in found:
         if ours not in _FIELDS:
-            raise BadMap(f"{ours!r} is not one of our fields")
+            raise BadMap(_("{ours!r} is not one of our fields").format(ours=ours))
     if "name" not in found:
-        raise BadMap("it does not say which column holds the name")
+        raise BadMap(_("it does not say which column holds the name"))
     return found
 
 
@@ -126,9 +127,9 @@ def read_rows(data: bytes, columns: Mapping[str, str] | None = None) -> list[Row
     lines = _records(text)
     header_row, header, fault = next(lines, (0, [], ""))
     if not header_row:
-        raise BadFile(why="it is empty")
+        raise BadFile(why=_("it is empty"))
     if fault or not _readable(header):
-        raise BadFile(why=fault or "its first line is not UTF-8 text")
+        raise BadFile(why=fault or _("its first line is not UTF-8 text"))
     places, missing = _places(header, columns)
     rows: list[Row] = []
     seen: dict[str, int] = {}
@@ -136,26 +137,32 @@ def read_rows(data: bytes, columns: Mapping[str, str] | None = None) -> list[Row
         if not fault and not any(cells):
             continue
         if len(rows) == MAX_ROWS:
-            raise BadFile(why=f"it has more than {MAX_ROWS} rows")
+            raise BadFile(why=_("it has more than {max_rows} rows").format(max_rows=MAX_ROWS))
         row = Row(at)
         rows.append(row)
         if fault:
             row.faults.append(fault)
             continue
         _read(row, cells, places, len(header))
-        row.faults.extend(f"the file has no column {name!r}" for name in missing)
+        row.faults.extend(
+            _("the file has no column {name!r}").format(name=name) for name in missing
+        )
         if row.number and (first := seen.setdefault(row.number, at)) != at:
-            row.faults.append(f"number {row.number} is in row {first} already")
+            row.faults.append(
+                _("number {number} is in row {first} already").format(
+                    number=row.number, first=first
+                )
+            )
     if not rows:
-        raise BadFile(why="it has a header and no rows")
+        raise BadFile(why=_("it has a header and no rows"))
     return rows
 
 
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise BadFile(why=f"it is larger than {MAX_BYTES >> 20} MiB")
+        raise BadFile(why=_("it is larger than {max_bytes} MiB").format(max_bytes=MAX_BYTES >> 20))
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BadFile(why="it is UTF-16; save it as UTF-8")
+        raise BadFile(why=_("it is UTF-16; save it as UTF-8"))
     return data.decode("utf-8-sig", "surrogateescape")
 
 
@@ -174,11 +181,15 @@ def _records(text: str) -> Iterator[tuple[int, list[str], str]]:
             return
         except csv.Error as error:
             lines = reader.line_num - before
-            what = "a cell in it is far too long" if "field limit" in str(error) else "its quotes"
-            if what == "its quotes":
-                what = "its quotes do not match"
+            what = "its quotes"
+            if "field limit" in str(error):
+                what = _("a cell in it is far too long")
+            else:
+                what = _("its quotes do not match")
             if lines > 1:
-                what += f", and the {lines - 1} lines after it could not be told apart from it"
+                what += _(
+                    ", and the {lines} lines after it could not be told apart from it"
+                ).format(lines=lines - 1)
             yield at, [], what
             continue
         yield at, [cell.strip() for cell in cells], ""
@@ -196,7 +207,7 @@ def _places(
     for ours, theirs in wanted.items():
         title = theirs.strip().casefold()
         if titles.count(title) > 1:
-            raise BadFile(why=f"it has two columns {theirs!r}")
+            raise BadFile(why=_("it has two columns {theirs!r}").format(theirs=theirs))
         if title in titles:
             places[ours] = titles.index(title)
         elif ours in required:
@@ -207,14 +218,16 @@ def _places(
 def _read(row: Row, cells: Sequence[str], places: Mapping[str, int], width: int) -> None:
     """Read the cells of one row into it."""
     if not _readable(cells):
-        row.faults.append("it is not UTF-8 text")
+        row.faults.append(_("it is not UTF-8 text"))
     if any("\0" in cell for cell in cells):
-        row.faults.append("it holds a NUL byte")
+        row.faults.append(_("it holds a NUL byte"))
     place = places.get("number")
     number = cells[place] if place is not None and place < len(cells) else ""
     row.number = "".join(one if one.isprintable() else "\ufffd" for one in number)[:40]
     if len(cells) != width:
-        row.faults.append(f"it has {len(cells)} cells, the header has {width}")
+        row.faults.append(
+            _("it has {count} cells, the header has {width}").format(count=len(cells), width=width)
+        )
     if row.faults:
         return
     for name, place in places.items():
@@ -222,7 +235,7 @@ def _read(row: Row, cells: Sequence[str], places: Mapping[str, int], width: int)
         if cell:
             _cell(row, name, cell)
     if "name" in places and not row.kind.get("name") and not row.faults:
-        row.faults.append("the name is empty")
+        row.faults.append(_("the name is empty"))
     if row.kind.get("policy") == "Uncounted":
         row.item["uncounted"] = True
     elif "policy" in row.kind:
@@ -243,10 +256,14 @@ def _cell(row: Row, name: str, cell: str) -> None:
         value = cell.casefold()
     problem = schema.problem(name, value)
     if name == "state" and value not in STATES:
-        problem = f"must be {', '.join(STATES[:-1])} or {STATES[-1]}"
+        problem = _("must be {states}").format(states=either(STATES))
     if problem:
         shown = cell if len(cell) <= 40 else cell[:40] + "…"
-        row.faults.append(f"{name.replace('_', ' ')} {problem}, not {shown!r}")
+        row.faults.append(
+            _("{field} {problem}, not {shown!r}").format(
+                field=name.replace("_", " "), problem=_(problem), shown=shown
+            )
+        )
     else:
         (row.kind if schema is SPECIFICATION_SCHEMA else row.item)[name] = value
 

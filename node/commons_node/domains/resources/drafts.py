@@ -13,6 +13,7 @@ from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.document.values import Value
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import content
+from commons_crdt.texts import _
 from commons_node.community import Actor, Community, WrongState
 from commons_node.domains.resources.facts import (
     ITEM,
@@ -63,7 +64,7 @@ async def _change(
     rows = [row for row in await community.realm.store.edits(document) if row.applied == ""]
     history = [content(row.body) for row in rows if row.body is not None]
     if not history:
-        raise WrongState(why="It was erased.", next="commons-node resource list")
+        raise WrongState(why=_("It was erased."), next="commons-node resource list")
     change, deps = await community.realm.pool.call(
         edit_document, history, actor.device, fields, _SCHEMAS[kind]
     )

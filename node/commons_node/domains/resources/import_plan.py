@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from commons_crdt.document.values import Value
 from commons_crdt.ids import DocumentId
+from commons_crdt.texts import _
 from commons_node.domains.resources.csv_import import Row
 from commons_node.domains.resources.facts import IDENTITY, SPECIFICATION_SCHEMA
 from commons_node.domains.resources.things import Thing
@@ -70,7 +71,9 @@ def plan(rows: Sequence[Row], here: Iterable[Thing], kinds: Kinds) -> Plan:
         found = [] if row.fault else known.of(row)
         fault = row.fault
         if len(found) > 1:
-            fault = f"{len(found)} things here have the number {row.number}"
+            fault = _("{count} things here have the number {number}").format(
+                count=len(found), number=row.number
+            )
         step = Step(row, "failed", fault)
         made.steps.append(step)
         if fault:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
+from commons_crdt.texts import _, ngettext
 from commons_node.community import Actor, Community
 from commons_node.domains.resources.csv_import import Row, read_rows
 from commons_node.domains.resources.drafts import changes, creations
@@ -44,16 +45,25 @@ async def import_file(
     failed = made.count("failed")
     if failed and not partial and not dry_run:
         first = " ".join(
-            f"Row {step.row.row}{f' (number {step.row.number})' if step.row.number else ''}:"
-            f" {step.reason}."
+            (
+                _("Row {row} (number {number}): {reason}.")
+                if step.row.number
+                else _("Row {row}: {reason}.")
+            ).format(row=step.row.row, number=step.row.number, reason=step.reason)
             for step in [one for one in made.steps if one.outcome == "failed"][:_SHOWN]
         )
-        more = f" And {failed - _SHOWN} more." if failed > _SHOWN else ""
+        rest = failed - _SHOWN
+        more = ngettext("And {count} more.", "And {count} more.", rest).format(count=rest)
         for step in made.steps:
             if step.outcome != "failed":
-                step.outcome, step.reason = "not imported", "other rows of the file are wrong"
+                step.outcome, step.reason = _("not imported"), _("other rows of the file are wrong")
         report = {**_report(made, 0), "dry_run": False}
-        raise NotImported(failed=failed, read=len(rows), first=first + more, report=report)
+        raise NotImported(
+            failed=failed,
+            read=len(rows),
+            first=f"{first} {more}" if rest > 0 else first,
+            report=report,
+        )
     operations = 0 if dry_run else await _write(community, actor, made)
     return {**_report(made, operations), "dry_run": dry_run}
 
@@ -92,7 +102,7 @@ async def _write(community: Community, actor: Actor, made: Plan) -> int:
     if not items and not others:
         return len(written)
     result = await community.write(actor, *items, *others)
-    for (step, _, _), one in zip(made.items, result, strict=False):
+    for (step, _draft, _part), one in zip(made.items, result, strict=False):
         step.resource = DocumentId(one.id)
     return len(written) + len(result)
 

@@ -15,6 +15,7 @@ import zlib
 from typing import ClassVar, Final, Literal, NamedTuple
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 Media = Literal["jpeg", "png", "webp"]
 MEDIA_TYPES: Final[dict[str, str]] = {
@@ -65,8 +66,10 @@ def strip(name: str, data: bytes) -> Photo:
     except _Damaged as error:
         raise BadPhoto(file=name, why=error) from None
     if len(photo.data) > MAX_PHOTO:
-        size = f"{len(photo.data) / (1 << 20):.1f} MiB"
-        raise BadPhoto(file=name, why=f"it is too large, {size} of picture alone")
+        size = _("{count:.1f} MiB").format(count=len(photo.data) / (1 << 20))
+        raise BadPhoto(
+            file=name, why=_("it is too large, {size} of picture alone").format(size=size)
+        )
     return photo
 
 
@@ -81,7 +84,7 @@ def _strip(data: bytes) -> Photo:
         return Photo("png", _png(data))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return Photo("webp", _webp(data))
-    raise _Damaged("it is no JPEG, PNG or WebP")
+    raise _Damaged(_("it is no JPEG, PNG or WebP"))
 
 
 # --- JPEG ---
@@ -114,9 +117,9 @@ def _jpeg(data: bytes) -> bytes:
         elif marker == 0xE1 and segment[:6] == b"Exif\0\0":
             orientation = orientation or _orientation(segment[6:])
         elif not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            raise _Damaged("it has a part that no JPEG has")
+            raise _Damaged(_("it has a part that no JPEG has"))
     if not (seen_frame and seen_scan):
-        raise _Damaged("there is no picture in it")
+        raise _Damaged(_("there is no picture in it"))
     if orientation > 1:
         out.insert(1, _exif_of(orientation))
     return b"".join([*out, b"\xff\xd9"])  # what follows the end is dropped: films, second pictures
@@ -124,18 +127,18 @@ def _jpeg(data: bytes) -> bytes:
 
 def _marker(data: bytes, at: int) -> tuple[int, int]:
     if at + 2 > len(data) or data[at] != 0xFF:
-        raise _Damaged("it is cut off or damaged")
+        raise _Damaged(_("it is cut off or damaged"))
     while at < len(data) and data[at] == 0xFF:
         at += 1
     if at >= len(data) or data[at] == 0:
-        raise _Damaged("it is cut off or damaged")
+        raise _Damaged(_("it is cut off or damaged"))
     return data[at], at + 1
 
 
 def _segment(data: bytes, at: int) -> tuple[bytes, int]:
     length = int.from_bytes(data[at : at + 2])
     if length < 2 or at + length > len(data):
-        raise _Damaged("it is cut off or damaged")
+        raise _Damaged(_("it is cut off or damaged"))
     return data[at + 2 : at + length], at + length
 
 
@@ -144,7 +147,7 @@ def _end_of_scan(data: bytes, at: int) -> int:
     while True:
         at = data.find(b"\xff", at)
         if at < 0 or at + 1 >= len(data):
-            raise _Damaged("it is cut off")
+            raise _Damaged(_("it is cut off"))
         following = data[at + 1]
         if following == 0xFF:
             at += 1
@@ -190,19 +193,19 @@ def _png(data: bytes) -> bytes:
         length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         end = at + 12 + length
         if len(kind) < 4 or end > len(data):
-            raise _Damaged("it is cut off")
+            raise _Damaged(_("it is cut off"))
         if int.from_bytes(data[end - 4 : end]) != zlib.crc32(data[at + 4 : end - 4]):
-            raise _Damaged("a part of it is damaged")
+            raise _Damaged(_("a part of it is damaged"))
         if not kinds and kind != b"IHDR":
-            raise _Damaged("it does not begin as a PNG does")
+            raise _Damaged(_("it does not begin as a PNG does"))
         if kind in _PNG_KEPT:
             out.append(data[at:end])
         elif not kind[0] & 0x20:
-            raise _Damaged("it has a part that no PNG has")
+            raise _Damaged(_("it has a part that no PNG has"))
         kinds.add(kind)
         at = end
     if b"IDAT" not in kinds:
-        raise _Damaged("there is no picture in it")
+        raise _Damaged(_("there is no picture in it"))
     return b"".join(out)
 
 
@@ -212,25 +215,25 @@ def _png(data: bytes) -> bytes:
 def _webp(data: bytes) -> bytes:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise _Damaged("it is cut off")
+        raise _Damaged(_("it is cut off"))
     out, at, kinds = list[bytes](), 12, set[bytes]()
     while at < end:
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         following = at + 8 + length + length % 2
         if at + 8 > end or at + 8 + length > end:
-            raise _Damaged("it is cut off or damaged")
+            raise _Damaged(_("it is cut off or damaged"))
         payload = data[at + 8 : at + 8 + length]
         if kind in {b"ANIM", b"ANMF"}:
-            raise _Damaged("it moves; give a still picture")
+            raise _Damaged(_("it moves; give a still picture"))
         if kind in _WEBP_KEPT and kind not in kinds:
             if kind == b"VP8X":
                 if length != 10:
-                    raise _Damaged("it is cut off or damaged")
+                    raise _Damaged(_("it is cut off or damaged"))
                 payload = bytes([payload[0] & _WEBP_FLAGS, 0, 0, 0]) + payload[4:]
             out.append(kind + length.to_bytes(4, "little") + payload + bytes(length % 2))
             kinds.add(kind)
         at = following
     if not kinds & {b"VP8 ", b"VP8L"}:
-        raise _Damaged("there is no picture in it")
+        raise _Damaged(_("there is no picture in it"))
     body = b"WEBP" + b"".join(out)
     return b"RIFF" + len(body).to_bytes(4, "little") + body

@@ -11,6 +11,7 @@ import msgspec
 from commons_crdt.authority.facts import Reason
 from commons_crdt.ids import DeviceId, MemberId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.community import Community, Unknown, find, written
 from commons_node.domains.leaving.settling import out_with
 from commons_node.domains.lending.terms import instant
@@ -119,7 +120,7 @@ async def run_revoke_node(request: Request[Daemon], args: RevokeNode) -> Mapping
     actor = await request.node.actor(request, community)
     grants = [g for g in community.realm.judge.authority.devices.values() if g.unattended]
     choices = [(g.keys.id, ()) for g in grants]
-    device = find("node's device", args.device, choices, "commons-node member device list")
+    device = find(_("node's device"), args.device, choices, "commons-node member device list")
     granted = next(g for g in grants if g.keys.id == device)
     if granted.member != actor.member:
         actor.needs(Role.COORDINATOR)

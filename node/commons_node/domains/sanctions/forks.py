@@ -15,6 +15,7 @@ from commons_crdt.authority.endings import NOTHING, Ending, Position
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.operation import decode_header
+from commons_crdt.texts import _
 from commons_node.community import Community, Unknown, find
 from commons_node.explaining import catalogue
 
@@ -77,8 +78,8 @@ async def ending_of(
 ) -> tuple[MemberId, Ending]:
     """The ending that lets the branch of ``operation`` be told, up to its last operation here."""
     judge = community.realm.judge
-    forked = sorted({device for device, _ in judge.forks})
-    device = DeviceId(find("forked device", selector, [(d, ()) for d in forked], _LIST))
+    forked = sorted({device for device, _place in judge.forks})
+    device = DeviceId(find(_("forked device"), selector, [(d, ()) for d in forked], _LIST))
     positions: list[Position] = []
     named = False
     for log in (0, 1):
@@ -91,7 +92,7 @@ async def ending_of(
         named = named or on is not None
         positions.append(on or await _below(community, device, log, seq))
     if not named:
-        raise Unknown(what="operation of that fork", name=operation.hex()[:_SHORT], list=_LIST)
+        raise Unknown(what=_("operation of that fork"), name=operation.hex()[:_SHORT], list=_LIST)
     granted = judge.authority.devices[device]
     return granted.member, Ending(device, *positions)
 

@@ -1,0 +1,189 @@
+"""No sentence for people stands in the source without going through the catalogues.
+
+A literal counts as a sentence when it has two words of letters beside each other. What is none is
+named below, each kind with its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from scripts import texts
+
+import commons_crdt
+import commons_node
+import commons_protocol
+from commons_crdt.errors import CommonsError
+from commons_protocol.network import NetworkError
+
+FILES = {
+    "crdt/commons_crdt/authority/ledger.py": "faults of the caller's code",
+    "crdt/commons_crdt/authority/state.py": "likewise",
+    "crdt/commons_crdt/document/apply.py": "checks of a change, which a verdict names by code",
+    "crdt/commons_crdt/document/engine.py": "likewise",
+    "node/commons_node/api/generate.py": "a tool of developers",
+    "node/commons_node/api/types.py": "codes are explained in the documentation; what is shown, "
+    "the meaning of exit codes, is found by its table",
+    "node/commons_node/api/openapi.py": "describes the API to programs, in English",
+    "node/commons_node/health/metrics.py": "the text format of Prometheus is English",
+    "node/commons_node/registry.py": "faults of developers, found when the daemon starts",
+    "node/commons_node/service/unit.py": "a file for the service manager, with its comments",
+    "protocol/commons_protocol/lan/discovery.py": "how the LAN stands is logged, not shown",
+    "protocol/commons_protocol/libp2p_host/muxer.py": "raised inside libp2p, which logs it",
+    "protocol/commons_protocol/libp2p_host/patches.py": "raised when the adapter is imported",
+    "protocol/commons_protocol/libp2p_host/swarm.py": "raised inside libp2p, which logs it",
+    "tui/commons_tui/themes.py": "names of colours",
+}
+"""Whole files that say nothing to members, and why."""
+
+CALLS = {
+    "ValueError": "a fault of the caller's code", "TypeError": "likewise",
+    "KeyError": "likewise", "RuntimeError": "likewise", "AssertionError": "likewise",
+    "IOException": "raised inside libp2p, which logs it",
+    "ConnectionClosedError": "likewise",
+    "Command": "read from verbs.json", "View": "likewise", "Column": "likewise",
+    "Table": "likewise", "Registry": "likewise", "Meta": "likewise", "argument": "likewise",
+    "option": "likewise", "file_out": "likewise", "path_out": "likewise", "path_in": "likewise",
+    "passphrase": "likewise", "secret": "likewise", "Complete": "likewise",
+    "debug": "a log is English", "info": "likewise", "warning": "likewise", "error": "likewise",
+    "exception": "likewise", "keep": "the name of a task", "spawn": "likewise",
+    "create_task": "likewise", "compile": "a regular expression", "strftime": "a format",
+    "execute": "SQL", "executemany": "SQL", "query": "SQL",
+    "fetch": "SQL", "everything": "SQL", "Corrupt": "a damaged database, said in a log",
+    "Refused": "the detail of a verdict, which every node computes alike",
+}  # fmt: skip
+"""Calls whose arguments are no texts of ours for members, and why."""
+
+LITERALS = {
+    "text/plain; version=0.0.4": "a media type",
+    "Application Support": "a folder of macOS",
+    "cannot serve on {}": "a fault of the system, logged with its traceback",
+    "device, node, created_ms, imported_ms": "columns",
+    "n, chain, seq, header, signature, body": "columns",
+    "all that follows": "a lock's name",
+    "its quotes": "the key of a choice",
+    "next signing": "a secret's name", "next sealing": "a secret's name",
+    "Mapping[DocumentId, Fields | None]": "a type",
+    "of known peers": "a damaged database", "an address is damaged": "a damaged database",
+    "of waiting operations": "a damaged database", "a row is damaged": "a damaged database",
+    "about strong": "classes of a style",
+    "the judge never rests": "a fault of our own",
+    '\n\n\b\neval "$(commons-node completion bash)"': "typed",
+    "{}:\n\n    commons-node run": "typed",
+    "It is what {maker} had, {created:time}. For the way back: {reply}": "half of a verb's text",
+}  # fmt: skip
+"""What looks like a sentence and is none, and why."""
+
+_WORDS = re.compile(r"[^\W\d_]{2,}[,:;]? [^\W\d_]{2,}")
+_SQL = re.compile(
+    r"\b(SELECT|INSERT|DELETE|UPDATE|PRAGMA|CREATE|WHERE|ORDER BY|FROM|BETWEEN|NOT NULL|UNION)\b"
+    r"|\bAND\b"
+    r"| IN \("
+)
+_CSS = re.compile(r"\{[^}]*:[^}]*;")
+
+
+def literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """``(line, text)`` of every literal that is no docstring and in no call of ``CALLS``."""
+    passed: set[int] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant()) | ast.Assert():
+                passed |= {id(one) for one in ast.walk(node)}
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in CALLS:
+                passed |= {id(one) for one in ast.walk(node)}
+            case ast.Compare() | ast.Subscript():
+                passed |= {id(one) for one in ast.walk(node)}
+    for node in ast.walk(tree):
+        if id(node) in passed:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            passed |= {id(one) for one in ast.walk(node)}
+            yield (
+                node.lineno,
+                "".join(
+                    str(one.value) if isinstance(one, ast.Constant) else "{}" for one in node.values
+                ),
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def bare(source: str, known: set[str]) -> list[tuple[int, str]]:
+    """Sentences of a file that are in no catalogue."""
+    return [
+        (line, text)
+        for line, text in literals(ast.parse(source))
+        if _WORDS.search(text)
+        and text not in LITERALS
+        and " ".join(text.split()) not in known
+        and texts.is_text(text)
+        and not _SQL.search(text)
+        and not _CSS.search(text)
+    ]
+
+
+@pytest.fixture(scope="module")
+def known() -> set[str]:
+    forms = [key if isinstance(key, tuple) else (key,) for key in texts.found()]
+    return {" ".join(form.split()) for key in forms for form in key}
+
+
+def test_no_sentence_goes_past_the_catalogues(known: set[str]) -> None:
+    told = []
+    for file in sorted(
+        one for package in texts.PACKAGES for one in (texts.ROOT / package).rglob("*.py")
+    ):
+        name = file.relative_to(texts.ROOT).as_posix()
+        if name not in FILES and not name.startswith(texts.NOT_FOR_MEMBERS):
+            told += [f"{name}:{line}: {text!r}" for line, text in bare(file.read_text(), known)]
+    assert not told, "wrap these in _() (docs/languages.md), or say why not:\n" + "\n".join(told)
+
+
+def test_it_sees_what_it_looks_for() -> None:
+    source = """
+def deed(who):
+    '''A docstring is none.'''
+    log.info("neither is a log")
+    raise WrongState(why=f"nobody knows {who} here", next="commons-node member list")
+"""
+    assert bare(source, set()) == [(5, "nobody knows {} here")]
+    assert bare(source.replace('f"nobody', '"nobody'), {"nobody knows {who} here"}) == []
+
+
+def below(kind: type[Any]) -> Iterator[type[Any]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from below(one)
+
+
+def test_every_error_that_there_is_has_its_sentence_in_the_catalogues(known: set[str]) -> None:
+    for package in (commons_crdt, commons_protocol, commons_node):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ".testing" not in found.name and not found.name.endswith("__main__"):
+                importlib.import_module(found.name)
+    told = []
+    for kind in below(CommonsError):
+        if kind.__module__.startswith("commons_") and ".testing" not in kind.__module__:
+            sentence = " ".join((kind.__doc__ or "").split())
+            told += [
+                f"{kind.__module__}.{kind.__name__}: {text!r}"
+                for text in (sentence, kind.hint)
+                if text not in known and texts.is_text(text)
+            ]
+    for kind in below(NetworkError):
+        if kind.__module__.startswith("commons_"):
+            first = (kind.__doc__ or "").splitlines()[0]
+            told += [f"{kind.__name__}: {one!r}" for one in (first, kind.hint) if one not in known]
+    assert not told, told
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_exception_is_still_a_file(name: str) -> None:
+    assert (texts.ROOT / name).is_file()
