@@ -15,7 +15,7 @@ from typing import Any, Final
 import click
 
 from commons_cli.options import Options
-from commons_cli.tables import clean, details, shown, table
+from commons_cli.tables import clean, day_shown, details, shown, table
 from commons_cli.texts import _
 from commons_node.api.types import API_VERSION, error_object
 
@@ -28,10 +28,13 @@ _NOT_FOR_PEOPLE: Final = frozenset(
 class _Field:
     """A value inside a sentence: ``{due:time}`` names how it is shown."""
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: object, row: Mapping[str, Any]) -> None:
         self._value = value
+        self._row = row
 
     def __format__(self, kind: str) -> str:
+        if kind == "day":
+            return day_shown(self._value, self._row)
         return shown(self._value, kind or "text")
 
 
@@ -40,7 +43,7 @@ def sentence(templates: list[str], result: Mapping[str, Any]) -> str | None:
     for template in templates:
         names = [name for _text, name, _spec, _conversion in Formatter().parse(template) if name]
         if all(result.get(name) is not None for name in names):
-            fields = {name: _Field(result[name]) for name in names}
+            fields = {name: _Field(result[name], result) for name in names}
             return _(template).format_map(fields)
     return None
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from commons_cli.output import sentence
-from commons_cli.tables import shown
+from commons_cli.tables import day_shown, shown
 from commons_cli.texts import _
 from commons_tui.bridge import ApiError
 from commons_tui.dialogs.code import Code
@@ -111,12 +111,17 @@ class Loans(Listing):
         fields = [
             (_("Now"), str(loan_look(answer))),
             (_("Who"), str(answer["borrower_name"] or "-")),
-            (_("Until"), f"{answer['due_day'] or '-'}, {until}"),
+            (_("Until"), f"{day_shown(answer['due_day'], answer)}, {until}"),
             (_("Loan"), row.key[:12]),
             (_("Why"), str(answer.get("reason_given") or "-")),
             (_("Note"), str(answer.get("note") or "-")),
         ]
         said = [_("A signature that belongs here has not come yet.")] if answer["missing"] else []
+        if answer.get("moved"):
+            said.append(str(answer["moved"]))
+        if waits := answer.get("waiting"):
+            said.append(str(waits["why"]))
+            said += [str(one["sentence"]) for one in waits["alternatives"]]
         if answer["conflicts"]:
             said.append(_("Somebody says otherwise: explain the steps to see who."))
         head = Row("h", [_("Signed by"), ""], heading=True)

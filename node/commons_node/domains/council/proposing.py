@@ -23,6 +23,7 @@ from commons_crdt.ids import DeviceId, MemberId
 from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.roles import Role
 from commons_node.community import Community
+from commons_node.domains.lending.opening import wrong_setting
 from commons_node.domains.sanctions import forks
 from commons_node.domains.sanctions.endings import devices_of, endings
 from commons_node.domains.sanctions.finding import find_operation
@@ -129,6 +130,8 @@ def constitution(pairs: Sequence[str]) -> Settings:
             raise BadProposal(why=f"{pair!r} is not of the form NAME=VALUE.")
         value = value.strip()
         table[name.strip()] = int(value) if value.lstrip("-").isdecimal() else value
+        if why := wrong_setting(name.strip(), table[name.strip()]):
+            raise BadProposal(why=why)
     if not table:
         raise BadProposal(why="Say what is to change, with --set NAME=VALUE.")
     settings: tuple[Setting, ...] = tuple(sorted(table.items()))
