@@ -37,6 +37,7 @@ from commons_node.domains.lending.news import (
 )
 from commons_node.domains.lending.offering import code_of, file_of
 from commons_node.domains.lending.terms import instant
+from commons_node.domains.lending.wording import COMPLETES
 from commons_node.domains.resources.things import find_thing, thing
 from commons_node.registry import (
     Column,
@@ -199,8 +200,10 @@ async def receive(request: Call[Daemon], args: Receiving) -> Mapping[str, object
     custodian = item.custodian if item is not None and item.single else actor.member
     number = (item.number if item is not None else "") or done.resource.hex()[:12]
     ticket = f"commons-node resource edit {number} --state maintenance"
+    answer = await _answer(request, community, done)
     return {
-        **await _answer(request, community, done),
+        **answer,
+        "completes": COMPLETES if answer["provisional"] else None,
         "resource": done.resource.hex(),
         "custodian": custodian.hex() if custodian else None,
         "custodian_name": (await community.names()).get(custodian) if custodian else None,
@@ -312,6 +315,7 @@ VERBS = Registry(
                 "commons-node loan receive {loan:id} --offer {offer}", qr="offer", member=True),
         Command("loan.receive", "Take a thing back.", Receiving, receive, member=True,
                 says=("The loan is {state}; it is with {custodian_name}.\nIt needs repair: {next}",
+                      "The loan is {state}; it is with {custodian_name}.\n{completes}",
                       "The loan is {state}; it is with {custodian_name}.")),
     ),
     views=(

@@ -27,6 +27,9 @@ def moved(asked: str, due: str) -> str | None:
     )
 
 
+COMPLETES: Final = "Not all of this loan has arrived here; its chain is completed by itself."
+"""After a thing was taken back at a node that knows only the borrower's offer."""
+
 ALSO_FREE: Final = "{name} is free in that time"
 FREE_FROM: Final = "{name} is free from {time}"
 
