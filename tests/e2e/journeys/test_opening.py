@@ -48,11 +48,12 @@ def flaky(relay: Relay, host: str, others: tuple[str, ...]) -> Iterator[None]:
 
 def join(house: House, code: str) -> str:
     """A neighbour types the code, and again if nobody answered yet; the state in the end."""
+    state = ""
     for _ in range(6):
-        answer = house.join(code, wait=15)
-        if answer["state"] == "joined":
-            return "joined"
-    return str(answer["state"])
+        state = str(house.join(code, wait=15)["state"])
+        if state == "joined":
+            break
+    return state
 
 
 def members(house: House) -> str:
