@@ -50,7 +50,10 @@ def join(house: House, code: str) -> str:
     """A neighbour types the code, and again if nobody answered yet; the state in the end."""
     state = ""
     for _ in range(6):
-        state = str(house.join(code, wait=15)["state"])
+        try:
+            state = str(house.join(code, wait=15)["state"])
+        except ApiError as error:  # somebody answered after we had stopped waiting
+            state = "joined" if error.code == "exists" else error.code
         if state == "joined":
             break
     return state

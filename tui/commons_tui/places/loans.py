@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from commons_cli.output import sentence
-from commons_cli.tables import day_shown, shown
+from commons_cli.tables import is_elsewhere, shown
 from commons_cli.texts import _
 from commons_tui.bridge import ApiError
 from commons_tui.dialogs.code import Code
@@ -99,6 +99,7 @@ class Loans(Listing):
         """The steps with who signed them; Enter on one explains it."""
         answer = await self.app.bridge.view("loan.show", {"loan": row.key})
         until = day(answer["due_day"], self.app.now.today)
+        elsewhere = is_elsewhere(answer.get("zone"), answer["due"])
         steps = [
             Row(
                 one["operation"],
@@ -111,7 +112,8 @@ class Loans(Listing):
         fields = [
             (_("Now"), str(loan_look(answer))),
             (_("Who"), str(answer["borrower_name"] or "-")),
-            (_("Until"), f"{day_shown(answer['due_day'], answer)}, {until}"),
+            (_("Until"), f"{answer['due_day'] or '-'}, {until}"),
+            *([(_("Days of"), answer["zone"])] if elsewhere else []),
             (_("Loan"), row.key[:12]),
             (_("Why"), str(answer.get("reason_given") or "-")),
             (_("Note"), str(answer.get("note") or "-")),
