@@ -113,7 +113,7 @@ class Loans(Listing):
             (_("Now"), str(loan_look(answer))),
             (_("Who"), str(answer["borrower_name"] or "-")),
             (_("Until"), f"{answer['due_day'] or '-'}, {until}"),
-            *([(_("Days of"), answer["zone"])] if elsewhere else []),
+            *([(_("Zone"), answer["zone"])] if elsewhere else []),
             (_("Loan"), row.key[:12]),
             (_("Why"), str(answer.get("reason_given") or "-")),
             (_("Note"), str(answer.get("note") or "-")),
