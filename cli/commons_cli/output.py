@@ -15,7 +15,7 @@ from typing import Any, Final
 import click
 
 from commons_cli.options import Options
-from commons_cli.tables import clean, details, isolated, kind_of, shown, table, word
+from commons_cli.tables import clean, day_shown, details, isolated, kind_of, shown, table, word
 from commons_cli.texts import _, ngettext
 from commons_node.api.types import API_VERSION, error_object
 
@@ -28,11 +28,14 @@ _NOT_FOR_PEOPLE: Final = frozenset(
 class _Field:
     """A value inside a sentence: ``{due:time}`` names how it is shown."""
 
-    def __init__(self, name: str, value: object) -> None:
+    def __init__(self, name: str, row: Mapping[str, Any]) -> None:
         self._name = name
-        self._value = value
+        self._value = row[name]
+        self._row = row
 
     def __format__(self, kind: str) -> str:
+        if kind == "day":
+            return isolated(day_shown(self._value, self._row))
         return isolated(shown(self._value, kind_of(self._name, kind or "text")))
 
 
@@ -41,7 +44,7 @@ def sentence(templates: list[str], result: Mapping[str, Any]) -> str | None:
     for template in templates:
         names = [name for _text, name, _spec, _conversion in Formatter().parse(template) if name]
         if all(result.get(name) is not None for name in names):
-            fields = {name: _Field(name, result[name]) for name in names}
+            fields = {name: _Field(name, result) for name in names}
             return _(template).format_map(fields)
     return None
 

@@ -45,7 +45,13 @@ def shown(event: str, options: Options) -> Iterator[None]:
 
 
 def line(event: dict[str, Any]) -> str:
-    """``3.2 of 10.0 MB (32 %)``, or what is done where nobody knows of how much."""
+    """``3.2 of 10.0 MB (32 %)``, or what is done where nobody knows of how much.
+
+    What is counted in other things than bytes is a share alone.
+    """
+    steps, every = event.get("done"), event.get("total")
+    if isinstance(steps, int) and isinstance(every, int) and every:
+        return _("{percent} %").format(percent=steps * 100 // every)
     done, total = event.get("bytes"), event.get("total")
     if not isinstance(done, int):
         return ""

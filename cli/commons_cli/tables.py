@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from commons_cli.texts import _
 
@@ -84,6 +84,27 @@ def _local(text: str) -> str:
         return text
 
 
+def day_shown(day: object, row: Mapping[str, Any]) -> str:
+    """A day, with the ``zone`` of its row where clocks show another time than here at its end."""
+    zone, end = row.get("zone"), row.get("due")
+    text = shown(day)
+    return f"{text} ({clean(zone)})" if day and is_elsewhere(zone, end) else text
+
+
+def is_elsewhere(zone: object, end: object) -> TypeGuard[str]:
+    """True if the clocks of ``zone`` and of here differ at ``end`` (RFC 3339)."""
+    if not isinstance(zone, str) or not isinstance(end, str):
+        return False
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    try:
+        moment = datetime.fromisoformat(end)
+        return moment.astimezone(ZoneInfo(zone)).utcoffset() != moment.astimezone().utcoffset()
+    except (ValueError, OverflowError, OSError, LookupError):
+        return True
+
+
 def width(text: str) -> int:
     """Columns that ``text`` takes in a terminal."""
     if text.isascii():
@@ -102,7 +123,7 @@ def table(columns: Columns, rows: Sequence[Mapping[str, Any]], wide: int) -> lis
     cells = [[_(title) for _field, title, _kind in columns]]
     cells += [
         [
-            shown(row.get(field), kind)
+            day_shown(row.get(field), row) if kind == "day" else shown(row.get(field), kind)
             for (field, _title, _kind), kind in zip(columns, kinds, strict=True)
         ]
         for row in rows

@@ -12,6 +12,7 @@ PAGES = sorted((ROOT / "examples" / "cli").glob("*.md"))
 PAGES += [
     page
     for folder in ("guide", "host")
+    for folder in ("host", "guide")
     for page in sorted((ROOT / "docs" / folder).glob("*.md"))
     if steps_of(page.read_text(encoding="utf-8"))
 ]

@@ -248,7 +248,7 @@ def test_a_kiosk_writes_what_it_was_let_in_for_and_then_closes(elm_street: Stree
     agree(alice, kiosk)
     row = devices(alice, "alice")["kiosk"]
     assert (row["limited"], row["operations"]) == (True, 2)
-    assert row["kinds"] == ["lending.request.1"]
+    assert row["kinds"] == ["lending.request.1", "lending.request.2"]
 
     assert kiosk.refused("invite.create").code == "limit", "nothing of log 0"
     first = kiosk.do("loan.request", resource="7", days=2)

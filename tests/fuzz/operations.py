@@ -327,6 +327,9 @@ def facts() -> Mapping[str, msgspec.Struct]:
         **powers.facts(keys),
         resources.PHOTO: resources.Photo("jpeg"),
         lending.REQUEST: lending.Request(b"r" * 32, 1, 2**53 - 1, "Europe/Berlin"),
+        lending.ASKED: lending.Asked(
+            b"r" * 32, 1, 9 * 3_600_000, "Europe/Berlin", "P1D", "1970-01-01", "1970-01-01"
+        ),
         lending.DECISION: lending.Decision(True),
         lending.HANDOVER: lending.Handover(b"r" * 32, b"t" * 32, ZERO),
         lending.ACCEPT: lending.Accept(b"h" * 32, b"r" * 32),

@@ -57,7 +57,14 @@ ELSEWHERE = {
     # Encoding to text that is ASCII by construction.
     "node/commons_node/demo/story.py:_play": "makes base64",
     "node/commons_node/domains/lending/commands.py:_offer": "makes base64",
+    "node/commons_node/domains/lending/exporting.py:export": "makes base64",
     "node/commons_node/domains/resources/picturing.py:show": "makes base64",
+    "node/commons_node/domains/resources/labelling.py:print_labels": "makes base64",
+    "node/commons_node/domains/membership/commands.py:print_sheet": "makes base64",
+    "node/commons_node/printing/page.py:qr": "SVG that was drawn just before",
+    "node/commons_node/example/loading.py:_loaded": "this node's own setting, which it encoded",
+    "node/commons_node/example/people.py:inventories": "a file of the package; the demo's too",
+    "tui/commons_tui/standing.py:Now.today": "a zone that the own node answers; falls back",
     "node/commons_node/domains/membership/commands.py:create_invite": "makes base64",
     "cli/commons_cli/values.py:FileIn.convert": "makes base64",
     # Values that were parsed before.
@@ -88,7 +95,6 @@ ELSEWHERE = {
     "node/commons_node/domains/leaving/exporting.py:_text": "any bytes, hex where no UTF-8",
     "node/commons_node/domains/profiles/commands.py:_picture": "makes base64",
     "node/commons_node/domains/profiles/reading.py:_word": "any bytes, replaced where no UTF-8",
-    "tui/commons_tui/standing.py:Now.today": "a zone that the own node has answered",
     "tui/commons_tui/deeds.py:Deeds._call": "the answer of the own node, which encoded it",
     "tui/commons_tui/dialogs/code.py:Code._keep": "the answer of the own node, which encoded it",
     "tui/commons_tui/dialogs/form.py:checked": "typed here; `values` parses it, as for the shell",

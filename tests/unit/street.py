@@ -82,6 +82,8 @@ class Home:
 
     # what verbs ask
 
+    rules = RULES
+
     async def refresh(self, _realm: Realm) -> None:
         """Nobody dials a home: there is no gossip to subscribe to again."""
 

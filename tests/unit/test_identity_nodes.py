@@ -197,7 +197,8 @@ async def test_a_limited_device_keeps_to_its_limit(tmp_path: Path, pool: Verifie
         north.people["kiosk"] = (cia, LAPTOP)
         (row,) = [r for r in await rows_of(north.town, cia) if r.limit is not None]
         assert row.limit is not None
-        assert (row.limit.kinds, row.limit.operations) == (("lending.request.1",), 1)
+        kinds = ("lending.request.1", "lending.request.2")
+        assert (row.limit.kinds, row.limit.operations) == (kinds, 1)
         await refused("limit", north, "kiosk", "invite.create")
         await refused("limit", north, "kiosk", "resource.add", name="Saw", number="8")
         loan = await north.do("kiosk", "loan.request", resource="7", days=2)

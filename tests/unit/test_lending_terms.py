@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import permutations
 from zoneinfo import ZoneInfo
 
@@ -30,7 +30,9 @@ def ms(text: str, zone: ZoneInfo = STOCKHOLM) -> int:
 
 
 def test_a_loan_for_three_days_ends_with_the_third_day_where_the_community_is() -> None:
-    begin, end = for_days(ms("2026-05-01T15:00"), 3, STOCKHOLM)
+    asked = for_days(ms("2026-05-01T15:00"), 3, STOCKHOLM)
+    begin, end = asked.from_ms, asked.until_ms
+    assert (asked.meant, asked.due) == ("P3D", date(2026, 5, 4))
     assert begin == ms("2026-05-01T15:00")
     assert end == ms("2026-05-05T00:00"), "all of the 4th is the borrower's"
     assert last_day(end, STOCKHOLM) == "2026-05-04"
@@ -45,21 +47,21 @@ def test_a_loan_for_three_days_ends_with_the_third_day_where_the_community_is() 
     ],
 )
 def test_days_are_days_also_when_the_clocks_change(start: str, end: str) -> None:
-    _, until = for_days(ms(start), 3, STOCKHOLM)
+    until = for_days(ms(start), 3, STOCKHOLM).until_ms
     assert until == ms(end), "an hour more or less does not move the end of the day"
 
 
 def test_a_late_evening_here_is_a_new_day_elsewhere() -> None:
     late = int(datetime(2026, 5, 1, 23, 30, tzinfo=UTC).timestamp() * 1000)
-    _, until = for_days(late, 1, STOCKHOLM)
+    until = for_days(late, 1, STOCKHOLM).until_ms
     assert last_day(until, STOCKHOLM) == "2026-05-03", "it is the 2nd in Stockholm already"
 
 
 def test_times_without_a_zone_are_the_communitys() -> None:
     now = ms("2026-05-01T12:00")
-    begin, end = between(now, datetime(2026, 5, 2), datetime(2026, 5, 4), STOCKHOLM)  # noqa: DTZ001 - as typed
-    assert (begin, end) == (ms("2026-05-02T00:00"), ms("2026-05-04T00:00"))
-    assert between(now, None, datetime(2026, 5, 4, tzinfo=UTC), STOCKHOLM)[0] == now
+    asked = between(now, datetime(2026, 5, 2), datetime(2026, 5, 4), STOCKHOLM)  # noqa: DTZ001 - as typed
+    assert (asked.from_ms, asked.until_ms) == (ms("2026-05-02T00:00"), ms("2026-05-04T00:00"))
+    assert between(now, None, datetime(2026, 5, 4, tzinfo=UTC), STOCKHOLM).from_ms == now
 
 
 @pytest.mark.parametrize(

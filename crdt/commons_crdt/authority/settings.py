@@ -24,6 +24,7 @@ _EPOCH_DAYS = 90
 _SEAL_DAYS = 7
 _SEAL_OPERATIONS = 5_000
 _SEAL_MARGIN_HOURS = 24
+_CLOSED = "closed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Constitution:
     ``epoch_days``: how long an epoch key is used. A seal is due ``seal_days`` after the last one,
     or when ``seal_operations`` are not settled; it leaves out what is younger than
     ``seal_margin_hours``, so that what is still travelling is not sealed over.
+    ``open_days`` such as ``Mo-Fr``, "" for every day; ``closed`` are days ``2026-06-19``, or
+    ``12-24`` of every year. No rule reads these two: they are for who computes a due day.
     """
 
     rates: dict[Role, Rate]
@@ -42,6 +45,8 @@ class Constitution:
     seal_days: int
     seal_operations: int
     seal_margin_hours: int
+    open_days: str = ""
+    closed: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, settings: Iterable[tuple[str, int | str]]) -> Constitution:
@@ -60,7 +65,12 @@ class Constitution:
             found = table.get(name)
             return found if isinstance(found, int) and found >= least else default
 
-        zone = table.get("timezone")
+        zone, days = table.get("timezone"), table.get("open_days")
+        closed = {
+            name[len(_CLOSED) :]
+            for name, value in table.items()
+            if name.startswith(_CLOSED) and value
+        }
         return cls(
             {role: rate(role.word, default) for role, default in _DEFAULT_RATES.items()},
             rate("node", _NODE_RATE),
@@ -69,4 +79,6 @@ class Constitution:
             number("seal.days", _SEAL_DAYS),
             number("seal.operations", _SEAL_OPERATIONS),
             number("seal.margin.hours", _SEAL_MARGIN_HOURS, least=0),
+            days if isinstance(days, str) else "",
+            frozenset(closed),
         )

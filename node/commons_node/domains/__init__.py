@@ -21,6 +21,7 @@ from commons_node.domains import (
     sanctions,
 )
 from commons_node.domains.domain import Domain
+from commons_node.example import verbs as example
 from commons_node.health import verbs as health
 from commons_node.parts import verbs as parts
 from commons_node.registry import Registry, merge
@@ -65,5 +66,6 @@ def registry() -> Registry:
         history.REGISTRY,
         bundles.REGISTRY,
         parts.REGISTRY,
+        example.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

@@ -279,6 +279,7 @@ ACTS: Final = Spoken({
     "resource.item.1": "a thing",
     "resource.photo.1": "a photo of a thing",
     "lending.request.1": "a request for a loan",
+    "lending.request.2": "a request for a loan",
     "lending.decision.1": "an answer to a request",
     "lending.handover.1": "a hand-over",
     "lending.accept.1": "the taking of a thing",

@@ -43,6 +43,7 @@ DID: Final = Spoken({
     "resource.specification.1": "{author} described a kind of thing: {about}.",
     "resource.item.1": "{author} described a thing: {about}.",
     "lending.request.1": "{author} asked for {about}.",
+    "lending.request.2": "{author} asked for {about}.",
     "lending.decision.1": "{author} answered a request for {about}.",
     "lending.handover.1": "{author} handed over {about}.",
     "lending.accept.1": "{author} took {about}.",

@@ -108,6 +108,10 @@ class Keystore:
         """
         await asyncio.to_thread(self._set_aside, member)
 
+    async def remove(self, member: str) -> None:
+        """Delete a member's key file. For keys that are nobody's, as those of an example are."""
+        await asyncio.to_thread(lambda: self._path(member).unlink(missing_ok=True))
+
     def _set_aside(self, member: str) -> None:
         with self._writing:
             path = self._path(member)

@@ -84,6 +84,11 @@ class NodeStore:
             "INSERT OR IGNORE INTO members VALUES (?,?)", (member, realm)
         )
 
+    async def forget_realm(self, realm: RealmId) -> None:
+        """Forget a realm, and whose keys were kept here for it."""
+        await self.database.write.execute("DELETE FROM members WHERE realm = ?", (realm,))
+        await self.database.write.execute("DELETE FROM realms WHERE realm = ?", (realm,))
+
     async def members(self) -> dict[MemberId, RealmId]:
         """Members whose keys are kept here, with their realms."""
         rows = await fetch(self.database.read, "SELECT member, realm FROM members")

@@ -14,7 +14,7 @@ from commons_crdt.ids import ZERO
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content
 from commons_node.domains import RULES
-from commons_node.domains.lending.facts import ACCEPT, HANDOVER, RECEIVE, REQUEST, RETURN
+from commons_node.domains.lending.facts import ACCEPT, HANDOVER, RECEIVE, REQUESTS, RETURN
 from commons_node.domains.resources.facts import ITEM
 from commons_node.testing.node import Node
 
@@ -33,11 +33,12 @@ class _Said(NamedTuple):
 def uneven(node: Node) -> Iterator[str]:
     """What does not add up at a node, each as a sentence."""
     yield from _things(node)
-    facts = {kind: _facts(node, kind) for kind in (REQUEST, HANDOVER, ACCEPT, RETURN, RECEIVE)}
+    facts = {kind: _facts(node, kind) for kind in (*REQUESTS, HANDOVER, ACCEPT, RETURN, RECEIVE)}
     loans = {key: row for key, *row in node.disk.rows("SELECT key, * FROM v_loans")}
     yield from (
         f"{node.name} shows nothing of the request {ident.hex()[:8]}"
-        for ident in facts[REQUEST].keys() - loans.keys()
+        for kind in REQUESTS
+        for ident in facts[kind].keys() - loans.keys()
     )
     yield from _custody(node, facts)
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from commons_cli.output import sentence
-from commons_cli.tables import shown
+from commons_cli.tables import is_elsewhere, shown
 from commons_cli.texts import _
 from commons_tui.bridge import ApiError
 from commons_tui.dialogs.code import Code
@@ -99,6 +99,7 @@ class Loans(Listing):
         """The steps with who signed them; Enter on one explains it."""
         answer = await self.app.bridge.view("loan.show", {"loan": row.key})
         until = day(answer["due_day"], self.app.now.today)
+        elsewhere = is_elsewhere(answer.get("zone"), answer["due"])
         steps = [
             Row(
                 one["operation"],
@@ -112,11 +113,17 @@ class Loans(Listing):
             (_("Now"), str(loan_look(answer))),
             (_("Who"), str(answer["borrower_name"] or "-")),
             (_("Until"), f"{answer['due_day'] or '-'}, {until}"),
+            *([(_("Zone"), answer["zone"])] if elsewhere else []),
             (_("Loan"), row.key[:12]),
             (_("Why"), str(answer.get("reason_given") or "-")),
             (_("Note"), str(answer.get("note") or "-")),
         ]
         said = [_("A signature that belongs here has not come yet.")] if answer["missing"] else []
+        if answer.get("moved"):
+            said.append(str(answer["moved"]))
+        if waits := answer.get("waiting"):
+            said.append(str(waits["why"]))
+            said += [str(one["sentence"]) for one in waits["alternatives"]]
         if answer["conflicts"]:
             said.append(_("Somebody says otherwise: explain the steps to see who."))
         head = Row("h", [_("Signed by"), ""], heading=True)

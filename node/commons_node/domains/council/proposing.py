@@ -24,6 +24,7 @@ from commons_crdt.kinds import decode_fact, encode_fact
 from commons_crdt.roles import Role
 from commons_crdt.texts import _
 from commons_node.community import Community
+from commons_node.domains.lending.opening import wrong_setting
 from commons_node.domains.sanctions import forks
 from commons_node.domains.sanctions.endings import devices_of, endings
 from commons_node.domains.sanctions.finding import find_operation
@@ -136,6 +137,8 @@ def constitution(pairs: Sequence[str]) -> Settings:
             raise BadProposal(why=_("{pair!r} is not of the form NAME=VALUE.").format(pair=pair))
         value = value.strip()
         table[name.strip()] = int(value) if value.lstrip("-").isdecimal() else value
+        if why := wrong_setting(name.strip(), table[name.strip()]):
+            raise BadProposal(why=why)
     if not table:
         raise BadProposal(why=_("Say what is to change, with --set NAME=VALUE."))
     settings: tuple[Setting, ...] = tuple(sorted(table.items()))

@@ -13,7 +13,7 @@ from commons_crdt.ids import RealmId
 from commons_crdt.operation import decode_header
 from commons_node.community import Community
 from commons_node.domains.leaving.receipts import confirm_erasures
-from commons_node.realm.realm import Change
+from commons_node.realm.told import Change
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon

@@ -19,7 +19,7 @@ from commons_node.community import Actor, Community, Unknown, find
 from commons_node.domains.membership.facts import COMMUNITY, PROFILE
 from commons_node.domains.profiles.facts import FIELD, FIELDS
 from commons_node.domains.profiles.reading import field_of
-from commons_node.realm.realm import Written
+from commons_node.realm.authoring import Written
 from commons_node.store.database import placeholders
 
 COMMUNAL: Final = frozenset({COMMUNITY})

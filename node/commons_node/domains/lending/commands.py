@@ -1,48 +1,50 @@
-"""The verbs of lending: ask, decide, hand over, accept, return, receive, list, show."""
+"""The verbs of lending but asking: decide, hand over, accept, return, receive, list, show."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from commons_crdt.author import Draft
 from commons_crdt.roles import Role
 from commons_crdt.texts import _
 from commons_node.certainty import certainty, provisional_rows
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.lending import handing
-from commons_node.domains.lending.booking import busiest
+from commons_node.domains.lending.asking import Ask, ask
 from commons_node.domains.lending.deciding import decide, keep_free
 from commons_node.domains.lending.facts import (
     NOTE,
     REASON,
-    REQUEST,
     Condition,
-    Request,
 )
 from commons_node.domains.lending.handing import Done
 from commons_node.domains.lending.loans import (
     Loan,
-    bookings_of,
     conflicts_of,
     find_loan,
     loan,
     loans,
     rows_of,
 )
+from commons_node.domains.lending.news import (
+    Nothing,
+    OneThing,
+    list_news,
+    list_waiting,
+    waiting_of,
+)
 from commons_node.domains.lending.offering import code_of, file_of
-from commons_node.domains.lending.terms import BadTerms, between, for_days, instant, last_day
+from commons_node.domains.lending.terms import instant
+from commons_node.domains.lending.wording import COMPLETES
 from commons_node.domains.resources.things import find_thing, thing
 from commons_node.explaining.words import word
 from commons_node.registry import (
     Column,
     Command,
     Complete,
-    Count,
     File,
     Reading,
     Registry,
@@ -59,61 +61,6 @@ if TYPE_CHECKING:
 
 _THINGS = Complete("resource.list", "resources", "number")
 _LOANS = Complete("loan.list", "loans", "loan")
-
-
-class Ask(msgspec.Struct):
-    """Arguments of ``loan request``."""
-
-    resource: Annotated[str, argument("the thing, by number, name or id", complete=_THINGS)]
-    days: Annotated[Count | None, option("for how many days, from now")] = None
-    begin: Annotated[datetime | None, option("from when")] = msgspec.field(
-        default=None, name="from"
-    )
-    end: Annotated[datetime | None, option("until when")] = msgspec.field(default=None, name="to")
-
-
-async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
-    """Ask to borrow a thing. A thing that is out may be asked for: a steward decides."""
-    community = await request.node.community(request)
-    actor = await request.node.actor(request, community)
-    item = await find_thing(community, args.resource)
-    if item.stated != "active" or item.quantity == 0:
-        why = (
-            _("there is none of it")
-            if item.quantity == 0
-            else _("it is {state}").format(state=word(item.stated))
-        )
-        raise WrongState(
-            why=_("{label} is not lent now: {why}.").format(label=item.label, why=why),
-            next="commons-node resource list",
-        )
-    now, zone = request.node.now_ms(), community.timezone
-    if args.days is not None and (args.begin is not None or args.end is not None):
-        raise BadTerms(why=_("either days are given, or from and to"))
-    if args.days is not None:
-        from_ms, until_ms = for_days(now, args.days, zone)
-    else:
-        from_ms, until_ms = between(now, args.begin, args.end, zone)
-    body = Request(item.id, from_ms, until_ms, zone.key)
-    (result,) = await community.write(actor, Draft.fact(REQUEST, body))
-    booked = await bookings_of(community, item.id, now)
-    usual = item.kind["loan_days"]
-    notes = []
-    if item.quantity is not None and busiest(booked, from_ms, until_ms) >= item.quantity:
-        notes.append(_("somebody has it or is promised it in that time"))
-    if isinstance(usual, int) and usual and until_ms - from_ms > (usual + 1) * 24 * 3600 * 1000:
-        notes.append(_("it is usually lent for {usual} days").format(usual=usual))
-    return {
-        **written(result),
-        "loan": result.id.hex(),
-        "resource": item.id.hex(),
-        "name": item.label,
-        "borrower": actor.member.hex(),
-        "state": "requested",
-        "due": instant(until_ms),
-        "due_day": last_day(until_ms, zone),
-        "note": "; ".join(notes) or None,
-    }
 
 
 class OneLoan(msgspec.Struct):
@@ -209,7 +156,8 @@ async def _answer(request: Call[Daemon], community: Community, done: Done) -> di
         "name": found.label if found else None,
         "state": found.state if found else None,
         "due": instant(until),
-        "due_day": last_day(until, community.timezone),
+        "due_day": found.due_day if found else None,
+        "zone": found.zone if found else None,
         "overdue": found.overdue(request.node.now_ms()) if found else False,
         "provisional": bool(found.row["provisional"]) if found else True,
     }
@@ -258,8 +206,10 @@ async def receive(request: Call[Daemon], args: Receiving) -> Mapping[str, object
     custodian = item.custodian if item is not None and item.single else actor.member
     number = (item.number if item is not None else "") or done.resource.hex()[:12]
     ticket = f"commons-node resource edit {number} --state maintenance"
+    answer = await _answer(request, community, done)
     return {
-        **await _answer(request, community, done),
+        **answer,
+        "completes": COMPLETES if answer["provisional"] else None,
         "resource": done.resource.hex(),
         "custodian": custodian.hex() if custodian else None,
         "custodian_name": (await community.names()).get(custodian) if custodian else None,
@@ -307,6 +257,7 @@ async def show(request: Call[Daemon], args: OneLoan) -> Reading:
     more = {
         "reason_given": await community.part(decision, REASON) if decision else None,
         "note": await community.part(received, NOTE) if received else None,
+        "waiting": await waiting_of(community, found, request.node.now_ms()),
     }
     return await _reading(request, community, [found], request.node.now_ms(), more)
 
@@ -352,7 +303,10 @@ VERBS = Registry(
     commands=(
         Command("loan.request", "Ask to borrow a thing.", Ask, ask, member=True,
                 says=("You asked for {name}; but {note}.\nThe loan is {loan:id}.",
-                      "You asked for {name}, until the end of {due_day}.\nThe loan is {loan:id}.")),
+                      ("You asked for {name}, until the end of {due_day:day}. {moved}\n"
+                       "The loan is {loan:id}."),
+                      ("You asked for {name}, until the end of {due_day:day}.\n"
+                       "The loan is {loan:id}."))),
         Command("loan.approve", "Let the one who asked have the thing.", OneLoan, approve,
                 says="The loan of {name} is {state}.", member=True),
         Command("loan.decline", "Say no to a request.", Refusal, decline,
@@ -361,25 +315,38 @@ VERBS = Registry(
                 says="{name} is offered. It changes hands when the borrower accepts:\n"
                 "commons-node loan accept {loan:id} --offer {offer}", qr="offer", member=True),
         Command("loan.accept", "Take what was offered to you.", Accepting, accept, member=True,
-                says=("{name} is with you until the end of {due_day}.", "{name} is with you.")),
+                says=("{name} is with you until the end of {due_day:day}.", "{name} is with you.")),
         Command("loan.return", "Offer the thing back, to any steward.", Offer, give_back,
                 says="{name} is offered back. It is returned when a steward receives it:\n"
                 "commons-node loan receive {loan:id} --offer {offer}", qr="offer", member=True),
         Command("loan.receive", "Take a thing back.", Receiving, receive, member=True,
                 says=("The loan is {state}; it is with {custodian_name}.\nIt needs repair: {next}",
+                      "The loan is {state}; it is with {custodian_name}.\n{completes}",
                       "The loan is {state}; it is with {custodian_name}.")),
     ),
     views=(
         View("loan.list", "Who asked for what, and where it is.", Listing, list_loans,
              table=Table("loans", (Column("number", "Number"), Column("name", "Thing"),
                                    Column("borrower_name", "Who"), Column("state", "State"),
-                                   Column("due_day", "Until"), Column("overdue", "Overdue", "yes"),
+                                   Column("due_day", "Until", "day"),
+                                   Column("overdue", "Overdue", "yes"),
                                    Column("loan", "Id", "id")), "No loans.")),
         View("loan.show", "A loan, step by step.", OneLoan, show,
-             says=(("{name}, asked for by {borrower_name}: {state}, until the end of {due_day}\n"
-                    "{certainty}"),
+             says=(("{name}, asked for by {borrower_name}: {state}, until the end of"
+                    " {due_day:day}\n{moved}\n{certainty}"),
+                   ("{name}, asked for by {borrower_name}: {state}, until the end of"
+                    " {due_day:day}\n{certainty}"),
                    "{name}: {state}\n{certainty}"),
              table=Table("steps", _STEPS)),
+        View("loan.waiting", "Who waits for a thing, and why.", OneThing, list_waiting,
+             table=Table("waiting", (Column("place", "Place", "number"),
+                                     Column("borrower_name", "Who"), Column("state", "State"),
+                                     Column("why", "Why"), Column("loan", "Id", "id")),
+                         "Nobody waits for it.")),
+        View("loan.news", "What is due, ready, moved or waiting, of what you borrow.", Nothing,
+             list_news, member=True,
+             table=Table("news", (Column("sentence", "News"), Column("next", "Next")),
+                         "Nothing is due, and nothing waits.")),
     ),
     nouns={"loan": "borrowing and returning things"},
 )  # fmt: skip

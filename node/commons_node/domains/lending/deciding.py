@@ -10,11 +10,10 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
 from commons_crdt.texts import _
 from commons_node.community import Actor, Community, WrongState, written
-from commons_node.domains.lending.booking import busiest, free_from
+from commons_node.domains.lending.alternatives import alternatives
+from commons_node.domains.lending.booking import busiest
 from commons_node.domains.lending.facts import DECISION, MAX_TEXT, REASON, Decision
 from commons_node.domains.lending.loans import Loan, bookings_of, here, loan
-from commons_node.domains.lending.terms import instant
-from commons_node.domains.resources.things import thing, things
 
 
 class Taken(CommonsError):
@@ -66,17 +65,6 @@ async def keep_free(community: Community, found: Loan, now_ms: int) -> None:
     quantity = max(found.quantity, 1)
     if busiest(booked, from_ms, until_ms) < quantity:
         return
-    free = free_from(booked, quantity, max(from_ms, now_ms), until_ms - from_ms)
-    hints = (
-        [_("it is free from {instant}").format(instant=instant(free))] if free is not None else []
-    )
-    item = await thing(community, found.resource)
-    if item is not None:
-        same = await things(community, "i.specification = ?", (item.specification,))
-        for other in same:
-            if other.id == item.id or other.stated != "active" or other.quantity is None:
-                continue
-            others = await bookings_of(community, other.id, now_ms)
-            if busiest(others, from_ms, until_ms) < other.quantity:
-                hints.append(_("{label} is free in that time").format(label=other.label))
+    others = await alternatives(community, found.resource, from_ms, until_ms, now_ms, found.id)
+    hints = [str(one["sentence"]) for one in others]
     raise Taken(what=found.label, alternatives="; ".join(hints) or "commons-node loan list")

@@ -18,6 +18,9 @@ import msgspec
 from commons_crdt.operation import Counter, Hash
 
 REQUEST: Final = "lending.request.1"
+ASKED: Final = "lending.request.2"
+REQUESTS: Final = (REQUEST, ASKED)
+"""How a member asks; the second kind says what was meant beside the moment it came to."""
 DECISION: Final = "lending.decision.1"
 HANDOVER: Final = "lending.handover.1"
 ACCEPT: Final = "lending.accept.1"
@@ -47,6 +50,34 @@ class Request(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     from_ms: Counter
     until_ms: Counter
     zone: Zone
+
+
+Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
+Meant = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=16,
+        pattern=r"^(P[1-9][0-9]{0,2}D|[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?)\Z",
+    ),
+]
+"""An intent: ``P3D`` (days), ``2026-05-04`` (with that day), ``2026-05-04T18:00`` (local time)."""
+
+
+class Asked(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """As ``Request``, with what was meant: ``until_ms`` is what the author's node made of it.
+
+    ``asked`` is the local day that was meant, ``due`` the one that it is due on: another one where
+    the place is closed on the first. Nobody computes ``until_ms`` again, so nodes whose zone files
+    differ agree.
+    """
+
+    resource: Hash
+    from_ms: Counter
+    until_ms: Counter
+    zone: Zone
+    meant: Meant
+    asked: Day
+    due: Day
 
 
 class Decision(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -22,6 +23,7 @@ from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.domains.lending.booking import FOREVER_MS, Booking, clashes
 from commons_node.domains.lending.terms import instant, last_day
 from commons_node.domains.lending.views import COLUMNS
+from commons_node.domains.lending.wording import moved
 from commons_node.domains.resources.things import find_thing
 from commons_node.store.database import placeholders
 
@@ -33,7 +35,8 @@ _PREFIX = 8
 _IN = 400
 _SELECT = (
     f"SELECT l.key, {', '.join('l.' + name for name in COLUMNS)},"  # noqa: S608 - our names
-    " i.number, s.name, i.quantity, i.uncounted, ch.device, o.seq FROM v_loans l"
+    " i.number, s.name, i.quantity, i.uncounted, ch.device, o.seq, t.meant, t.asked, t.due"
+    " FROM v_loans l LEFT JOIN v_terms t ON t.key = l.key"
     " LEFT JOIN v_items i ON i.key = l.resource"
     " LEFT JOIN v_specifications s ON s.key = i.specification"
     " LEFT JOIN operations o ON o.id = l.confirmation LEFT JOIN chains ch ON ch.n = o.chain"
@@ -46,6 +49,7 @@ _LAST = (
     " t.id = coalesce(e.receive, e.decision, e.request) WHERE e.resource = ?"
     " ORDER BY t.lamport DESC, t.id LIMIT 1)"
 )
+_UNTIL = list(COLUMNS).index("until_ms")
 _STEPS = (
     ("request", "request"),
     ("decision", "approve"),
@@ -67,6 +71,22 @@ class Loan:
     quantity: int | None
     device: bytes | None
     seq: int
+    meant: str | None
+    """What was asked for in the borrower's words; None for requests that do not say it."""
+    asked_day: str | None
+    due_day: str | None
+    """The local day with which it ends, where the thing is."""
+
+    @property
+    def zone(self) -> str | None:
+        """The IANA zone of those days."""
+        found = self.row["zone"]
+        return None if found is None else str(found)
+
+    @property
+    def moved(self) -> str | None:
+        """Why it is due on another day than was asked for."""
+        return moved(self.asked_day, self.due_day) if self.asked_day and self.due_day else None
 
     @property
     def state(self) -> str:
@@ -117,12 +137,12 @@ async def loans(
 ) -> list[Loan]:
     """Loans by their end; ``where`` may use the columns of loans (l) and items (i)."""
     rows = await community.query(f"{_SELECT} WHERE {where} ORDER BY l.until_ms, l.key", arguments)
-    return [_loan(row) for row in rows]
+    return [_loan(row, community.timezone) for row in rows]
 
 
-def _loan(row: Sequence[Any]) -> Loan:
+def _loan(row: Sequence[Any], zone: ZoneInfo) -> Loan:
     end = 1 + len(COLUMNS)
-    number, name, quantity, uncounted, device, seq = row[end:]
+    number, name, quantity, uncounted, device, seq, meant, asked, due = row[end:]
     return Loan(
         OperationId(row[0]),
         dict(zip(COLUMNS, row[1:end], strict=True)),
@@ -131,6 +151,9 @@ def _loan(row: Sequence[Any]) -> Loan:
         None if uncounted else 1 if quantity is None else quantity,
         device,
         seq or 0,
+        meant,
+        asked,
+        due or last_day(row[1 + _UNTIL], zone),
     )
 
 
@@ -189,7 +212,6 @@ async def rows_of(
     names = await community.names()
     ids = {ident for one in found for column, _ in _STEPS if (ident := one.operation(column))}
     wrote = await _authors(community, ids)
-    zone = community.timezone
     free = await forgiven(community)
     rows: list[dict[str, object]] = []
     for one in found:
@@ -206,7 +228,10 @@ async def rows_of(
                 "state": one.state,
                 "from": instant(one.row["from_ms"]),
                 "due": instant(until),
-                "due_day": last_day(until, zone),
+                "due_day": one.due_day,
+                "zone": one.zone,
+                "meant": one.meant,
+                "moved": one.moved,
                 "overdue": one.overdue(now_ms) and free.get(one.id) != one.borrower,
                 "forgiven": one.id in free and free[one.id] == one.borrower,
                 "provisional": bool(one.row["provisional"]),

@@ -6,12 +6,15 @@ each be right, and their facts must still meet.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from commons_crdt.ids import ZERO
 from commons_crdt.kinds import Antecedent, Claim, Kind
 from commons_crdt.operation import SALT_BYTES
 from commons_crdt.roles import Role
 from commons_node.domains.lending.facts import (
     ACCEPT,
+    ASKED,
     DECISION,
     HANDOVER,
     MAX_LOAN_MS,
@@ -20,8 +23,10 @@ from commons_node.domains.lending.facts import (
     REASON,
     RECEIVE,
     REQUEST,
+    REQUESTS,
     RETURN,
     Accept,
+    Asked,
     Decision,
     Handover,
     Receive,
@@ -29,10 +34,15 @@ from commons_node.domains.lending.facts import (
     Return,
 )
 
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_MOST_AHEAD_MS, _MOST_BEHIND_MS = 14 * _HOUR_MS, 12 * _HOUR_MS
+"""How far local days are from those of UTC, at most."""
+
 
 def _request(claim: Claim) -> str:
     """It is about itself, and ends after it begins, within a year."""
-    body: Request = claim.body
+    body: Request | Asked = claim.body
     if claim.header.document != ZERO:
         return "document"
     if body.resource == ZERO or not 0 < body.until_ms - body.from_ms <= MAX_LOAN_MS:
@@ -40,10 +50,30 @@ def _request(claim: Claim) -> str:
     return ""
 
 
+def _asked(claim: Claim) -> str:
+    """And its days are days of a calendar, the due one around the moment at which it ends.
+
+    Which moment a day ends at is never computed here: zone files differ from node to node.
+    """
+    body: Asked = claim.body
+    try:
+        asked, due = (
+            datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (body.asked, body.due)
+        )
+        if body.meant[0] != "P":
+            datetime.fromisoformat(body.meant)
+    except ValueError:
+        return "terms"
+    past = body.until_ms - int(due.timestamp()) * 1000
+    if asked > due or not -_MOST_AHEAD_MS <= past <= _DAY_MS + _MOST_BEHIND_MS:
+        return "terms"
+    return _request(claim)
+
+
 def _decision(claim: Claim) -> str:
     """It refers to the request that it decides."""
     request = claim.refs.get(claim.header.document)
-    return "" if request is not None and request.kind == REQUEST else "reference"
+    return "" if request is not None and request.kind in REQUESTS else "reference"
 
 
 def _handover(claim: Claim) -> str:
@@ -54,7 +84,7 @@ def _handover(claim: Claim) -> str:
     if ZERO in {body.resource, body.taker}:
         return "terms"
     request = claim.refs.get(claim.header.document)
-    if request is not None and (request.kind != REQUEST or request.member != body.taker):
+    if request is not None and (request.kind not in REQUESTS or request.member != body.taker):
         return "reference"
     if body.previous == claim.header.document:
         return ""
@@ -114,6 +144,7 @@ def _text(name: str) -> dict[str, int]:
 
 KINDS = (
     Kind(REQUEST, Request, Role.NEWCOMER, rule=_request),
+    Kind(ASKED, Asked, Role.NEWCOMER, rule=_asked, since=3),
     Kind(DECISION, Decision, Role.STEWARD, parts=_text(REASON), rule=_decision),
     Kind(HANDOVER, Handover, Role.STEWARD, rule=_handover),
     Kind(ACCEPT, Accept, Role.NEWCOMER, rule=_accept),

@@ -1,17 +1,21 @@
-"""From when to when: what "for three days" means where the community is.
+"""From when to when: what "for three days" means where the thing is.
 
 Pure. A loan ends at the end of a local day, which is the beginning of the next; intervals are half
 open, so that one that ends then and one that begins then do not touch. Calendar days are counted,
-not hours: a day on which the clocks change is still one day.
+not hours: a day on which the clocks change is still one day. A day on which the place is closed is
+no due day: the next open one is. All of it is computed once, by who asks (docs/decisions/0101).
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
+from commons_node.domains.lending.facts import MAX_LOAN_MS
+from commons_node.domains.lending.opening import ALWAYS, OpenDays, next_open
 
 MAX_DAYS = 365
 
@@ -20,34 +24,88 @@ class BadTerms(CommonsError):
     """The time of the loan is wrong: {why}."""
 
     code = "terms"
-    hint = "for example --days 3, or --from 2026-05-01 --to 2026-05-04"
+    hint = "for example --days 3, --due 2026-05-04, or --from 2026-05-01 --to 2026-05-04"
     status = "usage"
 
 
-def for_days(now_ms: int, days: int, zone: ZoneInfo) -> tuple[int, int]:
-    """From now until the end of the local day that is ``days`` days away (ms, UTC)."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """``[from_ms, until_ms)`` in UTC, what was meant by it, and the local days of its end.
+
+    ``meant``: as in ``facts.Meant``. ``asked``: the day that was meant, ``due`` the open one.
+    """
+
+    from_ms: int
+    until_ms: int
+    meant: str
+    asked: date
+    due: date
+
+
+def for_days(now_ms: int, days: int, zone: ZoneInfo, opening: OpenDays = ALWAYS) -> Terms:
+    """From now until the end of the local day that is ``days`` days away."""
     if not 1 <= days <= MAX_DAYS:
         raise BadTerms(why=_("a loan is for 1 to {max_days} days").format(max_days=MAX_DAYS))
     today = datetime.fromtimestamp(now_ms / 1000, zone).date()
-    end = datetime.combine(today + timedelta(days=days + 1), time.min, zone)
-    return now_ms, int(end.timestamp() * 1000)
+    return _whole_days(now_ms, today + timedelta(days=days), f"P{days}D", zone, opening)
+
+
+def until_day(now_ms: int, day: str, zone: ZoneInfo, opening: OpenDays = ALWAYS) -> Terms:
+    """From now until the end of this local day."""
+    try:
+        asked = date.fromisoformat(day)
+    except ValueError:
+        raise BadTerms(why=f"{day!r} is no day") from None
+    return _whole_days(now_ms, asked, asked.isoformat(), zone, opening)
+
+
+def _whole_days(now_ms: int, asked: date, meant: str, zone: ZoneInfo, opening: OpenDays) -> Terms:
+    try:
+        due = next_open(asked, opening)
+        until_ms = _ms(datetime.combine(due + timedelta(days=1), time.min), zone)
+    except OverflowError:
+        raise BadTerms(why="it is longer than the calendar") from None
+    return _checked(now_ms, Terms(now_ms, until_ms, meant, asked, due))
 
 
 def between(
-    now_ms: int, begin: datetime | None, end: datetime | None, zone: ZoneInfo
-) -> tuple[int, int]:
-    """From ``begin`` (now, if None) until ``end``; times without a zone are the community's."""
+    now_ms: int,
+    begin: datetime | None,
+    end: datetime | None,
+    zone: ZoneInfo,
+    opening: OpenDays = ALWAYS,
+) -> Terms:
+    """From ``begin`` (now, if None) until ``end``; times without a zone are those of the place.
+
+    On a closed day it ends at the same time of the next open one. A time that the clocks leave out
+    is as much later as they are put forward; of one that comes twice the first is meant.
+    """
     if end is None:
         raise BadTerms(why=_("it is not said until when"))
     from_ms = now_ms if begin is None else _ms(begin, zone)
-    until_ms = _ms(end, zone)
-    if until_ms <= from_ms:
-        raise BadTerms(why=_("it ends before it begins"))
-    if until_ms <= now_ms:
-        raise BadTerms(why=_("it is over already"))
-    if until_ms - from_ms > MAX_DAYS * 24 * 3600 * 1000:
-        raise BadTerms(why=_("it is longer than {max_days} days").format(max_days=MAX_DAYS))
-    return from_ms, until_ms
+    local = end if end.tzinfo is None else end.astimezone(zone).replace(tzinfo=None)
+    asked = _last_day(local)
+    due = next_open(asked, opening)
+    until_ms = _ms(end if due == asked else local + (due - asked), zone)
+    return _checked(
+        now_ms,
+        Terms(from_ms, until_ms, local.isoformat(timespec="minutes"), asked, due),
+    )
+
+
+def _last_day(local: datetime) -> date:
+    """The day of a time, at midnight the one that ends."""
+    return (local - timedelta(microseconds=1)).date()
+
+
+def _checked(now_ms: int, terms: Terms) -> Terms:
+    if terms.until_ms <= terms.from_ms:
+        raise BadTerms(why="it ends before it begins")
+    if terms.until_ms <= now_ms:
+        raise BadTerms(why="it is over already")
+    if terms.until_ms - terms.from_ms > MAX_LOAN_MS:
+        raise BadTerms(why=f"it is longer than {MAX_DAYS} days")
+    return terms
 
 
 def _ms(moment: datetime, zone: ZoneInfo) -> int:

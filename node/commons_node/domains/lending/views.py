@@ -15,10 +15,12 @@ from commons_crdt.ids import ZERO, DeviceId
 from commons_node.domains.lending.custody import CUSTODY, completes, signs_alone
 from commons_node.domains.lending.facts import (
     ACCEPT,
+    ASKED,
     DECISION,
     HANDOVER,
     RECEIVE,
     REQUEST,
+    REQUESTS,
     RETURN,
 )
 
@@ -65,7 +67,9 @@ class Facts:
         for fact in subject.facts:
             if fact.body is not None and fact.document == subject.key:
                 kinds.setdefault(fact.kind, {})[fact.id] = fact
-        request = kinds.get(REQUEST, {}).get(subject.key)
+        request = next(
+            (found for kind in REQUESTS if (found := kinds.get(kind, {}).get(subject.key))), None
+        )
 
         def known(kind: str) -> list[Fact]:
             found = kinds.get(kind, {}).values()
@@ -234,11 +238,25 @@ def _id(fact: Fact | None) -> bytes | None:
 
 LOANS = View(
     "loans",
-    frozenset({REQUEST, DECISION, HANDOVER, ACCEPT, RETURN, RECEIVE}),
+    frozenset({REQUEST, ASKED, DECISION, HANDOVER, ACCEPT, RETURN, RECEIVE}),
     COLUMNS,
     by_document,
     loan,
     indexes=("resource", "state"),
 )
 
-VIEWS = (LOANS, CUSTODY)
+TERMS_COLUMNS = {"meant": "TEXT NOT NULL", "asked": "TEXT NOT NULL", "due": "TEXT NOT NULL"}
+
+
+def terms(subject: Subject) -> Sequence[Value] | None:
+    """What was meant by a request that says so; no row for others."""
+    for fact in subject.facts:
+        if fact.kind == ASKED and fact.body is not None and fact.id == subject.key:
+            return fact.body.meant, fact.body.asked, fact.body.due
+    return None
+
+
+TERMS = View("terms", frozenset({ASKED}), TERMS_COLUMNS, by_document, terms)
+"""Beside the loans, whose rows older rules versions have settled as they are."""
+
+VIEWS = (LOANS, CUSTODY, TERMS)

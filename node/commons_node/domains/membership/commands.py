@@ -18,6 +18,7 @@ from commons_node.community import written
 from commons_node.domains.sanctions.taking import demote, subject_of
 from commons_node.membership import unlocking
 from commons_node.membership.founding import found
+from commons_node.printing.join_sheet import join_sheet
 from commons_node.registry import (
     Column,
     Command,
@@ -83,6 +84,23 @@ async def create_invite(request: Request[Daemon], args: CreateInvite) -> Mapping
     if args.out:
         answer["file"] = base64.b64encode(made.file).decode("ascii")
     return answer
+
+
+class Sheet(msgspec.Struct):
+    """Arguments of ``invite sheet``."""
+
+    out: Annotated[str, file_out("the HTML file to print", result="sheet")]
+    uses: Annotated[Count, option("how many newcomers it lets in")] = 5
+    expires: Annotated[Seconds, option("how long it is good for, such as 7d")] = _WEEK_S
+
+
+async def print_sheet(request: Request[Daemon], args: Sheet) -> Mapping[str, object]:
+    """Make an invite, and a page with it to hang on the wall."""
+    made = await create_invite(request, CreateInvite(args.uses, args.expires))
+    community = await request.node.community(request)
+    code, expires = str(made["code"]), str(made["expires"])
+    sheet = join_sheet(await community.name(), code, args.uses, expires)
+    return {**made, "sheet": base64.b64encode(sheet).decode("ascii")}
 
 
 class Join(msgspec.Struct):
@@ -214,6 +232,9 @@ VERBS = Registry(
         Command("invite.create", "Invite somebody.", CreateInvite, create_invite,
                 says="Give this code to the newcomer; it is good until {expires:time}:\n{code}",
                 qr="code", member=True),
+        Command("invite.sheet", "Print a page by which neighbours join.", Sheet, print_sheet,
+                says="Good until {expires:time}: open the file in a browser and print it.",
+                member=True),
         Command("join", "Join a community with an invite.", Join, join,
                 says=("You are in {name} as {member_name}.",
                       "Nobody answered yet; the node goes on asking."),

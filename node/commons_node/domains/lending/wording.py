@@ -1,0 +1,55 @@
+"""What lending says in whole sentences: templates with named fields, in one place to translate."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from commons_node.explaining import catalogue
+
+WEEKDAYS: Final = (
+    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+)  # fmt: skip
+MOVED: Final = "{asked_weekday} {asked} is closed; due {due_weekday} {due}."
+
+
+def moved(asked: str, due: str) -> str | None:
+    """Why a loan is due on another day than was asked for; None if it is not."""
+    if asked == due:
+        return None
+    one, other = date.fromisoformat(asked), date.fromisoformat(due)
+    return catalogue.sentence(
+        MOVED,
+        asked_weekday=WEEKDAYS[one.weekday()],
+        asked=asked,
+        due_weekday=WEEKDAYS[other.weekday()],
+        due=due,
+    )
+
+
+COMPLETES: Final = "Not all of this loan has arrived here; its chain is completed by itself."
+"""After a thing was taken back at a node that knows only the borrower's offer."""
+
+ALSO_FREE: Final = "{name} is free in that time"
+FREE_FROM: Final = "{name} is free from {time}"
+
+WAITS: Final = {
+    "out": "{winner} has {name} already: what was handed over stands before what was promised.",
+    "role": "{winner} stands: {confirmer} promised {name} to {winner} as {role}, and {other}"
+    " promised it to you as {other_role}.",
+    "first": "{winner} stands: {confirmer} promised {name} to {winner} before promising it to you.",
+    "lot": "{winner} stands: {confirmer} and {other} may each promise {name}, neither knew of the"
+    " other, and the rule that nobody can bend chose.",
+    "taken": "{winner} has {name} or is promised it in that time.",
+}
+"""Why somebody waits, by ``waiting.Why``."""
+PLACE: Final = "You are number {place} on the waiting list for {name}. {why}"
+
+NEWS: Final = {
+    "offered": "{name} is offered to you: take it.",
+    "ready": "{name} is ready: pick it up from {custodian}.",
+    "moved": "{name} is somewhere else now: pick it up from {custodian}, not from {confirmer}.",
+    "due": "{name} is due at the end of {day}.",
+    "overdue": "{name} was due at the end of {day}: bring it back.",
+}
+"""What a borrower should know, by kind of news; all of it follows from how things stand now."""

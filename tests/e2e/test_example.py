@@ -1,0 +1,85 @@
+"""The example street: lived through the real commands, loaded beside what is there, taken away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.e2e.neighbourhood import House, street
+
+from commons_node.example.people import PASSPHRASE, STREET
+
+
+def story(house: House) -> list[Any]:
+    """What happened, without anything that is new in every load."""
+    loans = house.cli("--community", STREET, "loan", "list").json["loans"]
+    return sorted(
+        (one["number"], one["borrower_name"], one["state"], one["due_day"], len(one["steps"]))
+        for one in loans
+    )
+
+
+@pytest.mark.long
+def test_a_street_comes_with_some_weeks_behind_it_and_goes_without_a_trace() -> None:
+    with street() as made:
+        (anna,) = made.build("anna")
+        anna.found()
+        own = anna.hashes()
+        keys = sorted((anna.home / "keys").iterdir())
+        said = anna.cli("example", "load", "--seed", "7", "--days", "40")
+        assert said.code == 0, said
+        summary = said.json
+        assert (summary["members"], summary["things"]) == (9, 46), "Johan came on day 33"
+        assert summary["loans"] >= 15
+        first = story(anna)
+        states = {state for _, _, state, *_ in first}
+        assert states >= {"returned", "on_loan", "requested"}, "it stops in the middle of life"
+        assert anna.refused("example.load").code == "exists"
+        other = anna.cli("--community", "Elm Street", "community", "hash").json
+        assert (other["set_hash"], other["state_hash"]) == own, "what was here is as it was"
+        overdue = anna.cli("--community", STREET, "loan", "list", "--overdue").json["loans"]
+        assert len(overdue) >= 1, "somebody forgot something"
+        who = ["--as", "Bo", "--passphrase-file", str(passphrase(anna))]
+        asked = anna.cli("--community", STREET, *who, "loan", "request", "1622", "--days", "2")
+        assert asked.code == 0, "one can go on there as anybody"
+        assert anna.cli("example", "remove", "--yes").code == 0
+        assert sorted((anna.home / "keys").iterdir()) == keys
+        assert len(list((anna.home / "realms").iterdir())) <= 3, "one file with its WAL"
+        assert anna.hashes() == own
+        anna.stop()
+        anna.again()
+        assert anna.hashes() == own, "nor does a restart find anything"
+        again = anna._client().command("example.load", {"seed": 7, "days": 40}, 120)
+        assert again["operations"] == summary["operations"]
+        assert story(anna) == first, "what happens follows from the seed"
+
+
+def passphrase(house: House) -> Any:
+    file = house.home / "example-passphrase"
+    file.write_text(PASSPHRASE + "\n")
+    return file
+
+
+@pytest.mark.long
+def test_a_whole_year_holds_what_a_year_holds() -> None:
+    with street() as made:
+        (anna,) = made.build("anna")
+        summary = anna._client().command("example.load", {}, 300)
+        assert (summary["members"], summary["things"]) == (12, 60)
+        assert 250 <= summary["loans"] <= 400
+        assert summary["operations"] > 1500
+        assert summary["cpu_seconds"] < 60, "a minute on a machine with nothing else to do"
+        assert summary["seconds"] >= summary["cpu_seconds"] * 0.5
+        loans = anna.see("loan.list")["loans"]
+        states = {one["state"] for one in loans}
+        assert states >= {"returned", "declined", "on_loan", "requested"}
+        late = [
+            one
+            for one in loans
+            if one["state"] == "returned" and one["steps"][-1]["time"] > one["due"]
+        ]
+        assert len(late) > 5, "some came back late"
+        kinds = {kind for (kind,) in anna.query("SELECT DISTINCT kind FROM operations")}
+        assert {"membership.removal.1", "council.act.1", "lending.request.2"} <= kinds
+        refused = anna.query("SELECT count(*) FROM operations WHERE verdict <> 1")
+        assert refused == [(0,)], "after the lift everything that anybody wrote stands"
