@@ -11,12 +11,13 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "examples" / "cli").glob("*.md"))
 PAGES += [
     page
-    for page in sorted((ROOT / "docs" / "host").glob("*.md"))
+    for folder in ("guide", "host")
+    for page in sorted((ROOT / "docs" / folder).glob("*.md"))
     if steps_of(page.read_text(encoding="utf-8"))
 ]
 
 
-LONG = {"lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
+LONG = {"lost-phone", "reputation", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
 """Pages that start and stop many nodes."""
 
 

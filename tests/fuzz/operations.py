@@ -61,6 +61,7 @@ from commons_crdt.operation import (
 from commons_node.domains import RULES
 from commons_node.domains.lending import facts as lending
 from commons_node.domains.membership import facts as membership
+from commons_node.domains.reputation import facts as reputation
 from commons_node.domains.resources import facts as resources
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
 from commons_node.realm import intake
@@ -330,6 +331,10 @@ def facts() -> Mapping[str, msgspec.Struct]:
         lending.ACCEPT: lending.Accept(b"h" * 32, b"r" * 32),
         lending.RETURN: lending.Return(b"r" * 32, b"a" * 32),
         lending.RECEIVE: lending.Receive(b"o" * 32, b"r" * 32, ZERO, "ticket", ZERO),
+        reputation.ATTEST: reputation.Attest(b"m" * 32, b"c" * 32),
+        reputation.OPENING: reputation.Opening(b"a" * 32, True, 3, 1, b"s" * 32),
+        reputation.REPLY: reputation.Reply(b"a" * 32),
+        reputation.VOUCH: reputation.Vouch(True),
     }
 
 

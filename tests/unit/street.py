@@ -158,14 +158,14 @@ async def agree(*homes: Home) -> None:
                 await one.tell(other)
 
 
-def neighbours(also: Mapping[str, Role] = MappingProxyType({})) -> Replica:
+def neighbours(also: Mapping[str, Role] = MappingProxyType({}), rules: int = 1) -> Replica:
     """Alice founds the street; cia is a steward, bob and dan are members, all with names.
 
-    ``also``: who else lives there.
+    ``also``: who else lives there; ``rules``: the version that the street begins with.
     """
     alice = person("alice")
     salt = digest("t-salt", b"street")
-    body = Genesis(identity(alice.device), 1, (("timezone", "Europe/Stockholm"),))
+    body = Genesis(identity(alice.device), rules, (("timezone", "Europe/Stockholm"),))
     realm, genesis = found(body, alice.device, START_MS, lambda: salt)
     town = replica(realm, "street", [genesis], RULES)
     town.grant_node(alice, secrets("alice's node"))
@@ -193,9 +193,10 @@ async def homes(
     pool: VerifierPool,
     names: str = "north south",
     also: Mapping[str, Role] = MappingProxyType({}),
+    rules: int = 1,
 ) -> AsyncIterator[list[Home]]:
     """Nodes that know the street and nothing of each other; everybody may act at each."""
-    town = neighbours(also)
+    town = neighbours(also, rules)
     people = {name: person(name) for name in ("alice", "bob", "cia", "dan", *also)}
     opened: list[Home] = []
     try:

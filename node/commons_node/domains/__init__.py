@@ -10,7 +10,15 @@ from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
 from commons_node import history, notices, relay_verbs, verbs
 from commons_node.bundles import commands as bundles
-from commons_node.domains import council, identity, lending, membership, resources, sanctions
+from commons_node.domains import (
+    council,
+    identity,
+    lending,
+    membership,
+    reputation,
+    resources,
+    sanctions,
+)
 from commons_node.domains.domain import Domain
 from commons_node.health import verbs as health
 from commons_node.parts import verbs as parts
@@ -21,6 +29,7 @@ DOMAINS: tuple[Domain, ...] = (
     identity.DOMAIN,
     resources.DOMAIN,
     lending.DOMAIN,
+    reputation.DOMAIN,
     council.DOMAIN,
     sanctions.DOMAIN,
 )
@@ -38,7 +47,7 @@ def _rules(version: int) -> Rules:
 RULES = _rules(_VERSION)
 """The newest rules version, with all kinds that its communities know, and each one before it.
 
-Version 1 is what the authority release listed; 2 adds photos.
+Version 1 is what the authority release listed; 2 adds photos, 3 what people say of each other.
 """
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)

@@ -222,6 +222,7 @@ NOW: Final = {
     "again": "counts again",
     "touched": "rests on what fell",
     "differs": "does not fit",
+    "ready": "waits for a coordinator",
 }
 """How an act counts otherwise than its author knew."""
 WHERE: Final = "What and why: commons-node notice list"
@@ -231,6 +232,7 @@ COUNTED: Final = {
     "again": "{count} things you did count again.",
     "touched": "{count} things you did rest on something that does not count any more.",
     "differs": "{count} seals of the council do not fit what this node holds.",
+    "ready": "For {count} newcomers enough members vouch.",
 }
 COUNTED_ONE: Final = {
     "fallen": "One thing you did does not count any more.",
@@ -238,6 +240,7 @@ COUNTED_ONE: Final = {
     "again": "One thing you did counts again.",
     "touched": "One thing you did rests on something that does not count any more.",
     "differs": "A seal of the council does not fit what this node holds.",
+    "ready": "For a newcomer enough members vouch.",
 }
 
 ACTS: Final = {
@@ -278,6 +281,10 @@ ACTS: Final = {
     "lending.accept.1": "the taking of a thing",
     "lending.return.1": "a return",
     "lending.receive.1": "the receipt of a return",
+    "reputation.attest.1": "a sealed word about a loan",
+    "reputation.opening.1": "the opening of a word about a loan",
+    "reputation.reply.1": "a reply to a word about a loan",
+    "reputation.vouch.1": "a word for a newcomer",
 }
 """What each kind is, in some words."""
 
