@@ -23,6 +23,8 @@ class People(Listing):
     empty = "Nobody yet."
     BINDINGS = bindings(
         ("invite.create", "i", "Invite somebody: a code and a QR code"),
+        ("member.vouch", "v", "Vouch for somebody"),
+        ("reputation.reply", "y", "Answer what was said about you"),
         ("member.role", "r", "Give another role"),
         ("member.suspend", "s", "Suspend for a time"),
         ("member.remove", "x", "Remove"),
@@ -40,6 +42,9 @@ class People(Listing):
                 lambda _row: self.app.carry_out("member.device.add", ask=True)),
             Act("member.device.confirm", "c", "Confirm", self._mine,
                 lambda _row: self.app.carry_out("member.device.confirm")),
+            Act("member.vouch", "v", "Vouch", self._neighbour, self._vouch),
+            Act("reputation.reply", "y", "Answer", self._mine,
+                lambda _row: self.app.carry_out("reputation.reply", ask=True)),
             Act("member.role", "r", "Role", self._other, self._about("member.role")),
             Act("member.suspend", "s", "Suspend", self._other, self._about("member.suspend")),
             Act("member.remove", "x", "Remove", self._other, self._about("member.remove")),
@@ -55,6 +60,13 @@ class People(Listing):
         if row is None or "way" in row or self._mine(row):
             return False
         return self.app.now.at_least("coordinator")
+
+    def _neighbour(self, row: Any) -> bool:
+        here = row is not None and "way" not in row and not self._mine(row)
+        return bool(here and self.app.now.at_least("member"))
+
+    def _vouch(self, row: Any) -> None:
+        self.app.carry_out("member.vouch", {"who": row["member"]}, about=row["name"])
 
     def _about(self, verb: str) -> Any:
         return lambda row: self.app.carry_out(
@@ -101,6 +113,11 @@ class People(Listing):
             why = Row(one["operation"], [_("By this act: why?")], one["operation"])
             return Detail(str(one["name"]), fields, rows=[why])
         answer = await self.app.bridge.view("member.device.list", {"who": row.key})
+        known = await self.app.bridge.view("reputation.show", {"who": row.key})
+        words = [
+            Row(one["operation"], [_who(one), shown(one["returned"], "time")], one["operation"])
+            for one in known["words"]
+        ]
         devices = [
             Row(
                 device["device"],
@@ -128,11 +145,35 @@ class People(Listing):
             (_("Devices"), str(one["devices"])),
             (_("Id"), row.key[:12]),
         ]
+        heads = [Row("h-words", [_("Said of loans"), ""], heading=True)] if words else []
         head = Row("h", [_("Devices"), ""], heading=True)
         return Detail(
-            str(one["name"]), fields, rows=[head, *devices],
+            str(one["name"]), fields, [known["says"], known["trust_says"], *(_said(one) for one in known["words"])],
+            [*heads, *words, head, *devices],
             columns=(Column("", 0), Column("", 16, 1)),
         )  # fmt: skip
+
+
+def _who(word: Mapping[str, Any]) -> str:
+    """By whom, and whether it is open."""
+    sign = "●" if word["state"] == "sealed" else "✓"
+    return f"{sign} {word['author_name']}"
+
+
+def _said(word: Mapping[str, Any]) -> str:
+    """What somebody says of a loan, with the note and the answer."""
+    name = str(word["author_name"])
+    if word["state"] == "sealed":
+        return _("● {name}: sealed still").format(name=name)
+    line = _("✓ {name}: late; condition {condition} of 3, dealing {communication} of 3")
+    if word["on_time"]:
+        line = _("✓ {name}: on time; condition {condition} of 3, dealing {communication} of 3")
+    said = [
+        line.format(**{**word, "name": name}),
+        word["note"] and f"“{word['note']}”",
+        word["reply"] and f"↳ {word['reply']}",
+    ]
+    return "  ".join(str(one) for one in said if one)
 
 
 PLACE = Place("people", "People", 40, People)
