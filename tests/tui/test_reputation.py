@@ -22,11 +22,12 @@ async def says(someone: Seat) -> None:
 async def test_both_say_how_it_went_and_people_shows_it(elm_street: Street) -> None:
     hall = build(elm_street)
     anna, bo = {"name": "Anna", "pass": PASSPHRASE}, {"name": "Bo", "pass": BOS}
+    loan = "7"
     for verb, who in (
         ("approve", anna), ("handover", anna), ("accept", bo), ("return", bo), ("receive", anna),
     ):  # fmt: skip
         hall.do("member.unlock", member=who["name"], passphrase=who["pass"])
-        hall.do(f"loan.{verb}", loan="7" if verb != "receive" else loan)
+        hall.do(f"loan.{verb}", loan=loan)
         loan = next(one for one in hall.see("loan.list")["loans"] if one["number"] == "7")["loan"]
         hall.do("member.lock")
     async with seat(hall.home, (40, 20)) as small:

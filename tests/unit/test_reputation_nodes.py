@@ -76,7 +76,11 @@ async def test_both_speak_blind_and_both_are_opened(tmp_path: Path, pool: Verifi
             assert of_bob["counts"]["returned_on_time"] == 0
             assert of_bob["counts"]["condition"] == {"3": 0, "2": 0, "1": 1}
             assert "1 loan returned, 0 on time" in of_bob["says"]
-        assert await north.state_hash() == await south.state_hash()
+        as_it_came = await north.state_hash()
+        assert await south.state_hash() == as_it_came
+        for home in (north, south):
+            await home.realm.fold_again()
+            assert await home.state_hash() == as_it_came, "folded from nothing it is the same"
 
 
 async def test_after_seven_days_one_word_is_opened_alone(

@@ -47,6 +47,10 @@ DID: Final = {
     "lending.accept.1": "{author} took {about}.",
     "lending.return.1": "{author} offered {about} back.",
     "lending.receive.1": "{author} received {about} back.",
+    "reputation.attest.1": "{author} said how the loan of {about} went, sealed for now.",
+    "reputation.opening.1": "{author} opened what was said of the loan of {about}.",
+    "reputation.reply.1": "{author} answered what was said of the loan of {about}.",
+    "reputation.vouch.1": "{author} said whether to vouch for {about}.",
 }
 SOMETHING: Final = "something"
 _OTHERWISE: Final = "{author}: {what}."

@@ -145,10 +145,11 @@ class People(Listing):
             (_("Devices"), str(one["devices"])),
             (_("Id"), row.key[:12]),
         ]
+        said = [_said(word) for word in known["words"]]
         heads = [Row("h-words", [_("Said of loans"), ""], heading=True)] if words else []
         head = Row("h", [_("Devices"), ""], heading=True)
         return Detail(
-            str(one["name"]), fields, [known["says"], known["trust_says"], *(_said(one) for one in known["words"])],
+            str(one["name"]), fields, [known["says"], known["trust_says"], *said],
             [*heads, *words, head, *devices],
             columns=(Column("", 0), Column("", 16, 1)),
         )  # fmt: skip
