@@ -147,7 +147,7 @@ async def _trusting(village: Village, shed: Shed) -> dict[str, object]:
             beside[giver].add(borrower)
             beside[borrower].add(giver)
         floor = time.perf_counter() - began
-    assert max(ways) > 1, "there is something to find"
+    assert max(ways) > 0, "there is something to find"
     return {
         "trust_ms": percentile(spent.clock, 50),
         "trust_p95_ms": percentile(spent.clock, 95),

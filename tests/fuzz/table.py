@@ -15,6 +15,7 @@ from tests.fuzz import (
     sticks,
     streams,
     terminal,
+    words,
 )
 from tests.fuzz.target import Target
 
@@ -33,6 +34,7 @@ TARGETS: dict[str, Target] = {
         sticks,
         api,
         terminal,
+        words,
     )
     for target in module.TARGETS
 }

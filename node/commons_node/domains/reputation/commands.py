@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
-from commons_node.community import Community, Unknown, written
+from commons_node.community import Community, Unknown, find, written
 from commons_node.domains.lending.deciding import part
 from commons_node.domains.lending.loans import find_loan
 from commons_node.domains.reputation import attesting, vouches
@@ -146,16 +146,16 @@ async def show(request: Request[Daemon], args: Looking) -> Reading:
     """What others say of a member, with its context, and how you know them."""
     community = await request.node.community(request)
     now = request.node.now_ms()
-    member = await community.member(args.who)
-    viewer = await _viewer(request, community)
     names = await community.names()
+    member = _named(names, args.who)
+    members = community.realm.judge.authority.members()
+    viewer = _viewer(request, names, members)
     told = within(await exchanges_of(community, member), now)
     counted = counts(member, told)
-    authority = community.realm.judge.authority
-    role = authority.members().get(member)
+    role = members.get(member)
     pairs = await lent(community, now)
-    graph = graph_of(pairs, authority.members())
-    starts = founders(community)
+    graph = graph_of(pairs, members)
+    starts = founders(community, members)
     known = trust(graph, pairs, viewer, starts, member)
     newcomer = role is Role.NEWCOMER or not told
     name = names.get(member, member.hex()[:8])
@@ -206,14 +206,20 @@ async def _row(
     }
 
 
-async def _viewer(request: Request[Daemon], community: Community) -> MemberId | None:
+def _viewer(
+    request: Request[Daemon], names: Mapping[MemberId, str], members: Collection[MemberId]
+) -> MemberId | None:
     """Whoever is unlocked at this terminal; nobody where that is not one."""
     if request.member is not None:
-        return await community.member(request.member)
+        return _named(names, request.member)
     here = request.session.members() if request.session is not None else ()
-    members = community.realm.judge.authority.members()
     fit = [one for one in (MemberId(bytes.fromhex(m)) for m in here) if one in members]
     return fit[0] if len(fit) == 1 else None
+
+
+def _named(names: Mapping[MemberId, str], selector: str) -> MemberId:
+    choices = [(member, (name,)) for member, name in names.items()]
+    return MemberId(find("member", selector, choices, "commons-node member list"))
 
 
 _PREFIX = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content
@@ -17,10 +17,7 @@ from commons_node.domains.reputation.vouching import Given, Judged, Street, judg
 from commons_node.explaining.gone import all_gone
 
 _COLUMNS = ", ".join(COLUMNS)
-_PAIRS = (
-    "SELECT giver, borrower FROM v_exchanges WHERE back_ms > ?1"
-    " UNION SELECT receiver, borrower FROM v_exchanges WHERE back_ms > ?1"
-)
+_PAIRS = "SELECT giver, receiver, borrower FROM v_exchanges WHERE back_ms > ?"
 
 
 async def exchanges(
@@ -42,14 +39,14 @@ async def exchanges_of(community: Community, member: bytes) -> list[Exchange]:
 async def lent(community: Community, now_ms: int) -> set[Lent]:
     """Who lent to whom in the time that is told."""
     rows = await community.query(_PAIRS, (now_ms - WINDOW_MS,))
-    return {(giver, borrower) for giver, borrower in rows}
+    given = {(giver, borrower) for giver, _, borrower in rows}
+    return given | {(receiver, borrower) for _, receiver, borrower in rows}
 
 
-def founders(community: Community) -> list[bytes]:
+def founders(community: Community, members: Collection[bytes]) -> list[bytes]:
     """Where the community's own trust starts: who founded it, or who coordinates it since."""
     authority = community.realm.judge.authority
-    members = authority.members()
-    if authority.founder in members:
+    if authority.founder is not None and authority.founder in members:
         return [authority.founder]
     return [member for member, _ in authority.council.seats if member in members]
 

@@ -7,6 +7,7 @@ kind is looked at once, however many things are of it; of a thing only the numbe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import nsmallest
 
 from commons_crdt.ids import DocumentId
 from commons_node.community import Community
@@ -36,9 +37,9 @@ async def page(
     """
     if state is None and (query or limit is not None):
         places = await search(community, query or "")
-        keys = [key for place, key in places if after is None or place > after]
-        shown = keys if limit is None else keys[:limit]
-        return await things_of(community, shown), len(keys) > len(shown)
+        behind = places if after is None else [one for one in places if one[0] > after]
+        shown = behind if limit is None else nsmallest(limit, behind)
+        return await things_of(community, [key for _, key in shown]), len(behind) > len(shown)
     found = await things(community)
     if query:
         fit = {key for _, key in await search(community, query)}
@@ -52,26 +53,23 @@ async def page(
 
 
 async def search(community: Community, query: str) -> list[tuple[Place, DocumentId]]:
-    """The things in which every word of ``query`` stands, in the order of lists."""
+    """The things in which every word of ``query`` stands, in no order."""
     words = query.casefold().split()
     kinds = {row[0]: row[1:] for row in await community.query(_KINDS)}
-    left = {key: _open(words, fields) for key, fields in kinds.items()}
+    left = {key: _elsewhere(words, fields) for key, fields in kinds.items()}
     found = []
     for key, number, kind in await community.query(_ITEMS):
-        if _fits(left.get(kind, words), number):
-            fields = kinds.get(kind)
-            found.append((place_of(number, fields[0] if fields else None, key), DocumentId(key)))
-    return sorted(found)
+        rest = left.get(kind, words)
+        if rest:
+            text = (number or "").casefold()
+            if not all(word in text for word in rest):
+                continue
+        fields = kinds.get(kind)
+        found.append((place_of(number, fields[0] if fields else None, key), DocumentId(key)))
+    return found
 
 
-def _open(words: Sequence[str], fields: Sequence[str | None]) -> Sequence[str]:
+def _elsewhere(words: Sequence[str], fields: Sequence[str | None]) -> Sequence[str]:
     """The words that do not stand in what a kind says."""
     text = " ".join(field for field in fields if field).casefold()
     return [word for word in words if word not in text]
-
-
-def _fits(words: Sequence[str], number: str | None) -> bool:
-    if not words:
-        return True
-    text = (number or "").casefold()
-    return all(word in text for word in words)
