@@ -1,4 +1,4 @@
-"""What neighbours say of each other: a note that comes sealed, under a key that its author shows."""
+"""What neighbours say of each other: a sealed note, under a key that its author shows."""
 
 from __future__ import annotations
 
