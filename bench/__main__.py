@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench import (
     authority,
+    domain,
     flip,
     flood,
     grow,
@@ -45,6 +46,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "grow": grow.measure,
     "idle": idle.measure,
     "tui": tui.measure,
+    "domain": domain.measure,
     "peers": peers.measure,
 }
 
@@ -64,6 +66,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--devices", type=int, default=1_000, help="authority: devices")
     parser.add_argument("--runs", type=int, default=7, help="start: runs that a median is of")
     parser.add_argument("--members", type=int, default=5_000, help="members: at most so many")
+    parser.add_argument("--loans", type=int, default=20_000, help="domain: of five operations")
     parser.add_argument("--idle", type=float, default=180, help="idle, peers: seconds to look on")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
     given = parser.parse_args(arguments)
@@ -82,6 +85,7 @@ def main(arguments: list[str]) -> int:
         timeout=given.timeout,
         members=given.members,
         idle=given.idle,
+        loans=given.loans,
     )
     with (
         tempfile.TemporaryDirectory(prefix="commons-bench-") as folder,

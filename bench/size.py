@@ -29,6 +29,8 @@ class Size:
     timeout: float = 900.0
     members: int = 5_000
     """At most: `members` measures at the sizes up to it."""
+    loans: int = 20_000
+    """Loans of `domain`, each of five operations."""
     idle: float = 180.0
     """Seconds that `idle` looks on for."""
 

@@ -14,11 +14,20 @@ from typing import NamedTuple
 
 from commons_crdt import author
 from commons_crdt.author import Draft
-from commons_crdt.authority.facts import Admit, Epoch, EpochShare, Genesis, Invite, NodeGrant
-from commons_crdt.authority.kinds import ADMIT, EPOCH, INVITE, NODE
+from commons_crdt.authority.facts import (
+    Admit,
+    Epoch,
+    EpochShare,
+    Genesis,
+    Invite,
+    NodeGrant,
+    RoleAct,
+)
+from commons_crdt.authority.kinds import ADMIT, EPOCH, INVITE, NODE, ROLE
 from commons_crdt.device import DeviceSecrets, seal, sign_claim
 from commons_crdt.ids import DocumentId, OperationId, digest
 from commons_crdt.operation import Operation
+from commons_crdt.roles import Role
 from commons_node.domains import RULES, VIEWS
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.keystore.node_key import NodeKey
@@ -171,6 +180,22 @@ class Village:
         node = Draft.fact(NODE, body, log=0, document=DocumentId(member))
         await self.realm.write([node], self._alice, OperationId(self.realm.realm))
         await self.standing.refresh(self.realm)
+
+    async def name(self, people: Sequence[Villager], role: Role) -> None:
+        """Alice gives them a role."""
+        drafts = []
+        for one in people:
+            member = identity_of(one.secrets).member
+            body = RoleAct(member, int(role))
+            drafts.append(Draft.fact(ROLE, body, log=0, document=DocumentId(member)))
+        for at in range(0, len(drafts), _TOGETHER):
+            self.pass_time()
+            part = drafts[at : at + _TOGETHER]
+            await self.realm.write(part, self._alice, OperationId(self.realm.realm))
+
+    async def draw(self, who: Villager, drafts: Sequence[Draft]) -> list[Operation]:
+        """What somebody writes next; nothing is stored yet."""
+        return await write_down(self.realm.memory, drafts, *who, self.now_ms)
 
     def pass_time(self) -> None:
         """As long as budgets take to fill up."""

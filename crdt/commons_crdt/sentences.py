@@ -31,6 +31,8 @@ SENTENCES = Spoken({
     "document": "It names a document that it may not name.",
     "target": "What it would erase or take back is not the author's, or cannot be taken back.",
     "reference": "It does not refer to what it depends on.",
+    "self": "It speaks about its own author.",
+    "party": "Only the two who signed a loan out and back may speak about each other.",
     "terms": "Its terms contradict themselves.",
     "pin": "This node waits for the decision of the council that it was told to start from.",
     "seal": "The council has sealed what stands, and this node has not received all of it yet.",

@@ -28,6 +28,7 @@ from commons_node.config import Config
 from commons_node.disk import MIB, Room, watch_room
 from commons_node.domains import RULES, VIEWS, registry
 from commons_node.domains.leaving.confirming import Confirming
+from commons_node.domains.reputation.opening import Openings
 from commons_node.flips import told
 from commons_node.home import Home
 from commons_node.keeping import Keeping
@@ -109,6 +110,7 @@ class Daemon:
         self.arriving = Arriving(self)
         self.papers = Papers(self)
         self.sealing = Keeper(AtDaemon(self))
+        self.openings = Openings(self)
         self.comparing = Comparer()
         self.keeping = Keeping(self)
         self.confirming = Confirming(self)
@@ -217,11 +219,16 @@ class Daemon:
                     log.exception("tick_failed", community=community.id[:8])
                 self.look_at_seals(community)
                 self.confirming.look(community)
+                self.look_at_openings(community)
 
     def look_at_seals(self, community: Community) -> None:
         """Something came that may make a seal due, or one ready to be endorsed, or compared."""
         self.spawn(self.sealing.look(community))
         self.spawn(self._compare(community))
+
+    def look_at_openings(self, community: Community) -> None:
+        """Somebody has unlocked, or time has passed: what is sealed may be due to be opened."""
+        self.spawn(self.openings.look(community))
 
     async def _compare(self, community: Community) -> None:
         found = await self.comparing.news(community.realm, self.now_ms())

@@ -14,9 +14,11 @@ import msgspec
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
+from commons_crdt.roles import Role
 from commons_crdt.texts import _, ngettext
 from commons_crdt.verdict import Verdict
 from commons_node.community import Community
+from commons_node.domains.reputation.vouches import ready_newcomers
 from commons_node.explaining import catalogue
 from commons_node.explaining.doubting import Doubt, doubt_of
 from commons_node.explaining.explained import Explaining, moment
@@ -81,6 +83,10 @@ async def list_notices(request: Request[Daemon], args: ListNotices) -> Reading:
     if doubt is not None and doubt.code == "seal_differs":
         explained = await explaining.explain(doubt.seal)
         rows.insert(0, _of_seal(doubt, explained.json))
+    roles = community.realm.judge.authority.members()
+    if any(roles.get(member) is Role.COORDINATOR for member in members):
+        ready = await ready_newcomers(community, request.node.now_ms())
+        rows += [_of_newcomer(one) for one in ready]
     return await community.reading({"notices": rows, "says": summary(row["now"] for row in rows)})
 
 
@@ -126,6 +132,23 @@ def _of_seal(doubt: Doubt, explained: Mapping[str, object]) -> dict[str, object]
         "now": catalogue.NOW["differs"],
         "rests_on": None,
         "sentence": f"{doubt.sentence} {doubt.next_action}",
+        "found": None,
+        "read": False,
+    }
+
+
+def _of_newcomer(ready: Mapping[str, object]) -> dict[str, object]:
+    """A newcomer with enough vouches is every coordinator's; gone when the role is given."""
+    return {
+        "operation": ready["newest"],
+        "what": ready["what"],
+        "member": ready["member"],
+        "author": ready["name"],
+        "now": catalogue.NOW["ready"],
+        "because": [],
+        "sentence": ready["sentence"],
+        "next": ready["next"],
+        "rests_on": None,
         "found": None,
         "read": False,
     }

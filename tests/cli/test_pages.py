@@ -19,6 +19,7 @@ PAGES += [
 
 
 LONG = {"leaving", "lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
+LONG = {"lost-phone", "reputation", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
 """Pages that start and stop many nodes."""
 
 

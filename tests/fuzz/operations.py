@@ -63,6 +63,7 @@ from commons_node.domains.leaving import facts as leaving
 from commons_node.domains.lending import facts as lending
 from commons_node.domains.membership import facts as membership
 from commons_node.domains.profiles import facts as profiles
+from commons_node.domains.reputation import facts as reputation
 from commons_node.domains.resources import facts as resources
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
 from commons_node.realm import batches
@@ -340,6 +341,10 @@ def facts() -> Mapping[str, msgspec.Struct]:
         leaving.FORGIVEN: leaving.Forgiven(b"m" * 32),
         leaving.CLOSING: leaving.Closing(True),
         lending.RECEIVE: lending.Receive(b"o" * 32, b"r" * 32, ZERO, "ticket", ZERO),
+        reputation.ATTEST: reputation.Attest(b"m" * 32, b"c" * 32),
+        reputation.OPENING: reputation.Opening(b"a" * 32, True, 3, 1, b"s" * 32),
+        reputation.REPLY: reputation.Reply(b"a" * 32),
+        reputation.VOUCH: reputation.Vouch(True),
     }
 
 

@@ -17,6 +17,7 @@ from tests.fuzz import (
     sticks,
     streams,
     terminal,
+    words,
 )
 from tests.fuzz.target import Target
 
@@ -37,6 +38,7 @@ TARGETS: dict[str, Target] = {
         sticks,
         api,
         terminal,
+        words,
     )
     for target in module.TARGETS
 }

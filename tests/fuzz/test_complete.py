@@ -86,6 +86,7 @@ ELSEWHERE = {
     "node/commons_node/domains/identity/devices.py:confirm": "makes base64",
     "node/commons_node/domains/identity/devices.py:join": "makes base64",
     "node/commons_node/notices.py:_readers": "a member's id of an own session",
+    "node/commons_node/domains/reputation/commands.py:_viewer": "a member's id of an own session",
     "node/commons_node/standing.py:Opened._read": "remembers what `_carrier` decoded",
     "node/commons_node/domains/identity/whose.py:own_member": "a member's id of an own session",
     "node/commons_node/domains/sanctions/finding.py:find_operation": "letters found to be hex",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench import __main__ as program
-from bench import authority, floor, processes, start
+from bench import authority, domain, floor, processes, start
 from bench.floor import Signed
 from bench.latency import percentile
 from bench.size import Size
@@ -161,3 +161,17 @@ def test_the_judge_is_measured_on_a_small_quarter(tmp_path: Path) -> None:
     flipped = said["flipped"]
     assert isinstance(flipped, int)
     assert flipped >= 1_000, "the removal reaches back, and another judge said the same before"
+
+
+# --- a whole community ----------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_the_domain_is_measured_in_a_community_of_any_size(tmp_path: Path) -> None:
+    size = Size(things=40, members=40, loans=60)
+    with Town(tmp_path, size) as town:
+        found = domain.measure(town)
+    assert (found["members"], found["things"], found["loans"]) == (40, 40, 60)
+    assert found["edges"] == 60 or 0 < int(str(found["edges"])) < 60, "each pair is one edge"
+    for name in ("search_p95_ms", "trust_ms", "fold_median_ms", "refold_seconds"):
+        assert float(str(found[name])) > 0, name

@@ -14,7 +14,7 @@ from tests.unit.street import homes
 from commons_node.domains import RULES
 from commons_node.domains.resources.facts import PHOTO
 from commons_node.domains.resources.photos import MAX_PHOTO, BadPhoto, strip
-from commons_node.domains.resources.picturing import NeedsRules
+from commons_node.domains.rules_needed import NeedsRules
 from commons_node.registry import File
 from commons_node.verifier.pool import VerifierPool
 

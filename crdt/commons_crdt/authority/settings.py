@@ -25,6 +25,13 @@ _SEAL_DAYS = 7
 _SEAL_OPERATIONS = 5_000
 _SEAL_MARGIN_HOURS = 24
 _CLOSED = "closed."
+_VOUCHES = 2
+_VOUCH_BUDGET = 3
+_VOUCH_PERIOD_DAYS = 30
+_VOUCH_DAYS = 365
+_VOUCH_COOLDOWN_DAYS = 1
+_VOUCH_AGE_DAYS = 90
+_VOUCH_PAUSE_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,11 @@ class Constitution:
     ``seal_margin_hours``, so that what is still travelling is not sealed over.
     ``open_days`` such as ``Mo-Fr``, "" for every day; ``closed`` are days ``2026-06-19``, or
     ``12-24`` of every year. No rule reads these two: they are for who computes a due day.
+
+    ``vouches``: how many a newcomer needs to be shown to coordinators. A member of at least
+    ``vouch_age_days`` gives ``vouch_budget`` of them in ``vouch_period_days``, one in
+    ``vouch_cooldown_days``; each lasts ``vouch_days``. They rest for ``vouch_pause_days`` after
+    somebody was removed whom the member had vouched for.
     """
 
     rates: dict[Role, Rate]
@@ -45,6 +57,13 @@ class Constitution:
     seal_days: int
     seal_operations: int
     seal_margin_hours: int
+    vouches: int
+    vouch_budget: int
+    vouch_period_days: int
+    vouch_days: int
+    vouch_cooldown_days: int
+    vouch_age_days: int
+    vouch_pause_days: int
     open_days: str = ""
     closed: frozenset[str] = frozenset()
 
@@ -79,6 +98,13 @@ class Constitution:
             number("seal.days", _SEAL_DAYS),
             number("seal.operations", _SEAL_OPERATIONS),
             number("seal.margin.hours", _SEAL_MARGIN_HOURS, least=0),
+            number("vouch.needed", _VOUCHES),
+            number("vouch.budget", _VOUCH_BUDGET),
+            number("vouch.period.days", _VOUCH_PERIOD_DAYS),
+            number("vouch.days", _VOUCH_DAYS),
+            number("vouch.cooldown.days", _VOUCH_COOLDOWN_DAYS, least=0),
+            number("vouch.age.days", _VOUCH_AGE_DAYS, least=0),
+            number("vouch.pause.days", _VOUCH_PAUSE_DAYS, least=0),
             days if isinstance(days, str) else "",
             frozenset(closed),
         )

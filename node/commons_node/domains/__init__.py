@@ -17,6 +17,7 @@ from commons_node.domains import (
     lending,
     membership,
     profiles,
+    reputation,
     resources,
     sanctions,
 )
@@ -31,6 +32,7 @@ DOMAINS: tuple[Domain, ...] = (
     identity.DOMAIN,
     resources.DOMAIN,
     lending.DOMAIN,
+    reputation.DOMAIN,
     council.DOMAIN,
     sanctions.DOMAIN,
     profiles.DOMAIN,
@@ -50,7 +52,8 @@ def _rules(version: int) -> Rules:
 RULES = _rules(_VERSION)
 """The newest rules version, with all kinds that its communities know, and each one before it.
 
-Version 1 is what the authority release listed; 2 adds photos, 3 profiles and leaving.
+Version 1 is what the authority release listed; 2 adds photos; 3 profiles, leaving, and what people
+say of each other.
 """
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)

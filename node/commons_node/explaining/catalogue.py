@@ -219,6 +219,7 @@ NOW: Final = Spoken({
     "again": "counts again",
     "touched": "rests on what fell",
     "differs": "does not fit",
+    "ready": "waits for a coordinator",
 })  # fmt: skip
 """How an act counts otherwise than its author knew."""
 WHERE: Final = N_("What and why: commons-node notice list")
@@ -242,6 +243,10 @@ COUNTED: Final = {
     "differs": (
         N_("A seal of the council does not fit what this node holds."),
         N_("{count} seals of the council do not fit what this node holds."),
+    ),
+    "ready": (
+        N_("For a newcomer enough members vouch."),
+        N_("For {count} newcomers enough members vouch."),
     ),
 }
 """For one, and for several."""
@@ -290,6 +295,10 @@ ACTS: Final = Spoken({
     "leaving.goodbye.1": "a goodbye",
     "leaving.forgiven.1": "the forgiving of a loan",
     "leaving.closing.1": "a word on closing the community",
+    "reputation.attest.1": "a sealed word about a loan",
+    "reputation.opening.1": "the opening of a word about a loan",
+    "reputation.reply.1": "a reply to a word about a loan",
+    "reputation.vouch.1": "a word for a newcomer",
 })  # fmt: skip
 """What each kind is, in some words."""
 

@@ -54,6 +54,10 @@ DID: Final = Spoken({
     "leaving.goodbye.1": "{author} left.",
     "leaving.forgiven.1": "{author} forgave the loan of {about}.",
     "leaving.closing.1": "{author} said whether the community shall close.",
+    "reputation.attest.1": "{author} said how the loan of {about} went, sealed for now.",
+    "reputation.opening.1": "{author} opened what was said of the loan of {about}.",
+    "reputation.reply.1": "{author} answered what was said of the loan of {about}.",
+    "reputation.vouch.1": "{author} said whether to vouch for {about}.",
 })  # fmt: skip
 SOMETHING: Final = N_("something")
 _OTHERWISE: Final = N_("{author}: {what}.")

@@ -27,8 +27,9 @@ class Gone:
 def all_gone(community: Community) -> dict[MemberId, Gone]:
     """How each went who is no member now. Who never was one is not among them."""
     authority = community.realm.judge.authority
-    here, found = authority.members(), dict[MemberId, Gone]()
-    for cut in authority.cuts:
+    cuts, found = authority.cuts, dict[MemberId, Gone]()
+    here = authority.members() if cuts else {}
+    for cut in cuts:
         if cut.member in here or cut.kind not in _ENDS:
             continue
         if cut.until_ms and cut.member in found and not found[cut.member].until_ms:

@@ -45,6 +45,7 @@ async def unlock(
     session = request.session or daemon.sessions.new()
     seconds = session.unlock(unlocked, idle_s)
     daemon.look_at_seals(community)
+    daemon.look_at_openings(community)
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return {
         "member": member.hex(),

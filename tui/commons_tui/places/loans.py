@@ -44,6 +44,7 @@ class Loans(Listing):
         ("loan.accept", "t", "Take it"),
         ("loan.return", "b", "Bring it back"),
         ("loan.receive", "r", "Receive it back"),
+        ("reputation.attest", "s", "Say how it went, once it is back"),
         ("loans.code", "c", "Sign with a code or a file from another machine"),
         ("loans.mine", "m", "Only mine, or all"),
     )
@@ -63,6 +64,7 @@ class Loans(Listing):
                 by="borrower"), self._give_back),
             Act("loan.receive", "r", "Receive", self._if("returning", "on_loan",
                 by="steward"), self._receive),
+            Act("reputation.attest", "s", "Say", self._spoken_of, self._attest),
             Act("loans.code", "c", "Code", lambda _row: True, lambda _row: self._code()),
             Act("loans.mine", "m", "Mine", lambda _row: True, lambda _row: self._swap()),
         )  # fmt: skip
@@ -77,6 +79,13 @@ class Loans(Listing):
             return mine if by == "borrower" else not mine and self.app.now.at_least("steward")
 
         return fits
+
+    def _spoken_of(self, row: Any) -> bool:
+        """Whether a loan is over by two signatures, and whoever acts is one of its two."""
+        if not row or row["state"] != "returned" or row["provisional"]:
+            return False
+        mine, theirs = (self.app.now.is_me(row[name]) for name in ("borrower", "receiver"))
+        return bool(mine != theirs)
 
     # -- what is shown ---------------------------------------------------------------------------
 
@@ -147,6 +156,10 @@ class Loans(Listing):
     def _receive(self, row: Mapping[str, Any]) -> None:
         given = {"loan": row["loan"], "condition": "ok"}
         self.app.carry_out("loan.receive", given, ask=True, about=_label(row))
+
+    def _attest(self, row: Mapping[str, Any]) -> None:
+        given = {"loan": row["loan"], "on_time": "yes", "condition": "3", "communication": "3"}
+        self.app.carry_out("reputation.attest", given, ask=True, about=_label(row))
 
     def _hand_over(self, row: Mapping[str, Any]) -> None:
         self.app.run_flow(partial(self._offer, "loan.handover", row))

@@ -23,6 +23,8 @@ class People(Listing):
     empty = "Nobody yet."
     BINDINGS = bindings(
         ("invite.create", "i", "Invite somebody: a code and a QR code"),
+        ("member.vouch", "v", "Vouch for somebody"),
+        ("reputation.reply", "y", "Answer what was said about you"),
         ("member.role", "r", "Give another role"),
         ("member.suspend", "s", "Suspend for a time"),
         ("member.remove", "x", "Remove"),
@@ -55,6 +57,9 @@ class People(Listing):
                 lambda _row: self.app.run_flow(self._leave)),
             Act("member.erasure.show", "t", "Receipts", self._somebody,
                 self._receipts),
+            Act("member.vouch", "v", "Vouch", self._neighbour, self._vouch),
+            Act("reputation.reply", "y", "Answer", self._mine,
+                lambda _row: self.app.carry_out("reputation.reply", ask=True)),
             Act("member.role", "r", "Role", self._other, self._about("member.role")),
             Act("member.suspend", "s", "Suspend", self._other, self._about("member.suspend")),
             Act("member.remove", "x", "Remove", self._other, self._about("member.remove")),
@@ -82,6 +87,13 @@ class People(Listing):
         if row is None or "way" in row or self._mine(row):
             return False
         return self.app.now.at_least("coordinator")
+
+    def _neighbour(self, row: Any) -> bool:
+        here = row is not None and "way" not in row and not self._mine(row)
+        return bool(here and self.app.now.at_least("member"))
+
+    def _vouch(self, row: Any) -> None:
+        self.app.carry_out("member.vouch", {"who": row["member"]}, about=row["name"])
 
     def _about(self, verb: str) -> Any:
         return lambda row: self.app.carry_out(
@@ -129,6 +141,11 @@ class People(Listing):
             return Detail(str(one["name"]), fields, rows=[why])
         answer = await self.app.bridge.view("member.device.list", {"who": row.key})
         profile = await self.app.bridge.view("member.profile.show", {"who": row.key})
+        known = await self.app.bridge.view("reputation.show", {"who": row.key})
+        words = [
+            Row(one["operation"], [_who(one), shown(one["returned"], "time")], one["operation"])
+            for one in known["words"]
+        ]
         devices = [
             Row(
                 device["device"],
@@ -157,11 +174,36 @@ class People(Listing):
             (_("Id"), row.key[:12]),
         ]
         fields += [(_(str(word["field"])), str(word["shown"])) for word in profile["fields"]]
+        said = [_said(word) for word in known["words"]]
+        heads = [Row("h-words", [_("Said of loans"), ""], heading=True)] if words else []
         head = Row("h", [_("Devices"), ""], heading=True)
         return Detail(
-            str(one["name"]), fields, rows=[head, *devices],
+            str(one["name"]), fields, [known["says"], known["trust_says"], *said],
+            [*heads, *words, head, *devices],
             columns=(Column("", 0), Column("", 16, 1)),
         )  # fmt: skip
+
+
+def _who(word: Mapping[str, Any]) -> str:
+    """By whom, and whether it is open."""
+    sign = "●" if word["state"] == "sealed" else "✓"
+    return f"{sign} {word['author_name']}"
+
+
+def _said(word: Mapping[str, Any]) -> str:
+    """What somebody says of a loan, with the note and the answer."""
+    name = str(word["author_name"])
+    if word["state"] == "sealed":
+        return _("● {name}: sealed still").format(name=name)
+    line = _("✓ {name}: late; condition {condition} of 3, dealing {communication} of 3")
+    if word["on_time"]:
+        line = _("✓ {name}: on time; condition {condition} of 3, dealing {communication} of 3")
+    said = [
+        line.format(**{**word, "name": name}),
+        word["note"] and f"“{word['note']}”",
+        word["reply"] and f"↳ {word['reply']}",
+    ]
+    return "  ".join(str(one) for one in said if one)
 
 
 PLACE = Place("people", "People", 40, People)

@@ -17,8 +17,8 @@ from commons_crdt.device import DeviceSecrets
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId
 from commons_node.domains.leaving.facts import MOST, RECEIPT, SINCE, Receipt
-from commons_node.realm.erasing import is_edit, target_of
 from commons_node.realm.authoring import Written
+from commons_node.realm.erasing import is_edit, target_of
 from commons_node.realm.realm import Realm
 from commons_node.store.database import fetch, placeholders
 

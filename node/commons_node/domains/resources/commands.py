@@ -30,11 +30,11 @@ from commons_node.domains.resources.facts import (
 from commons_node.domains.resources.import_plan import key_of
 from commons_node.domains.resources.importing import import_file, known_kinds
 from commons_node.domains.resources.picturing import erasable, erasing, pictures
+from commons_node.domains.resources.searching import page
 from commons_node.domains.resources.things import (
     Thing,
     details_of,
     find_thing,
-    matches,
     row_of,
     settled_things,
     things,
@@ -118,16 +118,8 @@ class Listing(msgspec.Struct):
 async def list_things(request: Request[Daemon], args: Listing) -> Reading:
     """What the community has."""
     community = await request.node.community(request)
-    found = await things(community)
-    if args.after:
-        last = await find_thing(community, args.after)
-        found = found[next(at for at, one in enumerate(found) if one.id == last.id) + 1 :]
-    if args.query:
-        found = [thing for thing in found if matches(thing, args.query)]
-    if args.state:
-        found = [thing for thing in found if thing.state == args.state]
-    shown = found if args.limit is None else found[: args.limit]
-    more = len(found) > len(shown)
+    after = (await find_thing(community, args.after)).place if args.after else None
+    shown, more = await page(community, args.query, args.state, after, args.limit)
     names, away = await community.names(), all_gone(community)
     certain = await settled_things(community, shown)
     return await community.reading(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from commons_node.community import Unknown
-from commons_node.domains.resources.things import matches, things
+from commons_node.domains.resources.searching import search
+from commons_node.domains.resources.things import things, things_of
 from commons_node.printing.labels import labels
 from commons_node.registry import Reading, Registry, Request, View, file_out, option
 
@@ -28,11 +29,11 @@ class Labels(msgspec.Struct):
 async def print_labels(request: Request[Daemon], args: Labels) -> Reading:
     """A sheet of labels with codes; retired things have none."""
     community = await request.node.community(request)
-    found = [
-        one
-        for one in await things(community)
-        if one.stated != "retired" and (args.query is None or matches(one, args.query))
-    ]
+    if args.query is None:
+        found = await things(community)
+    else:
+        found = await things_of(community, [key for _, key in await search(community, args.query)])
+    found = [one for one in found if one.stated != "retired"]
     if not found:
         name = args.query if args.query is not None else "anything"
         raise Unknown(what="thing", name=name, list="commons-node resource list")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from commons_crdt.author import Draft
 from commons_crdt.authority.facts import Erasure
 from commons_crdt.authority.judge import ERASURE
-from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.operation import SALT_BYTES, content
 from commons_crdt.roles import Role
@@ -20,6 +19,7 @@ from commons_node.community import Actor, Community, Unknown, written
 from commons_node.domains.resources.facts import PHOTO, PICTURE, Photo
 from commons_node.domains.resources.photos import MEDIA_TYPES, strip
 from commons_node.domains.resources.things import Thing, find_thing
+from commons_node.domains.rules_needed import need_rules
 from commons_node.registry import (
     Column,
     Command,
@@ -43,13 +43,6 @@ if TYPE_CHECKING:
 _THINGS = Complete("resource.list", "resources", "number")
 _SINCE = 2
 """The rules version that lists photos."""
-
-
-class NeedsRules(CommonsError):
-    """This community keeps to rules version {rules}; photos need version {needed}."""
-
-    code: ClassVar[str] = "needs_rules"
-    hint: ClassVar[str] = "when all nodes are new enough: commons-node community propose rules --version {needed}"  # fmt: skip  # noqa: E501 - one command
 
 
 class Add(msgspec.Struct):
@@ -108,9 +101,7 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.STEWARD)
-    rules = community.realm.judge.authority.council.rules
-    if rules < _SINCE:
-        raise NeedsRules(rules=rules, needed=_SINCE)
+    need_rules(community, _SINCE, "photos")
     thing = await find_thing(community, args.resource)
     photo = strip(args.file.name, args.file.data)
     creation = OperationId(thing.id)

@@ -14,11 +14,16 @@ from commons_crdt.ids import ZERO, DeviceId, DocumentId, MemberId, OperationId
 from commons_node.certainty import provisional_rows, provisional_things
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
+from commons_node.store.database import placeholders
 
 _ITEM = tuple(ITEM_SCHEMA.fields)
 _SPECIFICATION = tuple(SPECIFICATION_SCHEMA.fields)
 _PREFIX = 8
 _LIST = "commons-node resource list"
+_ERASED = "(erased)"
+_IN = 400
+SEARCHED = ("name", "other_names", "brand", "model", "categories")
+"""What of a kind of things is looked through for words."""
 
 _OUT = (  # an acceptance whose hand-over is not here could be anybody's word
     "FROM v_loans l WHERE l.resource = i.key AND l.provisional = 0"
@@ -35,6 +40,8 @@ _SELECT = (
 )
 
 Value = str | int | bytes | None
+Place = tuple[int, str, str, bytes]
+"""Orders things by number, then by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,12 @@ class Thing:
     @property
     def name(self) -> str:
         """What it is called, by its specification."""
-        return str(self.kind["name"] or "(erased)")
+        return str(self.kind["name"] or _ERASED)
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in lists."""
+        return place_of(self.number, str(self.kind["name"] or ""), self.id)
 
     @property
     def label(self) -> str:
@@ -112,12 +124,27 @@ async def things(
 ) -> list[Thing]:
     """Things by number; ``where`` may use the columns of items (i) and specifications (s)."""
     rows = await community.query(f"{_SELECT} WHERE {where}", arguments)
-    return sorted((_thing(community, row) for row in rows), key=_order)
+    return sorted((_thing(community, row) for row in rows), key=_place)
 
 
-def _order(thing: Thing) -> tuple[int, str, str, bytes]:
-    number = thing.number
-    return int(number) if number.isdecimal() else 1 << 62, number, thing.name.casefold(), thing.id
+async def things_of(community: Community, keys: Sequence[DocumentId]) -> list[Thing]:
+    """Those with these ids, by number."""
+    found = []
+    for at in range(0, len(keys), _IN):
+        part = keys[at : at + _IN]
+        found += await things(community, f"i.key IN ({placeholders(len(part))})", part)
+    return sorted(found, key=_place)
+
+
+def _place(thing: Thing) -> Place:
+    return thing.place
+
+
+def place_of(number: str | None, name: str | None, ident: bytes) -> Place:
+    """Where a thing stands in lists: by number, then by name."""
+    digits = number or ""
+    first = int(digits) if digits.isdecimal() else 1 << 62
+    return first, digits, (name or _ERASED).casefold(), ident
 
 
 def _thing(community: Community, row: Sequence[Any]) -> Thing:
@@ -168,7 +195,7 @@ async def find_thing(community: Community, selector: str) -> Thing:
         several = "; ".join(
             " ".join(str(part) for part in (one.number or one.id.hex()[:12], one.name,
                                             one.kind["brand"], one.kind["model"]) if part)
-            for one in sorted(found, key=_order)[:10]
+            for one in sorted(found, key=_place)[:10]
         )  # fmt: skip
         raise Ambiguous(name=selector, found=several)
     return found[0]
@@ -217,13 +244,6 @@ def details_of(thing: Thing, names: Mapping[MemberId, str]) -> dict[str, object]
 
 def _name(member: MemberId | None, names: Mapping[MemberId, str]) -> str | None:
     return None if member is None else names.get(member, member.hex()[:_PREFIX])
-
-
-def matches(thing: Thing, query: str) -> bool:
-    """True if every word of ``query`` stands in its number, names, brand, model or categories."""
-    fields = (thing.kind[name] for name in ("name", "other_names", "brand", "model", "categories"))
-    text = " ".join(str(field) for field in (thing.number, *fields) if field).casefold()
-    return all(word in text for word in query.casefold().split())
 
 
 async def settled_things(community: Community, found: Sequence[Thing]) -> list[bool]:
