@@ -10,7 +10,16 @@ from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
 from commons_node import history, notices, relay_verbs, verbs
 from commons_node.bundles import commands as bundles
-from commons_node.domains import council, identity, lending, membership, resources, sanctions
+from commons_node.domains import (
+    council,
+    identity,
+    lending,
+    membership,
+    own,
+    resources,
+    sanctions,
+    spaces,
+)
 from commons_node.domains.domain import Domain
 from commons_node.health import verbs as health
 from commons_node.parts import verbs as parts
@@ -23,6 +32,8 @@ DOMAINS: tuple[Domain, ...] = (
     lending.DOMAIN,
     council.DOMAIN,
     sanctions.DOMAIN,
+    own.DOMAIN,
+    spaces.DOMAIN,
 )
 
 _KINDS = (*CORE, *(kind for domain in DOMAINS for kind in domain.kinds))
@@ -38,7 +49,7 @@ def _rules(version: int) -> Rules:
 RULES = _rules(_VERSION)
 """The newest rules version, with all kinds that its communities know, and each one before it.
 
-Version 1 is what the authority release listed; 2 adds photos.
+Version 1 is what the authority release listed; 2 adds photos; 3 spaces and own realms.
 """
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)

@@ -44,6 +44,7 @@ async def unlock(
     session = request.session or daemon.sessions.new()
     seconds = session.unlock(unlocked, idle_s)
     daemon.look_at_seals(community)
+    daemon.spawn(daemon.attending.unlocked(community, unlocked))
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return {
         "member": member.hex(),
