@@ -110,7 +110,7 @@ class Seized:
                 for name, handles in self.handles.items():
                     if any(handle in data or handle.hex().encode() in data for handle in handles):
                         yield f"{path.name} names {name}"
-                if self.space in data or self.space.hex().encode() in data:
+                if bytes(self.space) in data or self.space.hex().encode() in data:
                     yield f"{path.name} names the space"
             if path.name == "log" and self.space.hex()[:8].encode() in data:
                 yield "the log speaks of the space"

@@ -48,7 +48,7 @@ async def test_what_is_private_needs_a_passphrase_and_goes_when_it_locks(hall: H
         await anna.press("3")
         await anna.sees("◆ Anna · coordinator", "Ladder 7", "Bo", "asked for")
 
-        await anna.press("4", "i")
+        await anna.press("5", "i")
         await anna.sees("How many newcomers")
         await anna.press("ctrl+l")
         locked = await anna.sees("u Unlock", "Locked. Press u")

@@ -278,6 +278,11 @@ ACTS: Final = {
     "lending.accept.1": "the taking of a thing",
     "lending.return.1": "a return",
     "lending.receive.1": "the receipt of a return",
+    "own.entry.1": "a private entry",
+    "own.door.1": "a door for own machines",
+    "space.place.1": "a space",
+    "space.attendance.1": "a token that somebody came",
+    "space.presence.1": "word of where somebody is",
 }
 """What each kind is, in some words."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ class OwnRealm:
     realm: Realm
     secrets: DeviceSecrets
     key: bytes
+    may_sign: Callable[[], Awaitable[None]]
+    """Returns once it is safe to sign here; see ``commons_node.signing``."""
 
     async def write(self, *entries: Content) -> list[Written]:
         """Seal and store; durable when it returns."""
@@ -96,6 +99,7 @@ class OwnRealm:
             await self._sign(drafts)
 
     async def _sign(self, drafts: Sequence[Draft]) -> list[Written]:
+        await self.may_sign()
         grant = self.realm.judge.authority.devices[self.secrets.keys.id].id
         return await self.realm.write(drafts, self.secrets, grant)
 
@@ -152,12 +156,14 @@ class OwnRealms:
         if known is None:
             return None
         realm = await self.open(RealmId(known[:32]))
-        found = OwnRealm(realm, DeviceSecrets(known[32:64], known[64:96]), known[96:])
+        found = self._own(realm, DeviceSecrets(known[32:64], known[64:96]), known[96:])
         if realm.own_credential is None and found.secrets.keys.id in realm.judge.authority.devices:
             member = realm.judge.authority.devices[found.secrets.keys.id].member
             await settle(self._daemon, realm, member, found.secrets, None)
-        await self._daemon.signing.soon(realm.realm)
         return found
+
+    def _own(self, realm: Realm, secrets: DeviceSecrets, key: bytes) -> OwnRealm:
+        return OwnRealm(realm, secrets, key, partial(self._daemon.signing.soon, realm.realm))
 
     async def make(self, unlocked: Unlocked) -> OwnRealm:
         """The realm of an unlocked member; founded, and its keys kept, the first time."""
@@ -177,7 +183,7 @@ class OwnRealms:
         daemon.signing.fresh(realm_id)
         await realm.ingest([operation], "join")
         await settle(daemon, realm, identity.member, secrets, None)
-        return OwnRealm(realm, secrets, key)
+        return self._own(realm, secrets, key)
 
     async def keep(
         self, unlocked: Unlocked, realm: RealmId, secrets: DeviceSecrets, key: bytes

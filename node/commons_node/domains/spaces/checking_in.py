@@ -25,7 +25,7 @@ from commons_node.domains.own.entries import CheckedIn, Left, Shown
 from commons_node.domains.spaces.commands import SPACES, Nothing, new_enough
 from commons_node.domains.spaces.facts import PRESENCE, SAID, Presence
 from commons_node.domains.spaces.finding import Space, find_space, spaces, written_tags
-from commons_node.domains.spaces.mine import Mine, chosen, me, mine
+from commons_node.domains.spaces.mine import Mine, chosen, me, mine, reader
 from commons_node.domains.spaces.publishing import (
     Said,
     decode_said,
@@ -251,7 +251,7 @@ async def list_checkins(request: Request[Daemon], _args: Nothing) -> Reading:
     """Where you were and who may see it; and what others let you see now."""
     daemon = request.node
     community = await daemon.community(request)
-    who = await me(request, community)
+    who = await reader(request, community)
     own = await daemon.own.of(who.unlocked)
     named = {one.id: one.name for one in await spaces(community)}
     names = await community.names()

@@ -30,7 +30,7 @@ Wheelchair = Literal["yes", "limited", "no"]
 STAY_MINUTES: Final = 180
 """How long somebody counts as there who says nothing more, unless the space closes before."""
 MAX_STAY_MINUTES: Final = 24 * 60
-MAX_SAID: Final = 8192
+MAX_SAID: Final = 2048
 MAX_PRESENCE_MS: Final = 25 * 3_600_000
 
 ACCESS: Final = (

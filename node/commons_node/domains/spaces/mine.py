@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.ids import OperationId, RealmId
+from commons_crdt.ids import MemberId, OperationId, RealmId
 from commons_node.community import Actor, Community, find
 from commons_node.domains.own.entries import CheckedIn, Left, Shown
 from commons_node.keystore.sessions import pick
@@ -60,6 +60,20 @@ async def me(request: Request[Daemon], community: Community) -> Me:
     """The acting member, unlocked. Raises what ``Daemon.actor`` does."""
     actor = await request.node.actor(request, community)
     return Me(actor, pick(request.session, actor.member.hex()))
+
+
+async def reader(request: Request[Daemon], community: Community) -> Me:
+    """Who reads: unlocked here, and reading does not count as use. Raises ``Locked`` and others."""
+    session, member = request.session, request.member
+    found = (await community.member(member)).hex() if member is not None else None
+    if found is None and session is not None:
+        here = community.realm.judge.authority.members()
+        fit = [one for one in session.members() if MemberId(bytes.fromhex(one)) in here]
+        found = fit[0] if len(fit) == 1 else None
+    unlocked = session.holding(found) if session is not None and found is not None else None
+    if unlocked is None:
+        unlocked = pick(session, found)  # says what is missing
+    return Me(await community.actor(unlocked), unlocked)
 
 
 async def mine(own: OwnRealm, realm: RealmId) -> list[Mine]:

@@ -22,7 +22,7 @@ from commons_crdt.ids import MemberId
 from commons_crdt.operation import Hash
 from commons_node.community import Community
 
-MAX_PLACES: Final = 64
+MAX_PLACES: Final = 16
 _ROUND = 8
 _SEALED = 80
 _PLAIN = 192
