@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "examples" / "cli").glob("*.md"))
 PAGES += [
     page
-    for page in sorted((ROOT / "docs" / "host").glob("*.md"))
+    for folder in ("host", "guide")
+    for page in sorted((ROOT / "docs" / folder).glob("*.md"))
     if steps_of(page.read_text(encoding="utf-8"))
 ]
 

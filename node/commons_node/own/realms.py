@@ -112,6 +112,7 @@ class OwnRealms:
         self._daemon = daemon
         self._folder = folder
         self._making = asyncio.Lock()
+        self._opening = asyncio.Lock()
         self.held: dict[RealmId, Realm] = {}
 
     async def load(self) -> None:
@@ -121,9 +122,10 @@ class OwnRealms:
 
     async def open(self, realm: RealmId) -> Realm:
         """A realm of this folder, made if it is not there."""
-        known = self.held.get(realm)
-        if known is not None:
-            return known
+        async with self._opening:  # a second writer on the same file would fork its chains
+            return self.held.get(realm) or await self._open(realm)
+
+    async def _open(self, realm: RealmId) -> Realm:
         daemon = self._daemon
         self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"{realm.hex()}.db"
@@ -152,14 +154,20 @@ class OwnRealms:
 
     async def of(self, unlocked: Unlocked) -> OwnRealm | None:
         """The realm of an unlocked member, if there is one yet."""
+        async with self._making:
+            return await self._of(unlocked)
+
+    async def _of(self, unlocked: Unlocked) -> OwnRealm | None:
         known = unlocked.find(OWN)
         if known is None:
             return None
         realm = await self.open(RealmId(known[:32]))
         found = self._own(realm, DeviceSecrets(known[32:64], known[64:96]), known[96:])
-        if realm.own_credential is None and found.secrets.keys.id in realm.judge.authority.devices:
-            member = realm.judge.authority.devices[found.secrets.keys.id].member
-            await settle(self._daemon, realm, member, found.secrets, None)
+        granted = realm.judge.authority.devices.get(found.secrets.keys.id)
+        if granted is None:
+            return None  # a crash came before its first operation: it is made anew
+        if realm.own_credential is None:
+            await settle(self._daemon, realm, granted.member, found.secrets, None)
         return found
 
     def _own(self, realm: Realm, secrets: DeviceSecrets, key: bytes) -> OwnRealm:
@@ -168,8 +176,7 @@ class OwnRealms:
     async def make(self, unlocked: Unlocked) -> OwnRealm:
         """The realm of an unlocked member; founded, and its keys kept, the first time."""
         async with self._making:
-            found = await self.of(unlocked)
-            return found if found is not None else await self._found(unlocked)
+            return await self._of(unlocked) or await self._found(unlocked)
 
     async def _found(self, unlocked: Unlocked) -> OwnRealm:
         daemon = self._daemon

@@ -28,7 +28,7 @@ class Door(Code):
         equal = f"commons-node space code {first['space'][:12]}"
         super().__init__(
             str(first["name"]), _words(first), str(first["code"]), equal=equal,
-            letters=str(first["grouped"]),
+            letters=_letters(first),
         )  # fmt: skip
         self._renew = renew
         self._until = datetime.fromisoformat(str(first["valid_until"]))
@@ -51,9 +51,14 @@ class Door(Code):
             self.dismiss(None)
             return
         self._until = datetime.fromisoformat(str(answer["valid_until"]))
-        self.change(_words(answer), str(answer["code"]), str(answer["grouped"]))
+        self.change(_words(answer), str(answer["code"]), _letters(answer))
 
 
 def _words(answer: Mapping[str, Any]) -> str:
     until = shown(answer["valid_until"], "time")
     return _("Good until {until}. Whoever reads it can check in: i, in Spaces.").format(until=until)
+
+
+def _letters(answer: Mapping[str, Any]) -> str:
+    """In groups that a line break does not cut."""
+    return str(answer["grouped"]).replace("-", " ")

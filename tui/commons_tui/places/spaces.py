@@ -24,7 +24,7 @@ Found = tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]], Sequence
 class Spaces(Listing):
     """The spaces, then my own check-ins, then where others say that they are."""
 
-    columns = (Column("Space", 0), Column("Now", 12, 1), Column("There", 14, 2))
+    columns = (Column("Space", 0, least=10), Column("Now", 10, 2), Column("There", 12, 1))
     empty = "No spaces yet."
     BINDINGS = bindings(
         ("checkin.create", "i", "Check in with the code at the door"),
