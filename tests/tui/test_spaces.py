@@ -43,7 +43,7 @@ async def test_anna_shows_a_code_checks_in_with_it_and_leaves(
         await anna.pastes(code)
         await anna.press("ctrl+s")
         await anna.sees("My check-ins", "● here")
-        await anna.press("end")
+        await anna.press("home", "down", "down")
         await ready(anna, "checkin.end")
         await anna.press("x")
         await anna.sees("← left")
