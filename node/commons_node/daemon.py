@@ -103,7 +103,7 @@ class Daemon:
         self.room = Room(home.path, config.disk_reserve * MIB)
         self.pool = VerifierPool(config.verifier_workers or os.cpu_count() or 1)
         self.communities: dict[RealmId, Community] = {}
-        self.admissions = Admissions(self)
+        self.admissions = Admissions(self, lambda: self.own.held)
         self.joining = Joining(self)
         self.devices = Devices(self)
         self.arriving = Arriving(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,9 @@ from commons_node.domains.own.entries import (
     seal_entry,
 )
 from commons_node.domains.own.facts import SEALED
+from commons_node.domains.spaces.checking_in import EarlyCode, OldCode, check_code
 from commons_node.domains.spaces.facts import ATTENDANCE, SPACE, SPACE_SCHEMA, Attendance
+from commons_node.domains.spaces.finding import Space
 from commons_node.domains.spaces.mine import mine
 from commons_node.domains.spaces.publishing import (
     LargeCircle,
@@ -47,7 +50,13 @@ from commons_node.domains.spaces.views import attendance_key, attendance_row
 from commons_node.own.realms import DAY_MS, OwnRealm
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.attendance import message_of, scope_of
-from commons_protocol.venue import DAY_SLOTS, decode_venue_code, make_code
+from commons_protocol.venue import (
+    DAY_SLOTS,
+    SLOT_MS,
+    decode_venue_code,
+    make_code,
+    starts_ms,
+)
 
 SLOT = 5_944_100
 NODE = secrets("alice's node")
@@ -243,3 +252,27 @@ def test_a_circle_reads_what_others_cannot() -> None:
     assert decode_said(encode_open(said), None) == said
     with pytest.raises(LargeCircle):
         encode_sealed(said, readers * 9)
+
+
+@given(st.integers(0, 2**24 - 10), st.integers(-4, 4), st.integers(0, SLOT_MS - 1))
+@settings(max_examples=60, deadline=None)
+def test_clocks_may_differ_by_a_slot_and_no_more(slot: int, ahead: int, within: int) -> None:
+    keys = NODE.keys
+    realm = RealmId(digest("t-realm"))
+    space = Space(
+        DocumentId(digest("t-space")),
+        {**dict.fromkeys(SPACE_SCHEMA.fields), "name": "Café", "node": keys.id.hex()},
+    )
+    community = SimpleNamespace(realm=SimpleNamespace(realm=realm, node_keys=lambda _id: keys))
+    made = max(0, slot + ahead)
+    text = make_code(realm, space.id, made, NODE.signing)
+    now = starts_ms(slot) + within
+    try:
+        taken = check_code(community, space, text, now)  # type: ignore[arg-type]  # as much as it asks
+    except OldCode:
+        assert made < slot - 1
+    except EarlyCode:
+        assert made > slot + 1
+    else:
+        assert taken[0] == made
+        assert abs(made - slot) <= 1, "the code of before, of now or of the next minutes"

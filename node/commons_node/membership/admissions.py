@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,9 +42,10 @@ class MadeInvite:
 class Admissions:
     """This node's part in letting people in; see ``peering.types.Admissions``."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        """Belongs to one daemon."""
+    def __init__(self, daemon: Daemon, own: Callable[[], Mapping[RealmId, Realm]] = dict) -> None:
+        """Belongs to one daemon. ``own``: realms of single members, which it lets in to as well."""
         self._daemon = daemon
+        self._own = own
 
     async def invite(
         self, community: Community, actor: Actor, uses: int, expires_s: int
@@ -67,8 +68,8 @@ class Admissions:
 
     def find(self, invite: OperationId) -> tuple[RealmId, bytes] | None:
         """The realm and the public key of an invite that stands here."""
-        own = self._daemon.own.replicas()
-        for held in [*(community.realm for community in self._daemon.kept()), *own]:
+        kept = (community.realm for community in self._daemon.kept())
+        for held in [*kept, *self._own().values()]:
             known = held.judge.authority.invites.get(invite)
             if known is not None and known[1]:
                 return held.realm, known[0].key
@@ -84,7 +85,7 @@ class Admissions:
     ) -> Sequence[Operation]:
         """Let a newcomer in by this node's device, once; gives all of log 0."""
         community = self._daemon.communities.get(realm)
-        held = community.realm if community is not None else self._daemon.own.held.get(realm)
+        held = community.realm if community is not None else self._own().get(realm)
         if held is None:
             raise TurnedAwayError("later")
         authority = held.judge.authority
