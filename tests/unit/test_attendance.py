@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.street import open_realm
+from tests.unit.street import homes, open_realm
 from tests.unit.town import START_MS, Person, Replica, identity, person, replica, secrets
 
 from commons_crdt.author import Draft, found
@@ -36,6 +36,7 @@ from commons_node.domains.own.entries import (
 )
 from commons_node.domains.own.facts import SEALED
 from commons_node.domains.spaces.checking_in import EarlyCode, OldCode, check_code
+from commons_node.domains.spaces.commands import NeedsRules
 from commons_node.domains.spaces.facts import ATTENDANCE, SPACE, SPACE_SCHEMA, Attendance
 from commons_node.domains.spaces.finding import Space
 from commons_node.domains.spaces.mine import mine
@@ -166,6 +167,15 @@ def test_a_code_is_of_one_space_slot_and_node() -> None:
     assert code.fits(town.realm, space, NODE.keys.signing)
     assert not code.fits(town.realm, other, NODE.keys.signing), "not even with the same beginning"
     assert not code.fits(town.realm, space, secrets("eve's node").keys.signing)
+
+
+async def test_a_community_of_older_rules_is_told_how_it_gets_spaces(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    async with homes(tmp_path, pool, "north") as (north,):
+        with pytest.raises(NeedsRules) as caught:
+            await north.do("alice", "space.create", name="Café", host="no")
+    assert "--version 3" in caught.value.way_out
 
 
 # --- what is private -----------------------------------------------------------------------------

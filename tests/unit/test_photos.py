@@ -89,7 +89,7 @@ def test_a_flipped_byte_never_brings_anything_but_a_picture_or_a_refusal(
 
 def test_rules_version_1_is_what_it_was_and_2_has_photos_too() -> None:
     tables = RULES.tables
-    assert sorted(tables) == [1, 2]
+    assert sorted(tables)[:2] == [1, 2]
     assert tables[2].kinds.keys() - tables[1].kinds.keys() == {PHOTO}
     assert all(tables[1].kinds[name] is kind for name, kind in tables[2].kinds.items()
                if name != PHOTO)  # fmt: skip
