@@ -19,6 +19,7 @@ from making import (  # noqa: E402 - they lie beside this
     bundles,
     envelopes,
     large_parts,
+    presence,
     signatures,
     syncing,
 )
@@ -41,6 +42,7 @@ def files() -> dict[str, str]:
         "bundle": bundles.bundle(),
         "sync": syncing.sync(),
         "parts": large_parts.parts(),
+        "spaces": presence.spaces(),
     }
     return {f"{name}.json": json.dumps(value, indent=1) + "\n" for name, value in made.items()}
 

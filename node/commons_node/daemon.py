@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from commons_crdt.ids import DeviceId, MemberId, RealmId
 from commons_crdt.operation import Operation
 from commons_node.api.events import Events
 from commons_node.api.server import ApiServer
+from commons_node.attendance.attending import Attending
 from commons_node.community import Actor, Community, find
 from commons_node.config import Config
 from commons_node.disk import MIB, Room, watch_room
@@ -42,6 +43,7 @@ from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
 from commons_node.membership.watching import let_others, prove_forks
 from commons_node.network import network_of
+from commons_node.own.realms import OwnRealms
 from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.peering import Peering
 from commons_node.peering.penalties import PATIENCE
@@ -104,7 +106,7 @@ class Daemon:
         self.room = Room(home.path, config.disk_reserve * MIB)
         self.pool = VerifierPool(config.verifier_workers or os.cpu_count() or 1)
         self.communities: dict[RealmId, Community] = {}
-        self.admissions = Admissions(self)
+        self.admissions = Admissions(self, lambda: self.own.held)
         self.joining = Joining(self)
         self.devices = Devices(self)
         self.arriving = Arriving(self)
@@ -114,6 +116,8 @@ class Daemon:
         self.comparing = Comparer()
         self.keeping = Keeping(self)
         self.confirming = Confirming(self)
+        self.own = OwnRealms(self, home.path / "own")
+        self.attending = Attending(self)
         self.parts = PartsKeeper(
             lambda: self.peering,
             lambda: [community.realm for community in self.keeping.kept()],
@@ -153,10 +157,11 @@ class Daemon:
         await self.keeping.load()
         for realm in await self.store.realms():
             await self._open(realm)
+        await self.own.load()
         listen = await where_to_listen(self.store, self.config.listen)
         self.peering = Peering(
             network_of(self.config, self.standing.network_seed, listen, self.refusals),
-            lambda: [community.realm for community in self.keeping.kept()],
+            self._replicas,
             self.store,
             refusals=self.refusals,
             admissions=self.admissions,
@@ -173,6 +178,7 @@ class Daemon:
             on_change=self._peer_changed,
             records=StoredRecords(self.store.database),
             parts=self._parts_of,
+            attend=self.attending.brought,
         )
         undo.push_async_callback(self._end_tasks)
         undo.push_async_callback(self.peering.stop)
@@ -198,7 +204,12 @@ class Daemon:
         self.ready = False
         await self._undo.aclose()
 
+    def _replicas(self) -> list[Realm]:
+        """What is kept in step; communities first, where a proof has few places."""
+        return [*(one.realm for one in self.keeping.kept()), *self.own.replicas()]
+
     async def _close_realms(self) -> None:
+        await self.own.close()
         for community in self.communities.values():
             await community.realm.close()
 
@@ -220,6 +231,7 @@ class Daemon:
                 self.look_at_seals(community)
                 self.confirming.look(community)
                 self.look_at_openings(community)
+            await self.attending.tick()
 
     def look_at_seals(self, community: Community) -> None:
         """Something came that may make a seal due, or one ready to be endorsed, or compared."""
@@ -250,8 +262,10 @@ class Daemon:
 
     # -- realms --------------------------------------------------------------------------------
 
-    async def make_realm(self, realm: RealmId, path: Path) -> Realm:
-        """A realm over a file, open and known to nobody yet."""
+    async def make_realm(
+        self, realm: RealmId, path: Path, now_ms: Callable[[], int] | None = None
+    ) -> Realm:
+        """A realm over a file, open and known to nobody yet; ``now_ms``: another clock for it."""
         database = await open_database(path, REALM_SCHEMA)
         held = Realm(
             realm,
@@ -259,7 +273,7 @@ class Daemon:
             self.rules,
             VIEWS,
             self.pool,
-            self.now_ms,
+            now_ms or self.now_ms,
             prune=self.config.prune,
             room=self.room,
         )
@@ -365,6 +379,7 @@ class Daemon:
         self.events.publish(kind, {"detail": detail})
         if kind == "peer" and self.ready:
             self.parts.met()
+            self.spawn(self.attending.bring())
 
     async def learn_own_tips(self) -> None:
         """Ask peers for what this node itself wrote; a copy that was told all of it is at home."""

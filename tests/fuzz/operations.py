@@ -12,7 +12,7 @@ from functools import lru_cache
 from random import Random
 
 import msgspec
-from tests.fuzz import powers
+from tests.fuzz import powers, spaces
 from tests.fuzz.changes import take
 from tests.fuzz.mutations import OF
 from tests.fuzz.target import Target, headed, hold, only, with_head
@@ -62,10 +62,12 @@ from commons_node.domains import RULES
 from commons_node.domains.leaving import facts as leaving
 from commons_node.domains.lending import facts as lending
 from commons_node.domains.membership import facts as membership
+from commons_node.domains.own import facts as own
 from commons_node.domains.profiles import facts as profiles
 from commons_node.domains.reputation import facts as reputation
 from commons_node.domains.resources import facts as resources
 from commons_node.domains.resources.facts import ITEM_SCHEMA, SPECIFICATION_SCHEMA
+from commons_node.domains.spaces import facts as places
 from commons_node.realm import batches
 from commons_node.verifier import work
 from commons_protocol import carriage
@@ -345,6 +347,10 @@ def facts() -> Mapping[str, msgspec.Struct]:
         reputation.OPENING: reputation.Opening(b"a" * 32, True, 3, 1, b"s" * 32),
         reputation.REPLY: reputation.Reply(b"a" * 32),
         reputation.VOUCH: reputation.Vouch(True),
+        own.ENTRY: own.Entry(b"s" * own.SEALED),
+        own.DOOR: own.Door((own.DoorShare(b"d" * 32, b"s" * (own.DOOR_BYTES + 48)),)),
+        places.ATTENDANCE: spaces.body(),
+        places.PRESENCE: places.Presence("circle", 1),
     }
 
 
@@ -353,6 +359,7 @@ def _body_seeds() -> Mapping[str, bytes]:
     made: tuple[tuple[DocumentSchema, dict[str, Value]], ...] = (
         (SPECIFICATION_SCHEMA, {"name": "Drill", "loan_days": 7, "consumable": False}),
         (ITEM_SCHEMA, {"specification": "ab" * 32, "number": "1622", "quantity": 0}),
+        (places.SPACE_SCHEMA, {"name": "Café", "hours": "24/7", "capacity": 40}),
     )
     for schema, fields in made:
         found[schema.name] = with_head(schema.name, create(ALICE, fields, schema))

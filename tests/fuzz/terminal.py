@@ -12,6 +12,8 @@ from commons_tui import settings
 from commons_tui.themes import NAMES
 from commons_tui.words import ago, day
 
+_TODAY = date(2026, 11, 21)
+
 
 def _settings(data: bytes) -> bool:
     path = _folder() / settings.FILE
@@ -44,7 +46,7 @@ def _settings_seeds() -> Mapping[str, bytes]:
 
 def _times(data: bytes) -> bool:
     text = data.decode("utf-8", "replace")
-    said = (day(text, date(2026, 5, 1)), ago(text))
+    said = (day(text, _TODAY), ago(text))
     hold(all(said), "every time is said somehow")
     return said != ("-", "-")
 

@@ -247,7 +247,7 @@ def _state(node: Node, ident: OperationId) -> str:
     if node.admissions.find(ident) is None:
         return OUTSIDE
     try:
-        node.admissions._check(node.community, ident)
+        node.admissions._check(node.community.realm, ident)
     except TurnedAwayError as error:
         return error.code
     return "open"

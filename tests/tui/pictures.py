@@ -52,7 +52,7 @@ async def draw(anna: House, folder: Path) -> None:
         await someone.press("enter")
         await someone.sees("Hammer drill", "Categories")
         await keep(someone, folder / "things.svg")
-        await someone.press("6")
+        await someone.press("7")
         await someone.sees("Because")
         await keep(someone, folder / "activity.svg")
 

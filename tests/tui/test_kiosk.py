@@ -48,7 +48,7 @@ async def test_what_is_private_needs_a_passphrase_and_goes_when_it_locks(hall: H
         await anna.press("3")
         await anna.sees("◆ Anna · coordinator", "Ladder 7", "Bo", "asked for")
 
-        await anna.press("4", "i")
+        await anna.press("5", "i")
         await anna.sees("How many newcomers")
         await anna.press("ctrl+l")
         locked = await anna.sees("u Unlock", "Locked. Press u")
@@ -130,7 +130,7 @@ async def test_the_settings_are_kept_and_the_keymap_holds(hall: House) -> None:
         await anna.sees("no.such", "f6 Unlock")
         await anna.press("f5")
         await anna.sees("▸3 Loans")
-        await anna.press("8")
+        await anna.press("9")
         await anna.sees("Theme", "dark")
         await anna.press("home", "enter")
         await anna.sees("Choose", "high contrast")

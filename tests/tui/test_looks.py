@@ -63,7 +63,7 @@ def compare(name: str, seen: str) -> None:
 WORDS = {
     "home": "Waiting for you", "things": "Hedge", "loans": "Ladder",
     "people": "coordinator", "peers": "No peers yet", "activity": "Bo asked",
-    "council": "In force", "settings": "Theme",
+    "council": "In force", "settings": "Theme", "spaces": "No spaces yet",
 }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_who_is_here_and_an_offer_that_says_its_loan_by_itself(hall: House) -> N
 async def test_every_line_is_explained_and_every_cause_in_turn(hall: House) -> None:
     async with seat(hall.home) as anna:
         await anna.unlocks(PASSPHRASE)
-        await anna.press("6")
+        await anna.press("7")
         await anna.sees("Bo asked for Cordless drill 8.", "✓ counts", "Because")
         await anna.press("slash")
         await anna.types("bo asked cordless")

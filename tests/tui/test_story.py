@@ -32,7 +32,7 @@ async def founds(anna: Seat) -> None:
 
 
 async def invites(anna: Seat) -> str:
-    await anna.press("4")
+    await anna.press("5")
     await anna.sees("coordinator")
     await anna.press("i")
     await anna.sees("How many newcomers it lets in")

@@ -20,7 +20,7 @@ from commons_crdt.authority.kinds import CORE
 from commons_crdt.device import DeviceSecrets
 from commons_crdt.errors import Refused
 from commons_crdt.folds import set_hash, state_hash
-from commons_crdt.ids import RealmId, digest
+from commons_crdt.ids import DocumentId, RealmId, digest
 from commons_crdt.kinds import Kind, Rules, decode_fact
 from commons_crdt.operation import (
     MAX_LARGE_PART,
@@ -34,8 +34,12 @@ from commons_crdt.operation import (
     sign,
     verify,
 )
+from commons_crdt.ring import tag_of, verify_ring
 from commons_crdt.roles import Role
 from commons_protocol import part_messages
+from commons_protocol.attendance import decode_answer, decode_token, message_of, scope_of
+from commons_protocol.codes import BadCode
+from commons_protocol.venue import decode_venue_code
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol"
 FILES = (
@@ -50,6 +54,7 @@ FILES = (
     "sync",
     "bundle",
     "parts",
+    "spaces",
 )
 
 
@@ -278,3 +283,25 @@ def test_a_part_goes_in_chunks_from_where_it_is_asked_for() -> None:
     assert vector["offset"] + sum(vector["chunks"]) == len(data)
     assert all(length == part_messages.CHUNK for length in vector["chunks"][:-1])
     assert 0 < vector["chunks"][-1] <= part_messages.CHUNK
+
+
+def test_codes_of_doors_and_tokens() -> None:
+    found = load("spaces")
+    realm, space = RealmId(bytes.fromhex(found["realm"])), DocumentId(bytes.fromhex(found["space"]))
+    code = decode_venue_code(found["code"]["letters"])
+    assert code.slot == found["slot"]
+    assert code.signature.hex() == found["code"]["signature"]
+    assert code.fits(realm, space, bytes.fromhex(found["node"]))
+    for bad in found["bad codes"].values():
+        with pytest.raises(BadCode):
+            decode_venue_code(bad)
+    token = decode_token(bytes.fromhex(found["token"]))
+    assert [key.hex() for key in token.ring] == found["ring"]["keys"]
+    message, scope = message_of(realm, space, code.slot), scope_of(realm, space, code.slot)
+    assert (message.hex(), scope.hex()) == (found["ring"]["message"], found["ring"]["scope"])
+    assert verify_ring(message, scope, token.ring, token.signature)
+    seed = bytes.fromhex(found["ring"]["seed"])
+    assert tag_of(seed, scope) == token.signature.tag
+    assert list(found["ring"]["tags"].values()).count(token.signature.tag.hex()) == 1
+    for answer, data in found["answers"].items():
+        assert decode_answer(bytes.fromhex(data)) == answer

@@ -6,7 +6,7 @@ Each part is one line that fits itself to the width. Everything in it can be cli
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.segment import Segment
 from rich.style import Style
@@ -109,16 +109,31 @@ class Line(Widget):
                 return
 
 
+SHORTEST: Final = 6
+"""Letters of a title that is cut; with fewer it says less than its number."""
+
+
 def nav_parts(
     titles: Sequence[str], here: int, wide: int, go: Callable[[int], Callable[[], Any]]
 ) -> list[Part]:
-    """The places by number; where all titles do not fit, only that of the one that is seen."""
-    whole = sum(width(_(title)) + 3 for title in titles) + 2
+    """The places by number; long titles are cut where that helps, or only this place's is shown."""
+    told = [_(title) for title in titles]
+
+    def cut(most: int) -> list[str]:
+        return [one if width(one) <= most else f"{one[: most - 1]}…" for one in told]
+
+    longest = max(map(width, told), default=0)
+    for most in range(longest, min(longest, SHORTEST) - 1, -1):
+        shown = cut(most)
+        if sum(width(one) + 3 for one in shown) <= wide:
+            break
+    else:
+        shown = [one if number == here else "" for number, one in enumerate(told)]
     parts: list[Part] = []
-    for number, title in enumerate(titles):
-        text = f"{number + 1} {_(title)}" if whole <= wide or number == here else f"{number + 1}"
+    for number, title in enumerate(shown):
+        text = f"{number + 1} {title}".rstrip()
         if number == here:
-            parts.append((f"▸{text} ", "strong", go(number)))
+            parts.append((f"▸{text}", "strong", go(number)))
         else:
             parts.append((text, "quiet", go(number)))
     return parts

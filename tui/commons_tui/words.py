@@ -60,6 +60,16 @@ SYNC: Final = {
     "blocked": Look("✕", "blocked", "quiet"),
     "alone": Look("○", "alone", "quiet"),
 }
+SPACES: Final = {
+    "open": Look("●", "open", "good"),
+    "closed": Look("✕", "closed", "quiet"),
+    "unknown": Look("○", "no hours", ""),
+}
+CHECKINS: Final = {
+    "here": Look("●", "here", "good"),
+    "left": Look("←", "left", "quiet"),
+    "expired": Look("◌", "over", "quiet"),
+}
 STEPS: Final = {
     "request": "asked for it",
     "approve": "said yes",

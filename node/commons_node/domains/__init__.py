@@ -16,10 +16,12 @@ from commons_node.domains import (
     leaving,
     lending,
     membership,
+    own,
     profiles,
     reputation,
     resources,
     sanctions,
+    spaces,
 )
 from commons_node.domains.domain import Domain
 from commons_node.example import verbs as example
@@ -35,6 +37,8 @@ DOMAINS: tuple[Domain, ...] = (
     reputation.DOMAIN,
     council.DOMAIN,
     sanctions.DOMAIN,
+    own.DOMAIN,
+    spaces.DOMAIN,
     profiles.DOMAIN,
     leaving.DOMAIN,
 )
@@ -52,8 +56,8 @@ def _rules(version: int) -> Rules:
 RULES = _rules(_VERSION)
 """The newest rules version, with all kinds that its communities know, and each one before it.
 
-Version 1 is what the authority release listed; 2 adds photos; 3 profiles, leaving, and what people
-say of each other.
+Version 1 is what the authority release listed; 2 adds photos; 3 spaces and own realms, profiles,
+leaving, and what people say of each other.
 """
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)

@@ -299,6 +299,11 @@ ACTS: Final = Spoken({
     "reputation.opening.1": "the opening of a word about a loan",
     "reputation.reply.1": "a reply to a word about a loan",
     "reputation.vouch.1": "a word for a newcomer",
+    "own.entry.1": "a private entry",
+    "own.door.1": "a door for own machines",
+    "space.place.1": "a space",
+    "space.attendance.1": "a token that somebody came",
+    "space.presence.1": "word of where somebody is",
 })  # fmt: skip
 """What each kind is, in some words."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from commons_crdt.ids import DocumentId, OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_node.community import Actor, Community
 from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
 from commons_node.standing import share
 from commons_protocol.codes import LongAddress, encode_invite, encode_invite_file, invite_key
 from commons_protocol.joining import TurnedAwayError
@@ -42,9 +43,10 @@ class MadeInvite:
 class Admissions:
     """This node's part in letting people in; see ``peering.types.Admissions``."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        """Belongs to one daemon."""
+    def __init__(self, daemon: Daemon, own: Callable[[], Mapping[RealmId, Realm]] = dict) -> None:
+        """Belongs to one daemon. ``own``: realms of single members, which it lets in to as well."""
         self._daemon = daemon
+        self._own = own
 
     async def invite(
         self, community: Community, actor: Actor, uses: int, expires_s: int
@@ -67,10 +69,11 @@ class Admissions:
 
     def find(self, invite: OperationId) -> tuple[RealmId, bytes] | None:
         """The realm and the public key of an invite that stands here."""
-        for community in self._daemon.kept():
-            known = community.realm.judge.authority.invites.get(invite)
+        kept = (community.realm for community in self._daemon.kept())
+        for held in [*kept, *self._own().values()]:
+            known = held.judge.authority.invites.get(invite)
             if known is not None and known[1]:
-                return community.realm.realm, known[0].key
+                return held.realm, known[0].key
         return None
 
     async def admit(
@@ -83,12 +86,12 @@ class Admissions:
     ) -> Sequence[Operation]:
         """Let a newcomer in by this node's device, once; gives all of log 0."""
         community = self._daemon.communities.get(realm)
-        if community is None:
+        held = community.realm if community is not None else self._own().get(realm)
+        if held is None:
             raise TurnedAwayError("later")
-        held = community.realm
         authority = held.judge.authority
         if authority.role(identity.member, authority.whole) is None:
-            self._check(community, invite)
+            self._check(held, invite)
             device, credential = self._daemon.standing.device(realm), held.own_credential
             if device is None or credential is None or not self._daemon.may_sign(realm):
                 raise TurnedAwayError("later")
@@ -102,9 +105,9 @@ class Admissions:
                 raise TurnedAwayError("spent" if result.judgement.reason == "spent" else "later")
         return [operation for _, operation in await held.store.everything("c.log = 0")]
 
-    def _check(self, community: Community, invite: OperationId) -> None:
+    def _check(self, held: Realm, invite: OperationId) -> None:
         """Turn away before anything is signed that would be rejected."""
-        authority = community.realm.judge.authority
+        authority = held.judge.authority
         terms, _ = authority.invites[invite]
         if self._daemon.now_ms() > terms.expires_ms:
             raise TurnedAwayError("expired")

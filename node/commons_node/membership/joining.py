@@ -136,7 +136,7 @@ class Joining:
         here = self._daemon.admissions.find(invitation.invite)
         if here is None or not invitation.fits_realm(here[0]):
             return None
-        return self._daemon.communities[here[0]]
+        return self._daemon.communities.get(here[0])
 
     async def _join(
         self,

@@ -46,6 +46,7 @@ async def unlock(
     seconds = session.unlock(unlocked, idle_s)
     daemon.look_at_seals(community)
     daemon.look_at_openings(community)
+    daemon.spawn(daemon.attending.unlocked(community, unlocked))
     until = datetime.now(UTC) + timedelta(seconds=seconds)
     return {
         "member": member.hex(),

@@ -33,6 +33,7 @@ from commons_node.peering.seeking import Seeking, anybody
 from commons_node.peering.states import state_of
 from commons_node.peering.straightening import Straightening
 from commons_node.peering.talks import Talks
+from commons_node.peering.tokens import Take, Tokens
 from commons_node.peering.types import (
     Admissions,
     Convergence,
@@ -54,6 +55,7 @@ from commons_node.peering.visits import Stores, Visits
 from commons_node.peering.waiting import wait_converged
 from commons_node.peering.ways import best_first
 from commons_protocol.applying import Door, Granted
+from commons_protocol.attendance import ATTEND
 from commons_protocol.circuit import is_relayed
 from commons_protocol.codes import Invitation
 from commons_protocol.joining import JOIN
@@ -102,6 +104,7 @@ class Peering:
         on_change: OnChange | None = None,
         records: PeerRecords | None = None,
         parts: Stores = lambda _realm: None,
+        attend: Take | None = None,
     ) -> None:
         """``replicas`` gives the realms of this node now; call ``refresh`` when it would differ.
 
@@ -109,7 +112,7 @@ class Peering:
         ``announce``: where others reach this node, where that is not where it listens.
         ``records``: what is remembered of peers beside the book. ``machine``: looked at
         for changes of its addresses. ``relays``: those of this node. ``parts`` gives the parts
-        of a realm, for peers that ask for some.
+        of a realm, for peers that ask for some. ``attend`` takes attendance tokens.
         """
         self.settings = settings or Settings()
         self.clock = Clock()
@@ -124,7 +127,13 @@ class Peering:
         self.on_change: OnChange = on_change or (lambda _kind, _what: None)
         self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count, reception)
         self.visits = Visits(self, parts)
-        handlers = {SYNC: self.talks.accept, JOIN: self._welcome, PARTS: self.visits.accept}
+        self.tokens = Tokens(self, attend)
+        handlers = {
+            SYNC: self.talks.accept,
+            JOIN: self._welcome,
+            PARTS: self.visits.accept,
+            ATTEND: self.tokens.accept,
+        }
         self.network = make_network(handlers, self._event)
         self.peer = self.network.peer_id
         self.acquaintance = Acquaintance(self)

@@ -33,23 +33,25 @@ class Code(Dialog[str | None]):
         other: str = "",
         equal: str = "",
         file: str | None = None,
+        letters: str = "",
     ) -> None:
         """``other``: the label of the button for somebody who signs here; none if empty.
 
-        ``file``: the same as a file, in base64.
+        ``file``: the same as a file, in base64. ``letters``: the code as people read it aloud.
         """
         super().__init__(title)
         self._says, self._code, self._other, self._equal = says, code, other, equal
         self._file = file
+        self._letters = letters or code
         self._qr = qr_lines(code)
         self._only = False
 
     def inside(self) -> Iterable[Widget]:
         """What to do with it, the picture, the letters."""
-        yield text(self._says)
+        yield text(self._says, "about says")
         picture = Static("\n".join(self._qr), classes="qr", markup=False)
         yield Horizontal(picture, classes="centre")
-        yield text(self._code, "code")
+        yield text(self._letters, "code")
         yield text("", "label")
         if self._equal:
             yield text(f"$ {self._equal}", "equal")
@@ -64,6 +66,15 @@ class Code(Dialog[str | None]):
         self._fit()
         self.query_one("#here" if self._other else "#close").focus()
 
+    def change(self, says: str, code: str, letters: str) -> None:
+        """Show another code in place of this one."""
+        self._says, self._code, self._letters = says, code, letters
+        self._qr = qr_lines(code)
+        self.query_one(".says", Static).update(says)
+        self.query_one(".qr", Static).update("\n".join(self._qr))
+        self.query_one(".code", Static).update(letters)
+        self._fit()
+
     def on_resize(self) -> None:
         """Again when the terminal changes."""
         self._fit()
@@ -72,7 +83,7 @@ class Code(Dialog[str | None]):
         wide, high = len(self._qr[0]), len(self._qr)
         room = self.app.size
         inner = max(min(room.width, 72) - 4, 1)
-        words = (self._says, self._code, self._equal)
+        words = (self._says, self._letters, self._equal)
         lines = sum(len(one) // inner + 1 for one in words) + 9
         beside = wide <= inner and high + lines <= room.height
         alone = wide <= room.width and high <= room.height

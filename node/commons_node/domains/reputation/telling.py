@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from commons_crdt.ids import MemberId
+from commons_crdt.texts import listed
 from commons_node.domains.reputation import wording
 from commons_node.domains.reputation.trusting import Trust
 from commons_node.domains.reputation.wording import plural
-from commons_crdt.texts import listed
 
 
 def in_words(name: str, counted: Mapping[str, Any], *, newcomer: bool) -> list[str]:

@@ -12,6 +12,7 @@ from commons_crdt.author import Draft
 from commons_crdt.authority.settings import Constitution
 from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.roles import Role
+from commons_crdt.texts import listed
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.reputation import wording
 from commons_node.domains.reputation.facts import VOUCH, Vouch
@@ -19,7 +20,6 @@ from commons_node.domains.reputation.reading import vouches as read_vouches
 from commons_node.domains.reputation.rules import SINCE
 from commons_node.domains.reputation.vouching import Given, Judged, enough, judged
 from commons_node.domains.rules_needed import need_rules
-from commons_crdt.texts import listed
 from commons_node.moments import moment
 from commons_node.registry import (
     Column,

@@ -1,4 +1,4 @@
-"""Drafts that create and change the documents of things, made in the verifier's processes.
+"""Drafts that create and change documents, such as of things, made in the verifier's processes.
 
 Automerge never runs here. Signs and stores nothing: the drafts are for ``community.write``.
 """
@@ -15,18 +15,18 @@ from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import content
 from commons_crdt.texts import _
 from commons_node.community import Actor, Community, WrongState
-from commons_node.domains.resources.facts import (
-    ITEM,
-    ITEM_SCHEMA,
-    SPECIFICATION,
-    SPECIFICATION_SCHEMA,
-)
 from commons_node.verifier.work import create_documents, edit_document
 
 _SLICE = 500
-_SCHEMAS: Mapping[str, DocumentSchema] = {ITEM: ITEM_SCHEMA, SPECIFICATION: SPECIFICATION_SCHEMA}
 
 Fields = Mapping[str, Value]
+
+
+def _schema(community: Community, kind: str) -> DocumentSchema:
+    schema = community.realm.rules.kinds[kind].schema
+    if schema is None:
+        raise ValueError(f"{kind} is no kind of edit")
+    return schema
 
 
 async def creations(
@@ -35,7 +35,7 @@ async def creations(
     """One draft a row that creates a document. Raises ``FieldError``."""
     slices = [rows[at : at + _SLICE] for at in range(0, len(rows), _SLICE)]
     calls = (
-        community.realm.pool.call(create_documents, actor.device, part, _SCHEMAS[kind])
+        community.realm.pool.call(create_documents, actor.device, part, _schema(community, kind))
         for part in slices
     )
     made = await asyncio.gather(*calls)
@@ -66,7 +66,7 @@ async def _change(
     if not history:
         raise WrongState(why=_("It was erased."), next="commons-node resource list")
     change, deps = await community.realm.pool.call(
-        edit_document, history, actor.device, fields, _SCHEMAS[kind]
+        edit_document, history, actor.device, fields, _schema(community, kind)
     )
     if change is None:
         return None

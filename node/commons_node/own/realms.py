@@ -1,0 +1,202 @@
+"""The own realms that this machine keeps: open, in step with the same member's other machines.
+
+Which member one belongs to stands in the member's key file and nowhere else: who reads this disk
+finds realms with one reader, sealed entries of one length, and days, no times. Everything that is
+claimed in such a realm is claimed for the beginning of a day (UTC).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from commons_crdt import author
+from commons_crdt.author import Draft
+from commons_crdt.authority.facts import Erasure, Genesis
+from commons_crdt.authority.judge import ERASURE
+from commons_crdt.device import DeviceSecrets
+from commons_crdt.errors import Refused
+from commons_crdt.ids import DocumentId, OperationId, RealmId
+from commons_crdt.kinds import decode_fact
+from commons_crdt.operation import content
+from commons_node.domains.own.entries import DATA_KEY_BYTES, Content, open_entry, seal_entry
+from commons_node.domains.own.facts import ENTRY, Entry
+from commons_node.keystore.unlocked import Unlocked
+from commons_node.membership.settling import identity_of, new_device, settle
+from commons_node.realm.authoring import Written
+from commons_node.realm.realm import Realm
+from commons_node.realm.told import Change
+from commons_node.store.database import fetch
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+log = structlog.get_logger(component="own")
+
+OWN = "own"
+"""The name of the secret in the key file: realm, the two seeds of its device, the entries' key."""
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An entry that could be opened, and the operation that holds it."""
+
+    operation: OperationId
+    own: bool
+    """Written by this machine's device of the member."""
+    entry: Content
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRealm:
+    """One member's realm with the keys to it; to be held no longer than the member is unlocked."""
+
+    realm: Realm
+    secrets: DeviceSecrets
+    key: bytes
+    may_sign: Callable[[], Awaitable[None]]
+    """Returns once it is safe to sign here; see ``commons_node.signing``."""
+
+    async def write(self, *entries: Content) -> list[Written]:
+        """Seal and store; durable when it returns."""
+        drafts = [
+            Draft.fact(ENTRY, Entry(seal_entry(one, self.key, os.urandom))) for one in entries
+        ]
+        return await self._sign(drafts)
+
+    async def entries(self) -> list[Opened]:
+        """Everything that stands and can be opened, in the order in which it was stored."""
+        await self.realm.settled()
+        rows = await fetch(
+            self.realm.store.database.read,
+            "SELECT o.id, o.body, c.device FROM operations o JOIN chains c ON c.n = o.chain"
+            " WHERE o.kind = ? AND o.verdict = 1 AND o.body IS NOT NULL ORDER BY o.n",
+            (ENTRY,),
+        )
+        found = []
+        for ident, body, device in rows:
+            try:
+                entry = open_entry(decode_fact(Entry, content(body)).sealed, self.key)
+            except Refused:
+                continue
+            mine = device == self.secrets.keys.id
+            found.append(Opened(OperationId(ident), mine, entry))
+        return found
+
+    async def erase(self, operations: Sequence[OperationId]) -> None:
+        """Take entries away, on every machine of the member; own ones of this device only."""
+        drafts = [
+            Draft.fact(ERASURE, Erasure(one), document=DocumentId(one), refs=[one])
+            for one in operations
+        ]
+        if drafts:
+            await self._sign(drafts)
+
+    async def _sign(self, drafts: Sequence[Draft]) -> list[Written]:
+        await self.may_sign()
+        grant = self.realm.judge.authority.devices[self.secrets.keys.id].id
+        return await self.realm.write(drafts, self.secrets, grant)
+
+
+class OwnRealms:
+    """All of one daemon; ``load`` opens those that are on the disk."""
+
+    def __init__(self, daemon: Daemon, folder: Path) -> None:
+        """``folder`` holds one file a realm and nothing that says whose it is."""
+        self._daemon = daemon
+        self._folder = folder
+        self._making = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self.held: dict[RealmId, Realm] = {}
+
+    async def load(self) -> None:
+        """Open every own realm of this machine: its node keeps it in step, whoever is unlocked."""
+        for path in sorted(self._folder.glob("*.db")):
+            await self.open(RealmId(bytes.fromhex(path.stem)))
+
+    async def open(self, realm: RealmId) -> Realm:
+        """A realm of this folder, made if it is not there."""
+        async with self._opening:  # a second writer on the same file would fork its chains
+            return self.held.get(realm) or await self._open(realm)
+
+    async def _open(self, realm: RealmId) -> Realm:
+        daemon = self._daemon
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        path = self._folder / f"{realm.hex()}.db"
+        held = await daemon.make_realm(realm, path, lambda: daemon.now_ms() // DAY_MS * DAY_MS)
+        held.listeners.append(self._changed)
+        await daemon.standing.refresh(held)
+        self.held[realm] = held
+        daemon.signing.add(realm)
+        return held
+
+    async def close(self) -> None:
+        """Close all files."""
+        for realm in self.held.values():
+            await realm.close()
+
+    def replicas(self) -> list[Realm]:
+        """Those that can be proven to the member's other machines."""
+        return list(self.held.values())
+
+    def _changed(self, change: Change) -> None:
+        realm, daemon = self.held[change.realm], self._daemon
+        if change.log_zero:
+            daemon.spawn(daemon.refresh(realm))
+        if change.own:
+            daemon.spawn(daemon.peering.written(change.realm, change.operations))
+
+    async def of(self, unlocked: Unlocked) -> OwnRealm | None:
+        """The realm of an unlocked member, if there is one yet."""
+        async with self._making:
+            return await self._of(unlocked)
+
+    async def _of(self, unlocked: Unlocked) -> OwnRealm | None:
+        known = unlocked.find(OWN)
+        if known is None:
+            return None
+        realm = await self.open(RealmId(known[:32]))
+        found = self._own(realm, DeviceSecrets(known[32:64], known[64:96]), known[96:])
+        granted = realm.judge.authority.devices.get(found.secrets.keys.id)
+        if granted is None:
+            return None  # a crash came before its first operation: it is made anew
+        if realm.own_credential is None:
+            await settle(self._daemon, realm, granted.member, found.secrets, None)
+        return found
+
+    def _own(self, realm: Realm, secrets: DeviceSecrets, key: bytes) -> OwnRealm:
+        return OwnRealm(realm, secrets, key, partial(self._daemon.signing.soon, realm.realm))
+
+    async def make(self, unlocked: Unlocked) -> OwnRealm:
+        """The realm of an unlocked member; founded, and its keys kept, the first time."""
+        async with self._making:
+            return await self._of(unlocked) or await self._found(unlocked)
+
+    async def _found(self, unlocked: Unlocked) -> OwnRealm:
+        daemon = self._daemon
+        secrets, key = new_device(), os.urandom(DATA_KEY_BYTES)
+        identity = identity_of(secrets)
+        day = daemon.now_ms() // DAY_MS * DAY_MS
+        body = Genesis(identity, daemon.rules.version, ())
+        realm_id, operation = author.found(body, secrets, day, lambda: os.urandom(32))
+        await self.keep(unlocked, realm_id, secrets, key)
+        realm = await self.open(realm_id)
+        daemon.signing.fresh(realm_id)
+        await realm.ingest([operation], "join")
+        await settle(daemon, realm, identity.member, secrets, None)
+        return self._own(realm, secrets, key)
+
+    async def keep(
+        self, unlocked: Unlocked, realm: RealmId, secrets: DeviceSecrets, key: bytes
+    ) -> None:
+        """Write into the member's key file where the own realm is, before anything is in it."""
+        secret = realm + secrets.signing + secrets.sealing + key
+        await self._daemon.keystore.add(unlocked.member, OWN, secret, unlocked)
