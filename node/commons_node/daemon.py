@@ -23,6 +23,9 @@ from commons_crdt.ids import DeviceId, MemberId, RealmId
 from commons_crdt.operation import Operation
 from commons_node.api.events import Events
 from commons_node.api.server import ApiServer
+from commons_node.backup.restored import Restored
+from commons_node.backup.retiring import Retiring
+from commons_node.backup.schedule import Schedule
 from commons_node.community import Actor, Community, find
 from commons_node.config import Config
 from commons_node.disk import MIB, Room, watch_room
@@ -108,6 +111,7 @@ class Daemon:
         self.papers = Papers(self)
         self.sealing = Keeper(AtDaemon(self))
         self.comparing = Comparer()
+        self.backups = Schedule(self)
         self.keeping = Keeping(self)
         self.parts = PartsKeeper(
             lambda: self.peering,
@@ -119,7 +123,9 @@ class Daemon:
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.signing = Signing(copied=home.moved(), keeping=self.keeping)
+        self.retiring = Retiring(self, Restored(home.path))
+        copied = home.moved() or self.retiring.restored.must_meet
+        self.signing = Signing(copied=copied, keeping=self.keeping)
         self._undo = AsyncExitStack()
         self._opening = asyncio.Lock()
         self.store: NodeStore
@@ -184,6 +190,7 @@ class Daemon:
         self.spawn(self._ticking())
         self.spawn(watch_room(self.room, self._room_changed))
         self.spawn(self.learn_own_tips())
+        self.spawn(self.backups.stay())
         self.ready = True
 
     async def stop(self) -> None:
@@ -409,6 +416,9 @@ class Daemon:
             member = fit[0] if len(fit) == 1 else None
         await community.actor(pick(request.session, member))  # nobody waits for who is locked
         await self.signing.soon(community.realm.realm)
+        unlocked = pick(request.session, member)
+        if self.retiring.owes(MemberId(bytes.fromhex(unlocked.member))):
+            await self.retiring.finish(community, unlocked)
         return await community.actor(pick(request.session, member))  # nor acts who was meanwhile
 
     def node_of(self, community: Community, member: bytes, device: bytes) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from commons_crdt.errors import CommonsError
 from commons_node.api.paths import home_path
 from commons_node.api.types import HTTP_STATUS, ExitCode
+from commons_node.backup import process as backup_process
 from commons_node.config import load
 from commons_node.daemon import Daemon
 from commons_node.home import Home, ready_line, write_ready
@@ -50,6 +51,8 @@ def main(arguments: list[str]) -> int:
     doctor.add_argument("--report", type=Path)
     doctor.add_argument("--quick", action="store_true")
     doctor.add_argument("--json", action="store_true")
+    backup = verbs.add_parser("backup")
+    backup_process.declare(backup)
     declare(verbs)
     given = parser.parse_args(arguments)
     if given.verb == "demo":
@@ -65,6 +68,8 @@ def main(arguments: list[str]) -> int:
 
         home = Home(home_path(given.home, os.environ))
         return see(home, given.report, quick=given.quick, as_json=given.json)
+    if given.verb == "backup":
+        return backup_process.run(given)
     if given.verb == "service":
         return ask(given)
     try:

@@ -18,6 +18,7 @@ from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import write_archive
+from commons_node.backup.state import load as backup_state
 from commons_node.bundles.standing_with import by_bundle, with_makers
 from commons_node.certainty import OLD_HISTORY, certainty, is_assured, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
@@ -168,6 +169,10 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "queued": dict(+daemon.peering.load.waiting),
             },
             "peers": sum(peer.connected for peer in peers),
+            "backup": (await backup_state(daemon.store)).shown(
+                daemon.config.backup_every_hours if daemon.config.backup_to else 0
+            ),
+            "restored": sorted(daemon.retiring.restored.members),
             "warning": " ".join(warnings) or None,
             "advice": " ".join(dict.fromkeys(advice)) or None,
         }
