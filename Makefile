@@ -67,6 +67,10 @@ soak: $(ready) ## make soak MINUTES=5 SEED=7: real daemons, written to, killed a
 scale: $(ready) ## make scale SIZE=small: a thousand nodes, a thousand communities; docs/scale.md
 	@$(bin)/python -m commons_node.testing.scale --size $(or $(SIZE),large) --seed $(or $(SEED),1) $(if $(WRITE),--write docs/scale.md)
 
+.PHONY: homes
+homes: $(ready) ## a home for each schema number of which none is kept yet; commit what it writes
+	@$(bin)/python -m tests.homes.make
+
 .PHONY: format
 format: $(ready) ## rewrite the code in the house style
 	$(bin)/ruff check --fix-only .

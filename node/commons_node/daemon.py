@@ -52,6 +52,7 @@ from commons_node.realm.parts import RealmParts
 from commons_node.realm.realm import Change, Realm
 from commons_node.realm.revised import Flip
 from commons_node.registry import Request
+from commons_node.repairing import Repairs
 from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.host import AtDaemon
 from commons_node.sealing.keeper import Keeper
@@ -112,6 +113,7 @@ class Daemon:
         self.sealing = Keeper(AtDaemon(self))
         self.comparing = Comparer()
         self.backups = Schedule(self)
+        self.repairs = Repairs(self)
         self.keeping = Keeping(self)
         self.parts = PartsKeeper(
             lambda: self.peering,
@@ -145,6 +147,7 @@ class Daemon:
 
     async def _start(self, undo: AsyncExitStack) -> None:
         """``undo`` closes in the order that loses nothing: callers, peers, tasks, files."""
+        await self.repairs.node_file(self.home.path / "node.db")
         self.store = NodeStore(await open_database(self.home.path / "node.db", NODE_SCHEMA))
         undo.push_async_callback(self.store.database.close)
         undo.callback(self.sessions.close)
@@ -154,6 +157,7 @@ class Daemon:
         await self.keeping.load()
         for realm in await self.store.realms():
             await self._open(realm)
+        await self.repairs.members()
         listen = await where_to_listen(self.store, self.config.listen)
         self.peering = Peering(
             network_of(self.config, self.standing.network_seed, listen, self.refusals),
@@ -191,6 +195,7 @@ class Daemon:
         self.spawn(watch_room(self.room, self._room_changed))
         self.spawn(self.learn_own_tips())
         self.spawn(self.backups.stay())
+        self.spawn(self.repairs.stay())
         self.ready = True
 
     async def stop(self) -> None:
@@ -265,7 +270,9 @@ class Daemon:
         return held
 
     async def _open(self, realm: RealmId) -> Community:
-        held = await self.make_realm(realm, self.home.path / "realms" / f"{realm.hex()}.db")
+        path = self.home.path / "realms" / f"{realm.hex()}.db"
+        await self.repairs.realm_file(realm, path)
+        held = await self.make_realm(realm, path)
         held.listeners.append(self._changed)
         here = await self.store.members()
         held.notices.residents.update(one for one, of in here.items() if of == realm)
@@ -363,6 +370,11 @@ class Daemon:
         await self.signing.learn(self.peering, self.spawn)
         if not self.signing.copied:
             self.home.settle()
+
+    def unsure(self) -> None:
+        """Own newest acts may be gone from the disk: sign nothing before somebody has told them."""
+        self.home.unsettle()
+        self.signing.copied = True
 
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""

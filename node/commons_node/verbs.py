@@ -152,6 +152,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         )
         advice += [said] if (said := alone_in_words(community)) else []
         warnings += [said for said in (split, doubt.sentence if doubt else None) if said]
+    warnings += [said for said in (daemon.repairs.in_words(),) if said]
     return Reading(
         {
             "version": VERSION,
@@ -172,6 +173,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
             "backup": (await backup_state(daemon.store)).shown(
                 daemon.config.backup_every_hours if daemon.config.backup_to else 0
             ),
+            "repaired": [one.shown() for one in daemon.repairs.done],
             "restored": sorted(daemon.retiring.restored.members),
             "warning": " ".join(warnings) or None,
             "advice": " ".join(dict.fromkeys(advice)) or None,

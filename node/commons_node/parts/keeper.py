@@ -25,8 +25,8 @@ from commons_node.parts.room import Room
 from commons_node.peering.peering import Peering
 from commons_node.realm.parts import SmallPart
 from commons_node.realm.realm import Change, Realm
-from commons_node.store.database import Unusable
 from commons_node.store.large_parts import LargePart
+from commons_node.store.upgrading import Unusable
 from commons_protocol.parts import PartId
 
 log = structlog.get_logger(component="parts")
