@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import errno
+import os
 import shutil
 import sqlite3
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from tests.e2e.neighbourhood import (
     PASSPHRASE,
+    QUICK,
     House,
     Said,
     Street,
@@ -20,6 +27,8 @@ from tests.e2e.neighbourhood import (
     street,
     until,
 )
+
+from commons_node.api.client import ApiError
 
 SAFE = "two rivers meet in the old town"
 
@@ -277,3 +286,105 @@ def test_what_was_erased_stays_erased(elm_street: Street, safe: Safe) -> None:
 
 def bytes_of(home: Path) -> bytes:
     return b"".join(one.read_bytes() for one in sorted((home / "realms").iterdir()))
+
+
+def many(house: House, count: int) -> None:
+    rows = "".join(f"{number},Thing {number}\n" for number in range(count))
+    data = base64.b64encode(f"number,name\n{rows}".encode()).decode()
+    house.do("resource.import", file={"name": "things.csv", "data": data})
+
+
+@pytest.mark.long
+def test_kill_9_while_a_backup_is_written(elm_street: Street, safe: Safe) -> None:
+    """At any point: the last backup stays whole, and the next one is made as if nothing were."""
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    first = safe.of(alice)
+    many(alice, 300)
+    killed_within = 0
+    for _ in range(4):
+        alice.unlock()
+        had = {one.name for one in safe.path.rglob("*")}
+        writing = threading.Thread(target=_tries, args=(safe, alice))
+        writing.start()
+        deadline = time.monotonic() + 20
+        while {one.name for one in safe.path.rglob("*")} == had and time.monotonic() < deadline:
+            time.sleep(0.001)
+        alice.kill()
+        writing.join(30)
+        killed_within += len(list(safe.path.glob("*.backup"))) == 1
+        found = safe.does("verify", elm_street.folder)
+        assert found.code == 0, found
+        if len(list(safe.path.glob("*.backup"))) > 1:
+            break
+        assert found.json["state_hash"] == first["state_hash"], "the one before is untouched"
+        alice.again()
+    assert killed_within > 0, "at least one died before it was a backup"
+    if alice.process.poll() is not None:
+        alice.again()
+    last = safe.of(alice)
+    assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
+    assert not list(safe.path.rglob(".*.part")), "what was half done is swept"
+
+
+def _tries(safe: Safe, house: House) -> None:
+    with suppress(ApiError, OSError):
+        safe.of(house)
+
+
+@pytest.mark.long
+def test_a_disk_that_fills_up_leaves_the_backup_before_whole(
+    elm_street: Street, safe: Safe
+) -> None:
+    safe.path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(safe.path)]
+    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
+    if not made or made.returncode:
+        assert not os.environ.get("CI"), "with CI=true this must run"
+        pytest.skip("may not mount a file system here")
+    try:
+        (alice,) = elm_street.build("alice")
+        alice.found()
+        first = safe.of(alice)
+        many(alice, 300)
+        with pytest.raises(ApiError) as told:
+            safe.of(alice)
+        assert told.value.code == "bad_file"
+        assert os.strerror(errno.ENOSPC) in str(told.value), "it met the end of the disk"
+        shown = alice.see("status")["backup"]
+        assert os.strerror(errno.ENOSPC) in shown["failed"], "and status says so"
+        found = safe.does("verify", elm_street.folder)
+        assert found.code == 0, found
+        assert found.json["state_hash"] == first["state_hash"]
+        subprocess.run(["mount", "-o", "remount,size=32m", str(safe.path)], check=True)
+        last = safe.of(alice)
+        assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
+        assert alice.see("status")["backup"]["failed"] is None
+    finally:
+        subprocess.run(["umount", str(safe.path)], check=True)
+
+
+@pytest.mark.long
+def test_backups_by_themselves_are_made_up_for_and_read_back(
+    elm_street: Street, safe: Safe
+) -> None:
+    more = f'\nbackup_to = "{safe.path}"\nbackup_passphrase_file = "{safe.phrase}"\n'
+    safe.phrase.chmod(0o644)
+    (alice,) = elm_street.build("alice", config=QUICK + more)
+    until(lambda: alice.see("status")["backup"]["failed"], "others may read the passphrase")
+    assert "chmod 600" in alice.see("status")["backup"]["failed"]
+    alice.found()
+    alice.stop()
+    safe.phrase.chmod(0o600)
+    with closing(sqlite3.connect(alice.home / "node.db")) as file:
+        file.execute("DELETE FROM settings WHERE name = 'backup'")  # an hour has passed
+        file.commit()
+    alice.again()
+    until(lambda: alice.see("status")["backup"]["verified"], "it was off, and makes up for it", 60)
+    shown = alice.see("status")["backup"]
+    assert shown["last"]
+    assert (shown["failed"], shown["every_hours"]) == (None, 24)
+    checks = {one["check"]: one for one in cli(alice.home, "doctor", "--json").json["checks"]}
+    assert checks["backup"]["state"] == "ok", checks["backup"]
+    found = safe.does("verify", elm_street.folder)
+    assert found.json["state_hash"] == alice.hashes()[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.fuzz import (
     api,
+    backups,
     changes,
     codes,
     devices,
@@ -32,6 +33,7 @@ TARGETS: dict[str, Target] = {
         files,
         sticks,
         api,
+        backups,
         terminal,
     )
     for target in module.TARGETS

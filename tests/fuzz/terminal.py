@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from tests.fuzz.files import _folder
 from tests.fuzz.target import Target, hold
@@ -43,7 +44,7 @@ def _settings_seeds() -> Mapping[str, bytes]:
 
 def _times(data: bytes) -> bool:
     text = data.decode("utf-8", "replace")
-    said = (day(text), ago(text))
+    said = (day(text, date(2026, 5, 1)), ago(text))
     hold(all(said), "every time is said somehow")
     return said != ("-", "-")
 

@@ -12,7 +12,7 @@ import msgspec
 from commons_crdt.errors import CommonsError
 from commons_node.backup import state as states
 from commons_node.backup.writing import Made, Parts, Source, create
-from commons_node.registry import Command, Count, Registry, Request, option, passphrase, path_out
+from commons_node.registry import Command, Count, Registry, Request, folder, option, passphrase
 from commons_node.whole_file import CannotWrite
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _PROGRESS_S = 0.2
 class Create(msgspec.Struct):
     """Arguments of ``backup create``."""
 
-    folder: Annotated[str, path_out("the folder of the backups; a new one is made")]
+    folder: Annotated[str, folder("the folder of the backups; a new one is made")]
     passphrase: Annotated[str, passphrase("Passphrase of the backups", new=True)]
     keep: Annotated[
         Count, option("how many backups stay in the folder; older ones are deleted")

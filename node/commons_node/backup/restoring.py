@@ -30,16 +30,15 @@ from commons_node.config import Config
 from commons_node.keystore.disk import private_folder, sync_folder, write_private
 from commons_node.keystore.node_key import NodeKey
 from commons_node.network import network_of
-from commons_node.peering.types import KnownPeer
 from commons_node.realm.realm import Realm
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.verifier.pool import VerifierPool
-from commons_protocol.names import NodeId
 from commons_protocol.network import Address, NetworkError
 
 _NETWORK: Final = "network"
-_LOOK_S: Final = 6.0
+LOOK_S: Final = 5.0
+"""How long each address of the old node is tried."""
 _PIECE: Final = 1 << 15
 _LOOPBACK: Final = (Address("/ip4/127.0.0.1/tcp/0"),)
 
@@ -85,7 +84,7 @@ async def lives(manifest: Manifest) -> str | None:
     try:
         for address in addresses:
             try:
-                await network.connect(address, timeout=_LOOK_S)
+                await network.connect(address, timeout=LOOK_S)
             except NetworkError:
                 continue
             return str(address)
@@ -202,10 +201,7 @@ def _new_node_key(home: Path) -> bytes:
 
 
 async def _adopt(home: Path, manifest: Manifest) -> dict[str, str]:
-    """The node's own file, of this backup's realms only; members and where they live.
-
-    The old node is remembered as a peer: should it still live, this one will see it.
-    """
+    """The node's own file, of this backup's realms only; members and where they live."""
     database = await open_database(home / "node.db", NODE_SCHEMA)
     store = NodeStore(database)
     try:
@@ -216,8 +212,6 @@ async def _adopt(home: Path, manifest: Manifest) -> dict[str, str]:
                 await database.write.execute("DELETE FROM members WHERE realm = ?", (realm,))
         for one in here:
             await store.add_realm(RealmId(one), manifest.created_ms)
-        old = tuple(Address(one) for one in manifest.addresses)
-        await store.save(KnownPeer(NodeId(manifest.node), old))
         members = await store.members()
         return {
             member.hex(): realm.hex()

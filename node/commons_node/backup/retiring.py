@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -24,7 +25,7 @@ from commons_crdt.device import DeviceSecrets, sign_claim
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId
 from commons_node.backup.restored import Restored
-from commons_node.backup.restoring import OldNodeLives
+from commons_node.backup.restoring import LOOK_S, OldNodeLives
 from commons_node.community import Community, Retired
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.arriving import next_device
@@ -34,6 +35,7 @@ from commons_node.realm.realm import NotWritten, Written
 from commons_node.sealing.keeper import table_of, write_step
 from commons_node.signing import CatchingUp, Copied
 from commons_node.standing import share
+from commons_protocol.network import Address, NetworkError
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -94,7 +96,7 @@ class Retiring:
             member = MemberId(bytes.fromhex(unlocked.member))
             if not self.owes(member):
                 return {"state": "done", "why": "", "retired": []}
-            self._see_that_it_is_silent()
+            await self._see_that_it_is_silent()
             old = await self._replace(community, member, unlocked)
             new = device_of(unlocked)
             if old is None:
@@ -113,11 +115,18 @@ class Retiring:
             log.info("restored", member=unlocked.member[:8], device=new.keys.id.hex()[:8])
             return {"state": "done", "why": "", "retired": [old.keys.id.hex()]}
 
-    def _see_that_it_is_silent(self) -> None:
-        owed = self.restored.owed
-        for peer in self._daemon.peering.peers() if owed is not None else ():
-            if peer.connected and owed is not None and peer.node == owed.node:
+    async def _see_that_it_is_silent(self) -> None:
+        """Raise ``OldNodeLives`` if the lost machine's node is here, or answers where it was."""
+        owed, peering = self.restored.owed, self._daemon.peering
+        if owed is None:
+            return
+        for peer in peering.peers():
+            if peer.connected and peer.node == owed.node:
                 raise OldNodeLives(address=next(iter(peer.addresses), peer.node[:8]))
+        for address in owed.addresses:
+            with suppress(NetworkError):
+                await peering.network.connect(Address(address), timeout=LOOK_S)
+                raise OldNodeLives(address=address)
 
     # -- steps ---------------------------------------------------------------------------------
 

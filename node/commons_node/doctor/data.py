@@ -30,8 +30,9 @@ from commons_node.verifier.pool import VerifierPool
 
 _FAULTS = 5
 _RESTORE = (
-    "stop the node and put back a copy of the whole home: it fetches what is newer from the"
-    " community's other nodes; without a copy, join again from an empty home"
+    "restart the node: it makes the file anew of what reads, and fetches the rest from the"
+    " community's other nodes; if it cannot, restore a backup into an empty home: commons-node"
+    " backup restore FILE"
 )
 
 
