@@ -16,7 +16,7 @@ PAGES += [
 ]
 
 
-LONG = {"lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
+LONG = {"backup", "lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
 """Pages that start and stop many nodes."""
 
 

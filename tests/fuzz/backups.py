@@ -109,9 +109,10 @@ def _restored(data: bytes) -> bool:
         assert found.owed is not None
         restored.write(home, found.owed)
         hold(restored.Restored(home).owed == found.owed, "it means one thing")
+        realms = list(found.owed.realms)
         for member in list(found.members):
             found.member_done(bytes.fromhex(member))
-        for realm in list(found.owed.realms) if found.owed else ():
+        for realm in realms:
             found.node_done(bytes.fromhex(realm))
         return True
 
