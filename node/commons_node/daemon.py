@@ -429,7 +429,7 @@ class Daemon:
         await community.actor(pick(request.session, member))  # nobody waits for who is locked
         await self.signing.soon(community.realm.realm)
         unlocked = pick(request.session, member)
-        if self.retiring.owes(MemberId(bytes.fromhex(unlocked.member))):
+        if self.retiring.acts_with_old(unlocked):
             await self.retiring.finish(community, unlocked)
         return await community.actor(pick(request.session, member))  # nor acts who was meanwhile
 

@@ -327,6 +327,15 @@ def test_kill_9_while_a_backup_is_written(elm_street: Street, safe: Safe) -> Non
     assert not list(safe.path.rglob(".*.part")), "what was half done is swept"
 
 
+def _tries_to_write(house: House) -> bool:
+    """True if it may not."""
+    try:
+        writes(house)
+    except ApiError:
+        return True
+    return False
+
+
 def _tries(safe: Safe, house: House) -> None:
     with suppress(ApiError, OSError):
         safe.of(house)
@@ -388,3 +397,61 @@ def test_backups_by_themselves_are_made_up_for_and_read_back(
     assert checks["backup"]["state"] == "ok", checks["backup"]
     found = safe.does("verify", elm_street.folder)
     assert found.json["state_hash"] == alice.hashes()[1]
+
+
+@pytest.mark.long
+def test_an_old_node_that_comes_back_keeps_the_new_one_from_going_on(
+    elm_street: Street, safe: Safe
+) -> None:
+    """It was off while its backup was restored, and somebody finds it in the cellar."""
+    alice, bob = elm_street.community("alice", "bob")
+    safe.of(alice)
+    alice.stop()
+    new = restored(elm_street, safe, "alice-2")
+    alice.again()
+    meet(new, bob)
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "failed"
+    assert "still runs" in answer["restored"]["why"]
+    assert new.refused("invite.create", uses=1).code == "old_node_lives"
+    alice.unlock()
+    late = writes(alice, 2)  # it is still the true one
+    agree(alice, bob)
+    alice.stop()
+    meet(new, bob)
+    until(lambda: set(late) <= set(new.verdicts()), "what it wrote is told")
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "done", answer
+    more = writes(new)
+    agree(new, bob)
+    alice.again()
+    alice.unlock()
+    until(lambda: _tries_to_write(alice), "it hears that its device has ended")
+    agree(new, bob)
+    assert all(bob.verdicts()[one] == 1 for one in late + more)
+    assert_no_fork(new, bob)
+
+
+@pytest.mark.long
+def test_a_coordinator_among_several_ends_the_old_device_when_the_seat_has_moved(
+    elm_street: Street, safe: Safe
+) -> None:
+    alice, bob = elm_street.community("alice", "bob", roles={"bob": "member"})
+    alice.do("community.propose", what="coordinators", add=["bob"])
+    agree(alice, bob)
+    safe.of(alice)
+    lose(alice)
+    new = restored(elm_street, safe, "alice-2")
+    meet(new, bob)
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "seat", answer
+    writes(new)  # with the new device
+    agree(new, bob)
+    (open_one,) = bob.see("community.acts")["table"]
+    bob.do("community.endorse", operation=open_one["operation"])
+    agree(new, bob)
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "done", answer
+    assert len(answer["restored"]["retired"]) == 1
+    agree(new, bob)
+    assert_no_fork(new, bob)

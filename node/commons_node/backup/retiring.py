@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from commons_crdt.author import Draft
-from commons_crdt.authority.ballots import Step, propose
+from commons_crdt.authority.ballots import Step, open_at, propose
 from commons_crdt.authority.council_facts import Coordinators
 from commons_crdt.authority.endings import Ending
 from commons_crdt.authority.identity_facts import AddDevice, Close, Own, Recover
@@ -27,6 +27,7 @@ from commons_crdt.ids import DocumentId, MemberId
 from commons_node.backup.restored import Restored
 from commons_node.backup.restoring import LOOK_S, OldNodeLives
 from commons_node.community import Community, Retired
+from commons_node.domains.council.acts import content_of
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.arriving import next_device
 from commons_node.membership.identities import head, identity, named_by, tip
@@ -59,6 +60,11 @@ class Retiring:
     def owes(self, member: MemberId) -> bool:
         """Whether this member's old device has not ended yet."""
         return self.restored.owes(member)
+
+    def acts_with_old(self, unlocked: Unlocked) -> bool:
+        """Whether this member has no new device yet, so that nothing else may be signed."""
+        owes = self.owes(MemberId(bytes.fromhex(unlocked.member)))
+        return owes and not unlocked.find(_OLD_SIGNING)
 
     async def at_unlock(
         self, community: Community, unlocked: Unlocked
@@ -198,7 +204,11 @@ class Retiring:
         seats = tuple(
             (who, new.keys.id if who == member else key) for who, key in ledger.states[base].seats
         )
-        step = propose(ledger, base, old.keys.id, Coordinators(seats, ()))
+        wanted = Coordinators(seats, ())
+        proposed = (one.act for one in open_at(ledger, base, old.keys.id) if one.act)
+        if any(content_of(community, act) == wanted for act in proposed):
+            return False
+        step = propose(ledger, base, old.keys.id, wanted)
         if isinstance(step, Step):
             grant = community.realm.judge.authority.devices[old.keys.id]
             actor = await community.actor_of(member, old, grant.id)
