@@ -30,6 +30,10 @@ from commons_node.verifier.pool import VerifierPool
 
 _FAULTS = 5
 _RESTORE = (
+    "stop the node, and restore a backup into an empty home: commons-node backup restore FILE; it"
+    " fetches what is newer from the community's other nodes; without one, join again"
+)
+_REPAIR = (
     "restart the node: it makes the file anew of what reads, and fetches the rest from the"
     " community's other nodes; if it cannot, restore a backup into an empty home: commons-node"
     " backup restore FILE"
@@ -70,11 +74,11 @@ def sound(path: Path, schema: Sequence[str], name: str) -> Check:
             ((found,),) = file.execute("PRAGMA user_version").fetchall()
             faults = [row[0] for row in file.execute(f"PRAGMA integrity_check({_FAULTS})")]
     except sqlite3.Error as error:
-        return Check(f"database {name}", "fail", f"{path}: {error}.", _RESTORE, {"sound": False})
+        return Check(f"database {name}", "fail", f"{path}: {error}.", _REPAIR, {"sound": False})
     facts = {"sound": faults == ["ok"], "schema": found, "mib": path.stat().st_size >> 20}
     if faults != ["ok"]:
         told = "; ".join(faults)
-        return Check(f"database {name}", "fail", f"{path} is damaged: {told}", _RESTORE, facts)
+        return Check(f"database {name}", "fail", f"{path} is damaged: {told}", _REPAIR, facts)
     if found > len(schema):
         fix = "install the newer version of commons-node again"
         told = f"{path} was written by a newer version (schema {found})."
