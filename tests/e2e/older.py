@@ -10,7 +10,7 @@ import sys
 from commons_node import domains
 
 assert domains.RULES.before is not None, "there is a version before this one"
-domains.RULES = domains.RULES.before  # type: ignore[misc]  # before anything else reads it
+domains.RULES = domains.RULES.before  # before anything else reads it
 
 from commons_node.starting import main  # noqa: E402 - see above
 
