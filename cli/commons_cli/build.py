@@ -18,7 +18,10 @@ from commons_cli.tables import wrap
 from commons_cli.texts import _
 from commons_cli.values import show_duration, type_of
 
-_LOCAL_BELOW: dict[str, tuple[str, ...]] = {"community": ("verify",)}
+_LOCAL_BELOW: dict[str, tuple[str, ...]] = {
+    "backup": ("rehearse", "restore", "verify"),
+    "community": ("verify",),
+}
 """The program's own commands below a noun: they need no node."""
 _SETTINGS: dict[str, Any] = {"help_option_names": ["--help"], "max_content_width": 100}
 _ABOUT = 84

@@ -66,6 +66,19 @@ def _verify(file: str) -> None:
     options.start([*arguments, *(["--json"] if options.json else [])])
 
 
+def _backup(what: str, place: str, *, alone: bool = False) -> None:
+    """A process of its own asks for the passphrase, if no file was named."""
+    options = _options()
+    if alone and not options.yes:
+        click.confirm(_("Did the lost machine write nothing after this backup?"), abort=True)
+    arguments = [*_DAEMON, "backup", what, place, "--home", str(options.home_folder)]
+    if options.passphrase_file:
+        arguments += ["--passphrase-file", options.passphrase_file]
+    if alone:
+        arguments.append("--alone")
+    options.start([*arguments, *(["--json"] if options.json else [])])
+
+
 def _doctor(report: str | None, *, quick: bool) -> None:
     options = _options()
     arguments = [*_DAEMON, "doctor", "--home", str(options.home_folder)]
@@ -154,6 +167,11 @@ def _complete_help(
     return sorted(word for word in {*TOPICS, *first} if word.startswith(begun))
 
 
+def _a_backup() -> click.Argument:
+    """A folder of backups, or one backup in it."""
+    return click.Argument(["place"], type=click.Path(exists=True), metavar="FILE")
+
+
 LOCAL: Final = (
     "completion",
     "demo",
@@ -201,6 +219,28 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
             _verify,
             _("Check an archive of a community: no node is needed, and no network."),
             [click.Argument(["file"], type=click.Path(exists=True, dir_okay=False))],
+        ),
+        "backup.verify": (
+            lambda place: _backup("verify", place),
+            _("Read a backup whole, and judge all of it again; no node is needed."),
+            [_a_backup()],
+        ),
+        "backup.rehearse": (
+            lambda place: _backup("rehearse", place),
+            _("Restore a backup where nobody sees it, compare, and leave nothing behind."),
+            [_a_backup()],
+        ),
+        "backup.restore": (
+            lambda place, alone: _backup("restore", place, alone=alone),
+            _("Make a new node of a backup, in an empty home; the old one must be gone."),
+            [
+                _a_backup(),
+                click.Option(
+                    ["--alone"],
+                    is_flag=True,
+                    help=_("There is no other node to ask what the lost machine wrote last."),
+                ),
+            ],
         ),
         "doctor": (
             _doctor,

@@ -163,6 +163,8 @@ def type_of(argument: dict[str, Any]) -> click.ParamType[Any]:
             return click.Path(dir_okay=False)
         case "path-in" | "path-out":
             return click.Path(dir_okay=False, resolve_path=True)
+        case "folder":
+            return click.Path(file_okay=False, resolve_path=True)
         case _:
             return click.STRING
 

@@ -184,6 +184,11 @@ class Community:
             raise Retired(how=why if why == "closed" else "retired")
         return Actor(member, role, secrets, granted.id)
 
+    async def actor_of(self, member: MemberId, secrets: DeviceSecrets, grant: OperationId) -> Actor:
+        """A member with one certain device, whatever stands in the key file."""
+        role = self.realm.judge.authority.members()[member]
+        return Actor(member, role, secrets, grant)
+
     async def write(self, actor: Actor, *drafts: Draft) -> list[Written]:
         """Sign and store in the actor's name; durable when it returns."""
         return await self.realm.write(drafts, actor.secrets, actor.grant)

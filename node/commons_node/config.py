@@ -30,6 +30,7 @@ Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}\Z")]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["auto", "console", "json"]
+BackupParts = Literal["own", "all", "none"]
 PartsPolicy = Literal["all", "texts", "on-demand"]
 
 # Read by the command line, before there is a configuration.
@@ -155,6 +156,32 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "what was added here stays",
         ),
     ] = 512
+    backup_to: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/[^\x00-\x1f]{0,4000})?\Z",
+            description="the folder that backups go to by themselves, as an absolute path; "
+            "better on another disk; empty: none are made",
+        ),
+    ] = ""
+    backup_passphrase_file: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/[^\x00-\x1f]{0,4000})?\Z",
+            description="the file with the passphrase of these backups, readable by this user "
+            "only; keep the passphrase elsewhere, too",
+        ),
+    ] = ""
+    backup_every_hours: Annotated[
+        int, Meta(ge=0, le=8784, description="hours between two of them; 0: none")
+    ] = 24
+    backup_keep: Annotated[
+        int, Meta(ge=1, le=1000, description="how many of them stay; older ones are deleted")
+    ] = 7
+    backup_parts: Annotated[
+        BackupParts,
+        Meta(description="photos in them: own (added on this node), all that are here, or none"),
+    ] = "own"
 
 
 class BadConfig(CommonsError):

@@ -24,6 +24,9 @@ from commons_crdt.operation import Operation
 from commons_node.api.events import Events
 from commons_node.api.server import ApiServer
 from commons_node.attendance.attending import Attending
+from commons_node.backup.restored import Restored
+from commons_node.backup.retiring import Retiring
+from commons_node.backup.schedule import Schedule
 from commons_node.community import Actor, Community, find
 from commons_node.config import Config
 from commons_node.disk import MIB, Room, watch_room
@@ -54,6 +57,7 @@ from commons_node.realm.realm import Realm
 from commons_node.realm.revised import Flip
 from commons_node.realm.told import Change
 from commons_node.registry import Request
+from commons_node.repairing import Repairs
 from commons_node.sealing.comparing import Comparer
 from commons_node.sealing.host import AtDaemon
 from commons_node.sealing.keeper import Keeper
@@ -114,6 +118,8 @@ class Daemon:
         self.sealing = Keeper(AtDaemon(self))
         self.openings = Openings(self)
         self.comparing = Comparer()
+        self.backups = Schedule(self)
+        self.repairs = Repairs(self)
         self.keeping = Keeping(self)
         self.confirming = Confirming(self)
         self.own = OwnRealms(self, home.path / "own")
@@ -128,7 +134,9 @@ class Daemon:
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.signing = Signing(copied=home.moved(), keeping=self.keeping)
+        self.retiring = Retiring(self, Restored(home.path))
+        copied = home.moved() or self.retiring.restored.must_meet
+        self.signing = Signing(copied=copied, keeping=self.keeping)
         self._undo = AsyncExitStack()
         self._opening = asyncio.Lock()
         self.store: NodeStore
@@ -148,6 +156,7 @@ class Daemon:
 
     async def _start(self, undo: AsyncExitStack) -> None:
         """``undo`` closes in the order that loses nothing: callers, peers, tasks, files."""
+        await self.repairs.node_file(self.home.path / "node.db")
         self.store = NodeStore(await open_database(self.home.path / "node.db", NODE_SCHEMA))
         undo.push_async_callback(self.store.database.close)
         undo.callback(self.sessions.close)
@@ -158,6 +167,7 @@ class Daemon:
         for realm in await self.store.realms():
             await self._open(realm)
         await self.own.load()
+        await self.repairs.members()
         listen = await where_to_listen(self.store, self.config.listen)
         self.peering = Peering(
             network_of(self.config, self.standing.network_seed, listen, self.refusals),
@@ -197,6 +207,8 @@ class Daemon:
         self.spawn(self._ticking())
         self.spawn(watch_room(self.room, self._room_changed))
         self.spawn(self.learn_own_tips())
+        self.spawn(self.backups.stay())
+        self.spawn(self.repairs.stay())
         self.ready = True
 
     async def stop(self) -> None:
@@ -285,7 +297,9 @@ class Daemon:
         return held
 
     async def _open(self, realm: RealmId) -> Community:
-        held = await self.make_realm(realm, self.home.path / "realms" / f"{realm.hex()}.db")
+        path = self.home.path / "realms" / f"{realm.hex()}.db"
+        await self.repairs.realm_file(realm, path)
+        held = await self.make_realm(realm, path)
         held.listeners.append(self._changed)
         here = await self.store.members()
         held.notices.residents.update(one for one, of in here.items() if of == realm)
@@ -387,6 +401,11 @@ class Daemon:
         if not self.signing.copied:
             self.home.settle()
 
+    def unsure(self) -> None:
+        """Own newest acts may be gone from the disk: sign nothing before somebody has told them."""
+        self.home.unsettle()
+        self.signing.copied = True
+
     def may_sign(self, realm: RealmId) -> bool:
         """Whether this node knows its own newest operations in a realm, as far as it can tell."""
         return self.signing.allowed(realm)
@@ -439,6 +458,9 @@ class Daemon:
             member = fit[0] if len(fit) == 1 else None
         await community.actor(pick(request.session, member))  # nobody waits for who is locked
         await self.signing.soon(community.realm.realm)
+        unlocked = pick(request.session, member)
+        if self.retiring.acts_with_old(unlocked):
+            await self.retiring.finish(community, unlocked)
         return await community.actor(pick(request.session, member))  # nor acts who was meanwhile
 
     def node_of(self, community: Community, member: bytes, device: bytes) -> str | None:

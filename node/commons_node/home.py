@@ -139,6 +139,10 @@ class Home:
         """Remember that it runs here. Call after ``moved`` was answered and acted upon."""
         write_private(self.place, f"{self._place()}\n".encode())
 
+    def unsettle(self) -> None:
+        """Count as a copy from now on, over restarts too, until ``settle``."""
+        write_private(self.place, b"unsure\n")
+
     def _place(self) -> str:
         # A file system's own id outlives a reboot; device numbers may not.
         system = os.statvfs(self.path).f_fsid or self.path.stat().st_dev

@@ -113,6 +113,11 @@ def path_in(text: str) -> msgspec.Meta:
     return _meta(text, None, {"positional": True, "kind": "path-in"})
 
 
+def folder(text: str) -> msgspec.Meta:
+    """A folder that the *node* uses, positional: the verb gets its absolute path (``str``)."""
+    return _meta(text, None, {"positional": True, "kind": "folder"})
+
+
 def passphrase(text: str, *, new: bool = False) -> msgspec.Meta:
     """A passphrase, never an option: asked for or read from ``--passphrase-file``.
 
@@ -325,8 +330,8 @@ def describe_arguments(verb: Verb) -> list[dict[str, object]]:
     choices, repeat, min, max, metavar, complete, result``.
 
     Kinds: text, integer, number, flag, choice, time (RFC 3339), duration (seconds), file-in,
-    file-or-text (a ``File | str``), file-out, path-in, path-out, passphrase, new-passphrase,
-    secret. Raises RegistryError.
+    file-or-text (a ``File | str``), file-out, path-in, path-out, folder, passphrase,
+    new-passphrase, secret. Raises RegistryError.
     """
     info = inspect.type_info(verb.args)
     if not isinstance(info, inspect.StructType):

@@ -15,6 +15,7 @@ from commons_crdt.texts import N_, _, reading
 from commons_node.api.language import catalogue, of_environment, speak
 from commons_node.api.paths import home_path
 from commons_node.api.types import HTTP_STATUS, ExitCode
+from commons_node.backup import process as backup_process
 from commons_node.config import load
 from commons_node.daemon import Daemon
 from commons_node.home import Home, ready_line, write_ready
@@ -52,6 +53,8 @@ def main(arguments: list[str]) -> int:
     doctor.add_argument("--report", type=Path)
     doctor.add_argument("--quick", action="store_true")
     doctor.add_argument("--json", action="store_true")
+    backup = verbs.add_parser("backup")
+    backup_process.declare(backup)
     declare(verbs)
     given = parser.parse_args(arguments)
     found = catalogue(of_environment(os.environ))
@@ -70,6 +73,8 @@ def main(arguments: list[str]) -> int:
 
         home = Home(home_path(given.home, os.environ))
         return see(home, given.report, quick=given.quick, as_json=given.json)
+    if given.verb == "backup":
+        return backup_process.run(given)
     if given.verb == "service":
         return ask(given)
     try:

@@ -20,6 +20,7 @@ PAGES += [
 
 LONG = {"leaving", "lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
 LONG = {"lost-phone", "reputation", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
+LONG = {"backup", "lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
 """Pages that start and stop many nodes."""
 
 

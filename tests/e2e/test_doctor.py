@@ -20,8 +20,11 @@ from commons_node.doctor.seeing import examine
 from commons_node.home import Home
 
 CSV = "number,name\n1,Drill\n2,Saw\n3,Ladder\n"
-PRESENT = ("program", "home", "modes", "keys", "config", "database node", "disk", "clock", "zone",
-           "memory", "entropy", "files", "sandbox", "node", "port", "multicast")  # fmt: skip
+PRESENT = (
+    "program", "home", "modes", "keys", "config", "backup", "database node", "disk",
+    "clock", "zone", "memory", "entropy", "files", "sandbox", "node", "port",
+    "multicast",
+)  # fmt: skip
 
 Checks = dict[str, dict[str, str]]
 
@@ -61,6 +64,7 @@ def test_a_running_node_is_well_and_is_not_disturbed(alice: House) -> None:
     checks = examined(alice.home)
     assert set(PRESENT) <= set(checks)
     told = {name: one["state"] for name, one in checks.items()}
+    assert told.pop("backup") == "warn", "there is none yet"
     told.pop("sandbox")  # as this machine is
     told.pop("memory")
     told.pop("disk")
@@ -138,8 +142,8 @@ def _later(home: Path) -> None:
         (_readable, "modes", "chmod go-rwx"),
         (_bad_key, "keys", "copy"),
         (_bad_setting, "config", "did you mean log_level?"),
-        (_bad_page, "database", "copy of the whole home"),
-        (_lying_view, "truth", "copy of the whole home"),
+        (_bad_page, "database", "restart the node"),
+        (_lying_view, "truth", "backup restore FILE"),
         (_newer, "database node", "newer version"),
         (_later, "clock", "timedatectl"),
     ],
@@ -158,7 +162,7 @@ def test_what_is_broken_is_found(
 
 def test_a_copy_that_nothing_happened_to_is_well(alice: House, tmp_path: Path) -> None:
     found = looked_at(copied(alice, tmp_path / "home"), quick=False)
-    machine = {"sandbox", "memory", "disk", "node", "port"}
+    machine = {"sandbox", "memory", "disk", "node", "port", "backup"}
     states = {name: one.state for name, one in found.items() if name not in machine}
     assert set(states.values()) == {"ok"}, states
     assert found["node"].state == "warn", "it does not run"

@@ -83,6 +83,7 @@ _EXAMPLES: Mapping[str, object] = {
     "time": "2026-05-01T18:00:00Z", "file-in": {"name": "a.csv", "data": "bnVtYmVyLG5hbWUK"},
     "file-or-text": {"name": "offer", "data": "AA=="}, "file-out": "offer.file",
     "path-out": "/srv/elm-street.archive", "path-in": "/media/stick/elm-street.bundle",
+    "folder": "/media/disk/backups",
     "passphrase": "correct horse battery", "new-passphrase": "correct horse battery",
     "secret": "0123 4567",
 }  # fmt: skip

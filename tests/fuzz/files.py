@@ -36,7 +36,7 @@ from commons_node.keystore.node_key import DamagedNodeKey, NodeKey
 from commons_node.keystore.sealing import DamagedKey, WrongPassphrase
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.store import node_store, waiting
-from commons_node.store.database import Unusable
+from commons_node.store.upgrading import Unusable
 
 INVENTORY = Path(__file__).parents[2] / "examples" / "tool_library_inventory.csv"
 

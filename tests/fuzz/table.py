@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.fuzz import (
     api,
+    backups,
     changes,
     codes,
     days,
@@ -39,6 +40,7 @@ TARGETS: dict[str, Target] = {
         spaces,
         sticks,
         api,
+        backups,
         terminal,
         words,
     )

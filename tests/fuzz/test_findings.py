@@ -13,7 +13,7 @@ from commons_node.config import BadConfig, Config, load
 from commons_node.domains.resources.csv_import import BadMap, read_map, read_rows
 from commons_node.domains.resources.views import _document
 from commons_node.store import node_store, waiting
-from commons_node.store.database import Unusable
+from commons_node.store.upgrading import Unusable
 from commons_protocol.libp2p_host import addresses, identity
 from commons_protocol.network import Address, Unreachable
 

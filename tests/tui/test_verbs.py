@@ -28,7 +28,7 @@ def typed(one: Mapping[str, Any], file: Path) -> Any:
         case "flag":
             return True
         case "choice":
-            return str(one["choices"][-1])
+            return str([word for word in one["choices"] if word != one.get("default")][-1])
         case "integer" | "number":
             return str(max(one.get("min", 1), 1) + 1)
         case "duration":

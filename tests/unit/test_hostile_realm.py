@@ -20,7 +20,7 @@ from commons_crdt.operation import Operation, salted
 from commons_node.domains.lending.facts import Decision
 from commons_node.domains.membership.facts import NAME, PROFILE, Profile
 from commons_node.realm.authoring import ClockBehind
-from commons_node.store.database import Unusable
+from commons_node.store.upgrading import Unusable
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.replica import Range
 

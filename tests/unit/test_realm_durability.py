@@ -18,7 +18,7 @@ from commons_crdt.author import Draft
 from commons_crdt.authority.kinds import REMOVAL
 from commons_crdt.operation import operation_id
 from commons_node.realm.authoring import Written
-from commons_node.store.database import Unusable
+from commons_node.store.upgrading import Unusable
 
 
 async def jot(room: Room, who: Person, *values: int) -> list[Written]:

@@ -15,7 +15,8 @@ from tests.unit.town import town
 
 from commons_crdt.ids import RealmId
 from commons_node.realm.memory import Foreign
-from commons_node.store.database import TooNew, TooOld, Unusable, fetch, open_database
+from commons_node.store.database import fetch, open_database
+from commons_node.store.upgrading import TooNew, TooOld, Unusable
 
 SCHEMA = ("CREATE TABLE things (n INTEGER PRIMARY KEY) ",)
 

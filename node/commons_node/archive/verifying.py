@@ -8,7 +8,8 @@ be those that the archive names. Nothing of it touches a node, and nothing is as
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -39,21 +40,37 @@ async def verify_archive(
     """
     with path.open("rb") as source, tempfile.TemporaryDirectory(prefix="commons-verify-") as folder:
         reader = Reader(source)
-        head = reader.head
-        database = await open_database(Path(folder) / "realm.db", REALM_SCHEMA)
-        store = RealmStore(database)
-        async with database.transaction() as connection:
-            await store.set_setting(connection, "pin", head.pin)
-        realm = Realm(
-            RealmId(head.realm), store, rules, views, pool, lambda: _NO_CLOCK, prune=False
-        )
-        try:
-            await realm.open()
-            for batch in _batches(reader.operations()):
-                await _take(realm, batch)
-            return await _compare(realm, head)
-        finally:
-            await realm.close()
+        file = Path(folder) / "realm.db"
+        async with judged(file, reader.head, reader.operations(), rules, views, pool) as realm:
+            return await compare(realm, reader.head)
+
+
+@asynccontextmanager
+async def judged(
+    path: Path,
+    head: Head,
+    operations: Iterable[Operation],
+    rules: Rules,
+    views: Sequence[View],
+    pool: VerifierPool,
+) -> AsyncIterator[Realm]:
+    """A realm in a new file, of nothing but these operations, judged one after the other.
+
+    Raises ``BadArchive`` for one that is not taken; ``compare`` says whether it is what the head
+    names.
+    """
+    database = await open_database(path, REALM_SCHEMA)
+    store = RealmStore(database)
+    async with database.transaction() as connection:
+        await store.set_setting(connection, "pin", head.pin)
+    realm = Realm(RealmId(head.realm), store, rules, views, pool, lambda: _NO_CLOCK, prune=False)
+    try:
+        await realm.open()
+        for batch in _batches(operations):
+            await _take(realm, batch)
+        yield realm
+    finally:
+        await realm.close()
 
 
 def _batches(operations: Iterable[Operation]) -> Iterator[list[Operation]]:
@@ -103,7 +120,8 @@ async def _in_order(realm: Realm, batch: Sequence[Operation]) -> list[OperationI
     return list(ids)
 
 
-async def _compare(realm: Realm, head: Head) -> Mapping[str, object]:
+async def compare(realm: Realm, head: Head) -> Mapping[str, object]:
+    """What a judged realm is, if it is what the head names. Raises ``BadArchive``."""
     chain = realm.judge.authority.council.chain
     if tuple(map(bytes, chain)) != head.chain:
         raise BadArchive("council", _("its operations give another council than it names"))

@@ -24,7 +24,7 @@ from commons_node.whole_file import whole_file
 
 async def write_archive(realm: Realm, path: Path) -> Mapping[str, object]:
     """Write the file, durable and whole or not at all; what it holds."""
-    connection, head = await realm.as_one(lambda: _begin(realm))
+    connection, head = await realm.as_one(lambda: begin(realm))
     try:
         with whole_file(path) as out:
             size = await _write(out, head, everything(connection))
@@ -43,7 +43,7 @@ def standalone_script() -> bytes:
     return Path(standalone.__file__).read_bytes()
 
 
-async def _begin(realm: Realm) -> tuple[aiosqlite.Connection, Head]:
+async def begin(realm: Realm) -> tuple[aiosqlite.Connection, Head]:
     """A snapshot, and the head that goes with it; the caller has the realm."""
     of_set, of_state = await realm.hash_now()
     database: Database = realm.store.database

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.texts import _
 from commons_node.realm.realm import Realm
-from commons_node.store.database import Unusable, fetch
+from commons_node.store.database import fetch
+from commons_node.store.upgrading import Unusable
 from commons_protocol.bundles.gaps import Chain, count, lacking
 from commons_protocol.ends import ChainEnd
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from commons_crdt.folds import View
 from commons_node.realm.realm import Realm
-from commons_node.store.database import Unusable, open_database
+from commons_node.store.database import open_database
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
+from commons_node.store.upgrading import Unusable
 
 _FOLDER = "rehearsal"
 

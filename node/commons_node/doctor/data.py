@@ -31,8 +31,13 @@ from commons_node.verifier.pool import VerifierPool
 
 _FAULTS = 5
 _RESTORE = N_(
-    "stop the node and put back a copy of the whole home: it fetches what is newer "
-    "from the community's other nodes; without a copy, join again from an empty home"
+    "stop the node, and restore a backup into an empty home: commons-node backup restore FILE; it"
+    " fetches what is newer from the community's other nodes; without one, join again"
+)
+_REPAIR = N_(
+    "restart the node: it makes the file anew of what reads, and fetches the rest from the"
+    " community's other nodes; if it cannot, restore a backup into an empty home: commons-node"
+    " backup restore FILE"
 )
 
 
@@ -70,7 +75,7 @@ def sound(path: Path, schema: Sequence[str], name: str) -> Check:
             ((found,),) = file.execute("PRAGMA user_version").fetchall()
             faults = [row[0] for row in file.execute(f"PRAGMA integrity_check({_FAULTS})")]
     except sqlite3.Error as error:
-        return Check(f"database {name}", "fail", f"{path}: {error}.", _RESTORE, {"sound": False})
+        return Check(f"database {name}", "fail", f"{path}: {error}.", _REPAIR, {"sound": False})
     facts = {"sound": faults == ["ok"], "schema": found, "mib": path.stat().st_size >> 20}
     if faults != ["ok"]:
         told = "; ".join(faults)
@@ -78,7 +83,7 @@ def sound(path: Path, schema: Sequence[str], name: str) -> Check:
             f"database {name}",
             "fail",
             _("{path} is damaged: {told}").format(path=path, told=told),
-            _RESTORE,
+            _REPAIR,
             facts,
         )
     if found > len(schema):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
-from commons_node.config import load
+from commons_node.backup.state import NAME as BACKUP
+from commons_node.backup.state import BackupState, decode
+from commons_node.config import Config, load
 from commons_node.doctor.check import Check
 from commons_node.home import Home
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.store import Keystore
 
 _OTHERS = 0o077
+_DAY_MS = 86_400_000
+_OLD_DAYS = 14
 
 
 def folder(home: Home) -> Check:
@@ -55,6 +61,44 @@ def folder(home: Home) -> Check:
             {**facts, "moved": True},
         )
     return Check("home", "ok", _("{path} is yours to write.").format(path=path), "", facts)
+
+
+def backup(home: Home, config: Config, now_ms: int) -> Check:
+    """Whether there is a backup, how old it is, and whether it was read back."""
+    found = _backups(home)
+    days = (now_ms - found.last_ms) // _DAY_MS if found.last_ms else -1
+    facts = {
+        "days": days,
+        "by_itself": bool(config.backup_to and config.backup_every_hours),
+        "verified": found.verified_ms >= found.last_ms > 0,
+        "failed": bool(found.why),
+    }
+    create = "commons-node backup create FOLDER"
+    if found.why:
+        told = f"The last try to make a backup failed: {found.why}"
+        return Check("backup", "fail" if days > _OLD_DAYS or days < 0 else "warn", told, create,
+                     facts)  # fmt: skip
+    if days < 0:
+        return Check("backup", "warn", "No backup was ever made of this node.", create, facts)
+    told = f"The last backup is {days} days old; it went to {found.place}."
+    if days > _OLD_DAYS:
+        return Check("backup", "warn", told, create, facts)
+    if facts["by_itself"] and not facts["verified"]:
+        fix = f"commons-node backup verify {found.place}"
+        return Check("backup", "warn", f"{told} It was not read back yet.", fix, facts)
+    return Check("backup", "ok", told, "", facts)
+
+
+def _backups(home: Home) -> BackupState:
+    """What the node has noted; nothing where its file cannot be read."""
+    uri = f"{(home.path / 'node.db').as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=10)) as file:
+            query = "SELECT value FROM settings WHERE name = ?"
+            rows = file.execute(query, (BACKUP,)).fetchall()
+    except sqlite3.Error:
+        rows = []
+    return decode(rows[0][0] if rows else None)
 
 
 def modes(home: Home) -> Check:

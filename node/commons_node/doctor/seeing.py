@@ -76,6 +76,7 @@ async def examine(
         finally:
             await pool.stop()
         checks += found
+        checks += [guarded("backup", lambda: house.backup(home, config or Config(), _now_ms()))]
         checks += [guarded("disk", lambda: machine.disk(home.path))]
     newest, zones = seen.newest_ms, list(seen.zones)
     checks += [

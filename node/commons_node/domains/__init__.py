@@ -9,6 +9,7 @@ from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
 from commons_node import history, notices, relay_verbs, verbs
+from commons_node.backup import commands as backup
 from commons_node.bundles import commands as bundles
 from commons_node.domains import (
     council,
@@ -72,6 +73,7 @@ def registry() -> Registry:
         notices.REGISTRY,
         history.REGISTRY,
         bundles.REGISTRY,
+        backup.REGISTRY,
         parts.REGISTRY,
         example.REGISTRY,
     )

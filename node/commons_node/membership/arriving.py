@@ -21,6 +21,7 @@ from commons_crdt.texts import _
 from commons_node.domains.identity.facts import LABEL, LABEL_PART, Label
 from commons_node.keystore.recovery_key import RecoveryKey
 from commons_node.keystore.sessions import Session
+from commons_node.keystore.store import Keystore
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.arrival import (
     AlreadyYours,
@@ -119,7 +120,7 @@ class Arriving:
     ) -> Mapping[str, object]:
         """``member readmit``: after a suspension, with a new device released by the old one."""
         member = MemberId(bytes.fromhex(unlocked.member))
-        secrets = await self._next_device(unlocked)
+        secrets = await next_device(self._daemon.keystore, unlocked)
         arrival = Arrival(member, secrets, unlocked)
         door = OldDeviceDoor(device_of(unlocked), secrets, realm, member)
         devices = self._daemon.devices
@@ -224,16 +225,6 @@ class Arriving:
             return False
         state = identity(community.realm, member)
         return state is not None and device in state.devices
-
-    async def _next_device(self, unlocked: Unlocked) -> DeviceSecrets:
-        """A second device beside the one in the key file, until it takes its place."""
-        signing, sealing = unlocked.find(_NEXT_SIGNING), unlocked.find(_NEXT_SEALING)
-        if signing is not None and sealing is not None:
-            return DeviceSecrets(signing, sealing)
-        made = new_device()
-        secrets = {_NEXT_SIGNING: made.signing, _NEXT_SEALING: made.sealing}
-        await self._daemon.keystore.add_all(unlocked.member, secrets, unlocked)
-        return made
 
     def _node_device(self, realm: RealmId) -> DeviceSecrets | None:
         community = self._daemon.communities.get(realm)
@@ -399,6 +390,17 @@ class Arriving:
 _NO_BASE = OperationId(bytes(32))
 _NEXT_SIGNING, _NEXT_SEALING = "next signing", "next sealing"
 """Names, in a key file, of a device that takes the place of the one that is in use."""
+
+
+async def next_device(keystore: Keystore, unlocked: Unlocked) -> DeviceSecrets:
+    """A second device beside the one in the key file, until it takes its place."""
+    signing, sealing = unlocked.find(_NEXT_SIGNING), unlocked.find(_NEXT_SEALING)
+    if signing is not None and sealing is not None:
+        return DeviceSecrets(signing, sealing)
+    made = new_device()
+    secrets = {_NEXT_SIGNING: made.signing, _NEXT_SEALING: made.sealing}
+    await keystore.add_all(unlocked.member, secrets, unlocked)
+    return made
 
 
 def _pending(member: MemberId) -> str:

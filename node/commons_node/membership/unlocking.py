@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
@@ -36,10 +36,16 @@ async def unlock(
     member, name = await _own_member(daemon, selector)
     unlocked = await daemon.keystore.unlock(member.hex(), passphrase)
     community = daemon.communities[(await daemon.store.members())[member]]
-    if community.realm.own_credential is None:
+    owed = await daemon.retiring.at_unlock(community, unlocked)
+    if community.realm.own_credential is None and not daemon.retiring.owes(member):
         await settle(daemon, community.realm, member, device_of(unlocked), None)
     known = community.realm.judge.authority.members()
-    if known.get(member) is Role.COORDINATOR and daemon.may_sign(community.realm.realm):
+    owing = daemon.retiring.owes(member)
+    if (
+        known.get(member) is Role.COORDINATOR
+        and not owing
+        and daemon.may_sign(community.realm.realm)
+    ):
         await rotate_if_due(daemon, community, await community.actor(unlocked))
     notices, news = await told_at_unlock(community, member)
     session = request.session or daemon.sessions.new()
@@ -55,8 +61,24 @@ async def unlock(
         "until": until.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "session": session.token,
         "notices": notices,
-        "news": news,
+        "news": " ".join(one for one in (_of_restored(owed), news) if one) or None,
+        "restored": owed,
     }
+
+
+def _of_restored(owed: Mapping[str, object] | None) -> str | None:
+    """What became of a home that was made from a backup, in a sentence."""
+    return _RESTORED[str(owed["state"])].format(**owed) if owed is not None else None
+
+
+_RESTORED: Final[Mapping[str, str]] = {
+    "done": "This home was restored: you have a new device, and the lost machine's has ended.",
+    "waiting": "This home was restored: you can read. Your new device is made, and the old one"
+    " ends, as soon as another node of the community was met.",
+    "seat": "This home was restored: you have a new device. The lost machine's ends when the"
+    " council has moved your seat: ask the other coordinators to endorse it.",
+    "failed": "This home was restored, and your new device cannot be made yet: {why}",
+}
 
 
 async def lock(request: Request[Daemon], selector: str | None) -> Mapping[str, object]:

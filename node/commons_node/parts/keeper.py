@@ -27,8 +27,8 @@ from commons_node.peering.peering import Peering
 from commons_node.realm.parts import SmallPart
 from commons_node.realm.realm import Realm
 from commons_node.realm.told import Change
-from commons_node.store.database import Unusable
 from commons_node.store.large_parts import LargePart
+from commons_node.store.upgrading import Unusable
 from commons_protocol.parts import PartId
 
 log = structlog.get_logger(component="parts")

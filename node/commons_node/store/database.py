@@ -8,39 +8,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
-from commons_crdt.errors import CommonsError
-
-_PATIENCE_S = 10.0
-"""How long a statement waits for another process that holds the file."""
-
-
-class TooNew(CommonsError):
-    """The file {file} was written by a newer version of commons-node (schema {found})."""
-
-    code = "downgrade"
-    hint = "install the newer version again"
-
-
-class TooOld(CommonsError):
-    """The file {file} was written by an early version of commons-node (schema {found}), whose rules
-    hold no more.
-    """
-
-    code = "outdated"
-    hint = "start with an empty home, and join again with a new invite"
-
-
-class Unusable(CommonsError):
-    """The file {file} cannot be used: {why}."""
-
-    code = "database"
-    hint = "check that the disk has room, is sound and is writable"
+from commons_node.store.upgrading import PATIENCE_S, Unusable, migrate
 
 
 class Database:
@@ -99,10 +73,10 @@ async def open_database(path: Path, schema: Sequence[str]) -> Database:
     """Open or create ``path``; ``schema`` is the list of migration scripts, oldest first.
 
     An empty script stands for a schema that nothing leads on from; a new file starts behind it.
-    Raises ``TooNew``, ``TooOld`` or ``Unusable``; the file is then as it was.
+    Raises ``TooNew``, ``TooOld``, ``NoRoom`` or ``Unusable``; the file is then as it was.
     """
     try:
-        await asyncio.to_thread(_migrate, path, schema)
+        await asyncio.to_thread(migrate, path, schema)
         write = await _connect(path)
         try:
             read = await _connect(path, "query_only = ON")
@@ -114,25 +88,9 @@ async def open_database(path: Path, schema: Sequence[str]) -> Database:
     return Database(path, write, read)
 
 
-def _migrate(path: Path, schema: Sequence[str]) -> None:
-    """Bring the file to the newest schema, each step whole or not at all."""
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)) as file:
-        ((version,),) = file.execute("PRAGMA user_version").fetchall()
-        if version > len(schema):
-            raise TooNew(file=path.name, found=version)
-        if version and not schema[version - 1]:
-            raise TooOld(file=path.name, found=version)
-        file.execute("PRAGMA journal_mode = WAL")
-        for number in range(version, len(schema)):
-            file.executescript(
-                f"BEGIN IMMEDIATE; {schema[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
-            )
-    path.chmod(0o600)
-
-
 async def _connect(path: Path, *more: str) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(
-        path, isolation_level=None, cached_statements=256, timeout=_PATIENCE_S
+        path, isolation_level=None, cached_statements=256, timeout=PATIENCE_S
     )
     for pragma in (
         "synchronous = FULL",

@@ -9,8 +9,9 @@ import msgspec
 
 from commons_crdt.ids import MemberId, RealmId
 from commons_node.peering.types import KnownPeer
-from commons_node.store.database import Database, Unusable, fetch
+from commons_node.store.database import Database, fetch
 from commons_node.store.peer_records import PEER_RECORDS
+from commons_node.store.upgrading import Unusable
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 

@@ -99,6 +99,18 @@ async def everything(connection: aiosqlite.Connection) -> AsyncIterator[list[Ope
             yield [operation for _, operation in await _with_parts(connection, rows)]
 
 
+async def block(
+    connection: aiosqlite.Connection, log: int, first: int, end: int
+) -> list[Operation]:
+    """What was stored of one log under the numbers from ``first`` to before ``end``."""
+    query = (
+        f"SELECT o.{_COLUMNS.replace(', ', ', o.')} FROM operations o"  # noqa: S608 - own columns
+        " JOIN chains c ON c.n = o.chain WHERE c.log = ? AND o.n >= ? AND o.n < ? ORDER BY o.n"
+    )
+    rows = await fetch(connection, query, (log, first, end))
+    return [operation for _, operation in await _with_parts(connection, rows)]
+
+
 def _length(operation: Operation) -> int:
     length = len(operation.header) + len(operation.body or b"") + _OVERHEAD
     return length + sum(len(part or b"") for part in operation.parts)

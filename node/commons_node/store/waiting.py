@@ -16,7 +16,8 @@ from commons_crdt import canonical
 from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation, decode_header
-from commons_node.store.database import Unusable, fetch, placeholders
+from commons_node.store.database import fetch, placeholders
+from commons_node.store.upgrading import Unusable
 
 MAX_COUNT = 10_000
 MAX_BYTES = 64 * 1024 * 1024

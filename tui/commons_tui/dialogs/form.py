@@ -274,6 +274,7 @@ def _placeholder(one: Mapping[str, Any]) -> str:
         "file-in": _("a file's path"),
         "file-out": _("a file's path"),
         "path-out": _("a file's path"),
+        "folder": _("a folder's path"),
         "file-or-text": _("a code, or a file's path"),
     }
     told = words.get(one["kind"], "")

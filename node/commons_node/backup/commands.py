@@ -1,0 +1,112 @@
+"""``backup create``: the verb, and the same for the schedule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from commons_crdt.errors import CommonsError
+from commons_node.backup import state as states
+from commons_node.backup.writing import Made, Parts, Source, create
+from commons_node.registry import Command, Count, Registry, Request, folder, option, passphrase
+from commons_node.whole_file import CannotWrite
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+_PROGRESS_S = 0.2
+
+
+class Create(msgspec.Struct):
+    """Arguments of ``backup create``."""
+
+    folder: Annotated[str, folder("the folder of the backups; a new one is made")]
+    passphrase: Annotated[str, passphrase("Passphrase of the backups", new=True)]
+    keep: Annotated[
+        Count, option("how many backups stay in the folder; older ones are deleted")
+    ] = 7
+    parts: Annotated[Parts, option("which photos: added here, all that are here, or none")] = "own"
+
+
+async def run_create(request: Request[Daemon], args: Create) -> Mapping[str, object]:
+    """Write one more backup of this node into a folder."""
+    path = checked_folder(args.folder)
+    made = await backed_up(request.node, path, args.passphrase, keep=args.keep, parts=args.parts)
+    return {
+        "file": str(made.path),
+        "realms": made.realms,
+        "operations": made.operations,
+        "bytes": made.written,
+        "deleted": made.let_go,
+        "state_hash": made.state_hash or None,
+    }
+
+
+async def backed_up(daemon: Daemon, path: Path, phrase: str, *, keep: int, parts: Parts) -> Made:
+    """One more backup, and a note of how that went. Raises what ``create`` raises."""
+    found = await states.load(daemon.store)
+    found.tried_ms = daemon.now_ms()
+    try:
+        source = Source(
+            daemon.home,
+            daemon.node,
+            daemon.addresses,
+            [community.realm for community in daemon.communities.values()],
+            daemon.now_ms(),
+        )
+        tell = _progress(daemon)
+        made = await create(source, path, phrase, keep=keep, parts=parts, tell=tell)
+    except (CommonsError, OSError) as error:
+        found.why = str(error)
+        await _noted(daemon, found)
+        daemon.events.publish("backup", {"what": "failed", "detail": str(error)})
+        raise
+    found.last_ms, found.place, found.why = found.tried_ms, str(path), ""
+    found.operations, found.written = made.operations, made.written
+    await _noted(daemon, found)
+    daemon.events.publish("backup", {"what": "made", "detail": made.path.name})
+    return made
+
+
+async def _noted(daemon: Daemon, found: states.BackupState) -> None:
+    """The disk that is full may be this one, too: the note is not worth a failure."""
+    try:
+        await states.save(daemon.store, found)
+    except Exception as error:
+        daemon.events.publish("backup", {"what": "unnoted", "detail": str(error)})
+
+
+def _progress(daemon: Daemon) -> Callable[[int], None]:
+    last = 0.0
+
+    def tell(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PROGRESS_S:
+            last = now
+            daemon.events.publish("backup", {"what": "bytes", "bytes": done, "total": None})
+
+    return tell
+
+
+def checked_folder(folder: str) -> Path:
+    """The path of a folder that backups may go to; ``CannotWrite``."""
+    path = Path(folder)
+    if not path.is_absolute():
+        raise CannotWrite(file=folder, why="it is no absolute path of a folder")
+    return path
+
+
+REGISTRY = Registry(
+    commands=(
+        Command("backup.create", "Write a sealed backup of this node into a folder.", Create,
+                run_create, timeout_s=3600.0, progress="backup",
+                says="{operations} operations of {realms} communities are in {file}; {bytes} bytes"
+                     " of it are new. Check it: commons-node backup verify FILE"),
+    ),
+    nouns={"backup": "copies of this node, sealed with a passphrase"},
+)  # fmt: skip

@@ -1,0 +1,47 @@
+"""The drill: a home is made of a backup where nobody sees it, looked at, and taken away again."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from commons_node.backup.folder import Folder
+from commons_node.backup.manifest import Manifest
+from commons_node.backup.restored import Restored
+from commons_node.backup.restoring import Made, unpack
+from commons_node.backup.sealed_file import BadBackup
+from commons_node.doctor.data import files, opened, sound
+from commons_node.home import Home
+from commons_node.keystore.node_key import NodeKey
+from commons_node.keystore.store import Keystore
+from commons_node.verifier.pool import VerifierPool
+
+
+async def rehearse(
+    folder: Folder, path: Path, manifest: Manifest, pool: VerifierPool, now_ms: int
+) -> Made:
+    """Restore into a folder that is gone afterwards; what was made. Raises ``BadBackup``.
+
+    Its realms are opened once more as a daemon would, and must show the same state as before.
+    Nothing is dialled, and nothing is signed.
+    """
+    with tempfile.TemporaryDirectory(prefix="commons-rehearse-") as temporary:
+        home = Home(Path(temporary) / "home")
+        made = await unpack(folder, path, manifest, home.path, pool, alone=False)
+        for file, schema in files(home):
+            check = sound(file, schema, file.stem[:8])
+            if check.state == "fail":
+                raise BadBackup("rehearsal", check.detail)
+        for realm in manifest.realms:
+            file = home.path / "realms" / f"{realm.realm.hex()}.db"
+            async with opened(file, pool, now_ms) as again:
+                _, state = await again.hashes()
+            if state.hex() != made.states[realm.realm.hex()]:
+                raise BadBackup("state", "opened again, a community shows another state")
+        if Keystore(home.keys).damaged():
+            raise BadBackup("key", "a member's key file in it is damaged")
+        NodeKey(home.node_key).load()
+        owed = Restored(home.path).owed
+        if owed is None and manifest.realms:
+            raise BadBackup("rehearsal", "the new home does not know what it owes")
+        return made

@@ -1,0 +1,201 @@
+"""A damaged file is moved aside and made anew: of what still reads, and of what peers have.
+
+Each file is looked at before it is opened, and its contents once after each start and once a day.
+What reads from a damaged file goes the way of a peer's operations, so nothing damaged is shown or
+passed on. Where something could not be read, this node's own newest acts may be gone: it signs
+nothing before it has met another node, as a copied home.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import structlog
+
+from commons_crdt.errors import CommonsError
+from commons_crdt.ids import MemberId, RealmId
+from commons_crdt.operation import Operation
+from commons_node.store.database import open_database
+from commons_node.store.node_store import NODE_SCHEMA, NodeStore
+from commons_node.store.salvage import Salvage, broken_page, changed_bytes, put_in_place
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+    from commons_node.realm.realm import Realm
+
+log = structlog.get_logger(component="store")
+
+_BATCH: Final = 256
+_DAY_S: Final = 24 * 3600.0
+_TABLES: Final[Mapping[str, int]] = {"peers": 4, "realms": 2, "members": 2, "settings": 2}
+"""Of the node's own file, with their columns: what cannot be had again otherwise."""
+
+
+class BeyondRepair(CommonsError):
+    """The file {file} is damaged ({why}), and too little reads of it to ask other nodes for it."""
+
+    code: ClassVar[str] = "database"
+    hint: ClassVar[str] = (
+        "move this home away and restore a backup: commons-node backup restore FILE; without one,"
+        " join again from an empty home"
+    )
+    status = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """One file that was made anew: why, where the damaged one is, what came of it."""
+
+    file: str
+    why: str
+    aside: str
+    taken: int
+    refused: int
+    lost: bool
+
+    def shown(self) -> dict[str, object]:
+        """For ``status``."""
+        return {
+            "file": self.file,
+            "why": self.why,
+            "aside": self.aside,
+            "operations": self.taken,
+            "refused": self.refused,
+            "lost": self.lost,
+        }
+
+
+class Repairs:
+    """Belongs to one daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Looks at nothing yet."""
+        self._daemon = daemon
+        self.done: list[Repaired] = []
+
+    # -- before a file is opened ---------------------------------------------------------------
+
+    async def node_file(self, path: Path) -> None:
+        """See that the node's own file is sound, or make it anew of what reads."""
+        why = await asyncio.to_thread(broken_page, path)
+        if not why:
+            return
+        salvage = Salvage(path)
+        rows = {table: salvage.rows(table) for table in _TABLES}
+        fresh = path.with_name("node.new")
+        fresh.unlink(missing_ok=True)
+        database = await open_database(fresh, NODE_SCHEMA)
+        try:
+            for table, columns in _TABLES.items():
+                marks = ",".join("?" * columns)
+                await database.write.executemany(
+                    f"INSERT OR IGNORE INTO {table} VALUES ({marks})",  # noqa: S608 - our own names
+                    [row for row in rows[table] if len(row) == columns],
+                )
+            store = NodeStore(database)
+            for file in sorted((path.parent / "realms").glob("*.db")):
+                await store.add_realm(RealmId(bytes.fromhex(file.stem)), self._daemon.now_ms())
+        finally:
+            await database.close()
+        aside = await asyncio.to_thread(put_in_place, fresh, path)
+        self._note(Repaired(path.name, why, aside.name, 0, 0, lost=True))
+
+    async def realm_file(self, realm: RealmId, path: Path) -> None:
+        """See that a community's file is sound, or make it anew of what reads."""
+        if why := await asyncio.to_thread(broken_page, path):
+            await self._anew(realm, path, why)
+
+    async def members(self) -> None:
+        """Members whose keys are here, and whose community the node's own file forgot."""
+        daemon = self._daemon
+        known = await daemon.store.members()
+        for name in daemon.keystore.members():
+            member = MemberId(bytes.fromhex(name))
+            for realm, community in daemon.communities.items():
+                here = member in community.realm.judge.authority.identities
+                if member not in known and here:
+                    await daemon.store.add_member(member, realm)
+
+    # -- while the node runs -------------------------------------------------------------------
+
+    async def stay(self) -> None:
+        """Look at the contents of every file, and again each day."""
+        while True:
+            for realm in list(self._daemon.communities):
+                await self.look(realm)
+            await asyncio.sleep(_DAY_S)
+
+    async def look(self, realm: RealmId) -> None:
+        """Compare what one community's file holds with the hashes that were signed."""
+        daemon = self._daemon
+        community = daemon.communities.get(realm)
+        if community is None:
+            return
+        path = community.realm.store.database.path
+        why = await asyncio.to_thread(changed_bytes, path)
+        if not why or daemon.communities.get(realm) is not community:
+            return
+        daemon.communities.pop(realm)  # nobody asks it, until it is another one
+        await daemon.peering.let_go(realm)
+        await daemon.forget(community)
+        await self._anew(realm, path, why)
+        await daemon.reopen(realm)
+        daemon.peering.refresh()
+        daemon.spawn(daemon.learn_own_tips())
+
+    async def _anew(self, realm: RealmId, path: Path, why: str) -> None:
+        daemon = self._daemon
+        log.error("damaged", file=path.name[:8], why=why)
+        salvage = Salvage(path)
+        fresh = path.with_name(f"{path.stem}.new")
+        for tail in ("", "-wal", "-shm"):
+            fresh.with_name(fresh.name + tail).unlink(missing_ok=True)
+        made = await daemon.make_realm(realm, fresh)
+        refused = 0
+        try:
+            each = salvage.operations()
+            while batch := await asyncio.to_thread(_some, each):
+                refused += sum((await made.ingest(batch, "repair")).refused.values())
+            taken = await made.store.outside.count()
+            if not taken or not self._stands(made):
+                raise BeyondRepair(file=path.name, why=why)
+        finally:
+            await made.close()
+        lost = salvage.lost or refused > 0
+        if lost:
+            daemon.unsure()
+        aside = await asyncio.to_thread(put_in_place, fresh, path)
+        self._note(Repaired(path.name, why, aside.name, taken, refused, lost=lost))
+
+    def _stands(self, made: Realm) -> bool:
+        """Whether what was read says that this node is of the community: others ask for that."""
+        own = self._daemon.standing.device(made.realm)
+        return own is None or own.keys.id in made.judge.authority.devices
+
+    def _note(self, repaired: Repaired) -> None:
+        self.done.append(repaired)
+        log.error("repaired", file=repaired.file[:8], kept=repaired.aside, lost=repaired.lost)
+        self._daemon.events.publish("repaired", repaired.shown())
+
+    def in_words(self) -> str | None:
+        """What a person must know of it; None if nothing was repaired."""
+        if not self.done:
+            return None
+        names = ", ".join(one.aside for one in self.done)
+        return _SAID.format(count=len(self.done), kept=names)
+
+
+_SAID: Final = (
+    "The disk has damaged {count} file(s) of this node: it was made anew of what still read, and"
+    " what is missing comes from other nodes. The damaged one is kept as {kept}. Look after the"
+    " disk, and make a backup."
+)
+
+
+def _some(each: Iterator[Operation]) -> list[Operation]:
+    return list(islice(each, _BATCH))

@@ -1,0 +1,457 @@
+"""A node that is backed up while it runs, lost, and made anew: real daemons, real processes."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import shutil
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from tests.e2e.neighbourhood import (
+    PASSPHRASE,
+    QUICK,
+    House,
+    Said,
+    Street,
+    agree,
+    cli,
+    meet,
+    street,
+    until,
+)
+
+from commons_node.api.client import ApiError
+
+SAFE = "two rivers meet in the old town"
+
+
+@pytest.fixture
+def elm_street() -> Iterator[Street]:
+    with street() as made:
+        yield made
+
+
+class Safe:
+    """A folder of backups outside all homes, and its passphrase in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "safe"
+        self.phrase = folder / "safe-passphrase"
+        self.phrase.write_text(SAFE + "\n")
+        self.phrase.chmod(0o600)
+
+    def of(self, house: House, **more: object) -> dict[str, object]:
+        """One more backup."""
+        made: dict[str, object] = house.do(
+            "backup.create", folder=str(self.path), passphrase=SAFE, **more
+        )
+        return made
+
+    def does(self, what: str, home: Path, *words: str) -> Said:
+        return cli(
+            home, "backup", what, str(self.path), "--passphrase-file", str(self.phrase),
+            "--json", *words,
+        )  # fmt: skip
+
+    def chunks(self) -> dict[str, bytes]:
+        return {one.name: one.read_bytes() for one in (self.path / "chunks").iterdir()}
+
+
+@pytest.fixture
+def safe(elm_street: Street) -> Safe:
+    return Safe(elm_street.folder)
+
+
+def restored(elm_street: Street, safe: Safe, name: str, *words: str) -> House:
+    """A house in a home that was made of the newest backup."""
+    home = elm_street.folder / name
+    said = safe.does("restore", home, *words)
+    assert said.code == 0, said
+    (house,) = elm_street.build(name)
+    assert house.node == said.json["node"]
+    return house
+
+
+def lose(house: House) -> None:
+    """The machine is gone, but for what the test wants to read of it."""
+    house.kill()
+    for one in house.home.iterdir():
+        if one.is_dir():
+            shutil.rmtree(one)
+        elif one.name != "log":
+            one.unlink()
+
+
+def writes(house: House, times: int = 1) -> list[str]:
+    return [house.do("invite.create", uses=1)["operation"] for _ in range(times)]
+
+
+def assert_no_fork(*houses: House) -> None:
+    for house in houses:
+        doubled = house.query("SELECT chain, seq FROM operations GROUP BY 1, 2 HAVING count(*) > 1")
+        assert doubled == [], f"{house.name} holds no fork"
+        assert house.operations()["contested"] == 0
+
+
+def devices(house: House) -> dict[str, str]:
+    listed = house.see("member.device.list")["devices"]
+    return {one["device"]: one["standing"] for one in listed}
+
+
+def test_a_lost_node_comes_back_with_new_devices(elm_street: Street, safe: Safe) -> None:
+    alice, bob = elm_street.community("alice", "bob")
+    (old,) = devices(alice)
+    first = safe.of(alice)
+    assert first["operations"] == sum(alice.operations().values())
+    told = writes(alice, 3)  # after the backup, and heard by bob
+    agree(alice, bob)
+    again = safe.does("restore", elm_street.folder / "alice-2")
+    assert again.code != 0
+    assert again.error["code"] == "old_node_lives", "the old node answers: nothing is restored"
+    assert not (elm_street.folder / "alice-2").exists()
+    lose(alice)
+
+    found = safe.does("verify", elm_street.folder)
+    assert found.code == 0, found
+    assert found.json["state_hash"] == first["state_hash"]
+    assert found.json["operations"] == first["operations"]
+    new = restored(elm_street, safe, "alice-2")
+    assert new.node != alice.node
+    meet(new, bob)
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "done", answer
+    assert answer["restored"]["retired"] == [old]
+    assert answer["device"] != old
+    assert set(told) <= set(new.verdicts()), "what it had told came back first"
+    more = writes(new, 2)
+    agree(new, bob)
+    assert all(bob.verdicts()[one] == 1 for one in told + more), "nothing that counted is lost"
+    standing = devices(new)
+    assert standing[old] != "good"
+    assert standing[answer["device"]] == "good"
+    assert new.see("member.list")["members"][0]["role"] == "coordinator"
+    changed = new.do("community.propose", what="constitution", set=["epoch.days=40"])
+    assert changed["state"] == "in_force", "the seat of the council moved to the new device"
+    assert not (new.home / "restored.json").exists(), "nothing is owed any more"
+    assert_no_fork(new, bob)
+
+
+@pytest.mark.long
+def test_offline_nothing_is_signed_with_the_old_keys_until_somebody_was_met(
+    elm_street: Street, safe: Safe
+) -> None:
+    """The lost machine wrote in log 0 after the backup: at once, the end would have been a fork."""
+    alice, bob = elm_street.community("alice", "bob")
+    (old,) = devices(alice)
+    safe.of(alice)
+    told = writes(alice, 2)
+    agree(alice, bob)
+    lose(alice)
+    bob.stop()
+    new = restored(elm_street, safe, "alice-2")
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "waiting"
+    before = new.verdicts()
+    error = new.refused("invite.create", uses=1)
+    assert (error.code, error.exit) == ("copied_home", 4)
+    new.kill()
+    new.again()
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "waiting", "starting once more changes nothing"
+    assert new.verdicts() == before, "it signed nothing at all"
+    assert new.see("status")["restored"] == [alice.member]
+
+    bob.again()
+    meet(new, bob)
+    until(lambda: not new.see("status")["restored"], "the rest is done when somebody is there")
+    assert set(told) <= set(new.verdicts())
+    writes(new)
+    agree(new, bob)
+    assert devices(new)[old] != "good"
+    assert_no_fork(new, bob)
+
+
+@pytest.mark.long
+def test_nobody_else_to_ask(elm_street: Street, safe: Safe) -> None:
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    writes(alice)
+    before = alice.hashes()
+    made = safe.of(alice)
+    assert made["state_hash"] == before[1]
+    lose(alice)
+    new = restored(elm_street, safe, "alice-2", "--alone", "--yes")
+    assert new.hashes() == before
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "done", answer
+    writes(new)
+    assert_no_fork(new)
+
+
+@pytest.mark.long
+def test_two_members_of_one_node_each_finish_their_own(elm_street: Street, safe: Safe) -> None:
+    alice, bob = elm_street.community("alice", "bob")
+    code = alice.invite()
+    eve = alice.do("join", code=code, member="eve", passphrase=SAFE)["member"]
+    agree(alice, bob)
+    safe.of(alice)
+    lose(alice)
+    new = restored(elm_street, safe, "alice-2")
+    meet(new, bob)
+    first = new.do("member.unlock", member=eve, passphrase=SAFE)
+    assert first["restored"]["state"] == "done", first
+    assert new.see("status")["restored"] == [alice.member], "alice has not unlocked yet"
+    second = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert second["restored"]["state"] == "done", second
+    assert not (new.home / "restored.json").exists()
+    agree(new, bob)
+    assert_no_fork(new, bob)
+
+
+@pytest.mark.long
+def test_a_second_backup_adds_what_is_new_and_a_killed_one_costs_nothing(
+    elm_street: Street, safe: Safe
+) -> None:
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    first = safe.of(alice)
+    before = safe.chunks()
+    again = safe.of(alice)
+    assert len(safe.chunks().keys() - before.keys()) <= 1, "the node's own file at most"
+    assert again["state_hash"] == first["state_hash"]
+    writes(alice, 3)
+    third = safe.of(alice, keep=1)
+    assert third["deleted"] == 2
+    assert len(list(safe.path.glob("*.backup"))) == 1
+    assert safe.does("verify", elm_street.folder).code == 0
+    rehearsed = safe.does("rehearse", elm_street.folder)
+    assert rehearsed.code == 0, rehearsed
+    assert rehearsed.json["state_hash"] == third["state_hash"] == alice.hashes()[1]
+    assert rehearsed.json["kept"] is False
+
+
+def hollow(home: Path) -> set[bytes]:
+    """The operations of a home's only community whose contents are absent."""
+    (file,) = (home / "realms").glob("*.db")
+    with closing(sqlite3.connect(file)) as connection:
+        return {one for (one,) in connection.execute(_HOLLOW)}
+
+
+_HOLLOW = "SELECT id FROM operations WHERE body IS NULL"
+
+
+@pytest.mark.long
+def test_what_was_erased_stays_erased(elm_street: Street, safe: Safe) -> None:
+    """By a later backup of the same folder, and by a neighbour who knows of the erasure."""
+    alice, bob = elm_street.community("alice", "bob")
+    thing = alice.do("resource.add", name="drill", number="7")["resource"]
+    alice.do("resource.edit", resource=thing, notice="kept under the blue tarpaulin")
+    agree(alice, bob)
+    old = Path(str(safe.of(alice)["file"]))
+    assert hollow(alice.home) == set()
+    alice.do("resource.erase", resource=thing)
+    agree(alice, bob)
+    erased = hollow(alice.home)
+    assert erased
+    newer = Path(str(safe.of(alice)["file"]))
+    lose(alice)
+
+    home = elm_street.folder / "later"
+    words = ("--passphrase-file", str(safe.phrase), "--json")
+    said = cli(home, "backup", "restore", str(old), *words)
+    assert said.code == 0, said
+    assert said.json["left_out"] == len(erased), "the older one has it, the newer says it is erased"
+    assert hollow(home) == erased
+    assert b"blue tarpaulin" not in bytes_of(home)
+
+    newer.unlink()
+    home = elm_street.folder / "alone"
+    said = cli(home, "backup", "restore", str(old), *words)
+    assert said.json["left_out"] == 0, "nothing says so any more"
+    assert hollow(home) == set()
+    (new,) = elm_street.build("alone")
+    meet(new, bob)
+    until(lambda: hollow(new.home) == erased, "the neighbour says what was erased")
+    new.stop()
+    assert b"blue tarpaulin" not in bytes_of(home)
+
+
+def bytes_of(home: Path) -> bytes:
+    return b"".join(one.read_bytes() for one in sorted((home / "realms").iterdir()))
+
+
+def many(house: House, count: int) -> None:
+    rows = "".join(f"{number},Thing {number}\n" for number in range(count))
+    data = base64.b64encode(f"number,name\n{rows}".encode()).decode()
+    house.do("resource.import", file={"name": "things.csv", "data": data})
+
+
+@pytest.mark.long
+def test_kill_9_while_a_backup_is_written(elm_street: Street, safe: Safe) -> None:
+    """At any point: the last backup stays whole, and the next one is made as if nothing were."""
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    first = safe.of(alice)
+    many(alice, 300)
+    killed_within = 0
+    for _ in range(4):
+        alice.unlock()
+        had = {one.name for one in safe.path.rglob("*")}
+        writing = threading.Thread(target=_tries, args=(safe, alice))
+        writing.start()
+        deadline = time.monotonic() + 20
+        while {one.name for one in safe.path.rglob("*")} == had and time.monotonic() < deadline:
+            time.sleep(0.001)
+        alice.kill()
+        writing.join(30)
+        killed_within += len(list(safe.path.glob("*.backup"))) == 1
+        found = safe.does("verify", elm_street.folder)
+        assert found.code == 0, found
+        if len(list(safe.path.glob("*.backup"))) > 1:
+            break
+        assert found.json["state_hash"] == first["state_hash"], "the one before is untouched"
+        alice.again()
+    assert killed_within > 0, "at least one died before it was a backup"
+    if alice.process.poll() is not None:
+        alice.again()
+    last = safe.of(alice)
+    assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
+    assert not list(safe.path.rglob(".*.part")), "what was half done is swept"
+
+
+def _tries_to_write(house: House) -> bool:
+    """True if it may not."""
+    try:
+        writes(house)
+    except ApiError:
+        return True
+    return False
+
+
+def _tries(safe: Safe, house: House) -> None:
+    with suppress(ApiError, OSError):
+        safe.of(house)
+
+
+@pytest.mark.long
+def test_a_disk_that_fills_up_leaves_the_backup_before_whole(
+    elm_street: Street, safe: Safe
+) -> None:
+    safe.path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(safe.path)]
+    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
+    if not made or made.returncode:
+        assert not os.environ.get("CI"), "with CI=true this must run"
+        pytest.skip("may not mount a file system here")
+    try:
+        (alice,) = elm_street.build("alice")
+        alice.found()
+        first = safe.of(alice)
+        many(alice, 300)
+        with pytest.raises(ApiError) as told:
+            safe.of(alice)
+        assert told.value.code == "bad_file"
+        assert os.strerror(errno.ENOSPC) in str(told.value), "it met the end of the disk"
+        shown = alice.see("status")["backup"]
+        assert os.strerror(errno.ENOSPC) in shown["failed"], "and status says so"
+        found = safe.does("verify", elm_street.folder)
+        assert found.code == 0, found
+        assert found.json["state_hash"] == first["state_hash"]
+        subprocess.run(["mount", "-o", "remount,size=32m", str(safe.path)], check=True)
+        last = safe.of(alice)
+        assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
+        assert alice.see("status")["backup"]["failed"] is None
+    finally:
+        subprocess.run(["umount", str(safe.path)], check=True)
+
+
+@pytest.mark.long
+def test_backups_by_themselves_are_made_up_for_and_read_back(
+    elm_street: Street, safe: Safe
+) -> None:
+    more = f'\nbackup_to = "{safe.path}"\nbackup_passphrase_file = "{safe.phrase}"\n'
+    safe.phrase.chmod(0o644)
+    (alice,) = elm_street.build("alice", config=QUICK + more)
+    until(lambda: alice.see("status")["backup"]["failed"], "others may read the passphrase")
+    assert "chmod 600" in alice.see("status")["backup"]["failed"]
+    alice.found()
+    alice.stop()
+    safe.phrase.chmod(0o600)
+    with closing(sqlite3.connect(alice.home / "node.db")) as file:
+        file.execute("DELETE FROM settings WHERE name = 'backup'")  # an hour has passed
+        file.commit()
+    alice.again()
+    until(lambda: alice.see("status")["backup"]["verified"], "it was off, and makes up for it", 60)
+    shown = alice.see("status")["backup"]
+    assert shown["last"]
+    assert (shown["failed"], shown["every_hours"]) == (None, 24)
+    checks = {one["check"]: one for one in cli(alice.home, "doctor", "--json").json["checks"]}
+    assert checks["backup"]["state"] == "ok", checks["backup"]
+    found = safe.does("verify", elm_street.folder)
+    assert found.json["state_hash"] == alice.hashes()[1]
+
+
+@pytest.mark.long
+def test_an_old_node_that_comes_back_keeps_the_new_one_from_going_on(
+    elm_street: Street, safe: Safe
+) -> None:
+    """It was off while its backup was restored, and somebody finds it in the cellar."""
+    alice, bob = elm_street.community("alice", "bob")
+    safe.of(alice)
+    alice.stop()
+    new = restored(elm_street, safe, "alice-2")
+    alice.again()
+    meet(new, bob)
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "failed"
+    assert "still runs" in answer["restored"]["why"]
+    assert new.refused("invite.create", uses=1).code == "old_node_lives"
+    alice.unlock()
+    late = writes(alice, 2)  # it is still the true one
+    agree(alice, bob)
+    alice.stop()
+    meet(new, bob)
+    until(lambda: set(late) <= set(new.verdicts()), "what it wrote is told")
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "done", answer
+    more = writes(new)
+    agree(new, bob)
+    alice.again()
+    alice.unlock()
+    until(lambda: _tries_to_write(alice), "it hears that its device has ended")
+    agree(new, bob)
+    assert all(bob.verdicts()[one] == 1 for one in late + more)
+    assert_no_fork(new, bob)
+
+
+@pytest.mark.long
+def test_a_coordinator_among_several_ends_the_old_device_when_the_seat_has_moved(
+    elm_street: Street, safe: Safe
+) -> None:
+    alice, bob = elm_street.community("alice", "bob", roles={"bob": "member"})
+    alice.do("community.propose", what="coordinators", add=["bob"])
+    agree(alice, bob)
+    safe.of(alice)
+    lose(alice)
+    new = restored(elm_street, safe, "alice-2")
+    meet(new, bob)
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "seat", answer
+    writes(new)  # with the new device
+    agree(new, bob)
+    (open_one,) = bob.see("community.acts")["table"]
+    bob.do("community.endorse", operation=open_one["operation"])
+    agree(new, bob)
+    answer = new.do("member.unlock", member=alice.member, passphrase=PASSPHRASE)
+    assert answer["restored"]["state"] == "done", answer
+    assert len(answer["restored"]["retired"]) == 1
+    agree(new, bob)
+    assert_no_fork(new, bob)

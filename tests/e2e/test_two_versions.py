@@ -1,0 +1,96 @@
+"""One community on nodes of two versions: the older one keeps aside what it does not know."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.e2e.neighbourhood import (
+    LOOPBACK,
+    House,
+    Street,
+    agree,
+    clean_environment,
+    meet,
+    street,
+    until,
+)
+
+from commons_node.domains import RULES
+
+
+class Older(House):
+    """A house whose daemon is of the version before, until it is upgraded."""
+
+    upgraded = False
+
+    def start(self) -> subprocess.Popen[bytes]:
+        if self.upgraded:
+            return super().start()
+        self._let_go()
+        self._file.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "tests.e2e.older", "run", "--home", str(self.home),
+                "--listen", LOOPBACK, "--ready-file", str(self._file),
+                "--until-stdin-closes", "--no-lan",
+            ],
+            env=clean_environment(self.home), cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log,
+        )  # fmt: skip
+        self.pids.append(process.pid)
+        return process
+
+
+@pytest.fixture
+def elm_street() -> Iterator[Street]:
+    with street() as made:
+        yield made
+
+
+def held(house: House) -> dict[str, int]:
+    """What is kept aside, by reason."""
+    found: dict[str, int] = house.see("status")["communities"][0]["held"]
+    return found
+
+
+def rules(house: House) -> int:
+    found: int = house.see("community.acts")["rules"]
+    return found
+
+
+@pytest.mark.long
+def test_an_older_node_goes_on_and_catches_up_when_it_is_upgraded(elm_street: Street) -> None:
+    bob = Older("bob", elm_street.folder / "bob")
+    elm_street.houses.append(bob)
+    bob.ready()
+    (alice,) = elm_street.build("alice")
+    bob.found()
+    alice.join(bob.invite())
+    assert rules(bob) == RULES.version - 1, "a community has the rules of who founded it"
+    agree(alice, bob)
+    first = bob.do("resource.add", name="Drill", number="1")["resource"]
+    agree(alice, bob)
+    assert rules(alice) == RULES.version - 1
+
+    refused = bob.refused("community.propose", what="rules", version=RULES.version)
+    assert refused.code == "terms", "it does not know them"
+    bob.do("community.propose", what="coordinators", add=["alice"], drop=["bob"])
+    agree(alice, bob)
+    alice.do("community.propose", what="rules", version=RULES.version)
+    assert rules(alice) == RULES.version
+    newer = alice.do("resource.add", name="Saw", number="2")["operation"]
+    until(lambda: any("rules" in why for why in held(bob)), "it is kept aside, not refused")
+    assert newer not in bob.verdicts()
+    assert bob.see("resource.show", resource=first)["resource"], "what it knows it goes on showing"
+
+    bob.stop()
+    bob.upgraded = True
+    bob.again()
+    meet(bob, alice)
+    agree(alice, bob)
+    assert bob.verdicts()[newer] == 1, "what it had kept aside counts now"
+    assert rules(bob) == RULES.version
