@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 
 from tests.fuzz.files import _folder
 from tests.fuzz.target import Target, hold
@@ -41,9 +42,12 @@ def _settings_seeds() -> Mapping[str, bytes]:
     }
 
 
+_TODAY = date(2026, 11, 21)
+
+
 def _times(data: bytes) -> bool:
     text = data.decode("utf-8", "replace")
-    said = (day(text), ago(text))
+    said = (day(text, _TODAY), ago(text))
     hold(all(said), "every time is said somehow")
     return said != ("-", "-")
 
