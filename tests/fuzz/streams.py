@@ -194,9 +194,8 @@ def _round(slot: int) -> Iterator[wire._Message]:
     bob, _ = _homes()
     ends = bob.ends()
     yield wire.Digest(slot, False, b"d" * 32, b"z" * 16)
-    shown = [(e.device, e.seq, e.id, e.fork, e.hollow, b"") for e in ends if not e.log]
     invented = (b"n" * 32, 3, b"i" * 32, 0, 0, b"")
-    yield wire.Ranges(slot, 0, True, (), ((0, tuple(sorted([*shown[1:], invented])), ()),))
+    yield wire.Ranges(slot, 0, True, (), ((0, (invented,), (0,)),))  # she has listed hers
     spans = tuple((end.device, end.log, 1, end.seq) for end in ends[:2])
     yield wire.Want(slot, 4, spans, ())
     yield wire.Credit(slot, 4)
@@ -205,7 +204,6 @@ def _round(slot: int) -> Iterator[wire._Message]:
     yield wire.Piece(slot, True, encode(carriage.pack_operation(operations()["genesis"])))
     yield wire.Served(slot)
     yield wire.Done(slot)
-    yield wire.Ranges(slot, 1, True, ((0, (b"\x40", b"\x80"), b"f" * 48),), ())
     yield wire.Ranges(slot, 1, True, (), ())
     yield wire.Done(slot)
 

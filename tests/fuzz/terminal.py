@@ -44,6 +44,9 @@ def _settings_seeds() -> Mapping[str, bytes]:
     }
 
 
+_TODAY = date(2026, 11, 21)
+
+
 def _times(data: bytes) -> bool:
     text = data.decode("utf-8", "replace")
     said = (day(text, _TODAY), ago(text))

@@ -68,6 +68,7 @@ ELSEWHERE = {
     "node/commons_node/keeping.py:Keeping._save": "makes text of what it encoded",
     "node/commons_node/store/numbers.py:Numbers.load": "any bytes are a number",
     "node/commons_node/keystore/store.py:Keystore._read": "reads a file; `sealing` parses it",
+    "node/commons_node/verifier/packing.py:_unpacked": "what a process of this daemon packed",
     # Encoding to text that is ASCII by construction.
     "node/commons_node/demo/story.py:_play": "makes base64",
     "node/commons_node/domains/lending/commands.py:_offer": "makes base64",

@@ -81,6 +81,21 @@ async def test_what_waits_survives_a_stop(rooms: Rooms) -> None:
     assert await room.facts() == await other.facts()
 
 
+async def test_what_an_earlier_start_held_waits_from_this_one_on(rooms: Rooms) -> None:
+    home, _, pages = library()
+    room = await rooms.open("a", home, *bytes_of(home))
+    await room.realm.settled()
+    first = bytes(pages[0].id)
+    query = "UPDATE operations SET applied = 'held' WHERE document = ?"
+    await room.realm.store.database.write.execute(query, (first,))
+    room = await rooms.again(room)
+    waits = await fetch(room.realm.store.database.read, "SELECT document FROM behind")
+    assert waits == [(first,)], "what comes for it meanwhile is not called applied"
+    await room.realm.settled()
+    assert not await held(room)
+    assert not await fetch(room.realm.store.database.read, "SELECT 1 FROM behind")
+
+
 async def test_an_own_edit_waits_for_its_document_and_no_other(rooms: Rooms) -> None:
     home, town, pages = library()
     room = await rooms.open("a", home)

@@ -126,7 +126,9 @@ class Realm:
             if await self.folding.create(connection):
                 await self._revision.fold_again(connection, self.judge)
             await self._sealed.follow(self.judge)
-        if held := await self.store.inside.held_documents():
+            held = await self.store.inside.held_documents()
+            await self.store.fall_behind(connection, held)
+        if held:
             self._catching_up.wait_with(held)
         self._prune()
 
@@ -202,8 +204,7 @@ class Realm:
         return total
 
     def _intake(self) -> Intake:
-        sight = Sight.of(self.memory, self.store)
-        return Intake(sight, self.pool)
+        return Intake(Sight.of(self.memory, self.store), self.pool)
 
     async def _absorb_once(
         self, reading: Reading, released: Sequence[OperationId], *, own: bool
@@ -236,13 +237,12 @@ class Realm:
         waits = set(later)
         now = {d: new for d, new in batch.edits.items() if d not in waits}
         outcome = await self.documents.apply(now)
-        applied = outcome.applied
-        applied.update({edit.id: "" for d in later for edit in batch.edits[d]})
+        outcome.applied.update({edit.id: "" for d in later for edit in batch.edits[d]})
         stored, revised = batch.stored, Revised()
         if not (stored or batch.aside or batch.late or released):
             return stored, revised
         async with self.store.database.transaction() as connection:
-            first = await self.store.insert(connection, stored, applied, own=own)
+            first = await self.store.insert(connection, stored, outcome.applied, own=own)
             new = [document for document in later if document not in backlog]
             await self.store.fall_behind(connection, new, first)
             await self.store.waiting.remove([*released, *(item.standing.id for item in stored)])
@@ -253,8 +253,8 @@ class Realm:
             await self._fold(connection, first, stored, outcome)
             late = [item.id for item in batch.late]
             revised = await self._revision.follow(connection, stored, late)
-            flips = revised.flips()
-            await self.notices.note(connection, self.judge.authority, flips, self._now_ms())
+            flips, now_ms = revised.flips(), self._now_ms()
+            await self.notices.note(connection, self.judge.authority, flips, now_ms)
         self._hashes.forget()
         await self.memory.advance([item.standing for item in stored], revised)
         if revised.erased:

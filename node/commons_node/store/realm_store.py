@@ -123,11 +123,18 @@ class RealmStore:
         )
 
     async def fall_behind(
-        self, connection: aiosqlite.Connection, documents: Iterable[DocumentId], since: int
+        self,
+        connection: aiosqlite.Connection,
+        documents: Iterable[DocumentId],
+        since: int | None = None,
     ) -> None:
-        """What was stored of these from number ``since`` on waits: it is ``HELD``, not applied."""
+        """What is stored of these from number ``since`` on waits: it is ``HELD``, not applied.
+
+        None: what will be stored.
+        """
+        first = self._next if since is None else since
         await connection.executemany(
-            "INSERT OR IGNORE INTO behind VALUES (?,?)", [(d, since) for d in documents]
+            "INSERT OR IGNORE INTO behind VALUES (?,?)", [(d, first) for d in documents]
         )
 
     async def catch_up(
