@@ -101,7 +101,7 @@ async def open_database(path: Path, schema: Sequence[str]) -> Database:
     Raises ``TooNew``, ``TooOld`` or ``Unusable``; the file is then as it was.
     """
     try:
-        await asyncio.to_thread(_migrate, path, schema)
+        await asyncio.to_thread(migrate, path, schema)
         write = await _connect(path)
         try:
             read = await _connect(path, "query_only = ON")
@@ -113,7 +113,7 @@ async def open_database(path: Path, schema: Sequence[str]) -> Database:
     return Database(path, write, read)
 
 
-def _migrate(path: Path, schema: Sequence[str]) -> None:
+def migrate(path: Path, schema: Sequence[str]) -> None:
     """Bring the file to the newest schema, each step whole or not at all."""
     with closing(sqlite3.connect(path, isolation_level=None, timeout=_PATIENCE_S)) as file:
         ((version,),) = file.execute("PRAGMA user_version").fetchall()
