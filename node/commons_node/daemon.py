@@ -29,6 +29,7 @@ from commons_node.disk import MIB, Room, watch_room
 from commons_node.domains import RULES, VIEWS, registry
 from commons_node.flips import told
 from commons_node.home import Home
+from commons_node.jobs.node import Jobs
 from commons_node.keeping import Keeping
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.sessions import Sessions, pick
@@ -116,6 +117,7 @@ class Daemon:
             quota=config.parts_quota_mib << 20,
             free=lambda: shutil.disk_usage(home.path).free,
         )
+        self.jobs = Jobs(self)
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -175,7 +177,10 @@ class Daemon:
         await keep_port(self.store, await self.peering.start())
         undo.push_async_callback(self.joining.stop)
         undo.push_async_callback(self.arriving.stop)
-        self._api = ApiServer(registry(), self, self.sessions, self._socket, self.events)
+        verbs = registry()
+        undo.push_async_callback(self.jobs.stop)
+        await self.jobs.start(verbs)
+        self._api = ApiServer(verbs, self, self.sessions, self._socket, self.events)
         undo.push_async_callback(self._api.stop)
         await self._api.start()
         if not self.signing.copied:

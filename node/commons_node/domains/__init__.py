@@ -13,6 +13,7 @@ from commons_node.bundles import commands as bundles
 from commons_node.domains import council, identity, lending, membership, resources, sanctions
 from commons_node.domains.domain import Domain
 from commons_node.health import verbs as health
+from commons_node.jobs import verbs as jobs
 from commons_node.parts import verbs as parts
 from commons_node.registry import Registry, merge
 
@@ -54,5 +55,6 @@ def registry() -> Registry:
         history.REGISTRY,
         bundles.REGISTRY,
         parts.REGISTRY,
+        jobs.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

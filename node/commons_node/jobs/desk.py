@@ -80,8 +80,8 @@ class Desk:
             items = self._next()
             going = None not in items
             calls = [item for item in items if item is not None]
-            for done, value, error in self._together(file, calls):
-                self._answer(done, value, error)
+            for done, value, fault in self._together(file, calls):
+                self._answer(done, value, fault)
         file.close()
 
     def _next(self) -> list[_Item | None]:

@@ -57,7 +57,7 @@ class _Letter(msgspec.Struct, forbid_unknown_fields=True):
     body: Mapping[str, object]
 
 
-def _keep(file: sqlite3.Connection, job: str, _run: int, now: int, effect: Effect) -> None:
+def _keep(file: sqlite3.Connection, job: str, _run: int, _now: int, effect: Effect) -> None:
     given = msgspec.convert(effect.body, _Keep)
     file.execute(
         "INSERT OR REPLACE INTO kept VALUES (?,?,?)",

@@ -117,14 +117,16 @@ def length(head: bytes) -> int:
 def said(body: bytes) -> Said:
     """What a worker said. Raises ``BadFrame``."""
     try:
-        return _SAID.decode(body)
+        found: Said = _SAID.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadFrame(why=error) from None
+    return found
 
 
 def told(body: bytes) -> Told:
     """What the scheduler told. Raises ``BadFrame``."""
     try:
-        return _TOLD.decode(body)
+        found: Told = _TOLD.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadFrame(why=error) from None
+    return found

@@ -46,7 +46,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """``views``: what a run may ask the node to show; ``home``: whether it is told where that is."""
+    """``views``: what a run may ask the node to show; ``home``: whether it is told where it is."""
 
     entry: str
     views: frozenset[str] = frozenset()

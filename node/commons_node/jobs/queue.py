@@ -177,7 +177,8 @@ class Queue:
         """Claim no run of a job, or claim again. Raises ``NoSuch``."""
         with self.transaction() as file:
             done = file.execute(
-                "UPDATE jobs SET paused_ms = ? WHERE job = ?", (self.now() if paused else None, name)
+                "UPDATE jobs SET paused_ms = ? WHERE job = ?",
+                (self.now() if paused else None, name),
             )
             if not done.rowcount:
                 raise NoSuch(what="job", name=name)
@@ -239,7 +240,9 @@ class Queue:
 
     # -- leases --------------------------------------------------------------------------------
 
-    def claim(self, lease_s: float, fits: Callable[[Job], bool] = lambda _job: True) -> Lease | None:
+    def claim(
+        self, lease_s: float, fits: Callable[[Job], bool] = lambda _job: True
+    ) -> Lease | None:
         """The next run that may go, leased; None if there is none.
 
         Whoever has used least is next; within what one principal has, priority. ``fits``: whether
@@ -248,12 +251,13 @@ class Queue:
         with self.transaction() as file:
             self._promote(file)
             query = (
-                "SELECT j.job, j.definition FROM jobs j JOIN principals p USING (principal)"
-                " WHERE j.paused_ms IS NULL AND j.running < j.concurrency AND EXISTS"
-                " (SELECT 1 FROM runs r WHERE r.job = j.job AND r.state = 'ready')"
-                " ORDER BY p.used, p.principal, j.priority, j.job"
+                "SELECT j.job, j.definition, (SELECT run FROM runs r WHERE r.job = j.job"
+                " AND r.state = 'ready' ORDER BY urgent DESC, run LIMIT 1) AS first"
+                " FROM jobs j JOIN principals p USING (principal) WHERE j.paused_ms IS NULL"
+                " AND j.running < j.concurrency AND first IS NOT NULL"
+                " ORDER BY p.used, p.principal, j.priority, first"
             )
-            for name, encoded in file.execute(query).fetchall():
+            for name, encoded, _first in file.execute(query).fetchall():
                 job = msgspec.json.decode(encoded, type=Job)
                 if fits(job):
                     return self._lease(file, name, job, lease_s)
@@ -371,9 +375,16 @@ class Queue:
             self._settle(file, job, used, budget)
             return state
 
-    def _settle(
-        self, file: sqlite3.Connection, job: str, used: Used, budget: float | None
-    ) -> None:
+    def give_back(self, run: int, fence: int) -> None:
+        """The attempt was ended by this node, which stops: it does not count.
+
+        Raises ``StaleFence``.
+        """
+        with self.transaction() as file:
+            _, attempts, _ = self._held(file, run, fence)
+            self._end(file, run, State.READY, attempts=attempts - 1)
+
+    def _settle(self, file: sqlite3.Connection, job: str, used: Used, budget: float | None) -> None:
         self._charge(file, job, used.cpu_ms / 1000)
         if budget is not None:
             file.execute("INSERT OR REPLACE INTO counts VALUES ('cpu_left_s', ?)", (budget,))
