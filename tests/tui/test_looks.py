@@ -23,6 +23,9 @@ _MASKS = (
     (r"\b[0-9a-f]{8}\b", "0" * 8),
     (r"\b\d{4}-\d\d-\d\d( \d\d:\d\d)?", lambda found: re.sub(r"\d", "0", found[0])),
     (r"in \d days", "in 0 days"),
+    (r"(in \d+ (min|h|days)|tomorrow|today) *", lambda found: "soon".ljust(len(found[0]))),
+    (r"\b\d+ MiB", lambda found: "0 MiB".rjust(len(found[0]))),
+    (r"\b[\d.]+ m?s\b", lambda found: "0 ms".ljust(len(found[0]))),
     (r"(now|\d+ min ago) *", lambda found: "now".ljust(len(found[0]))),
     (r"(/tmp|street-)\S*", lambda found: "…".ljust(len(found[0]))),
 )
@@ -63,7 +66,7 @@ def compare(name: str, seen: str) -> None:
 WORDS = {
     "home": "Waiting for you", "things": "Hedge", "loans": "Ladder",
     "people": "coordinator", "peers": "No peers yet", "activity": "Bo asked",
-    "council": "In force", "settings": "Theme",
+    "council": "In force", "jobs": "integrity", "settings": "Theme",
 }  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from commons_node.jobs.queue import Queue
 
 RETRY: Final = Retry(attempts=20, base_s=5.0, cap_s=6 * 3600.0)
 _AT_ONCE: Final = 32
+STATES: Final = ("ready", "sent", "dead")
+"""Of a letter."""
 
 log = structlog.get_logger(component="jobs")
 

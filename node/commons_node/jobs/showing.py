@@ -1,4 +1,4 @@
-"""Jobs and runs as answers have them: times as text, states as words, nothing of a handler's inside."""
+"""Jobs and runs as answers have them: times as text, states as words."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ MOVES: Final = frozenset(
     {
         (State.READY, State.LEASED),
         (State.WAITING, State.READY),
+        (State.WAITING, State.LEASED),
         (State.LEASED, State.DONE),
         (State.LEASED, State.WAITING),
         (State.LEASED, State.READY),

@@ -28,6 +28,8 @@ LINES: Final = 200
 _BYTES: Final = 8 * 1024 * 1024
 """Of all effects of one attempt."""
 _START_S: Final = 30.0
+_SPARE: Final = 1
+"""Workers of other handlers that may wait while a new one starts."""
 _GRACE_S: Final = 0.2
 
 
@@ -66,8 +68,9 @@ class Ended(Exception):
 class Worker:
     """One process; one run at a time."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Use ``Workers``."""
+    def __init__(self, process: asyncio.subprocess.Process, entry: str) -> None:
+        """Use ``Workers``. ``entry``: the handler that it runs, and no other."""
+        self.entry = entry
         self._process = process
         self._errors: deque[str] = deque(maxlen=20)
         self._draining = asyncio.create_task(self._drain())
@@ -219,7 +222,7 @@ class Workers:
         self, start: frames.Start, attempt: Attempt, broker: Broker
     ) -> frames.Done | frames.Failed:
         """One run in a process that waits, or in a new one. Raises ``Ended``."""
-        worker = await self._take()
+        worker = await self._take(start.entry)
         self._busy.add(worker)
         keep = False
         try:
@@ -234,19 +237,25 @@ class Workers:
                 self.replaced += 1
                 await worker.kill()
 
-    async def _take(self) -> Worker:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.alive:
-                return worker
-            await worker.kill()
+    async def _take(self, entry: str) -> Worker:
+        """One that runs this handler already: what another one loaded would count against it."""
+        gone = [one for one in self._idle if not one.alive]
+        fit = [one for one in self._idle if one.alive and one.entry == entry]
+        spare = [one for one in self._idle if one.alive and one.entry != entry][: -_SPARE or None]
+        worker = fit[-1] if fit else None
+        for one in (*gone, *spare):
+            self._idle.remove(one)
+            await one.kill()
+        if worker is not None:
+            self._idle.remove(worker)
+            return worker
         try:
             async with asyncio.timeout(_START_S):
                 process = await self._start()
         except (OSError, TimeoutError) as error:
             raise Ended("no_process", f"no process could be started: {error}", again=True) from None
         self.started += 1
-        return Worker(process)
+        return Worker(process, entry)
 
     async def rest(self) -> None:
         """Nobody needs a worker for a while."""
