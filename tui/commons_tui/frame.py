@@ -112,11 +112,15 @@ class Line(Widget):
 def nav_parts(
     titles: Sequence[str], here: int, wide: int, go: Callable[[int], Callable[[], Any]]
 ) -> list[Part]:
-    """The places by number; where all titles do not fit, only that of the one that is seen."""
-    whole = sum(width(_(title)) + 3 for title in titles) + 2
+    """The places by number; where not all titles fit, those next to the one that is seen."""
+    named = sorted(range(len(titles)), key=lambda number: (abs(number - here), number))
+    while len(named) > 1 and 2 * len(titles) + 2 + sum(
+        width(_(titles[number])) + 1 for number in named
+    ) > wide:  # fmt: skip
+        named.pop()
     parts: list[Part] = []
     for number, title in enumerate(titles):
-        text = f"{number + 1} {_(title)}" if whole <= wide or number == here else f"{number + 1}"
+        text = f"{number + 1} {_(title)}" if number in named else f"{number + 1}"
         if number == here:
             parts.append((f"▸{text} ", "strong", go(number)))
         else:

@@ -44,6 +44,17 @@ def zone_of(trigger: Trigger, zone: ZoneInfo) -> ZoneInfo:
     return ZoneInfo(named) if named else zone
 
 
+def check(job: Job, zone: ZoneInfo) -> None:
+    """Raise ``BadSchedule`` for a trigger that never comes, or a zone that is not known."""
+    for trigger in job.triggers:
+        if isinstance(trigger, Cron):
+            try:
+                times.check(trigger, zone_of(trigger, zone))
+            except (KeyError, OSError, ValueError):
+                why = f"there is no zone {trigger.zone!r}"
+                raise times.BadSchedule(text=trigger.expression, why=why) from None
+
+
 def arm(queue: Queue, job: Job) -> None:
     """Triggers of this job, and no others; a new one looks from now on."""
     keys = [key_of(trigger) for trigger in job.triggers]

@@ -55,7 +55,7 @@ def zone_of(config: Config) -> ZoneInfo:
     if config.jobs_zone:
         try:
             return ZoneInfo(config.jobs_zone)
-        except (OSError, ValueError):
+        except (KeyError, OSError, ValueError):
             why = f"there is no zone {config.jobs_zone!r}"
             fix = "an IANA name such as Europe/Berlin"
             raise _wrong("jobs_zone", why, fix) from None
@@ -65,7 +65,7 @@ def zone_of(config: Config) -> ZoneInfo:
         here = there.partition("zoneinfo/")[2]
     try:
         return ZoneInfo(here or "UTC")
-    except (OSError, ValueError):
+    except (KeyError, OSError, ValueError):
         return ZoneInfo("UTC")
 
 

@@ -121,6 +121,7 @@ class Scheduler:
         """A job, new or changed: the seam for agents, backups and whatever else has a schedule."""
         if job.handler not in self.handlers:
             raise NoHandler(job=job.name, handler=job.handler)
+        firing.check(job, self.around.zone())
 
         def work(queue: Queue) -> None:
             queue.define(job)
@@ -211,7 +212,8 @@ class Scheduler:
         await self._note_events()
         zone = self.around.zone()
         going = [job for name, job in self.jobs.items() if name not in self.paused]
-        await self.desk.call(lambda queue: sum(firing.fire(queue, job, zone) for job in going))
+        for job in going:
+            await self._fire(job, zone)
         await self.desk.call(lambda queue: queue.expire())
         while await self._claim():
             self._worked = time.monotonic()
@@ -223,6 +225,15 @@ class Scheduler:
             self._tidied = now
             await self.desk.call(tidy)
         return await self._pause(zone, going)
+
+    async def _fire(self, job: Job, zone: ZoneInfo) -> None:
+        """What is due of one job; one that cannot be computed stops no other."""
+        try:
+            await self.desk.call(lambda queue: firing.fire(queue, job, zone))
+        except Unusable:
+            raise
+        except Exception:
+            log.exception("job_not_fired", job=job.name)
 
     async def _note_events(self) -> None:
         noted, self._events = self._events, Counter()
