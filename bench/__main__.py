@@ -17,6 +17,7 @@ from bench import (
     grow,
     heal,
     idle,
+    jobs,
     join,
     latency,
     members,
@@ -46,6 +47,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "idle": idle.measure,
     "tui": tui.measure,
     "peers": peers.measure,
+    "jobs": jobs.measure,
 }
 
 

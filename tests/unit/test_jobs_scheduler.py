@@ -8,6 +8,7 @@ import random
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -343,7 +344,7 @@ async def test_what_comes_together_is_committed_together_and_fails_alone(tmp_pat
         queue.enqueue("a", dedup="never")
         queue.finish(10**6, 1)
 
-    calls = [desk.call(lambda queue, n=n: queue.enqueue("a", dedup=str(n))) for n in range(200)]
+    calls: list[Any] = [desk.call(partial(_put, str(n))) for n in range(200)]
     calls.insert(100, desk.call(wrong))
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(answers[100], StaleFence)
@@ -354,7 +355,11 @@ async def test_what_comes_together_is_committed_together_and_fails_alone(tmp_pat
     await desk.close()
 
 
-# --- small things -----------------------------------------------------------------------------------
+def _put(key: str, queue: Queue) -> int | None:
+    return queue.enqueue("a", dedup=key)
+
+
+# --- small things ---------------------------------------------------------------------------------
 
 
 def test_a_frame_is_bounded_and_means_one_thing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -12,6 +14,7 @@ from commons_node.jobs import showing
 from commons_node.jobs.job import Job
 from commons_node.jobs.queue import NoSuch, Queue
 from commons_node.jobs.scheduler import Scheduler
+from commons_node.jobs.states import ENDED, State
 from commons_node.jobs.why import why
 from commons_node.moments import moment
 from commons_node.registry import (
@@ -22,6 +25,7 @@ from commons_node.registry import (
     Reading,
     Registry,
     Request,
+    Seconds,
     Table,
     View,
     argument,
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 _JOBS: Final = Complete("job.list", "jobs", "job")
 _TAIL: Final = 50
 MOST_TAIL: Final = 500
+MOST_WAIT_S: Final = 3600
+_LOOK_S: Final = 0.1
 
 
 class NothingToDo(CommonsError):
@@ -65,6 +71,7 @@ class Run(msgspec.Struct):
 
     job: Annotated[str, argument("the job's name", complete=_JOBS)]
     dry: Annotated[bool, option("do all but keep nothing of it: show what would be")] = False
+    wait: Annotated[Seconds, option("wait so long for its end")] = 0
 
 
 class Logs(msgspec.Struct):
@@ -155,9 +162,25 @@ async def run(request: Request[Daemon], args: Run) -> Mapping[str, object]:
     scheduler, job = _of(request, args.job)
     made = await scheduler.desk.call(lambda queue: queue.enqueue(job.name, dry=args.dry))
     scheduler.wake()
+    state = await _ended(scheduler, made, args.wait) if made is not None and args.wait else None
+    if state is not None:
+        return {"job": job.name, "run": made, "dry": args.dry or None, "state": state}
     stands = await why(scheduler, job)
     held = None if stands["code"] in {"running", "queued"} else stands["sentence"]
     return {"job": job.name, "run": made, "dry": args.dry or None, "waits": held}
+
+
+async def _ended(scheduler: Scheduler, run_number: int, seconds: int) -> str | None:
+    """How a run has ended; None if it has not within so many seconds."""
+    until = time.monotonic() + min(seconds, MOST_WAIT_S)
+    while time.monotonic() < until:
+        rows = await scheduler.desk.call(
+            lambda queue: queue.rows("SELECT state FROM runs WHERE run = ?", run_number)
+        )
+        if rows and State(rows[0][0]) in ENDED:
+            return str(rows[0][0])
+        await asyncio.sleep(_LOOK_S)
+    return None
 
 
 async def _each(
@@ -227,7 +250,9 @@ _RUNS: Final = Table("runs", (Column("run", "Run", "number"), Column("state", "S
 REGISTRY = Registry(
     commands=(
         Command("job.run", "Run a job now.", Run, run,
-                says=("Run {run} of {job} waits: {waits}", "Run {run} of {job} begins.")),
+                timeout_s=3700.0,
+                says=("Run {run} of {job} has ended: {state}.",
+                      "Run {run} of {job} waits: {waits}", "Run {run} of {job} begins.")),
         Command("job.cancel", "End runs of a job that wait or go on.", OneRun, cancel,
                 says="Cancelled runs of {job}: {count}."),
         Command("job.retry", "Try again runs of a job that have failed for good.", OneRun, retry,

@@ -19,7 +19,7 @@ def run(host: Host) -> dict[str, int]:
     damaged = 0
     for path, schema in found:
         check = sound(path, schema, path.stem[:8])
-        host.log(f"{check.check}: {check.state}. {check.detail}")
+        host.log(f"{check.check}: {check.state}{f'. {check.detail}' if check.fix else ''}")
         if check.state == "ok":
             continue
         damaged += 1
