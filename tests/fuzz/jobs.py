@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from functools import lru_cache
 
 from tests.fuzz.target import Target, hold
 
 from commons_node.jobs import frames
-from commons_node.jobs.effects import Effect
+from commons_node.jobs.effects import BadEffect, Effect, commit
 from commons_node.jobs.job import Limits
+from commons_node.jobs.schema import FIRST
 
 
 def _read(data: bytes, read: Callable[[bytes], frames.Said | frames.Told]) -> bool:
@@ -34,6 +37,47 @@ def _told(data: bytes) -> bool:
     return _read(data, frames.told)
 
 
+@lru_cache
+def _file() -> sqlite3.Connection:
+    file = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    file.executescript(FIRST)
+    return file
+
+
+def _effect(data: bytes) -> bool:
+    """An effect of a handler: kept whole, or refused; nothing else comes of it."""
+    try:
+        frame = frames.said(data)
+    except frames.BadFrame:
+        return False
+    if not isinstance(frame, frames.Wants):
+        return False
+    file = _file()
+    file.execute("BEGIN")
+    try:
+        hold(commit(file, "job", 1, 1_780_000_000_000, [frame.effect]) == 1, "it is new")
+        hold(commit(file, "job", 2, 1_780_000_000_000, [frame.effect]) == 0, "it is kept once")
+    except BadEffect:
+        return False
+    finally:
+        file.execute("ROLLBACK")
+    return True
+
+
+def _effect_seeds() -> dict[str, bytes]:
+    bodies: dict[str, dict[str, object]] = {
+        "keep": {"name": "n", "value": [1]},
+        "notice": {"text": "hello", "about": {"code": "overdue"}},
+        "sample": {"values": {"figure": 1.5}},
+        "outbox": {"to": "event", "body": {"count": 3}},
+        "fly": {},
+    }
+    return {
+        kind: frames.encode(frames.Wants(Effect(kind, "op", body)))[4:]
+        for kind, body in bodies.items()
+    }
+
+
 def _said_seeds() -> dict[str, bytes]:
     effect = Effect("keep", "op", {"name": "n", "value": [1, None, "x"]})
     found: dict[str, frames.Said] = {
@@ -56,5 +100,6 @@ def _told_seeds() -> dict[str, bytes]:
 
 TARGETS = (
     Target("job-said", _said, _said_seeds, "json", memory=8 << 20),
+    Target("job-effect", _effect, _effect_seeds, "json", memory=8 << 20),
     Target("job-told", _told, _told_seeds, "json", memory=8 << 20),
 )
