@@ -37,6 +37,14 @@ def _told(data: bytes) -> bool:
     return _read(data, frames.told)
 
 
+_BAD = {
+    "bad length": bytes(4),
+    "bad size": b"\xff\xff\xff\xff{}",
+    "bad tag": b'\0\0\0\x0e{"type":"fly"}',
+    "bad end": b'\0\0\0\x20{"type":"log"',
+}
+
+
 @lru_cache
 def _file() -> sqlite3.Connection:
     file = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -72,8 +80,11 @@ def _effect_seeds() -> dict[str, bytes]:
         "outbox": {"to": "event", "body": {"count": 3}},
         "fly": {},
     }
+    wrong = {"fly"}
     return {
-        kind: frames.encode(frames.Wants(Effect(kind, "op", body)))[4:]
+        f"bad {kind}" if kind in wrong else kind: frames.encode(
+            frames.Wants(Effect(kind, "op", body))
+        )[4:]
         for kind, body in bodies.items()
     }
 
@@ -87,7 +98,7 @@ def _said_seeds() -> dict[str, bytes]:
         "done": frames.Done({"files": 3}, 12, 1 << 25),
         "failed": frames.Failed("fault", "ValueError: no", again=True, cpu_ms=1, memory=2),
     }
-    return {name: frames.encode(frame) for name, frame in found.items()}
+    return {name: frames.encode(frame) for name, frame in found.items()} | _BAD
 
 
 def _told_seeds() -> dict[str, bytes]:
@@ -95,11 +106,11 @@ def _told_seeds() -> dict[str, bytes]:
         "module:run", "tidy", 7, 1, 1_780_000_000_000, 3, False, Limits(), {"a": 1}, {"event": "x"}
     )
     found: dict[str, frames.Told] = {"start": start, "answer": frames.Answer({"loans": []})}
-    return {name: frames.encode(frame) for name, frame in found.items()}
+    return {name: frames.encode(frame) for name, frame in found.items()} | _BAD
 
 
 TARGETS = (
-    Target("job-said", _said, _said_seeds, "json", memory=8 << 20),
+    Target("job-said", _said, _said_seeds, "binary", memory=8 << 20),
     Target("job-effect", _effect, _effect_seeds, "json", memory=8 << 20),
-    Target("job-told", _told, _told_seeds, "json", memory=8 << 20),
+    Target("job-told", _told, _told_seeds, "binary", memory=8 << 20),
 )
