@@ -80,13 +80,9 @@ def _effect_seeds() -> dict[str, bytes]:
         "outbox": {"to": "event", "body": {"count": 3}},
         "fly": {},
     }
-    wrong = {"fly"}
-    return {
-        f"bad {kind}" if kind in wrong else kind: frames.encode(
-            frames.Wants(Effect(kind, "op", body))
-        )[4:]
-        for kind, body in bodies.items()
-    }
+    wants = {kind: frames.Wants(Effect(kind, "op", body)) for kind, body in bodies.items()}
+    found = {kind: frames.encode(frame)[4:] for kind, frame in wants.items()}
+    return found | {"bad kind": found.pop("fly")}
 
 
 def _said_seeds() -> dict[str, bytes]:

@@ -33,7 +33,11 @@ async def goes_to_jobs(someone: Seat, job: str) -> None:
     await someone.until(lambda: "integrity" not in someone.text, f"only {job} is there")
 
 
-@pytest.mark.parametrize("size", [(40, 20), (80, 24)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param((40, 20), marks=pytest.mark.long), (80, 24)],
+    ids=lambda size: "{}x{}".format(*size),
+)
 async def test_a_job_is_run_paused_and_resumed_by_keys(house: House, size: tuple[int, int]) -> None:
     before = len(states(house, "figures"))
     async with seat(house.home, size) as anna:
