@@ -9,7 +9,8 @@ from typing import Any
 
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.job import Job, Retry, Trigger
-from commons_node.jobs.queue import Lease, NoSuch, Queue, StaleFence, WrongState
+from commons_node.jobs.queue import Lease, Queue
+from commons_node.jobs.refusals import NoSuch, StaleFence, WrongState
 
 NOON = 1_780_000_000_000
 LEASE_S = 30.0

@@ -16,7 +16,7 @@ from tests.unit.chores import LEASE_S, Bench, keep
 from commons_node.jobs import backoff, queue
 from commons_node.jobs.effects import BadEffect, Effect
 from commons_node.jobs.job import Retry
-from commons_node.jobs.queue import NoSuch, QueueFull, StaleFence, WrongState
+from commons_node.jobs.refusals import NoSuch, QueueFull, StaleFence, WrongState
 
 
 @pytest.fixture

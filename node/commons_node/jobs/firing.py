@@ -13,7 +13,8 @@ import msgspec
 
 from commons_node.jobs import times
 from commons_node.jobs.job import Cron, Every, Job, On, Trigger
-from commons_node.jobs.queue import Queue, QueueFull
+from commons_node.jobs.queue import Queue
+from commons_node.jobs.refusals import QueueFull
 
 _LONGEST = 10
 """Debounces after which it runs although events go on."""

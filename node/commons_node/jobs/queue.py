@@ -17,10 +17,10 @@ from typing import Any
 
 import msgspec
 
-from commons_crdt.errors import CommonsError
 from commons_node.jobs.backoff import delay_ms
 from commons_node.jobs.effects import Effect, commit
 from commons_node.jobs.job import Job
+from commons_node.jobs.refusals import NoSuch, QueueFull, StaleFence, WrongState
 from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.jobs.states import State, after_failure, after_loss, may_cancel, may_retry
 from commons_node.store.database import Unusable, migrate
@@ -33,34 +33,6 @@ _OUTER = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
 _NESTED = ("SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part"))
 MOST_EVENT = 64 * 1024
 """Bytes of what a run is about."""
-
-
-class QueueFull(CommonsError):
-    """{count} runs wait already: no more is taken in."""
-
-    code = "queue_full"
-    hint = "commons-node job list; then job cancel, or job pause"
-
-
-class NoSuch(CommonsError):
-    """There is no {what} {name}."""
-
-    code = "unknown"
-    hint = "commons-node job list"
-    status = "not_found"
-
-
-class StaleFence(CommonsError):
-    """Run {run} is not this worker's any more."""
-
-    code = "stale_fence"
-
-
-class WrongState(CommonsError):
-    """Run {run} is {state}."""
-
-    code = "state"
-    hint = "commons-node job show JOB"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from commons_node.jobs.handler import HANDLERS, Handler
 from commons_node.jobs.history import flush, tidy
 from commons_node.jobs.job import Job, On
 from commons_node.jobs.outbox import Deliver, Outbox
-from commons_node.jobs.queue import Lease, Queue, StaleFence, Used
+from commons_node.jobs.queue import Lease, Queue, Used
+from commons_node.jobs.refusals import StaleFence
 from commons_node.jobs.term import new_term
 from commons_node.jobs.workers import Attempt, Broker, Ended, Workers, nothing
 from commons_node.store.database import Unusable

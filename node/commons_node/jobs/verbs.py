@@ -12,7 +12,8 @@ import msgspec
 from commons_crdt.errors import CommonsError
 from commons_node.jobs import showing
 from commons_node.jobs.job import Job
-from commons_node.jobs.queue import NoSuch, Queue
+from commons_node.jobs.queue import Queue
+from commons_node.jobs.refusals import NoSuch
 from commons_node.jobs.scheduler import Scheduler
 from commons_node.jobs.states import ENDED, State
 from commons_node.jobs.why import why
