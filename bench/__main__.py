@@ -18,6 +18,7 @@ from bench import (
     grow,
     heal,
     idle,
+    jobs,
     join,
     latency,
     members,
@@ -48,6 +49,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
     "tui": tui.measure,
     "domain": domain.measure,
     "peers": peers.measure,
+    "jobs": jobs.measure,
 }
 
 

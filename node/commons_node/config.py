@@ -22,7 +22,7 @@ from commons_crdt.texts import _
 FILE: Final = "config.toml"
 PREFIX: Final = "COMMONS_"
 
-_LISTS: Final = frozenset({"LISTEN", "ANNOUNCE", "LAN_INTERFACES"})
+_LISTS: Final = frozenset({"LISTEN", "ANNOUNCE", "LAN_INTERFACES", "JOBS_AT"})
 
 _HOST: Final = r"(ip4/[0-9.]{7,15}|ip6/[0-9a-fA-F:.]{2,45}|dns[46]?/[A-Za-z0-9.-]{1,120})"
 Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}\Z")]
@@ -147,6 +147,45 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "background, up to the quota), texts, or on-demand (nothing)"
         ),
     ] = "all"
+    jobs_workers: Annotated[
+        int,
+        Meta(ge=0, le=16, description="jobs that run at once; 0: no job runs on this node"),
+    ] = 2
+    jobs_cpu_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=57_600,
+            description="seconds of processor time that all jobs together may take in an hour",
+        ),
+    ] = 900.0
+    jobs_memory_mib: Annotated[
+        int,
+        Meta(ge=64, le=65_536, description="MiB of memory that running jobs may take together"),
+    ] = 1024
+    jobs_disk_mib: Annotated[
+        int,
+        Meta(
+            ge=8,
+            le=65_536,
+            description="MiB that jobs may store: what they keep, their logs, what waits",
+        ),
+    ] = 256
+    jobs_at: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="when the node's own jobs run, where it is not as built: NAME=CRON or "
+            "NAME=off, such as overdue=0 9 * * MON; in the environment separated by commas"
+        ),
+    ] = ()
+    jobs_zone: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="the IANA zone of all schedules, such as Europe/Stockholm; empty: this "
+            "machine's own",
+        ),
+    ] = ""
     parts_quota_mib: Annotated[
         int,
         Meta(

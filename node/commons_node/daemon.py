@@ -35,6 +35,7 @@ from commons_node.domains.leaving.confirming import Confirming
 from commons_node.domains.reputation.opening import Openings
 from commons_node.flips import told
 from commons_node.home import Home
+from commons_node.jobs.node import Jobs
 from commons_node.keeping import Keeping
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.sessions import Sessions, pick
@@ -131,6 +132,7 @@ class Daemon:
             quota=config.parts_quota_mib << 20,
             free=lambda: shutil.disk_usage(home.path).free,
         )
+        self.jobs = Jobs(self)
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -196,8 +198,11 @@ class Daemon:
         await keep_port(self.store, await self.peering.start())
         undo.push_async_callback(self.joining.stop)
         undo.push_async_callback(self.arriving.stop)
+        verbs = registry()
+        undo.push_async_callback(self.jobs.stop)
+        await self.jobs.start(verbs)
         self._api = ApiServer(
-            registry(), self, self.sessions, self._socket, self.events, self.config.language
+            verbs, self, self.sessions, self._socket, self.events, self.config.language
         )
         undo.push_async_callback(self._api.stop)
         await self._api.start()

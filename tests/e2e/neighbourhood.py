@@ -30,7 +30,9 @@ CLI_S = 60.0
 WAIT_S = 40
 SEEN = "keep_out = false\n"
 """For houses at which somebody breaks rules on purpose, many times, to see each counted."""
-QUICK = "verifier_workers = 1\nsync_interval_s = 5\n"
+BY_HAND = 'jobs_at = ["integrity=off", "tidy=off", "overdue=off", "figures=off"]\n'
+"""No job begins because an hour of the real clock comes while a test runs."""
+QUICK = "verifier_workers = 1\nsync_interval_s = 5\n" + BY_HAND
 """Configuration of most houses: few processes, since many run at once."""
 
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"

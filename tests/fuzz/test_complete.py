@@ -121,6 +121,18 @@ ELSEWHERE = {
     "tui/commons_tui/dialogs/door.py:Door._next": "the answer of the own node, which encoded it",
     "tui/commons_tui/dialogs/code.py:Code._keep": "the answer of the own node, which encoded it",
     "tui/commons_tui/dialogs/form.py:checked": "typed here; `values` parses it, as for the shell",
+    "node/commons_node/jobs/firing.py:key_of": "makes text of what it encoded",
+    "node/commons_node/jobs/firing.py:zone_of": "a zone that `firing.check` looked up",
+    "node/commons_node/jobs/firing.py:_event": "this node's own file, which it encoded",
+    "node/commons_node/jobs/node.py:zone_of": "the host's own word, with its own errors",
+    "node/commons_node/jobs/node.py:Jobs._hear": "an event that this node has encoded",
+    "node/commons_node/jobs/outbox.py:waiting": "this node's own file, which it encoded",
+    "node/commons_node/jobs/queue.py:Queue.jobs": "this node's own file, which it encoded",
+    "node/commons_node/jobs/queue.py:Queue.claim": "this node's own file, which it encoded",
+    "node/commons_node/jobs/queue.py:Queue._lease": "this node's own file, which it encoded",
+    "node/commons_node/jobs/queue.py:Queue._definition": "this node's own file, likewise",
+    "node/commons_node/jobs/showing.py:_run": "this node's own file, which it encoded",
+    "node/commons_node/jobs/workers.py:Worker._drain": "any bytes, replaced where no UTF-8",
     "cli/commons_cli/tables.py:_local": "falls back to the text itself; test_tables",
 }  # fmt: skip
 """Decoders that no target runs, and why none has to."""

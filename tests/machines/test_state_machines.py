@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.machines import (
     stories,
+    test_job_machine,
     test_node_machines,
     test_relay_machine,
     test_seal_machine,
@@ -38,6 +39,7 @@ BY_OTHERS = {
     test_node_machines.BATCH, test_node_machines.WORKERS, test_node_machines.MEMBER,
     test_node_machines.TERMINAL, test_node_machines.NETWORK, test_node_machines.LAN,
     test_node_machines.DAEMON, test_seal_machine.MACHINE, test_relay_machine.MACHINE,
+    test_job_machine.MACHINE,
 }  # fmt: skip
 WATCHED = sorted(DRAWN.keys() - BY_OTHERS)
 EXPLICIT = {**watched_protocol.EXPLICIT, **watched_realm.EXPLICIT}

@@ -130,7 +130,7 @@ async def test_the_settings_are_kept_and_the_keymap_holds(hall: House) -> None:
         await anna.sees("no.such", "f6 Unlock")
         await anna.press("f5")
         await anna.sees("▸3 Loans")
-        await anna.press("9")
+        await anna.press("0")
         await anna.sees("Theme", "dark")
         await anna.press("home", "enter")
         await anna.sees("Choose", "high contrast")

@@ -30,7 +30,7 @@ async def unlocks_as(bo: Seat, number: int, passphrase: str) -> None:
 async def goes_to_himself(bo: Seat) -> None:
     """People, and down to his own row."""
     await unlocks_as(bo, 1, BOS)
-    await bo.press("4")
+    await bo.press("5")
     await bo.sees("◆ Bo")
     await bo.press("end")
 
@@ -77,7 +77,7 @@ async def test_a_member_leaves_by_keys_alone(hall: House, tmp_path: Path) -> Non
     async with seat(hall.home) as bo:
         nameless = sorted(["anna", who[:8]]).index(who[:8])  # he is the start of an id now
         await unlocks_as(bo, nameless, BOS)
-        await bo.press("4", "end")
+        await bo.press("5", "end")
         await bo.press("t")
         shown = await bo.sees("hold nothing more of what", "confirmed")
         assert "sv, en" not in flat(shown)

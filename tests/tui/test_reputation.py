@@ -42,7 +42,7 @@ async def test_both_say_how_it_went_and_people_shows_it(elm_street: Street) -> N
         await small.press("ctrl+l")
     async with seat(hall.home, (120, 36)) as wide:
         await unlocks_as(wide, 0, PASSPHRASE)  # opens what Anna has sealed
-        await wide.press("4", "slash")
+        await wide.press("5", "slash")
         await wide.types("Bo")
         await wide.press("enter")
         await wide.sees("1 loan returned, 1 on time", "Said of loans")

@@ -24,7 +24,7 @@ from commons_tui.dialogs.unlock import Unlock
 from commons_tui.frame import Line, Part, nav_parts
 from commons_tui.idle import Idle
 from commons_tui.palette import Everything
-from commons_tui.place import PlaceView, bound
+from commons_tui.place import PlaceView, bound, place_key
 from commons_tui.places import places
 from commons_tui.settings import Settings, save
 from commons_tui.standing import Now, ask_now
@@ -56,8 +56,10 @@ class CommonsApp(App[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-wide")]  # noqa: RUF012 - likewise
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(str(n), f"go_number({n})", place.title, id=f"place.{place.id}", show=False)
-            for n, place in enumerate(places(), 1)
+            Binding(
+                place_key(n), f"go_number({n})", place.title, id=f"place.{place.id}", show=False
+            )
+            for n, place in enumerate(places())
         ),
         Binding("question_mark,f1", "help", "Help", id="app.help", show=False),
         Binding("colon", "command_palette", "All commands", id="app.palette", show=False),
@@ -203,8 +205,8 @@ class CommonsApp(App[None]):
         self.go(places()[number].id)
 
     def action_go_number(self, number: int) -> None:
-        """The same by its key, from 1."""
-        self.go_number(number - 1)
+        """The same, for a key."""
+        self.go_number(number)
 
     def go(self, ident: str, key: str | None = None) -> None:
         """Go to a place, and to a row of it."""

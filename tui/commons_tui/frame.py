@@ -6,7 +6,7 @@ Each part is one line that fits itself to the width. Everything in it can be cli
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from rich.segment import Segment
 from rich.style import Style
@@ -16,6 +16,7 @@ from textual.widget import Widget
 
 from commons_cli.tables import clean, width
 from commons_cli.texts import _
+from commons_tui.place import place_key
 from commons_tui.rows import fit
 
 if TYPE_CHECKING:
@@ -109,29 +110,17 @@ class Line(Widget):
                 return
 
 
-SHORTEST: Final = 6
-"""Letters of a title that is cut; with fewer it says less than its number."""
-
-
 def nav_parts(
     titles: Sequence[str], here: int, wide: int, go: Callable[[int], Callable[[], Any]]
 ) -> list[Part]:
-    """The places by number; long titles are cut where that helps, or only this place's is shown."""
+    """The places by their keys; where not all titles fit, those next to the one that is seen."""
     told = [_(title) for title in titles]
-
-    def cut(most: int) -> list[str]:
-        return [one if width(one) <= most else f"{one[: most - 1]}…" for one in told]
-
-    longest = max(map(width, told), default=0)
-    for most in range(longest, min(longest, SHORTEST) - 1, -1):
-        shown = cut(most)
-        if sum(width(one) + 3 for one in shown) <= wide:
-            break
-    else:
-        shown = [one if number == here else "" for number, one in enumerate(told)]
+    named = sorted(range(len(told)), key=lambda number: (abs(number - here), number))
+    while len(named) > 1 and 2 * len(told) + 2 + sum(width(told[one]) + 1 for one in named) > wide:
+        named.pop()
     parts: list[Part] = []
-    for number, title in enumerate(shown):
-        text = f"{number + 1} {title}".rstrip()
+    for number, title in enumerate(told):
+        text = f"{place_key(number)} {title}" if number in named else place_key(number)
         if number == here:
             parts.append((f"▸{text}", "strong", go(number)))
         else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from commons_cli.texts import _
+from commons_tui.place import place_key
 from commons_tui.places import places
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ class Everything(Provider):
 
     def _lines(self) -> Iterator[Line]:
         app: CommonsApp = self.app  # type: ignore[assignment]  # the only app there is
-        for number, place in enumerate(places(), 1):
+        for number, place in enumerate(places()):
             yield (
                 _("Go to {place}").format(place=_(place.title)),
-                str(number),
+                place_key(number),
                 partial(app.go, place.id),
             )
         yield _("Help"), app.key_of("app.help"), app.action_help

@@ -27,6 +27,11 @@ SETTLE_S: Final = 0.25
 """Events that come so soon after another one cause one reading together."""
 
 
+def place_key(number: int) -> str:
+    """The key of the place that stands there, from 0: 1 to 9, then 0."""
+    return str((number + 1) % 10)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """What a file of ``places`` declares: ``id`` is stable, ``order`` is where it stands."""

@@ -40,6 +40,22 @@ LOANS: Final = {
     "returned": Look("●", "returned", "quiet"),
     "overdue": Look("▲", "overdue", "bad"),
 }
+JOBS: Final = {
+    "idle": Look("○", "idle", "quiet"),
+    "running": Look("◐", "running", "good"),
+    "queued": Look("◌", "queued", "warn"),
+    "retrying": Look("▲", "tried again", "warn"),
+    "paused": Look("✕", "paused", "quiet"),
+    "dead": Look("✕", "failed", "bad"),
+}
+RUNS: Final = {
+    "ready": Look("◌", "queued", "warn"),
+    "waiting": Look("▲", "tried again", "warn"),
+    "leased": Look("◐", "running", "good"),
+    "done": Look("✓", "done", "good"),
+    "dead": Look("✕", "dead letter", "bad"),
+    "cancelled": Look("✕", "cancelled", "quiet"),
+}
 VERDICTS: Final = {
     "accepted": Look("✓", "counts", "good"),
     "pending": Look("◌", "waits", "warn"),
@@ -110,6 +126,33 @@ def day(text: object, today: date) -> str:
     if -30 <= days < -1:
         return ngettext("{days} day ago", "{days} days ago", -days).format(days=-days)
     return str(text)
+
+
+def at(text: object, now: datetime | None = None) -> str:
+    """An RFC 3339 time that is to come: in 4 min, in 3 h, or a day."""
+    try:
+        then = datetime.fromisoformat(str(text))
+        seconds = (then - (now or datetime.now(UTC))).total_seconds()
+        local = then.astimezone().date().isoformat()
+        today = (now or datetime.now(UTC)).astimezone().date()
+    except (ValueError, TypeError, OverflowError, OSError):
+        return "-"
+    if seconds < 60:
+        return _("now")
+    if seconds < 3600:
+        return _("in {minutes} min").format(minutes=int(seconds // 60))
+    if seconds < 86_400:
+        return _("in {hours} h").format(hours=int(seconds // 3600))
+    return day(local, today)
+
+
+def lasted(ms: object) -> str:
+    """Milliseconds as people say them."""
+    if not isinstance(ms, int | float):
+        return "-"
+    if ms < 1000:
+        return _("{count} ms").format(count=int(ms))
+    return _("{count} s").format(count=f"{ms / 1000:.1f}")
 
 
 def ago(text: object, now: datetime | None = None) -> str:

@@ -22,6 +22,7 @@ from commons_node.archive.writing import write_archive
 from commons_node.doctor.check import Check
 from commons_node.domains import RULES, VIEWS
 from commons_node.home import Home
+from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.realm.realm import Realm
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA
@@ -52,6 +53,7 @@ class Seen:
 def files(home: Home) -> list[tuple[Path, Sequence[str]]]:
     """Every database of a home with the schema that it should have."""
     found: list[tuple[Path, Sequence[str]]] = [(home.path / "node.db", NODE_SCHEMA)]
+    found.append((home.path / "jobs.db", JOBS_SCHEMA))
     found += [(path, REALM_SCHEMA) for path in sorted((home.path / "realms").glob("*.db"))]
     return [(path, schema) for path, schema in found if path.exists()]
 
@@ -146,9 +148,9 @@ async def examine(
     with tempfile.TemporaryDirectory(prefix="commons-doctor-") as temporary:
         folder = Path(temporary)
         for path, schema in files(home):
-            name = "node" if schema is NODE_SCHEMA else path.stem[:8]
+            name = path.stem[:8]
             checks.append(sound(path, schema, name))
-            if checks[-1].state == "fail" or schema is NODE_SCHEMA:
+            if checks[-1].state == "fail" or schema is not REALM_SCHEMA:
                 continue
             try:
                 async with opened(copied(path, folder), pool, now_ms) as realm:

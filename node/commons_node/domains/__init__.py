@@ -27,6 +27,7 @@ from commons_node.domains import (
 from commons_node.domains.domain import Domain
 from commons_node.example import verbs as example
 from commons_node.health import verbs as health
+from commons_node.jobs import verbs as jobs
 from commons_node.parts import verbs as parts
 from commons_node.registry import Registry, merge
 
@@ -76,5 +77,6 @@ def registry() -> Registry:
         backup.REGISTRY,
         parts.REGISTRY,
         example.REGISTRY,
+        jobs.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

@@ -21,6 +21,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from commons_crdt.verdict import Verdict
 from commons_node.health.overview import Standing, of_community, of_node, refusals_of
+from commons_node.jobs.outbox import STATES as LETTERS
+from commons_node.jobs.states import State
 from commons_node.store.waiting import MAX_BYTES, MAX_COUNT
 from commons_protocol.reasons import CATALOGUE
 from commons_protocol.status import ORDER
@@ -28,6 +30,7 @@ from commons_protocol.status import ORDER
 if TYPE_CHECKING:
     from commons_node.community import Community
     from commons_node.daemon import Daemon
+    from commons_node.jobs.scheduler import Scheduler
 
 SHORT = 12
 """Hex digits of an id in a label."""
@@ -42,6 +45,7 @@ async def exposition(daemon: Daemon) -> str:
         for community in daemon.communities.values()
     ]
     found += _sync([standing for _, standing in standings], daemon)
+    found += await _jobs(daemon.jobs.scheduler)
     found += await _store([community for community, _ in standings])
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Found(found))
@@ -162,6 +166,32 @@ def _sync(standings: Iterable[Standing], daemon: Daemon) -> Iterator[Metric]:
             if row.compared is not None:
                 compared.add_metric(both, row.compared / 1000)
     yield from (state, with_peer, causes, missing, refused, compared)
+
+
+async def _jobs(scheduler: Scheduler) -> list[Metric]:
+    rows = await scheduler.desk.call(
+        lambda queue: (
+            queue.rows("SELECT state, count(*) FROM runs GROUP BY state"),
+            queue.rows("SELECT state, count(*) FROM outbox GROUP BY state"),
+        )
+    )
+    runs = _gauge("job_runs", "Runs of jobs that are known, by state.", labels="state")
+    letters = _gauge("job_letters", "Letters of jobs to the outside, by state.", labels="state")
+    for family, counts, states in ((runs, rows[0], State), (letters, rows[1], LETTERS)):
+        held = dict(counts)
+        for state in states:
+            family.add_metric([state], held.get(state, 0))
+    ended = _counter("job_attempts", "Attempts that ended, by what became of it.", labels="state")
+    for state, count in sorted(scheduler.ended.items()):
+        ended.add_metric([state], count)
+    workers, left = len(scheduler.workers.pids()), scheduler.budget.left_s
+    return [
+        runs,
+        letters,
+        ended,
+        _gauge("job_workers", "Processes that run jobs, or wait for one.", workers),
+        _gauge("job_cpu_left_seconds", "Processor time that jobs may take now.", left),
+    ]
 
 
 async def _store(communities: Iterable[Community]) -> list[Metric]:

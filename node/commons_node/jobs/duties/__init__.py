@@ -1,0 +1,1 @@
+"""The node's own duties: each is a handler that runs in a worker process."""

@@ -1,0 +1,212 @@
+"""The scheduler at home in a daemon: its duties, what they may ask of it, and whom it tells."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from commons_node.api.arguments import from_body
+from commons_node.config import BadConfig
+from commons_node.jobs import times
+from commons_node.jobs.budget import Allowance
+from commons_node.jobs.handler import HANDLERS, Handler
+from commons_node.jobs.job import Cron, Job, Limits, On, Retry, Trigger
+from commons_node.jobs.outbox import Letter
+from commons_node.jobs.scheduler import Around, Scheduler
+from commons_node.jobs.workers import Broker, NotOffered
+from commons_node.registry import Registry, Request, describe_arguments
+
+if TYPE_CHECKING:
+    from commons_node.config import Config
+    from commons_node.daemon import Daemon
+
+FILE: Final = "jobs.db"
+
+DUTIES: Final[tuple[Job, ...]] = (
+    Job(
+        "integrity", "integrity", (Cron("17 4 * * SUN"),),
+        summary="Check that no database is damaged", limits=Limits(1800, 600, 768),
+        retry=Retry(3, 300), priority=7,
+    ),
+    Job(
+        "tidy", "tidy", (Cron("47 3 * * *"),),
+        summary="Give back what the databases do not need", priority=8, frees_disk=True,
+        limits=Limits(600, 120, 768, 65_536), retry=Retry(3, 300),
+    ),
+    Job(
+        "overdue", "overdue", (Cron("0 8 * * *", misfire="run_once"),),
+        summary="Say which loans are overdue", limits=Limits(120, 30, 256), priority=3,
+    ),
+    Job(
+        "figures", "figures", (Cron("0 * * * *", misfire="skip", grace_s=600),),
+        summary="Note the node's figures", limits=Limits(60, 20, 256), retry=Retry(2, 60),
+    ),
+)  # fmt: skip
+"""What a node does by itself, unless config.toml says otherwise."""
+
+
+def zone_of(config: Config) -> ZoneInfo:
+    """The zone of schedules: the setting, or the machine's own, or UTC. Raises ``BadConfig``."""
+    if config.jobs_zone:
+        try:
+            return ZoneInfo(config.jobs_zone)
+        except (KeyError, OSError, ValueError):
+            why = f"there is no zone {config.jobs_zone!r}"
+            fix = "an IANA name such as Europe/Berlin"
+            raise _wrong("jobs_zone", why, fix) from None
+    here = os.environ.get("TZ", "").lstrip(":")
+    if not here:
+        there = os.path.realpath("/etc/localtime")
+        here = there.partition("zoneinfo/")[2]
+    try:
+        return ZoneInfo(here or "UTC")
+    except (KeyError, OSError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _wrong(key: str, why: str, fix: str) -> BadConfig:
+    return BadConfig(where="the settings", key=key, why=why, fix=fix)
+
+
+def duties(config: Config) -> tuple[Job, ...]:
+    """The duties with the schedules that the host chose. Raises ``BadConfig``."""
+    chosen: dict[str, str] = {}
+    for line in config.jobs_at:
+        name, equals, schedule = line.partition("=")
+        name, schedule = name.strip(), schedule.strip()
+        fix = "NAME=CRON or NAME=off, for example: overdue=0 9 * * MON"
+        if not equals or name not in {job.name for job in DUTIES}:
+            known = ", ".join(job.name for job in DUTIES)
+            raise BadConfig(
+                where="the settings", key="jobs_at", why=f"{line!r} names none of {known}", fix=fix
+            )
+        chosen[name] = schedule
+    zone = zone_of(config)
+    return tuple(_at(job, chosen.get(job.name), zone) for job in DUTIES)
+
+
+def _at(job: Job, schedule: str | None, zone: ZoneInfo) -> Job:
+    if schedule is None:
+        return job
+    triggers: tuple[Trigger, ...] = ()
+    if schedule != "off":
+        former = job.triggers[0]
+        assert isinstance(former, Cron)
+        trigger = msgspec.structs.replace(former, expression=schedule)
+        try:
+            times.check(trigger, zone)
+        except times.BadSchedule as error:
+            raise BadConfig(
+                where="the settings", key="jobs_at", why=error, fix=error.way_out
+            ) from None
+        triggers = (trigger,)
+    return msgspec.structs.replace(job, triggers=triggers)
+
+
+class Jobs:
+    """One for a daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Starts nothing. Raises ``BadConfig``."""
+        config = daemon.config
+        self._daemon = daemon
+        self._registry: Registry
+        self._duties = duties(config)
+        zone = zone_of(config)
+        self.scheduler = Scheduler(
+            daemon.home.path / FILE,
+            Around(
+                zone=lambda: zone,
+                short=daemon.room.short,
+                broker=self._broker,
+                given=self._given,
+                told=self._told,
+                ways={"event": self._publish},
+                now=daemon.now_ms,
+            ),
+            Allowance(
+                config.jobs_workers, config.jobs_cpu_s, config.jobs_memory_mib, config.jobs_disk_mib
+            ),
+        )
+        self._listening: asyncio.Task[None] | None = None
+
+    async def start(self, registry: Registry) -> None:
+        """Open the file and begin."""
+        self._registry = registry
+        await self.scheduler.start(self._duties)
+        self._listen()
+
+    async def stop(self) -> None:
+        """Leave nothing running."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        await self.scheduler.stop()
+
+    async def define(self, job: Job) -> None:
+        """The seam: a job of an agent, of backups, of anything that has a handler."""
+        await self.scheduler.define(job)
+        self._listen()
+
+    # -- events --------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """Only where a job waits for an event: who listens costs the node something."""
+        wanted = any(
+            isinstance(t, On) for job in self.scheduler.jobs.values() for t in job.triggers
+        )
+        if wanted and self._listening is None:
+            self._listening = asyncio.create_task(self._hear(), name="job events")
+
+    async def _hear(self) -> None:
+        while (listener := self._daemon.events.listen()) is not None:
+            async for encoded in listener:
+                event = msgspec.json.decode(encoded, type=dict[str, object])
+                if event.get("event") != "job":  # no job wakes itself
+                    self.scheduler.hear(event)
+            if not listener.dropped:
+                return
+            self.scheduler.missed()
+
+    def _told(self, job: str, run: int, state: str) -> None:
+        self._daemon.events.publish("job", {"job": job, "run": run or None, "state": state})
+
+    async def _publish(self, letter: Letter) -> None:
+        self._daemon.events.publish("job_notice", {"key": letter.key, **letter.body})
+
+    # -- what a run may ask --------------------------------------------------------------------
+
+    def _given(self, job: Job) -> Mapping[str, object]:
+        handler = HANDLERS.get(job.handler)
+        home = {"home": str(self._daemon.home.path)} if handler and handler.home else {}
+        return {**job.given, **home}
+
+    def _broker(self, job: Job) -> Broker:
+        handler = HANDLERS.get(job.handler, Handler(""))
+
+        async def answer(method: str, params: dict[str, Any], /) -> object:
+            name = params.get("name")
+            if method != "view" or not isinstance(name, str) or name not in handler.views:
+                raise NotOffered(method=f"{method} {name}" if name else method)
+            return await self._view(name, params)
+
+        return answer
+
+    async def _view(self, name: str, params: Mapping[str, Any]) -> object:
+        view = self._registry.view(name)
+        if view is None:
+            raise NotOffered(method=f"view {name}")
+        community = params.get("community")
+        given = params.get("args", {})
+        body = msgspec.json.encode(given)
+        args = from_body(view, describe_arguments(view), body)
+        request = Request(self._daemon, community=str(community) if community else None)
+        return (await view.read(request, args)).value
+
+
+__all__ = ["DUTIES", "FILE", "Jobs", "duties", "zone_of"]

@@ -1,0 +1,33 @@
+"""What the queue refuses, and why."""
+
+from __future__ import annotations
+
+from commons_crdt.errors import CommonsError
+
+
+class QueueFull(CommonsError):
+    """{count} runs wait already: no more is taken in."""
+
+    code = "queue_full"
+    hint = "commons-node job list; then job cancel, or job pause"
+
+
+class NoSuch(CommonsError):
+    """There is no {what} {name}."""
+
+    code = "unknown"
+    hint = "commons-node job list"
+    status = "not_found"
+
+
+class StaleFence(CommonsError):
+    """Run {run} is not this worker's any more."""
+
+    code = "stale_fence"
+
+
+class WrongState(CommonsError):
+    """Run {run} is {state}."""
+
+    code = "state"
+    hint = "commons-node job show JOB"

@@ -1,0 +1,59 @@
+"""The file of jobs: runs, what they have done, and what is still to be said outside.
+
+A file of its own (decision 101): a queue that is busy keeps nobody from writing down a peer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIRST: Final = """
+    CREATE TABLE jobs (
+        job TEXT PRIMARY KEY, principal TEXT NOT NULL, priority INTEGER NOT NULL,
+        concurrency INTEGER NOT NULL, running INTEGER NOT NULL DEFAULT 0,
+        definition BLOB NOT NULL, paused_ms INTEGER) WITHOUT ROWID;
+    CREATE TABLE triggers (
+        job TEXT NOT NULL, trigger TEXT NOT NULL, anchor_ms INTEGER NOT NULL,
+        pending_ms INTEGER, event BLOB, count INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (job, trigger)) WITHOUT ROWID;
+    CREATE TABLE principals (
+        principal TEXT PRIMARY KEY, used REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE runs (
+        run INTEGER PRIMARY KEY, job TEXT NOT NULL, dedup TEXT UNIQUE, state TEXT NOT NULL,
+        trigger TEXT NOT NULL, scheduled_ms INTEGER NOT NULL, covers INTEGER NOT NULL,
+        dry INTEGER NOT NULL, urgent INTEGER NOT NULL, event BLOB,
+        attempts INTEGER NOT NULL DEFAULT 0, fence INTEGER NOT NULL DEFAULT 0,
+        term TEXT, lease_ms INTEGER, queued_ms INTEGER NOT NULL,
+        not_before_ms INTEGER, delay_ms INTEGER, began_ms INTEGER, ended_ms INTEGER,
+        wall_ms INTEGER, cpu_ms INTEGER, memory INTEGER, code TEXT, error TEXT, result BLOB);
+    CREATE INDEX runs_ready ON runs (job, urgent DESC, run) WHERE state = 'ready';
+    CREATE INDEX runs_waiting ON runs (not_before_ms) WHERE state = 'waiting';
+    CREATE INDEX runs_leased ON runs (job) WHERE state = 'leased';
+    CREATE INDEX runs_open ON runs (job) WHERE state IN ('ready', 'waiting', 'leased');
+    CREATE INDEX runs_of ON runs (job, run);
+    CREATE TABLE effects (
+        job TEXT NOT NULL, operation TEXT NOT NULL, run INTEGER NOT NULL, kind TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, PRIMARY KEY (job, operation)) WITHOUT ROWID;
+    CREATE TABLE kept (
+        job TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (job, name)) WITHOUT ROWID;
+    CREATE TABLE notices (
+        notice INTEGER PRIMARY KEY, job TEXT NOT NULL, run INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, text TEXT NOT NULL, about BLOB);
+    CREATE TABLE samples (
+        job TEXT NOT NULL, at_ms INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
+        PRIMARY KEY (name, at_ms, job)) WITHOUT ROWID;
+    CREATE TABLE outbox (
+        letter INTEGER PRIMARY KEY, job TEXT NOT NULL, operation TEXT NOT NULL,
+        kind TEXT NOT NULL, body BLOB NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+        not_before_ms INTEGER NOT NULL, delay_ms INTEGER NOT NULL, error TEXT,
+        UNIQUE (job, operation));
+    CREATE INDEX outbox_ready ON outbox (not_before_ms) WHERE state = 'ready';
+    CREATE TABLE logs (
+        line INTEGER PRIMARY KEY, run INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+        text TEXT NOT NULL);
+    CREATE INDEX logs_of ON logs (run, line);
+    CREATE TABLE counts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID
+"""
+
+JOBS_SCHEMA: Final = (FIRST,)

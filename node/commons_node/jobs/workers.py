@@ -1,0 +1,295 @@
+"""The scheduler's side of worker processes: start, talk, and end them by their own id.
+
+A worker that did anything but finish or fail in good order is killed, and so is one after so many
+runs: what a run leaves behind in a process ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from commons_crdt.errors import CommonsError
+from commons_node.jobs import frames
+from commons_node.jobs.effects import Effect
+
+RUNS: Final = 200
+"""Runs of one process."""
+LINES: Final = 200
+"""Lines that are kept of one attempt: the last ones."""
+_BYTES: Final = 8 * 1024 * 1024
+"""Of all effects of one attempt."""
+_START_S: Final = 30.0
+_SPARE: Final = 1
+"""Workers of other handlers that may wait while a new one starts."""
+_GRACE_S: Final = 0.2
+
+
+class Broker(Protocol):
+    """Answers what a run asks of the node. Raises ``CommonsError`` to refuse."""
+
+    def __call__(self, method: str, params: dict[str, Any], /) -> Awaitable[object]: ...
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is known of an attempt while it runs, and when it has ended."""
+
+    started: float = field(default_factory=time.monotonic)
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
+    effects: list[Effect] = field(default_factory=list)
+    calls: int = 0
+    pid: int = 0
+
+    @property
+    def wall_ms(self) -> int:
+        """Milliseconds since it began."""
+        return round((time.monotonic() - self.started) * 1000)
+
+
+class Ended(Exception):
+    """The process did not answer in good order: ``code`` and a sentence; it is gone now."""
+
+    def __init__(self, code: str, text: str, *, again: bool) -> None:
+        """``again``: whether another attempt may help."""
+        super().__init__(text)
+        self.code = code
+        self.again = again
+
+
+class Worker:
+    """One process; one run at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process, entry: str) -> None:
+        """Use ``Workers``. ``entry``: the handler that it runs, and no other."""
+        self.entry = entry
+        self._process = process
+        self._errors: deque[str] = deque(maxlen=20)
+        self._draining = asyncio.create_task(self._drain())
+        self._attempt: Attempt | None = None
+        self.runs = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Nothing has been heard of its end."""
+        return self._process.returncode is None
+
+    async def _drain(self) -> None:
+        """What it prints goes into the log of the run."""
+        stream = self._process.stderr
+        assert stream is not None
+        rest = b""
+        while data := await stream.read(4096):
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-frames.LINE :]
+            for line in lines:
+                text = line.decode("utf-8", "replace")[: frames.LINE]
+                self._errors.append(text)
+                if self._attempt is not None:
+                    self._attempt.lines.append(text)
+
+    async def run(
+        self, start: frames.Start, attempt: Attempt, broker: Broker
+    ) -> frames.Done | frames.Failed:
+        """One run. Raises ``Ended``; the process is gone then. Cancelled, it is killed, too."""
+        self.runs += 1
+        attempt.pid = self.pid
+        self._attempt = attempt
+        try:
+            async with asyncio.timeout(start.limits.wall_s):
+                return await self._talk(start, attempt, broker)
+        except TimeoutError:
+            await self.kill()
+            told = f"it took longer than {start.limits.wall_s:g} s"
+            raise Ended("timeout", told, again=True) from None
+        except frames.BadFrame as error:
+            await self.kill()
+            raise Ended("bad_frame", str(error), again=False) from None
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await self.kill()
+            raise Ended("died", self._how(), again=True) from None
+        except BaseException:
+            await self.kill()
+            raise
+        finally:
+            self._attempt = None
+
+    def _how(self) -> str:
+        code = self._process.returncode or 0
+        if code < 0:
+            with suppress(ValueError):
+                return f"its process was ended by {signal.Signals(-code).name}"
+        last = self._errors[-1] if self._errors else ""
+        return f"its process ended with {code}{': ' if last else ''}{last}"
+
+    async def _talk(
+        self, start: frames.Start, attempt: Attempt, broker: Broker
+    ) -> frames.Done | frames.Failed:
+        await self._send(start)
+        size = 0
+        while True:
+            frame = await self._receive()
+            match frame:
+                case frames.Log():
+                    attempt.lines.append(frame.text)
+                case frames.Wants():
+                    attempt.effects.append(frame.effect)
+                    size += len(frames.encode(frame))
+                    if len(attempt.effects) > start.limits.effects or size > _BYTES:
+                        most = start.limits.effects
+                        raise frames.BadFrame(why=f"more than {most} effects, or than 8 MiB")
+                case frames.Call():
+                    attempt.calls += 1
+                    if attempt.calls > start.limits.calls:
+                        raise frames.BadFrame(why=f"more than {start.limits.calls} calls")
+                    await self._send(await _answer(broker, frame))
+                case _:
+                    return frame
+
+    async def _send(self, frame: frames.Told) -> None:
+        sink = self._process.stdin
+        assert sink is not None
+        sink.write(frames.encode(frame))
+        await sink.drain()
+
+    async def _receive(self) -> frames.Said:
+        source = self._process.stdout
+        assert source is not None
+        size = frames.length(await source.readexactly(4))
+        return frames.said(await source.readexactly(size))
+
+    async def kill(self) -> None:
+        """End it with all that it started, and wait until it is gone."""
+        if self.alive:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        await self._gone()
+
+    async def leave(self) -> None:
+        """Let it end by itself: its standard input closes."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                await self._gone()
+        except TimeoutError:
+            await self.kill()
+
+    async def _gone(self) -> None:
+        await self._process.wait()
+        self._draining.cancel()
+        await asyncio.gather(self._draining, return_exceptions=True)
+
+
+async def _answer(broker: Broker, call: frames.Call) -> frames.Answer:
+    try:
+        answer = frames.Answer(await broker(call.method, dict(call.params)))
+        frames.encode(answer)
+    except CommonsError as error:
+        return frames.Answer(code=error.code, error=str(error))
+    return answer
+
+
+class Workers:
+    """Processes that wait for a run; as many as run at once, and none for long when idle."""
+
+    def __init__(self, start: Callable[[], Awaitable[asyncio.subprocess.Process]] | None = None):
+        """``start`` makes a process; the usual one is `worker.py` in this interpreter."""
+        self._start = start or start_worker
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self.started = 0
+        self.replaced = 0
+
+    def pids(self) -> list[int]:
+        """All that live."""
+        return [one.pid for one in (*self._idle, *self._busy) if one.alive]
+
+    async def run(
+        self, start: frames.Start, attempt: Attempt, broker: Broker
+    ) -> frames.Done | frames.Failed:
+        """One run in a process that waits, or in a new one. Raises ``Ended``."""
+        worker = await self._take(start.entry)
+        self._busy.add(worker)
+        keep = False
+        try:
+            ended = await worker.run(start, attempt, broker)
+            keep = worker.runs < RUNS and not isinstance(ended, frames.Failed)
+            return ended
+        finally:
+            self._busy.discard(worker)
+            if keep and worker.alive:
+                self._idle.append(worker)
+            else:
+                self.replaced += 1
+                await worker.kill()
+
+    async def _take(self, entry: str) -> Worker:
+        """One that runs this handler already: what another one loaded would count against it."""
+        gone = [one for one in self._idle if not one.alive]
+        fit = [one for one in self._idle if one.alive and one.entry == entry]
+        spare = [one for one in self._idle if one.alive and one.entry != entry][: -_SPARE or None]
+        worker = fit[-1] if fit else None
+        for one in (*gone, *spare):
+            self._idle.remove(one)
+            await one.kill()
+        if worker is not None:
+            self._idle.remove(worker)
+            return worker
+        try:
+            async with asyncio.timeout(_START_S):
+                process = await self._start()
+        except (OSError, TimeoutError) as error:
+            raise Ended("no_process", f"no process could be started: {error}", again=True) from None
+        self.started += 1
+        return Worker(process, entry)
+
+    async def rest(self) -> None:
+        """Nobody needs a worker for a while."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(one.leave() for one in idle))
+
+    async def stop(self) -> None:
+        """End all; runs that go on are over."""
+        await asyncio.gather(*(one.kill() for one in list(self._busy)))
+        await self.rest()
+
+
+async def start_worker() -> asyncio.subprocess.Process:
+    """A fresh interpreter with pipes and nothing of this process's environment but its paths."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "commons_node.jobs.worker",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True, env=kept,
+    )  # fmt: skip
+
+
+_KEPT: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
+
+
+async def nothing(method: str, _params: dict[str, Any]) -> object:
+    """A broker that has nothing to offer."""
+    raise NotOffered(method=method)
+
+
+class NotOffered(CommonsError):
+    """This job may not ask the node for {method}."""
+
+    code = "not_offered"
+
+
+__all__ = ["Attempt", "Broker", "Ended", "NotOffered", "Worker", "Workers", "nothing"]
