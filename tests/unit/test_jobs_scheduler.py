@@ -245,14 +245,15 @@ async def test_why_says_the_first_thing_that_stands_in_the_way(tmp_path: Path) -
         await put(made, job)
         found = await why(made, job)
         assert found["code"] == "cpu"
-        assert "1800 s" in found["sentence"], "and when there is more"
+        seconds = int(found["sentence"].split()[-2])
+        assert 1_000 < seconds <= 1_800, "and when there is more"
         made.budget.left_s, short[0] = 100, True
         assert (await why(made, job))["code"] == "disk"
-        short[0] = False
         await made.pause("mark", paused=True)
+        short[0] = False
         assert (await why(made, job))["code"] == "paused"
-        await made.pause("mark", paused=False)
         await made.define(msgspec.structs.replace(job, limits=Limits(memory_mib=4096)))
+        await made.pause("mark", paused=False)
         assert (await why(made, made.jobs["mark"]))["code"] == "never"
     finally:
         await made.stop()
