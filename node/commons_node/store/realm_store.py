@@ -133,9 +133,9 @@ class RealmStore:
         None: what will be stored.
         """
         first = self._next if since is None else since
-        await connection.executemany(
-            "INSERT OR IGNORE INTO behind VALUES (?,?)", [(d, first) for d in documents]
-        )
+        rows = [(document, first) for document in documents]
+        if rows:
+            await connection.executemany("INSERT OR IGNORE INTO behind VALUES (?,?)", rows)
 
     async def catch_up(
         self, connection: aiosqlite.Connection, documents: Iterable[DocumentId]
