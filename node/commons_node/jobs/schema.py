@@ -1,6 +1,6 @@
 """The file of jobs: runs, what they have done, and what is still to be said outside.
 
-A file of its own (decision 101): a queue that is busy keeps nobody from writing down a peer.
+A file of its own (decision 25): a queue that is busy keeps nobody from writing down a peer.
 """
 
 from __future__ import annotations

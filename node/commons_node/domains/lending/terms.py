@@ -3,7 +3,7 @@
 Pure. A loan ends at the end of a local day, which is the beginning of the next; intervals are half
 open, so that one that ends then and one that begins then do not touch. Calendar days are counted,
 not hours: a day on which the clocks change is still one day. A day on which the place is closed is
-no due day: the next open one is. All of it is computed once, by who asks (docs/decisions/0101).
+no due day: the next open one is. All of it is computed once, by who asks (docs/decisions/0019).
 """
 
 from __future__ import annotations

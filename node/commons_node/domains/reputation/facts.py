@@ -2,7 +2,7 @@
 
 An attestation is a commitment: its values come later, in an opening that any node can hold against
 it. What is said in one's own words stands in parts, the note of an attestation sealed until then.
-Source: docs/decisions/0101-attestations-are-sealed-by-a-commitment.md.
+Source: docs/decisions/0020-attestations-are-sealed-by-a-commitment.md.
 """
 
 from __future__ import annotations

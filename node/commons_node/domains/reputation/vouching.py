@@ -2,7 +2,7 @@
 
 Pure, and computed when somebody looks: it depends on now. Nothing follows from it by itself; a
 coordinator who sees that a newcomer has enough gives the role
-(docs/decisions/0102-vouches-advise-coordinators.md). The limits are the constitution's.
+(docs/decisions/0021-vouches-advise-coordinators.md). The limits are the constitution's.
 """
 
 from __future__ import annotations
