@@ -140,6 +140,8 @@ def lies_beyond(judge: Judge, header: Header, ident: OperationId, body: object =
         return False  # a seal will say which branch it is
     end = judge.end(*chain, body)
     fork = judge.forks.get(chain)
+    if branches.goes_on(header):
+        fork = branches.open_fork(chain[0])  # a seal decided those below, and the chain goes on
     if end.seq is None:
         return False
     if header.seq <= end.seq + 1 and (fork is None or header.seq < fork):
