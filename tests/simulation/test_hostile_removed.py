@@ -22,10 +22,13 @@ from tests.unit.rooms import (
     workers,
 )
 from tests.unit.tales import lift, position, removal
-from tests.unit.town import LOAN, NOTE, Number, Person, Replica, person, secrets
+from tests.unit.town import LOAN, NOTE, Number, Person, Replica, Ticket, person, secrets
 
 from commons_crdt.author import Draft, Place, compose
+from commons_crdt.authority.facts import Revocation
 from commons_crdt.authority.judge import Standing
+from commons_crdt.authority.kinds import REVOCATION
+from commons_crdt.ids import DocumentId
 from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_node.store.realm_store import Stored
 from commons_node.verifier.pool import VerifierPool
@@ -185,6 +188,65 @@ async def test_what_counts_by_its_bytes_comes_from_a_removed_members_chain(rooms
     assert said == await bobs.said(let_in.id, word.id) == [(1, "", None), (1, "", None)]
     assert await alices.facts() == await bobs.facts()
     assert await asks_once(alices, bobs)
+
+
+def taking_back(ticket: Ticket, who: Person) -> Draft:
+    """What somebody writes to take an invite of their own back."""
+    body = Revocation(ticket.id, (), "moved")
+    return Draft.fact(REVOCATION, body, log=0, document=DocumentId(who.member))
+
+
+async def test_what_a_removed_member_took_back_in_time_is_taken_back_at_every_node(
+    rooms: Rooms,
+) -> None:
+    """Eve took her invite back before she heard of her removal, two acts behind where it ends her.
+
+    No cut by a coordinator voids a revocation of one's own (it is of the same stratum): fay, whom
+    the invite had let in meanwhile, is no member, whoever hears of what first.
+    """
+    home, people = town_of_nodes()
+    ticket = home.invite(people.eve, "fay")
+    island = home.island("unheard")
+    fay = person("fay")
+    let_in = home.admit(secrets("alice's node"), ticket, fay)
+    spare = island.invite(people.eve, "nobody")
+    undone = island.write(people.eve.device, taking_back(ticket, people.eve))
+    bobs = await at(rooms, "bob", home, *bytes_of(island))
+    home.write(people.alice.device, removal(home, people.eve))
+    alices = await at(rooms, "alice", home)
+    await bobs.take(*bytes_of(home))
+    taken = [(1, "", None), (2, "revoked", None)]
+    assert await bobs.said(undone.id, let_in.id) == taken
+    talk = await meet(alices, bobs)
+    assert talk.converged
+    assert await alices.said(undone.id, let_in.id) == taken, "alice heard of the removal first"
+    assert await alices.said(spare.id) == [(2, "cut", None)], "here for what builds on it"
+    assert await alices.facts() == await bobs.facts()
+    cias = await at(rooms, "cia", home)
+    assert (await meet(cias, alices)).converged, "alice passes it on, too"
+    assert await cias.facts() == await alices.facts()
+    assert await asks_once(cias, bobs)
+
+
+async def test_nothing_else_of_a_removed_member_rides_on_that(rooms: Rooms) -> None:
+    """Neither what eve writes behind such an act, nor a node of hers that writes one."""
+    home, people = town_of_nodes()
+    ticket = home.invite(people.eve, "fay")
+    island = home.island("unheard")
+    device, node = people.eve.device, secrets("eve's node")
+    draft = taking_back(ticket, people.eve)
+    before = island.invite(people.eve, "nobody").id
+    undone = island.write(device, draft).id
+    behind_it = [island.invite(people.eve, f"friend {n}").id for n in range(5)]
+    apart = home.island("what her node writes by itself")
+    nodes = [apart.write(node, draft).id for _ in range(5)]
+    home.write(people.alice.device, removal(home, people.eve))
+    alices = await at(rooms, "alice", home)
+    await alices.take(*bytes_of(island), *bytes_of(apart))
+    assert await alices.said(before, undone) == [(2, "cut", None), (1, "", None)]
+    assert await alices.said(*behind_it) == [None] * 5, "no invite behind it was kept"
+    assert await alices.said(*nodes) == [(2, "cut", None), *[None] * 4], "the next of a node's log"
+    assert alices.realm.refusals["ended"] == 9
 
 
 FRAME = 64 * 1024

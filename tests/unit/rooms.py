@@ -217,6 +217,13 @@ class Rooms:
         for room in self.opened:
             await room.close()
 
+    async def __aenter__(self) -> Rooms:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """However a test ends: an open database keeps its thread, and so the whole run."""
+        await self.close()
+
 
 @contextmanager
 def working(workers: int = 2) -> Iterator[tuple[Run, VerifierPool]]:

@@ -60,6 +60,21 @@ class Branches:
             return None
         return finality(self._polity, self.records, self.settled, number)
 
+    def goes_on(self, header: Header) -> bool:
+        """True for what comes in log 0 behind the highest tip that a seal lists, on its line.
+
+        The forks below are decided; what it follows must be here.
+        """
+        if self._polity is None or header.log:
+            return False
+        tip = self._polity.ground.tips.get(DeviceId(header.device))
+        before = self.book.numbers.get(OperationId(header.prev))
+        return tip is not None and before is not None and self.book.leads(tip, before)
+
+    def open_fork(self, device: DeviceId) -> int | None:
+        """The lowest doubled seq of a log 0 that no seal has decided."""
+        return self._polity.ground.fork(device) if self._polity is not None else None
+
     def awaited(self, device: DeviceId) -> int:
         """The highest seq of log 1 that a seal in force lists and that is not here; 0 if none."""
         tip = self._tips_that_lack().get(device)

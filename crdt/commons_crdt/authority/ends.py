@@ -8,8 +8,10 @@ from commons_crdt.authority.book import Book
 from commons_crdt.authority.cuts import Ruling
 from commons_crdt.authority.endings import Position
 from commons_crdt.authority.flips import Anchor, Chain, End
+from commons_crdt.authority.identity import Identities
 from commons_crdt.authority.records import Records
 from commons_crdt.authority.strata import Polity
+from commons_crdt.authority.stratum_c import is_act_of_c
 from commons_crdt.ids import DeviceId, OperationId
 
 _GOES_ON = End()
@@ -24,7 +26,7 @@ class Ends:
     _told: dict[Chain, End] = field(default_factory=dict)
     _polity: Polity | None = None
     _seen: tuple[int, int] | None = None
-    _known: dict[Chain, End] = field(default_factory=dict)
+    _known: dict[tuple[Chain, bool], End] = field(default_factory=dict)
     """Ends that were asked for, as long as nothing that bears on them has changed."""
     _known_of: tuple[Polity, int, int] | None = None
 
@@ -54,29 +56,40 @@ class Ends:
             found |= {given.device for n, given in self.book.given.items() if rulings(n)}
         return found
 
-    def end(self, polity: Polity, chain: Chain) -> End:
-        """Where a chain ends: asked for with every operation that arrives."""
+    def end(self, polity: Polity, chain: Chain, body: object = None) -> End:
+        """Where a chain ends: asked for with every operation that arrives.
+
+        ``body``: for an operation of log 0 with these contents. No act of (C) ends another.
+        """
+        in_c = chain[1] == 0 and is_act_of_c(body) and self._is_somebodys(chain[0])
         of = (polity, self.records.version, len(self.book))
         before = self._known_of
         if before is None or before[0] is not polity or before[1:] != of[1:]:
             self._known.clear()
             self._known_of = of
-        known = self._known.get(chain)
+        known = self._known.get((chain, in_c))
         if known is None:
-            known = self._known[chain] = self._end(polity, chain)
+            stage = polity.b if in_c else polity.strata.identities
+            known = self._known[chain, in_c] = self._end(polity, chain, stage)
         return known
 
-    def _end(self, polity: Polity, chain: Chain) -> End:
-        device, log = chain
-        rulings = {
-            ruling
-            for grant in self.book.grants.get(device, ())
-            for ruling in polity.strata.identities.rulings(grant)
-        }
-        return self._of_1(polity, device, rulings) if log else self._of_0(polity, device, rulings)
+    def _is_somebodys(self, device: DeviceId) -> bool:
+        """True for a device that a person holds."""
+        grants = self.book.grants.get(device, ())
+        return any(not self.book.given[grant].unattended for grant in grants)
 
-    def _of_0(self, polity: Polity, device: DeviceId, rulings: set[Ruling]) -> End:
-        identities, entries = polity.strata.identities, self.book.entries
+    def _end(self, polity: Polity, chain: Chain, stage: Identities) -> End:
+        device, log = chain
+        grants = self.book.grants.get(device, ())
+        rulings = {ruling for grant in grants for ruling in stage.rulings(grant)}
+        if log:
+            return self._of_1(polity, device, rulings)
+        return self._of_0(polity, device, rulings, stage)
+
+    def _of_0(
+        self, polity: Polity, device: DeviceId, rulings: set[Ruling], identities: Identities
+    ) -> End:
+        entries = self.book.entries
         closings = identities.closings(device)
         fork = polity.ground.fork(device)
         sealed = device in polity.ground.tips and device in self.book.doubled

@@ -227,10 +227,10 @@ class Judge:
         self._unerased.clear()
         return told
 
-    def end(self, device: DeviceId, log: int) -> End:
-        """Where a chain effectively ends."""
+    def end(self, device: DeviceId, log: int, body: object = None) -> End:
+        """Where a chain effectively ends: for what has this body, as its stratum has it."""
         self._settle()
-        return self._ends.end(self._polity, (device, log)) if self._polity else End()
+        return self._ends.end(self._polity, (device, log), body) if self._polity else End()
 
     # --- seals -----------------------------------------------------------------------------------
 

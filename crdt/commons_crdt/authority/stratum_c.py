@@ -38,6 +38,13 @@ class Strata:
     revoked: Mapping[int, Sequence[int]]
 
 
+def is_act_of_c(body: object) -> bool:
+    """True for the contents of (C), if a device that a person holds writes them."""
+    if isinstance(body, Pick):
+        return isinstance(body.warrant, Own)
+    return isinstance(body, RoleAct | Demotion | Removal | Revocation | Branch)
+
+
 class CoordinatorStratum(CouncilStratum):
     """The acts of coordinators, and members' own revocations."""
 
@@ -46,12 +53,8 @@ class CoordinatorStratum(CouncilStratum):
     def is_of_c(self, n: int) -> bool:
         """True for the kinds of (C), by a device that a person holds."""
         entry = self.book.entries[n]
-        body = entry.body
-        of_kind = isinstance(body, RoleAct | Demotion | Removal | Revocation | Branch) or (
-            isinstance(body, Pick) and isinstance(body.warrant, Own)
-        )
         given = self.book.given.get(entry.grant)
-        return of_kind and given is not None and not given.unattended
+        return is_act_of_c(entry.body) and given is not None and not given.unattended
 
     def verdict_in_c(self, n: int) -> Judgement:
         """The whole verdict of a coordinator's act, or of a member's own revocation."""

@@ -1,7 +1,8 @@
 """Where the chains of one realm end: what peers compare, and what is still taken beyond an end.
 
 A chain's end is what counts of it and is here. Beyond it nothing is passed on, save what counts by
-its bytes whoever carried it (log 0), and what an honest member has built on in good faith.
+its bytes whoever carried it (log 0), acts of coordinators and own revocations as far as no earlier
+stratum ends them (log 0), and what an honest member has built on in good faith.
 
 Source: AUTHORITY.md "Self-certifying contents", ARCHITECTURE §7.
 """
@@ -121,8 +122,11 @@ class Ends:
         return self._ends.size()
 
 
-def lies_beyond(judge: Judge, header: Header, ident: OperationId) -> bool:
+def lies_beyond(judge: Judge, header: Header, ident: OperationId, body: object = None) -> bool:
     """True if an operation that is not here lies beyond its chain's end for certain.
+
+    ``body``: its contents in log 0. Coordinators' acts do not end each other: such an act counts
+    beyond a removal, or a node that heard of the removal first would never have it.
 
     Up to just behind the end an operation could be one of two siblings, the proof of a fork: it is
     taken as long as no fork is known at or below it. Which branch of log 1 a cut names shows only
@@ -134,8 +138,10 @@ def lies_beyond(judge: Judge, header: Header, ident: OperationId) -> bool:
     chain = (DeviceId(header.device), header.log)
     if header.log and header.seq <= branches.awaited(chain[0]):
         return False  # a seal will say which branch it is
-    end = judge.end(*chain)
+    end = judge.end(*chain, body)
     fork = judge.forks.get(chain)
+    if branches.goes_on(header):
+        fork = branches.open_fork(chain[0])  # a seal decided those below, and the chain goes on
     if end.seq is None:
         return False
     if header.seq <= end.seq + 1 and (fork is None or header.seq < fork):

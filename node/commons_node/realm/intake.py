@@ -204,22 +204,23 @@ class Intake:
         """What is needed needs its past, too; ``items`` are in a causal order."""
         beyond: set[bytes] = set()
         for item in items:
-            if self._lies_beyond(item, beyond):
+            body = None
+            if item.header.log == 0:
+                kind = self._sight.rules.kinds.get(item.header.kind)
+                body, _ = self._fact(kind, item)
+                if counts_by_its_bytes(body):
+                    self._needed.add(item.id)
+            if self._lies_beyond(item, body, beyond):
                 beyond.add(item.id)
         for item in reversed(items):
-            header = item.header
-            if header.log == 0:
-                kind = self._sight.rules.kinds.get(header.kind)
-                if counts_by_its_bytes(self._fact(kind, item)[0]):
-                    self._needed.add(item.id)
             if item.id in self._needed or item.id not in beyond:
-                self._needed.update(header.antecedents)
+                self._needed.update(item.header.antecedents)
 
-    def _lies_beyond(self, item: Parsed, beyond: Set[bytes]) -> bool:
+    def _lies_beyond(self, item: Parsed, body: object, beyond: Set[bytes]) -> bool:
         """True for what lies beyond its chain's end for certain, and for what follows it there."""
         header = item.header
         follows = header.log == 1 and header.seq > 1 and header.prev in beyond
-        return follows or lies_beyond(self._sight.judge, header, item.id)
+        return follows or lies_beyond(self._sight.judge, header, item.id, body)
 
     async def _complete(self, known: Sequence[Parsed], batch: Batch) -> None:
         """Find the known operations that bring what is absent here, and was not erased."""
@@ -322,7 +323,7 @@ class Intake:
         if any(ident in self._dead for ident in header.antecedents):
             self._dead.add(item.id)  # it will be offered again with what it builds on
             return
-        if item.id not in self._needed and self._lies_beyond(item, self._ended):
+        if item.id not in self._needed and self._lies_beyond(item, body, self._ended):
             self._ended.add(item.id)
             batch.refuse("ended", item.id)
             return
