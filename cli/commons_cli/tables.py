@@ -19,7 +19,8 @@ _UNSAFE: Final = re.compile(
 )
 _RTL: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 CODES: Final = frozenset({
-    "condition", "outcome", "role", "standing", "state", "sync", "verdict", "way",
+    "condition", "field", "now", "outcome", "role", "standing", "state", "sync", "type", "verdict",
+    "way",
 })  # fmt: skip
 """Fields of answers that hold codes, which people read as words."""
 _GAP: Final = "  "

@@ -15,7 +15,7 @@ import msgspec
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
-from commons_crdt.texts import _, ngettext
+from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.community import Community
 from commons_node.domains.reputation.vouches import ready_newcomers
@@ -170,7 +170,7 @@ def summary(ways: Iterable[object]) -> str | None:
     """One sentence for each way in which acts count otherwise; None if there are none."""
     counted = Counter(ways)
     told = [
-        ngettext(*catalogue.COUNTED[key], counted[word]).format(count=counted[word])
+        catalogue.COUNTED[key](counted[word]).format(count=counted[word])
         for key, word in catalogue.NOW.items()
         if counted[word]
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from commons_crdt.device import sign_claim, verify_claim
 from commons_crdt.ids import DocumentId, RealmId
+from commons_crdt.texts import _
 from commons_protocol.codes import BadCode, letters, payload_of
 
 SLOT_MS = 300_000
@@ -58,7 +59,7 @@ def decode_venue_code(text: str) -> VenueCode:
     """Read a code, nothing of it verified; ``BadCode`` if it is not one."""
     data = payload_of(text)
     if data[0] != _VENUE or len(data) != _LENGTH:
-        raise BadCode(why="it is no code of a space")
+        raise BadCode(why=_("it is no code of a space"))
     return VenueCode(int.from_bytes(data[1:4], "big"), data[4 : 4 + _HINT], data[4 + _HINT :])
 
 

@@ -8,10 +8,11 @@ falls back on the one without names (``commons_crdt.sentences``).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from commons_crdt.texts import N_, Spoken, _
+from commons_crdt.texts import N_, Spoken, _, ngettext
 
 DAY: Final = N_("on {day} {month} {year}")
 MOMENT: Final = N_("{day} {month} {year} at {hour:02}:{minute:02}")
@@ -223,33 +224,39 @@ NOW: Final = Spoken({
 })  # fmt: skip
 """How an act counts otherwise than its author knew."""
 WHERE: Final = N_("What and why: commons-node notice list")
-COUNTED: Final = {
-    "fallen": (
-        N_("One thing you did does not count any more."),
-        N_("{count} things you did do not count any more."),
+COUNTED: Final[Mapping[str, Callable[[int], str]]] = {
+    "fallen": lambda n: ngettext(
+        "One thing you did does not count any more.",
+        "{count} things you did do not count any more.",
+        n,
     ),
-    "never": (
-        N_("One thing you did turned out not to count."),
-        N_("{count} things you did turned out not to count."),
+    "never": lambda n: ngettext(
+        "One thing you did turned out not to count.",
+        "{count} things you did turned out not to count.",
+        n,
     ),
-    "again": (
-        N_("One thing you did counts again."),
-        N_("{count} things you did count again."),
+    "again": lambda n: ngettext(
+        "One thing you did counts again.",
+        "{count} things you did count again.",
+        n,
     ),
-    "touched": (
-        N_("One thing you did rests on something that does not count any more."),
-        N_("{count} things you did rest on something that does not count any more."),
+    "touched": lambda n: ngettext(
+        "One thing you did rests on something that does not count any more.",
+        "{count} things you did rest on something that does not count any more.",
+        n,
     ),
-    "differs": (
-        N_("A seal of the council does not fit what this node holds."),
-        N_("{count} seals of the council do not fit what this node holds."),
+    "differs": lambda n: ngettext(
+        "A seal of the council does not fit what this node holds.",
+        "{count} seals of the council do not fit what this node holds.",
+        n,
     ),
-    "ready": (
-        N_("For a newcomer enough members vouch."),
-        N_("For {count} newcomers enough members vouch."),
+    "ready": lambda n: ngettext(
+        "For a newcomer enough members vouch.",
+        "For {count} newcomers enough members vouch.",
+        n,
     ),
 }
-"""For one, and for several."""
+"""How many act otherwise in each of these ways; the gap is ``count``."""
 
 ACTS: Final = Spoken({
     "council.genesis.1": "the founding",

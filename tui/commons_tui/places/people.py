@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commons_cli.tables import shown
+from commons_cli.tables import shown, word
 from commons_cli.texts import _
 from commons_tui.listing import Detail, Listing
 from commons_tui.place import Act, Place, bindings
@@ -155,7 +155,7 @@ class People(Listing):
                         for part in (
                             "●" if device["standing"] == "good" else "✕",
                             str(device["name"] or device["device"][:12]),
-                            f"({device['standing']})",
+                            f"({word(device['standing'])})",
                             _("this one") if device["this"] else "",
                             _("limited") if device["limited"] else "",
                         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from commons_crdt.author import Draft
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, OperationId
+from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.community import Actor, Community, WrongState
 from commons_node.domains.lending.facts import RECEIVE, Receive
@@ -35,8 +36,10 @@ async def attest(
     found = await exchanges(community, "key = ?", (loan.id,))
     if not found:
         raise WrongState(
-            why=f"The loan of {loan.label} is not over by two signatures each way: there is "
-            "nothing to say of it yet.",
+            why=_(
+                "The loan of {label} is not over by two signatures each way: there is nothing to "
+                "say of it yet."
+            ).format(label=loan.label),
             next=show,
         )
     (one,) = found
@@ -45,7 +48,9 @@ async def attest(
         raise NotYours(loan=loan.id.hex()[:12])
     if one.row[f"{side}_attestation"] is not None or await _spoke(community, actor, loan):
         raise WrongState(
-            why=f"You have said how the loan of {loan.label} went; that is done once.",
+            why=_("You have said how the loan of {label} went; that is done once.").format(
+                label=loan.label
+            ),
             next=f"commons-node reputation show {one.other(side).hex()[:12]}",
         )
     about = one.other(side)
@@ -88,7 +93,7 @@ async def reply(community: Community, actor: Actor, word: Word, text: bytes) -> 
     """Answer a word about the actor. Raises ``WrongState`` if there is an answer."""
     if word.reply is not None:
         raise WrongState(
-            why="You have answered this; that is done once.",
+            why=_("You have answered this; that is done once."),
             next=f"commons-node reputation show {actor.member.hex()[:12]}",
         )
     ident = OperationId(word.attestation)

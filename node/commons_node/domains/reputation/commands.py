@@ -9,6 +9,7 @@ import msgspec
 
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.community import Community, Unknown, find, written
 from commons_node.domains.lending.deciding import part
 from commons_node.domains.lending.loans import find_loan
@@ -69,7 +70,7 @@ async def attest(request: Request[Daemon], args: Speaking) -> Mapping[str, objec
     """Say how a loan went that is over, once; sealed until the other has spoken, or a week."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
-    need_rules(community, SINCE, "words about a loan")
+    need_rules(community, SINCE, _("words about a loan"))
     part(args.note or "")
     found = await find_loan(community, args.loan, ended=True)
     said = Said(args.on_time == "yes", int(args.condition), int(args.communication))
@@ -101,7 +102,7 @@ async def reply(request: Request[Daemon], args: Answering) -> Mapping[str, objec
     """Answer what was said about you, once."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
-    need_rules(community, SINCE, "replies")
+    need_rules(community, SINCE, _("replies"))
     found = words_about(actor.member, await exchanges_of(community, actor.member))
     wanted = args.attestation.strip().lower()
     fit = [

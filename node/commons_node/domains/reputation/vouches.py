@@ -12,7 +12,7 @@ from commons_crdt.author import Draft
 from commons_crdt.authority.settings import Constitution
 from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.roles import Role
-from commons_crdt.texts import listed
+from commons_crdt.texts import _, listed
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.reputation import wording
 from commons_node.domains.reputation.facts import VOUCH, Vouch
@@ -51,18 +51,21 @@ async def vouch(request: Request[Daemon], args: Vouching) -> Mapping[str, object
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.MEMBER)
-    need_rules(community, SINCE, "vouches")
+    need_rules(community, SINCE, _("vouches"))
     member, now = await community.member(args.who), request.node.now_ms()
     name = (await community.names())[member]
     if member == actor.member:
-        raise WrongState(why="Nobody vouches for themselves.", next="commons-node member vouches")
+        raise WrongState(
+            why=_("Nobody vouches for themselves."), next="commons-node member vouches"
+        )
     known, here = await read_vouches(community, now)
     mine = [one for one in known if one.given.voucher == actor.member]
     if args.withdraw and not any(
         one.given.vouchee == member and one.standing in {"stands", "paused"} for one in mine
     ):
         raise WrongState(
-            why=f"You do not vouch for {name} now.", next="commons-node member vouches"
+            why=_("You do not vouch for {name} now.").format(name=name),
+            next="commons-node member vouches",
         )
     limits = community.realm.judge.authority.constitution
     # what would become of it: a vouch that would not count is not written
@@ -79,12 +82,12 @@ async def vouch(request: Request[Daemon], args: Vouching) -> Mapping[str, object
         names = {actor.member: (await community.names())[actor.member]}
         why = _says(outcome, names, limits)
         raise WrongState(
-            why=f"Your word for {name} would not count now: {why}.",
+            why=_("Your word for {name} would not count now: {why}.").format(name=name, why=why),
             next="commons-node member vouches",
         )
     draft = Draft.fact(VOUCH, Vouch(not args.withdraw), document=DocumentId(member))
     (result,) = await community.write(actor, draft)
-    after, _ = await read_vouches(community, now)
+    after, _here = await read_vouches(community, now)
     by = {o.given.voucher for o in after if o.given.vouchee == member and o.standing == "stands"}
     return {
         **written(result),
@@ -152,10 +155,10 @@ async def ready_newcomers(community: Community, now_ms: int) -> list[dict[str, o
                 "member": member.hex(),
                 "name": name,
                 "vouchers": who,
-                "what": wording.READY_WHAT.format(name=name),
+                "what": wording.say(wording.READY_WHAT, name=name),
                 "newest": newest[member].hex(),
-                "sentence": wording.READY.format(
-                    name=name, who=listed(who), member=member.hex()[:12]
+                "sentence": wording.say(
+                    wording.READY, name=name, who=listed(who), member=member.hex()[:12]
                 ),
                 "next": f"commons-node member role {member.hex()[:12]} member",
             }

@@ -1,60 +1,37 @@
-"""The sentences of reputation: whole templates with named gaps, one table for each place.
+"""The sentences of reputation: whole templates with named gaps, one function for each place.
 
-A pair is one and many; the gap ``n`` decides. Facts for machines stand beside them in the answer.
+Facts for machines stand beside them in the answer.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-Plural = tuple[str, str]
+from commons_crdt.texts import N_, Spoken, _, ngettext
 
-NEW: Final = (
+NEW: Final = N_(
     "{name} is new here: nobody has had the occasion to say anything. That is neither good nor bad."
 )
-RETURNED: Final[Plural] = (
-    "{name}: {n} loan returned, {on_time} on time, in the last {months} months.",
-    (
-        "{name}: {n} loans returned, {on_time} on time, to {lenders} different people, "
-        "in the last {months} months."
-    ),
-)
-RETURNED_TO_ONE: Final = (
+RETURNED_TO_ONE: Final = N_(
     "{name}: {n} loans returned, {on_time} on time, all to one person, in the last {months} months."
 )
-NOT_BORROWED: Final = "{name} has borrowed nothing in the last {months} months."
-LENT: Final[Plural] = (
-    "Lent or taken back: {n} loan, {people} different people in all.",
-    "Lent or taken back: {n} loans, {people} different people in all.",
-)
-SEALED: Final[Plural] = (
-    "{n} word is still sealed until both have spoken, or for a week.",
-    "{n} words are still sealed until both have spoken, or for a week.",
-)
-KNOWN: Final[Plural] = (
-    "{n} person you know lent to {name}: {who}.",
-    "{n} people you know lent to {name}: {who}.",
-)
-OWN: Final = "You have lent to {name}, or borrowed from {name}, yourself."
-SELF: Final = "This is you."
-FOUNDER: Final = "The community's own trust starts from {name}."
-WAYS: Final[Plural] = (
-    "One way leads to {name} through people who borrowed from each other.",
-    "{n} ways that share nobody lead to {name} through people who borrowed from each other.",
-)
-MANY_WAYS: Final = "{n} ways or more that share nobody lead to {name}."
-NO_WAY: Final = (
+NOT_BORROWED: Final = N_("{name} has borrowed nothing in the last {months} months.")
+OWN: Final = N_("You have lent to {name}, or borrowed from {name}, yourself.")
+SELF: Final = N_("This is you.")
+FOUNDER: Final = N_("The community's own trust starts from {name}.")
+MANY_WAYS: Final = N_("{n} ways or more that share nobody lead to {name}.")
+NO_WAY: Final = N_(
     "Nobody whom you or the founders have borrowed from or lent to leads to {name}. What others "
     "say of {name} may be true; you cannot tell from here."
 )
-YOU: Final = "you"
+YOU: Final = N_("you")
 
-READY: Final = (
+READY: Final = N_(
     "Enough members vouch for {name}: {who}. If you agree: commons-node member role {member} member"
 )
-READY_WHAT: Final = "vouches for {name}"
+READY_WHAT: Final = N_("vouches for {name}")
 
-STANDINGS: Final = {
+STANDINGS: Final = Spoken({
     "stands": "counts until {until}",
     "expired": "ran out {until}",
     "withdrawn": "was taken back",
@@ -64,9 +41,57 @@ STANDINGS: Final = {
     "cooling": "too soon after the one before: does not count",
     "paused": "rests: somebody for whom {who} vouched was removed",
     "gone": "one of the two is no member now",
-}
+})  # fmt: skip
 
 
-def plural(forms: Plural, n: int, **gaps: object) -> str:
-    """The form for ``n``, filled."""
-    return (forms[0] if n == 1 else forms[1]).format(n=n, **gaps)
+def returned(n: int, *, name: str, on_time: int, lenders: int, months: int) -> str:
+    """What was brought back, to several people or only once."""
+    said = ngettext(
+        "{name}: {n} loan returned, {on_time} on time, in the last {months} months.",
+        "{name}: {n} loans returned, {on_time} on time, to {lenders} different people, in the last "
+        "{months} months.",
+        n,
+    )
+    return said.format(n=n, name=name, on_time=on_time, lenders=lenders, months=months)
+
+
+def lent(n: int, people: int) -> str:
+    """What was lent or taken back, and among how many."""
+    said = ngettext(
+        "Lent or taken back: {n} loan, {people} different people in all.",
+        "Lent or taken back: {n} loans, {people} different people in all.",
+        n,
+    )
+    return said.format(n=n, people=people)
+
+
+def sealed(n: int) -> str:
+    """How many words nobody can read yet."""
+    return ngettext(
+        "{n} word is still sealed until both have spoken, or for a week.",
+        "{n} words are still sealed until both have spoken, or for a week.",
+        n,
+    ).format(n=n)
+
+
+def known(n: int, name: str, who: str) -> str:
+    """Whom the reader knows of those who lent to a member."""
+    return ngettext(
+        "{n} person you know lent to {name}: {who}.",
+        "{n} people you know lent to {name}: {who}.",
+        n,
+    ).format(n=n, name=name, who=who)
+
+
+def ways(n: int, name: str) -> str:
+    """How many ways lead to a member."""
+    return ngettext(
+        "One way leads to {name} through people who borrowed from each other.",
+        "{n} ways that share nobody lead to {name} through people who borrowed from each other.",
+        n,
+    ).format(n=n, name=name)
+
+
+def say(template: str, **gaps: object) -> str:
+    """A sentence of this file in the reader's language, filled."""
+    return _(template).format(**gaps)

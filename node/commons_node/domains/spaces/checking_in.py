@@ -20,6 +20,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.operation import content
 from commons_crdt.ring import tag_of
+from commons_crdt.texts import _, listed
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.own.entries import CheckedIn, Left, Shown
 from commons_node.domains.spaces.commands import SPACES, Nothing, new_enough
@@ -114,11 +115,12 @@ def check_code(community: Community, space: Space, text: str, now_ms: int) -> tu
     keys = community.realm.node_keys(space.node) if space.node is not None else None
     if keys is None:
         raise WrongCode(
-            name=space.name, why="no node stands that makes codes for it",
-            next="ask the host to take it over: commons-node space edit SPACE --host yes",
+            name=space.name, why=_("no node stands that makes codes for it"),
+            next=_("ask the host to take it over: commons-node space edit SPACE --host yes"),
         )  # fmt: skip
     if not code.fits(community.realm.realm, space.id, keys.signing):
-        why = "it is for another space" if code.hint != space.id[:4] else "its node did not sign it"
+        elsewhere = code.hint != space.id[:4]
+        why = _("it is for another space") if elsewhere else _("its node did not sign it")
         raise WrongCode(name=space.name, why=why, next="commons-node space list")
     here = slot_of(now_ms)
     if code.slot < here - SKEW_SLOTS:
@@ -136,7 +138,10 @@ async def create(request: Request[Daemon], args: Create) -> Mapping[str, object]
     new_enough(community)
     space = await find_space(community, args.space)
     if space.closed:
-        raise WrongState(why=f"{space.name} is closed for good.", next="commons-node space list")
+        raise WrongState(
+            why=_("{name} is closed for good.").format(name=space.name),
+            next="commons-node space list",
+        )
     now = daemon.now_ms()
     slot, signature = check_code(community, space, args.code, now)
     own = await daemon.own.make(who.unlocked)
@@ -174,7 +179,7 @@ async def end(request: Request[Daemon], args: Which) -> Mapping[str, object]:
     own = await daemon.own.make(who.unlocked)
     one = chosen(await mine(own, community.realm.realm), args.checkin, daemon.now_ms())
     if one.state(daemon.now_ms()) != "here":
-        raise WrongState(why="It has ended already.", next="commons-node checkin list")
+        raise WrongState(why=_("It has ended already."), next="commons-node checkin list")
     (result,) = await own.write(Left(one.entry.id, daemon.now_ms()))
     await _take_back(request, community, one)
     return {**written(result), "checkin": one.entry.id.hex(), "state": "left",
@@ -189,11 +194,11 @@ async def publish(request: Request[Daemon], args: Publish) -> Mapping[str, objec
     own = await daemon.own.make(who.unlocked)
     one = chosen(await mine(own, community.realm.realm), args.checkin, daemon.now_ms())
     if one.state(daemon.now_ms()) != "here":
-        raise WrongState(why="It has ended already.", next="commons-node checkin list")
+        raise WrongState(why=_("It has ended already."), next="commons-node checkin list")
     named = [] if args.to == [_EVERYBODY] else [await community.member(one) for one in args.to]
     if len(named) > _MOST_NAMED or (not named and args.to != [_EVERYBODY]):
         raise WrongState(
-            why=f"Name 1 to {_MOST_NAMED} members, or: community.",
+            why=_("Name 1 to {most} members, or: community.").format(most=_MOST_NAMED),
             next="commons-node member list",
         )
     said = Said(one.entry.space, one.entry.at_ms, one.entry.until_ms)
@@ -208,7 +213,7 @@ async def publish(request: Request[Daemon], args: Publish) -> Mapping[str, objec
     seen = [names.get(MemberId(member), member.hex()[:8]) for member in told.members]
     return {**written(result), "checkin": one.entry.id.hex(), "to": seen or [_EVERYBODY],
             "until": moment(one.entry.until_ms),
-            "who": ", ".join(seen) or "everybody in the community"}  # fmt: skip
+            "who": listed(seen) or _("everybody in the community")}  # fmt: skip
 
 
 async def unpublish(request: Request[Daemon], args: Which) -> Mapping[str, object]:
@@ -220,7 +225,7 @@ async def unpublish(request: Request[Daemon], args: Which) -> Mapping[str, objec
     one = chosen(await mine(own, community.realm.realm), args.checkin, daemon.now_ms())
     taken = await _take_back(request, community, one)
     if not taken:
-        raise WrongState(why="Nobody sees it but you.", next="commons-node checkin list")
+        raise WrongState(why=_("Nobody sees it but you."), next="commons-node checkin list")
     return {**written(taken[0]), "checkin": one.entry.id.hex()}
 
 
@@ -297,7 +302,7 @@ async def _row(
         "expires": moment(one.ends_ms),
         "counted": known.get(tag, -1) >= entry.slot,
         "audience": [_EVERYBODY] if everybody else [member.hex() for member in members],
-        "who": "everybody" if everybody else ", ".join(seen) or "only you",
+        "who": _("everybody") if everybody else listed(seen) or _("only you"),
     }
 
 

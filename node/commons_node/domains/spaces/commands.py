@@ -11,6 +11,7 @@ from commons_crdt.document.values import Value
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
 from commons_crdt.roles import Role
+from commons_crdt.texts import Spoken, _
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.resources.drafts import changes, creations
 from commons_node.domains.spaces.cells import parse_cell
@@ -25,6 +26,7 @@ from commons_node.domains.spaces.facts import (
 )
 from commons_node.domains.spaces.finding import Space, count_now, find_space, local, spaces
 from commons_node.domains.spaces.hours import parse_hours
+from commons_node.explaining.words import word
 from commons_node.moments import moment
 from commons_node.registry import (
     Column,
@@ -54,6 +56,25 @@ class NeedsRules(CommonsError):
 
     code: ClassVar[str] = "needs_rules"
     hint: ClassVar[str] = "when all nodes are new enough: commons-node community propose rules --version {needed}"  # fmt: skip  # noqa: E501 - one command
+
+
+_FIELDS = Spoken({
+    "hours": "hours",
+    "quiet_hours": "quiet hours",
+    "stay_minutes": "stay minutes",
+    "cell": "cell",
+    "notice": "notice",
+    "wheelchair": "wheelchair",
+    "toilets_wheelchair": "toilets wheelchair",
+    "hearing_loop": "hearing loop",
+    "tactile_paving": "tactile paving",
+    "step_count": "step count",
+    "type": "type",
+    "capacity": "capacity",
+    "inside": "room of",
+})  # fmt: skip
+"""What ``space show`` calls what is known."""
+_CODED = frozenset({"type", "wheelchair", "toilets_wheelchair"})
 
 
 class NotTheVenue(CommonsError):
@@ -131,7 +152,7 @@ async def _fields(community: Community, args: Described, own: Space | None) -> d
             outer = await find_space(community, value)
             if outer.inside is not None or (own is not None and outer.id == own.id):
                 raise WrongState(
-                    why=f"{outer.name} has no rooms: it is a room itself.",
+                    why=_("{name} has no rooms: it is a room itself.").format(name=outer.name),
                     next="commons-node space list",
                 )
             value = outer.id.hex()
@@ -149,8 +170,8 @@ def _host(daemon: Daemon, community: Community) -> str:
     device = daemon.standing.device(community.realm.realm)
     if device is None or community.realm.node_keys(device.keys.id) is None:
         raise WrongState(
-            why="This node has no standing in the community, so it can make no codes.",
-            next="commons-node member unlock, or create the space with --host no",
+            why=_("This node has no standing in the community, so it can make no codes."),
+            next=_("commons-node member unlock, or create the space with --host no"),
         )
     return device.keys.id.hex()
 
@@ -199,7 +220,7 @@ async def _change(
 ) -> Mapping[str, object]:
     drafts = await changes(community, actor, SPACE, {DocumentId(space.id): fields})
     if not drafts:
-        raise WrongState(why="It is like that already.", next="commons-node space show SPACE")
+        raise WrongState(why=_("It is like that already."), next="commons-node space show SPACE")
     (result,) = await community.write(actor, *drafts)
     return {**written(result), "space": space.id.hex(), "name": fields.get("name") or space.name}
 
@@ -211,16 +232,21 @@ async def code(request: Request[Daemon], args: One) -> Mapping[str, object]:
     space = await find_space(community, args.space)
     device = daemon.standing.device(community.realm.realm)
     if space.closed:
-        raise WrongState(why=f"{space.name} is closed for good.", next="commons-node space list")
+        raise WrongState(
+            why=_("{name} is closed for good.").format(name=space.name),
+            next="commons-node space list",
+        )
     if device is None or space.node != device.keys.id:
         raise NotTheVenue(
-            name=space.name, why="another node does, or none",
-            next="run it there, or take it over: commons-node space edit SPACE --host yes",
+            name=space.name, why=_("another node does, or none"),
+            next=_("run it there, or take it over: commons-node space edit SPACE --host yes"),
         )  # fmt: skip
     if community.realm.node_keys(device.keys.id) is None:
         raise NotTheVenue(
-            name=space.name, why="it was taken out of the community",
-            next="take the space over on another node: commons-node space edit SPACE --host yes",
+            name=space.name, why=_("it was taken out of the community"),
+            next=_(
+                "take the space over on another node: commons-node space edit SPACE --host yes"
+            ),
         )  # fmt: skip
     slot = slot_of(daemon.now_ms())
     told = make_code(community.realm.realm, space.id, slot, device.signing)
@@ -294,10 +320,10 @@ async def show(request: Request[Daemon], args: One) -> Reading:
         **access,
         "type": row["type"],
         "capacity": row["capacity"],
-        "room of": outer,
+        "inside": outer,
     }
     about = [
-        {"field": name.replace("_", " "), "value": value}
+        {"field": _FIELDS[name], "value": word(str(value)) if name in _CODED else value}
         for name, value in shown.items()
         if value is not None
     ]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from commons_crdt.ids import DeviceId, DocumentId
+from commons_crdt.texts import N_
 from commons_node.community import Community, find
 from commons_node.domains.spaces.facts import SPACE_SCHEMA, STAY_MINUTES
 from commons_node.domains.spaces.hours import BadHours, Hours, parse_hours
@@ -132,7 +133,7 @@ async def find_space(community: Community, selector: str) -> Space:
     """A space by name, prefix or id. Raises ``Unknown``, ``Ambiguous``."""
     every = await spaces(community)
     choices = [(one.id, (one.name,)) for one in every]
-    ident = find("space", selector, choices, "commons-node space list")
+    ident = find(N_("space"), selector, choices, "commons-node space list")
     return next(one for one in every if one.id == ident)
 
 

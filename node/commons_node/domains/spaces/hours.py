@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 
 MAX_TEXT: Final = 500
 DAYS: Final = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
@@ -78,10 +79,11 @@ ALWAYS: Final = Hours((((0, _DAY_MINUTES),),) * 7)
 def parse_hours(text: str) -> Hours:
     """Read hours; ``BadHours`` says what is not understood."""
     if len(text) > MAX_TEXT:
-        raise BadHours(why="they are too long")
+        raise BadHours(why=_("they are too long"))
     rules = [rule.strip() for rule in text.split(";") if rule.strip()]
     if not 1 <= len(rules) <= _MOST_RULES:
-        raise BadHours(why="there is nothing in them" if not rules else "there are too many rules")
+        why = _("there are too many rules") if rules else _("there is nothing in them")
+        raise BadHours(why=why)
     week: list[tuple[tuple[int, int], ...]] = [()] * 7
     for rule in rules:
         if rule == "24/7":
@@ -89,7 +91,7 @@ def parse_hours(text: str) -> Hours:
             continue
         found = _RULE.fullmatch(rule)
         if found is None:
-            raise BadHours(why=f"{rule!r} is not understood")
+            raise BadHours(why=_("{rule!r} is not understood").format(rule=rule))
         spans = () if found[2] in {"off", "closed"} else _spans(found[2])
         for day in _days(found[1]):
             week[day] = spans
@@ -103,7 +105,8 @@ def _days(text: str | None) -> list[int]:
     for item in text.split(","):
         first, dash, last = (part.strip() for part in item.partition("-"))
         if first not in DAYS or (dash and last not in DAYS):
-            raise BadHours(why=f"{item.strip()!r} is no day of the week")
+            why = _("{text!r} is no day of the week").format(text=item.strip())
+            raise BadHours(why=why)
         since = DAYS.index(first)
         until = DAYS.index(last) if dash else since
         chosen.extend((since + n) % 7 for n in range((until - since) % 7 + 1))
@@ -115,9 +118,10 @@ def _spans(text: str) -> tuple[tuple[int, int], ...]:
     for item in text.split(","):
         found = _SPAN.fullmatch(item.strip())
         if found is None:
-            raise BadHours(why=f"{item.strip()!r} is no time such as 08:00-18:00")
+            why = _("{text!r} is no time such as 08:00-18:00").format(text=item.strip())
+            raise BadHours(why=why)
         since, until = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
         if since >= _DAY_MINUTES or until > _DAY_MINUTES:
-            raise BadHours(why=f"{item.strip()!r} is later than 24:00")
+            raise BadHours(why=_("{text!r} is later than 24:00").format(text=item.strip()))
         spans.append((since, until if until > since else until + _DAY_MINUTES))
     return tuple(spans)

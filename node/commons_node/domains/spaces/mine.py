@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, OperationId, RealmId
+from commons_crdt.texts import N_
 from commons_node.community import Actor, Community, find
 from commons_node.domains.own.entries import CheckedIn, Left, Shown
 from commons_node.keystore.sessions import pick
@@ -102,5 +103,5 @@ def chosen(found: Sequence[Mine], selector: str | None, now_ms: int) -> Mine:
                 return one
         raise NoCheckIn
     choices: list[tuple[bytes, Sequence[str | None]]] = [(one.entry.id, ()) for one in found]
-    ident = find("check-in", selector, choices, "commons-node checkin list")
+    ident = find(N_("check-in"), selector, choices, "commons-node checkin list")
     return next(one for one in found if one.entry.id == ident)
