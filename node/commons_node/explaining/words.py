@@ -63,6 +63,8 @@ WORDS: Final = Spoken({
     "dismissal": "dismissal",
     "revocation": "revocation",
     "demotion": "demotion",
+    "frozen": "frozen",
+    "told": "told",
     "confirmed": "confirmed",
     "waiting": "waiting",
     "readable": "readable",
