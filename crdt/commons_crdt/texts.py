@@ -29,6 +29,10 @@ class Catalogue(Protocol):
         """The translation of a word that means several things."""
         ...
 
+    def info(self) -> Mapping[str, str]:
+        """The header of the catalogue: ``language`` is its code."""
+        ...
+
 
 reading: ContextVar[Catalogue | None] = ContextVar("reading", default=None)
 """The catalogue of whoever reads what is said now; None is English."""
@@ -52,6 +56,12 @@ def pgettext(context: str, text: str) -> str:
     """``text`` where English has one word and other languages several."""
     found = reading.get()
     return found.pgettext(context, text) if found is not None else text
+
+
+def language() -> str:
+    """The code of the reader's language, as HTML and HTTP write it."""
+    found = reading.get()
+    return found.info().get("language", "en") if found is not None else "en"
 
 
 def N_(text: str) -> str:  # noqa: N802 -- its usual name

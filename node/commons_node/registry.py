@@ -144,7 +144,7 @@ def _meta(text: str, complete: Complete | None, extra: dict[str, object]) -> msg
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: the row's field, its title, and ``kind`` (text, id, time, yes, number)."""
+    """One column: the row's field, its title, and ``kind`` (text, word, id, time, yes, number)."""
 
     name: str
     title: str

@@ -293,7 +293,7 @@ async def test_everything_about_me_opens_with_the_standard_library(
         texts = [one["texts"] for one in documents["operations.json"] if one["texts"]]
         assert texts == [{"name": "bob"}, {"text": SECRET}], "what was erased is absent here too"
         said = {one["kind"]: one["says"] for one in documents["operations.json"]}
-        assert said["lending.request.1"]["zone"] == "Europe/Stockholm"
+        assert said["lending.request.2"]["zone"] == "Europe/Stockholm"
         assert documents["about.json"]["loans"][0]["key"] == loan
         assert {"fields", "profiles", "custody"} <= documents["about.json"].keys()
         (erased,) = documents["erasures.json"]["erasures"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gettext
 import io
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ import segno
 from tests.unit.street import homes
 from tests.unit.test_lending_nodes import drill
 
+from commons_crdt.texts import reading
 from commons_node.community import Community
 from commons_node.domains.resources.things import find_thing
 from commons_node.membership.admissions import Admissions
@@ -96,3 +99,30 @@ def test_what_a_community_calls_itself_is_words_too() -> None:
     assert page.is_alone()
     assert '"><img src=x>' in page.words
     assert 'aria-label="a &quot;b&quot;"' in qr("x", 20, 'a "b"')
+
+
+class Marked(gettext.NullTranslations):
+    """A language that shows what went through its catalogue."""
+
+    def gettext(self, message: str) -> str:
+        return f"«{message}»"
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return f"«{msgid1 if n == 1 else msgid2}»"
+
+    def info(self) -> dict[str, str]:
+        return {"language": "xx"}
+
+
+def test_a_sheet_is_in_the_language_of_who_asks_for_it() -> None:
+    token = reading.set(Marked())
+    try:
+        sheet = join_sheet("Elm", "commons1abc", 1, "2026-12-01T00:00:00Z")
+    finally:
+        reading.reset(token)
+    assert b'<html lang="xx">' in sheet
+    said = re.findall(r"<(?:h1|p|li)[^>]*>([^<]+)<", sheet.decode())
+    assert len(said) == 6
+    assert all(one.startswith("«") and one.endswith("»") for one in said)
+    assert "«Good for 1 person" in said[-1]
+    assert b'<html lang="en">' in join_sheet("Elm", "commons1abc", 1, "2026-12-01T00:00:00Z")

@@ -19,9 +19,9 @@ from commons_node.registry import Registry
 class About:
     """A file of ``member export`` beyond operations and views: ``file`` is its name, in JSON.
 
-    ``says`` tells people what stands in it (``{name}``: the member), ``fields`` which fields its
-    rows have. ``read`` gives the rows, from the daemon, the community and the member who acts; it
-    may read what only this node holds.
+    ``says`` tells people what stands in it (a text of ``N_``; ``{name}``: the member), ``fields``
+    which fields its rows have. ``read`` gives the rows, from the daemon, the community and the
+    member who acts; it may read what only this node holds.
     """
 
     file: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
-from commons_crdt.texts import _
+from commons_crdt.texts import Spoken, _
 from commons_node.community import find
 from commons_node.membership.rotation import rotate_if_due
 from commons_node.membership.settling import device_of, settle
@@ -71,14 +71,14 @@ def _of_restored(owed: Mapping[str, object] | None) -> str | None:
     return _RESTORED[str(owed["state"])].format(**owed) if owed is not None else None
 
 
-_RESTORED: Final[Mapping[str, str]] = {
+_RESTORED: Final = Spoken({
     "done": "This home was restored: you have a new device, and the lost machine's has ended.",
     "waiting": "This home was restored: you can read. Your new device is made, and the old one"
     " ends, as soon as another node of the community was met.",
     "seat": "This home was restored: you have a new device. The lost machine's ends when the"
     " council has moved your seat: ask the other coordinators to endorse it.",
     "failed": "This home was restored, and your new device cannot be made yet: {why}",
-}
+})  # fmt: skip
 
 
 async def lock(request: Request[Daemon], selector: str | None) -> Mapping[str, object]:

@@ -9,6 +9,8 @@ from typing import Final
 
 import segno
 
+from commons_crdt.texts import language
+
 _HEAD: Final = """<!doctype html>
 <html lang="{language}">
 <head>
@@ -26,9 +28,9 @@ svg {{ display: block; }}
 """
 
 
-def page(title: str, style: str, body: Iterable[str], language: str = "en") -> bytes:
+def page(title: str, style: str, body: Iterable[str]) -> bytes:
     """The file. ``title`` is escaped here; ``body`` is markup whose texts ``text`` has escaped."""
-    head = _HEAD.format(title=text(title), style=style, language=text(language))
+    head = _HEAD.format(title=text(title), style=style, language=text(language()))
     return (head + "\n".join(body) + "\n</body>\n</html>\n").encode()
 
 

@@ -13,7 +13,7 @@ from commons_crdt.authority.identity_facts import GuardianEndorsement
 from commons_crdt.authority.kinds_identity import GUARDIAN
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId
-from commons_crdt.texts import _
+from commons_crdt.texts import _, listed, ngettext
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.identity.changing import Change, ask, change
 from commons_node.domains.identity.devices import MEMBERS
@@ -141,7 +141,7 @@ async def list_guardians(request: Request[Daemon], args: Whose) -> Reading:
             "member": member.hex(),
             "name": named(names, member),
             "guardians": [{"member": one.hex(), "name": named(names, one)} for one in guardians],
-            "who": ", ".join(named(names, one) for one in guardians) or "nobody",
+            "who": ", ".join(named(names, one) for one in guardians) or _("nobody"),
             "threshold": state.threshold if state is not None else 0,
             "recovery_key": state is not None and any(state.recovery),
             "guards": [{"member": one.hex(), "name": named(names, one)} for one in sorted(wards)],
@@ -180,11 +180,12 @@ def _asked(
 def _what(one: Asked) -> str:
     match one.terms:
         case RecoverTerms() as terms:
-            ended = (
-                _("end {count} devices").format(count=len(terms.endings)) if terms.endings else ""
-            )
-            new = _("let a new machine in") if terms.device else ""
-            return " and ".join(filter(None, (new, ended))) or "nothing"
+            count = len(terms.endings)
+            said = [_("let a new machine in")] if terms.device else []
+            if count:
+                ended = ngettext("end {count} device", "end {count} devices", count)
+                said.append(ended.format(count=count))
+            return listed(said) or _("nothing")
         case GuardiansTerms():
             return _("other guardians or another recovery key")
         case PickTerms():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
@@ -12,6 +12,7 @@ from commons_crdt.authority.identity_facts import Close
 from commons_crdt.authority.kinds_identity import CLOSE
 from commons_crdt.ids import DocumentId
 from commons_crdt.roles import Role
+from commons_crdt.texts import N_, _
 from commons_node.community import Actor, Community, written
 from commons_node.domains.identity.whose import own_member
 from commons_node.domains.leaving.exporting import export
@@ -61,9 +62,9 @@ _LOANS = Complete("loan.list", "loans", "loan")
 _TEXTS = Complete("member.texts", "texts", "what")
 
 
-_RECEIPTS_NEED = (
+_RECEIPTS_NEED: Final = N_(
     "The community's rules do not know receipts yet. When all nodes are new enough: commons-node"
-    f" community propose rules --version {SINCE}"
+    " community propose rules --version {version}"
 )
 
 
@@ -156,7 +157,7 @@ async def show_erasure(request: Request[Daemon], args: Whose) -> Reading:
             "confirmed": len(rows) - len(waiting),
             "of": len(rows),
             "waiting": ", ".join(str(row["name"]) for row in waiting) or None,
-            "advice": _RECEIPTS_NEED if _older(community) else None,
+            "advice": _(_RECEIPTS_NEED).format(version=SINCE) if _older(community) else None,
         },
         missing=[{"node": row["node"], "since": row["since"]} for row in waiting],
     )
@@ -225,7 +226,7 @@ async def forgive(request: Request[Daemon], args: Forgive) -> Mapping[str, objec
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.STEWARD)
-    needs_rules(community, SINCE, "forgiving a loan")
+    needs_rules(community, SINCE, N_("forgiving a loan"))
     found = await find_loan(community, args.loan)
     borrower = check_forgivable(found, actor)
     parts = [(REASON, part(args.reason))] if args.reason else []
@@ -258,7 +259,7 @@ async def close_community(request: Request[Daemon], args: CloseIt) -> Mapping[st
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.COORDINATOR)
-    needs_rules(community, SINCE, "closing a community")
+    needs_rules(community, SINCE, N_("closing a community"))
     draft = Draft.fact(
         CLOSING, Closing(not args.reopen), document=DocumentId(community.realm.realm)
     )
@@ -303,15 +304,15 @@ VERBS = Registry(
                       "{erased} are erased, {left} are left: {why}",
                       ("{erased} are erased. Who has confirmed it: commons-node member erasure"
                       " show")), member=True,
-                table=Table("texts", (Column("what", "What"), Column("time", "Since", "time"),
-                                      Column("kind", "Kind"),
+                table=Table("texts", (Column("what", "What", "word"),
+                                      Column("time", "Since", "time"), Column("kind", "Kind"),
                                       Column("operation", "Id", "id")), "Nothing of yours."),
                 asks="Erase this on every node? It cannot be undone."),
         Command("member.leave", "Leave the community, once all is settled.", Leave, run_leave,
                 says=(("{name} has left: the device {device:id} writes nothing more. Let this node"
                       " run until others have heard: commons-node sync wait"),
                       "To be settled before you can leave: {open}"), member=True,
-                table=Table("rows", (Column("what", "What"), Column("about", "About"),
+                table=Table("rows", (Column("what", "What", "word"), Column("about", "About"),
                                      Column("open", "Open", "yes"), Column("next", "What ends it")),
                             "Nothing is open."),
                 asks="Leave for good? This device of yours ends. It cannot be undone.",
@@ -330,8 +331,9 @@ VERBS = Registry(
     views=(
         View("member.texts", "Your texts and photos that an erasure can take.", Nothing,
              list_texts,
-             table=Table("texts", (Column("what", "What"), Column("time", "Since", "time"),
-                                   Column("kind", "Kind"), Column("operation", "Id", "id")),
+             table=Table("texts", (Column("what", "What", "word"),
+                                   Column("time", "Since", "time"), Column("kind", "Kind"),
+                                   Column("operation", "Id", "id")),
                          "Nothing of yours.")),
         View("member.erasure.show", "Which nodes have confirmed what was erased.", Whose,
              show_erasure,

@@ -20,6 +20,7 @@ from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import MemberId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import SALT_BYTES, content, decode_header
+from commons_crdt.texts import N_, _, ngettext
 from commons_node.community import Actor, Community
 from commons_node.domains.leaving.listing import erasures_of, nodes_of
 from commons_node.domains.resources.photos import MEDIA_TYPES
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 _PAGE: Final = 200
-README: Final = """\
+README: Final = N_(
+    """\
 Everything about {name} in the community {community}, as one node had it at {time}.
 
 It opens with any program that reads zip files and JSON. Ids are hex digits, times RFC 3339 in UTC.
@@ -53,6 +55,7 @@ It opens with any program that reads zip files and JSON. Ids are hex digits, tim
 Each signature is Ed25519 over BLAKE2b-256 digests, as docs/protocol/README.md of commons-node says;
 the id of an operation is a digest of its header. {missing}
 """
+)
 SCHEMA: Final[Mapping[str, object]] = {
     "me.json": {"member": "id", "community": "id", "name": "text", "role": "text",
                 "exported": "time", "format": "1", "devices": "list of {device, name, since, why}"},
@@ -97,13 +100,17 @@ async def export(
             **{one.file: f"list of {{{one.fields}}}" for one in about},
         },
     }
-    missing = f"{absent} photos are not on this node, and not in here." if absent else ""
-    lines = [f"  {one.file:<16} {one.says.format(name=names[member])}" for one in about]
-    readme = README.format(
+    missing = ngettext(
+        "{count} photo is not on this node, and not in here.",
+        "{count} photos are not on this node, and not in here.",
+        absent,
+    ).format(count=absent)
+    lines = [f"  {one.file:<16} {_(one.says).format(name=names[member])}" for one in about]
+    readme = _(README).format(
         name=names[member],
         community=await community.name(),
         time=now,
-        missing=missing,
+        missing=missing if absent else "",
         domains="\n".join(lines),
     )
     size = await asyncio.to_thread(_pack, path, readme, documents, photos)

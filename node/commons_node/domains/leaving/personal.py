@@ -15,6 +15,7 @@ from commons_crdt.authority.facts import Erasure
 from commons_crdt.authority.judge import ERASURE
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId, OperationId
+from commons_crdt.texts import N_
 from commons_node.community import Actor, Community, Unknown, find
 from commons_node.domains.membership.facts import COMMUNITY, PROFILE
 from commons_node.domains.profiles.facts import FIELD, FIELDS
@@ -82,7 +83,7 @@ def chosen(found: Sequence[Text], what: str | None) -> list[Text]:
         if not of_field:
             raise Unknown(what="text", name=what, list=_LIST)
         return of_field
-    ident = find("text", what, [(one.id, ()) for one in found], _LIST)
+    ident = find(N_("text"), what, [(one.id, ()) for one in found], _LIST)
     return [one for one in found if one.id == ident]
 
 

@@ -19,7 +19,7 @@ from commons_node.domains.leaving.facts import (
     Goodbye,
     Receipt,
 )
-from commons_node.domains.lending.facts import REQUEST
+from commons_node.domains.lending.facts import REQUESTS
 
 
 def _receipt(claim: Claim) -> str:
@@ -42,7 +42,7 @@ def _forgiven(claim: Claim) -> str:
     if body.borrower == claim.member:
         return "terms"
     request = claim.refs.get(claim.header.document)
-    if request is not None and (request.kind != REQUEST or request.member != body.borrower):
+    if request is not None and (request.kind not in REQUESTS or request.member != body.borrower):
         return "reference"
     return ""
 

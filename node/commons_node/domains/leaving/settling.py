@@ -10,16 +10,18 @@ from typing import ClassVar, Final
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
+from commons_crdt.texts import Spoken, _
 from commons_node.community import Actor, Community, WrongState
 from commons_node.domains.leaving.personal import texts_of
 from commons_node.domains.lending.loans import OUT, Loan, forgiven, loans
 from commons_node.domains.resources.things import things
+from commons_node.explaining.words import word
 from commons_node.membership.identities import identity, machines
 
 _WAITING = ("requested", "approved", "offered")
 _SHORT = 12
 _OPEN = frozenset({"loan", "returning", "custody"})
-WAYS: Final = {
+WAYS: Final = Spoken({
     "loan": "commons-node loan return {which}, or a steward: commons-node loan forgive {which}",
     "returning": "a steward receives it: commons-node loan receive {which}",
     "custody": "another steward asks for it: commons-node loan request {which} --days 1",
@@ -27,7 +29,7 @@ WAYS: Final = {
     "guardian": "{about} chooses other guardians: commons-node member guardian set",
     "device": "on that machine: commons-node member device close",
     "texts": "commons-node member erase",
-}
+})  # fmt: skip
 """What ends each kind of thing that is still open, or only to be thought of."""
 
 
@@ -117,12 +119,14 @@ def check_forgivable(found: Loan, actor: Actor) -> MemberId:
     """The borrower of a loan that may be forgiven by this steward. Raises ``WrongState``."""
     if found.state not in OUT or found.borrower is None:
         raise WrongState(
-            why=f"The loan of {found.label} is {found.state.replace('_', ' ')}: nothing is owed.",
+            why=_("The loan of {label} is {state}: nothing is owed.").format(
+                label=found.label, state=word(found.state)
+            ),
             next="commons-node loan list",
         )
     if found.borrower == actor.member:
         raise WrongState(
-            why="Nobody forgives an own debt.",
-            next="another steward runs commons-node loan forgive",
+            why=_("Nobody forgives an own debt."),
+            next=_("another steward runs commons-node loan forgive"),
         )
     return found.borrower

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from commons_crdt.ids import MemberId
+from commons_crdt.texts import N_
 from commons_node.community import Actor, Community
 from commons_node.domains.domain import About
 from commons_node.domains.lending.loans import loans, rows_of
@@ -29,7 +30,7 @@ def _party(row: Mapping[str, Any], member: MemberId) -> bool:
 ABOUT = (
     About(
         "loans.json",
-        "the loans in which {name} is a party, step by step",
+        N_("the loans in which {name} is a party, step by step"),
         "loan, resource, name, borrower, state, from, due, overdue, forgiven, steps",
         _mine,
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from commons_crdt.author import Draft
+from commons_crdt.texts import _, ngettext
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.lending.booking import busiest
 from commons_node.domains.lending.facts import ASKED, REQUEST, Asked, Request
@@ -23,7 +24,8 @@ from commons_node.domains.lending.terms import (
     until_day,
 )
 from commons_node.domains.lending.wording import moved
-from commons_node.domains.resources.things import find_thing
+from commons_node.domains.resources.things import Thing, find_thing
+from commons_node.explaining.words import word
 from commons_node.membership.identities import identity
 from commons_node.registry import Complete, Count, argument, option
 from commons_node.registry import Request as Call
@@ -56,10 +58,7 @@ async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
     actor = await request.node.actor(request, community)
     item = await find_thing(community, args.resource)
     if item.stated != "active" or item.quantity == 0:
-        why = "there is none of it" if item.quantity == 0 else f"it is {item.stated}"
-        raise WrongState(
-            why=f"{item.label} is not lent now: {why}.", next="commons-node resource list"
-        )
+        raise WrongState(why=_not_lent(item), next="commons-node resource list")
     now, place = request.node.now_ms(), place_of(community, item.id)
     terms = _terms(args, now, place)
     from_ms, until_ms = terms.from_ms, terms.until_ms
@@ -68,9 +67,12 @@ async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
     usual = item.kind["loan_days"]
     notes = []
     if item.quantity is not None and busiest(booked, from_ms, until_ms) >= item.quantity:
-        notes.append("somebody has it or is promised it in that time")
+        notes.append(_("somebody has it or is promised it in that time"))
     if isinstance(usual, int) and usual and until_ms - from_ms > (usual + 1) * 24 * 3600 * 1000:
-        notes.append(f"it is usually lent for {usual} days")
+        told = ngettext(
+            "it is usually lent for {days} day", "it is usually lent for {days} days", usual
+        )
+        notes.append(told.format(days=usual))
     return {
         **written(result),
         "loan": result.id.hex(),
@@ -87,11 +89,19 @@ async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
     }
 
 
+def _not_lent(item: Thing) -> str:
+    if item.quantity == 0:
+        return _("{label} is not lent now: there is none of it.").format(label=item.label)
+    return _("{label} is not lent now: it is {state}.").format(
+        label=item.label, state=word(item.stated)
+    )
+
+
 def _terms(args: Ask, now_ms: int, place: Place) -> Terms:
     """What is asked for, in exactly one of three ways. Raises ``BadTerms``."""
     ways = [args.days is not None, args.due is not None, (args.begin or args.end) is not None]
     if sum(ways) > 1:
-        raise BadTerms(why="give days, or the due day, or from and to")
+        raise BadTerms(why=_("give days, or the due day, or from and to"))
     if args.days is not None:
         return for_days(now_ms, args.days, place.zone, place.opening)
     if args.due is not None:

@@ -14,14 +14,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from icalendar import Calendar, Event
 
+from commons_crdt.texts import N_, _
 from commons_node.domains.lending.loans import CONFIRMED, OUT, Loan
 
 PRODUCT: Final = "-//commons-node//loans//EN"
-LENT: Final = "{name}: lent"
-PROMISED: Final = "{name}: promised"
-BORROWED: Final = "{name}: borrowed by you"
-RESERVED: Final = "{name}: promised to you"
-DUE: Final = "Due at the end of {day}."
+LENT: Final = N_("{name}: lent")
+PROMISED: Final = N_("{name}: promised")
+BORROWED: Final = N_("{name}: borrowed by you")
+RESERVED: Final = N_("{name}: promised to you")
+DUE: Final = N_("Due at the end of {day}.")
 _FIRST: Final = date(1970, 1, 1)
 SHOWN: Final = (*CONFIRMED, "returned")
 """States of loans that take somebody's time."""
@@ -57,8 +58,8 @@ def _event(one: Loan, community: str, zone: ZoneInfo, *, own: bool, now_ms: int)
     event.add("dtstamp", datetime.fromtimestamp(now_ms / 1000, UTC).replace(microsecond=0))
     event.add("dtstart", begin)
     event.add("dtend", end)
-    event.add("summary", said.format(name=one.label))
-    event.add("description", DUE.format(day=one.due_day))
+    event.add("summary", _(said).format(name=one.label))
+    event.add("description", _(DUE).format(day=one.due_day))
     event.add("status", "CONFIRMED")
     event.add("transp", "OPAQUE" if own else "TRANSPARENT")
     return event

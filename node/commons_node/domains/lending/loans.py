@@ -25,6 +25,7 @@ from commons_node.domains.lending.terms import instant, last_day
 from commons_node.domains.lending.views import COLUMNS
 from commons_node.domains.lending.wording import moved
 from commons_node.domains.resources.things import find_thing
+from commons_node.explaining.words import word
 from commons_node.store.database import placeholders
 
 OUT = ("on_loan", "returning")
@@ -194,7 +195,7 @@ async def find_loan(community: Community, selector: str, *, ended: bool = False)
     if not found:
         raise Unknown(what=_("open loan"), name=selector, list=_LIST)
     if len(found) > 1:
-        several = "; ".join(f"{one.id.hex()[:12]} {one.state}" for one in found[:10])
+        several = "; ".join(f"{one.id.hex()[:12]} {word(one.state)}" for one in found[:10])
         raise Ambiguous(name=selector, found=several)
     return found[0]
 

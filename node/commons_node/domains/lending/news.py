@@ -13,6 +13,7 @@ import msgspec
 
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
+from commons_crdt.texts import _
 from commons_node.community import Community
 from commons_node.domains.lending.alternatives import alternatives
 from commons_node.domains.lending.loans import OPEN, OUT, Loan, bookings_of, loans
@@ -21,6 +22,7 @@ from commons_node.domains.lending.waiting import Waiting, Wish, waiting
 from commons_node.domains.lending.wording import NEWS, PLACE, WAITS
 from commons_node.domains.resources.things import find_thing, thing
 from commons_node.explaining import catalogue
+from commons_node.explaining.words import role_word
 from commons_node.registry import Complete, Reading, argument
 from commons_node.registry import Request as Call
 from commons_node.store.database import placeholders
@@ -112,11 +114,11 @@ def _confirmer(one: Loan | None) -> MemberId | None:
 
 def _role(one: Loan | None) -> str:
     found = one.row["confirmer_role"] if one is not None else None
-    return Role(found).word if found else "-"
+    return role_word(Role(found)) if found else "-"
 
 
 def _called(names: Mapping[MemberId, str], member: MemberId | None) -> str:
-    return names.get(member, member.hex()[:8]) if member is not None else "somebody"
+    return names.get(member, member.hex()[:8]) if member is not None else _("somebody")
 
 
 async def waiting_of(community: Community, mine: Loan, now_ms: int) -> dict[str, object] | None:
@@ -168,7 +170,7 @@ async def news_of(community: Community, member: MemberId, now_ms: int) -> list[d
     for one in mine:
         told = await waiting_of(community, one, now_ms)
         if told is not None:
-            said = PLACE.format(place=told["place"], name=one.label, why=told["why"])
+            said = _(PLACE).format(place=told["place"], name=one.label, why=told["why"])
             rows.append({**_row("waiting", one, said), **told})
             continue
         kind, gaps = await _kind(community, one, names, now_ms)

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from typing import Final, Protocol
 
 from commons_crdt.authority.settings import Constitution
+from commons_crdt.texts import _
 
 NAMES: Final = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 """Days of the week as OpenStreetMap's ``opening_hours`` has them."""
@@ -64,7 +65,7 @@ def days_of(text: str) -> frozenset[int]:
 def wrong_setting(name: str, value: int | str) -> str:
     """Why a setting about days could not be read; "" for a good one, and for any other."""
     if name == "open_days" and not (isinstance(value, str) and days_of(value)):
-        return f"{value!r} names no days such as Mo-Fr or Mo,We,Sa."
+        return _("{value!r} names no days such as Mo-Fr or Mo,We,Sa.").format(value=value)
     if name.startswith("closed."):
         day = name.removeprefix("closed.")
         try:
@@ -72,7 +73,8 @@ def wrong_setting(name: str, value: int | str) -> str:
             good = _CLOSED.fullmatch(day) is not None
         except ValueError:
             good = False
-        return "" if good else f"{day!r} is no day such as 2026-06-19, or 12-24 for every year."
+        told = _("{day!r} is no day such as 2026-06-19, or 12-24 for every year.")
+        return "" if good else told.format(day=day)
     return ""
 
 

@@ -55,7 +55,7 @@ def until_day(now_ms: int, day: str, zone: ZoneInfo, opening: OpenDays = ALWAYS)
     try:
         asked = date.fromisoformat(day)
     except ValueError:
-        raise BadTerms(why=f"{day!r} is no day") from None
+        raise BadTerms(why=_("{day!r} is no day").format(day=day)) from None
     return _whole_days(now_ms, asked, asked.isoformat(), zone, opening)
 
 
@@ -64,7 +64,7 @@ def _whole_days(now_ms: int, asked: date, meant: str, zone: ZoneInfo, opening: O
         due = next_open(asked, opening)
         until_ms = _ms(datetime.combine(due + timedelta(days=1), time.min), zone)
     except OverflowError:
-        raise BadTerms(why="it is longer than the calendar") from None
+        raise BadTerms(why=_("it is longer than the calendar")) from None
     return _checked(now_ms, Terms(now_ms, until_ms, meant, asked, due))
 
 
@@ -100,11 +100,11 @@ def _last_day(local: datetime) -> date:
 
 def _checked(now_ms: int, terms: Terms) -> Terms:
     if terms.until_ms <= terms.from_ms:
-        raise BadTerms(why="it ends before it begins")
+        raise BadTerms(why=_("it ends before it begins"))
     if terms.until_ms <= now_ms:
-        raise BadTerms(why="it is over already")
+        raise BadTerms(why=_("it is over already"))
     if terms.until_ms - terms.from_ms > MAX_LOAN_MS:
-        raise BadTerms(why=f"it is longer than {MAX_DAYS} days")
+        raise BadTerms(why=_("it is longer than {max_days} days").format(max_days=MAX_DAYS))
     return terms
 
 

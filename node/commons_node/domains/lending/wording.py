@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
+from commons_crdt.texts import N_, Spoken
 from commons_node.explaining import catalogue
 
-WEEKDAYS: Final = (
-    "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
-)  # fmt: skip
-MOVED: Final = "{asked_weekday} {asked} is closed; due {due_weekday} {due}."
+WEEKDAYS: Final = Spoken({
+    0: "Monday", 1: "Tuesday", 2: "Wednesday", 3: "Thursday", 4: "Friday", 5: "Saturday",
+    6: "Sunday",
+})  # fmt: skip
+MOVED: Final = N_("{asked_weekday} {asked} is closed; due {due_weekday} {due}.")
 
 
 def moved(asked: str, due: str) -> str | None:
@@ -27,13 +29,13 @@ def moved(asked: str, due: str) -> str | None:
     )
 
 
-COMPLETES: Final = "Not all of this loan has arrived here; its chain is completed by itself."
+COMPLETES: Final = N_("Not all of this loan has arrived here; its chain is completed by itself.")
 """After a thing was taken back at a node that knows only the borrower's offer."""
 
-ALSO_FREE: Final = "{name} is free in that time"
-FREE_FROM: Final = "{name} is free from {time}"
+ALSO_FREE: Final = N_("{name} is free in that time")
+FREE_FROM: Final = N_("{name} is free from {time}")
 
-WAITS: Final = {
+WAITS: Final = Spoken({
     "out": "{winner} has {name} already: what was handed over stands before what was promised.",
     "role": "{winner} stands: {confirmer} promised {name} to {winner} as {role}, and {other}"
     " promised it to you as {other_role}.",
@@ -41,15 +43,15 @@ WAITS: Final = {
     "lot": "{winner} stands: {confirmer} and {other} may each promise {name}, neither knew of the"
     " other, and the rule that nobody can bend chose.",
     "taken": "{winner} has {name} or is promised it in that time.",
-}
+})  # fmt: skip
 """Why somebody waits, by ``waiting.Why``."""
-PLACE: Final = "You are number {place} on the waiting list for {name}. {why}"
+PLACE: Final = N_("You are number {place} on the waiting list for {name}. {why}")
 
-NEWS: Final = {
+NEWS: Final = Spoken({
     "offered": "{name} is offered to you: take it.",
     "ready": "{name} is ready: pick it up from {custodian}.",
     "moved": "{name} is somewhere else now: pick it up from {custodian}, not from {confirmer}.",
     "due": "{name} is due at the end of {day}.",
     "overdue": "{name} was due at the end of {day}: bring it back.",
-}
+})  # fmt: skip
 """What a borrower should know, by kind of news; all of it follows from how things stand now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from commons_crdt.texts import N_
 from commons_node.community import Actor, Community
 from commons_node.domains.domain import About
 from commons_node.domains.profiles.reading import words_of
@@ -30,7 +31,7 @@ async def _mine(_daemon: Daemon, community: Community, actor: Actor) -> Sequence
 ABOUT = (
     About(
         "profile.json",
-        "what {name} said of themselves, opened",
+        N_("what {name} said of themselves, opened"),
         "field, text, state, time, operation",
         _mine,
     ),

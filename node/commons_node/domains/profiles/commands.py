@@ -13,6 +13,7 @@ from commons_crdt.device import DeviceKeys, DeviceSecrets
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.operation import content
+from commons_crdt.texts import N_, listed
 from commons_node.community import Actor, Community, Unknown, written
 from commons_node.domains.identity.whose import own_member
 from commons_node.domains.membership.facts import MAX_NAME, NAME, PROFILE, Profile
@@ -33,6 +34,7 @@ from commons_node.domains.profiles.reading import Word, heads_of, words_of
 from commons_node.domains.profiles.sealing import MAX_TEXT as MAX_SECRET
 from commons_node.domains.profiles.sealing import to_devices, to_epoch
 from commons_node.domains.resources.photos import MEDIA_TYPES, strip
+from commons_node.explaining.words import word
 from commons_node.moments import moment
 from commons_node.registry import (
     Column,
@@ -108,7 +110,7 @@ async def edit(request: Request[Daemon], args: Edit) -> Mapping[str, object]:
         changed.append("name")
     said = [(name, getattr(args, name)) for name in FIELDS if getattr(args, name) is not None]
     if said or args.clear:
-        needs_rules(community, SINCE, "a profile of more than a name")
+        needs_rules(community, SINCE, N_("a profile of more than a name"))
     for name, value in said:
         if isinstance(value, File):
             photo = strip(value.name, value.data)
@@ -135,7 +137,7 @@ async def edit(request: Request[Daemon], args: Edit) -> Mapping[str, object]:
         "member": actor.member.hex(),
         "name": name,
         "changed": changed,
-        "fields": ", ".join(changed),
+        "fields": listed([word(one) for one in changed]),
     }
 
 
@@ -203,7 +205,7 @@ async def show(request: Request[Daemon], args: Show) -> Reading:
         "member": member.hex(),
         "name": names.get(member, member.hex()[:8]),
         "fields": rows,
-        "several": ", ".join(several) or None,
+        "several": listed([word(one) for one in several]) or None,
     }
     if args.out is not None:
         value |= await _picture(request, community, words, args.out)
@@ -239,7 +241,7 @@ def _row(one: Word) -> dict[str, object]:
     return {
         "field": one.field,
         "text": one.text,
-        "shown": one.text if one.text is not None else one.state,
+        "shown": one.text if one.text is not None else word(one.state),
         "readers": "members" if one.form == "members" else "community",
         "state": one.state,
         "here": one.part is None or one.part.whole,
@@ -286,8 +288,9 @@ VERBS = Registry(
              says=("The photo of {name} is in {out}.",
                    "{name}. Two machines said different things on: {several}. Say it once more.",
                    "{name}"), timeout_s=120.0,
-             table=Table("fields", (Column("field", "Field"), Column("shown", "Says"),
-                                    Column("readers", "For"), Column("time", "Since", "time"),
+             table=Table("fields", (Column("field", "Field", "word"), Column("shown", "Says"),
+                                    Column("readers", "For", "word"),
+                                    Column("time", "Since", "time"),
                                     Column("operation", "Id", "id")), "Nothing but a name.")),
         View("member.profile.list", "Everybody's profile, a line each.", Nothing, list_profiles,
              table=Table("profiles", (Column("name", "Name"), Column("languages", "Languages"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from commons_crdt.texts import N_
 from commons_node.community import Actor, Community
 from commons_node.domains.domain import About
 from commons_node.domains.resources.things import details_of, things
@@ -25,7 +26,7 @@ async def _mine(_daemon: Daemon, community: Community, actor: Actor) -> Sequence
 ABOUT = (
     About(
         "things.json",
-        "the things that {name} described or has",
+        N_("the things that {name} described or has"),
         "resource, number, name, state, custodian and more",
         _mine,
     ),

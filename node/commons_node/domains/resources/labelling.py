@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from commons_crdt.texts import _
 from commons_node.community import Unknown
 from commons_node.domains.resources.searching import search
 from commons_node.domains.resources.things import things, things_of
@@ -32,10 +33,12 @@ async def print_labels(request: Request[Daemon], args: Labels) -> Reading:
     if args.query is None:
         found = await things(community)
     else:
-        found = await things_of(community, [key for _, key in await search(community, args.query)])
+        found = await things_of(
+            community, [key for _at, key in await search(community, args.query)]
+        )
     found = [one for one in found if one.stated != "retired"]
     if not found:
-        name = args.query if args.query is not None else "anything"
+        name = args.query if args.query is not None else _("anything")
         raise Unknown(what="thing", name=name, list="commons-node resource list")
     sheet = labels(found, await community.name())
     value = {"labels": len(found), "sheet": base64.b64encode(sheet).decode("ascii")}

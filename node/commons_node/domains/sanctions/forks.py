@@ -54,7 +54,10 @@ async def rows(community: Community) -> list[dict[str, object]]:
                 "name": names.get(granted.member, "?") if granted else "?",
                 "log": log,
                 "seq": seq,
-                "branches": ", ".join(f"{tip.id.hex()[:_SHORT]} (to {tip.seq})" for tip in tips),
+                "branches": ", ".join(
+                    _("{operation} (to {seq})").format(operation=tip.id.hex()[:_SHORT], seq=tip.seq)
+                    for tip in tips
+                ),
                 "tips": [{"operation": tip.id.hex(), "seq": tip.seq} for tip in tips],
                 "state": "frozen" if end.why == "fork" else "told",
                 "touches": await touched(community, device),
