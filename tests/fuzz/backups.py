@@ -15,6 +15,7 @@ from commons_crdt.ids import digest
 from commons_node.backup import manifest, restored, sealed_file, state
 from commons_node.backup.manifest import Chunk, Erased, FileChunk, Manifest, PartChunk, RealmBackup
 from commons_node.backup.sealed_file import BadBackup
+from commons_node.said import said
 
 KEY = digest("f-backup")
 _CODES = ("magic", "version", "truncated", "size", "damaged", "format")
@@ -131,7 +132,9 @@ def _state(data: bytes) -> bool:
 
 
 def _state_seeds() -> Mapping[str, bytes]:
-    found = state.BackupState(last_ms=1_700_000_000_000, place="/mnt/disk", why="it is full")
+    found = state.BackupState(
+        last_ms=1_700_000_000_000, place="/mnt/disk", failed=said("{why}", why="it is full")
+    )
     return {"whole": msgspec.json.encode(found), "bad": b"{", "bad type": b'{"last_ms": "x"}'}
 
 
