@@ -135,7 +135,7 @@ def _state_seeds() -> Mapping[str, bytes]:
     found = state.BackupState(
         last_ms=1_700_000_000_000, place="/mnt/disk", failed=said("{why}", why="it is full")
     )
-    return {"whole": msgspec.json.encode(found), "bad": b"{", "bad type": b'{"last_ms": "x"}'}
+    return {"whole": msgspec.json.encode(found), "bad json": b"{", "bad type": b'{"last_ms": "x"}'}
 
 
 TARGETS = (

@@ -41,7 +41,7 @@ def decode(text: str | None) -> BackupState:
     """As it was stored; a fresh one for what cannot be read."""
     try:
         return msgspec.json.decode(text or "{}", type=BackupState)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         return BackupState()
 
 
