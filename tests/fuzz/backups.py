@@ -121,7 +121,7 @@ def _restored(data: bytes) -> bool:
 def _restored_seeds() -> Mapping[str, bytes]:
     owed = restored.Owed("cd" * 32, (), 1, False, ["ab" * 32], {"a1" * 32: "ab" * 32})
     whole = msgspec.json.encode(owed)
-    return {"whole": whole, "bad hex": whole.replace(b"cdcd", b"zzzz", 1), "bad": b"{"}
+    return {"whole": whole, "bad hex": whole.replace(b"cdcd", b"zzzz", 1), "bad json": b"{"}
 
 
 def _state(data: bytes) -> bool:
