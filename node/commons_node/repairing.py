@@ -20,6 +20,8 @@ import structlog
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, RealmId
 from commons_crdt.operation import Operation
+from commons_crdt.texts import ngettext
+from commons_node.said import Said, said
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.salvage import Salvage, broken_page, changed_bytes, put_in_place
@@ -52,7 +54,7 @@ class Repaired:
     """One file that was made anew: why, where the damaged one is, what came of it."""
 
     file: str
-    why: str
+    why: Said
     aside: str
     taken: int
     refused: int
@@ -62,7 +64,7 @@ class Repaired:
         """For ``status``."""
         return {
             "file": self.file,
-            "why": self.why,
+            "why": str(self.why),
             "aside": self.aside,
             "operations": self.taken,
             "refused": self.refused,
@@ -103,12 +105,12 @@ class Repairs:
         finally:
             await database.close()
         aside = await asyncio.to_thread(put_in_place, fresh, path)
-        self._note(Repaired(path.name, why, aside.name, 0, 0, lost=True))
+        self._note(Repaired(path.name, said("{why}", why=why), aside.name, 0, 0, lost=True))
 
     async def realm_file(self, realm: RealmId, path: Path) -> None:
         """See that a community's file is sound, or make it anew of what reads."""
         if why := await asyncio.to_thread(broken_page, path):
-            await self._anew(realm, path, why)
+            await self._anew(realm, path, said("{why}", why=why))
 
     async def members(self) -> None:
         """Members whose keys are here, and whose community the node's own file forgot."""
@@ -138,7 +140,7 @@ class Repairs:
             return
         path = community.realm.store.database.path
         why = await asyncio.to_thread(changed_bytes, path)
-        if not why or daemon.communities.get(realm) is not community:
+        if why is None or daemon.communities.get(realm) is not community:
             return
         daemon.communities.pop(realm)  # nobody asks it, until it is another one
         await daemon.peering.let_go(realm)
@@ -148,9 +150,9 @@ class Repairs:
         daemon.peering.refresh()
         daemon.spawn(daemon.learn_own_tips())
 
-    async def _anew(self, realm: RealmId, path: Path, why: str) -> None:
+    async def _anew(self, realm: RealmId, path: Path, why: Said) -> None:
         daemon = self._daemon
-        log.error("damaged", file=path.name[:8], why=why)
+        log.error("damaged", file=path.name[:8], why=str(why))
         salvage = Salvage(path)
         fresh = path.with_name(f"{path.stem}.new")
         for tail in ("", "-wal", "-shm"):
@@ -187,14 +189,16 @@ class Repairs:
         if not self.done:
             return None
         names = ", ".join(one.aside for one in self.done)
-        return _SAID.format(count=len(self.done), kept=names)
-
-
-_SAID: Final = (
-    "The disk has damaged {count} file(s) of this node: it was made anew of what still read, and"
-    " what is missing comes from other nodes. The damaged one is kept as {kept}. Look after the"
-    " disk, and make a backup."
-)
+        count = len(self.done)
+        return ngettext(
+            "The disk has damaged a file of this node: it was made anew of what still read, and"
+            " what is missing comes from other nodes. The damaged one is kept as {kept}. Look after"
+            " the disk, and make a backup.",
+            "The disk has damaged {count} files of this node: they were made anew of what still"
+            " read, and what is missing comes from other nodes. The damaged ones are kept as"
+            " {kept}. Look after the disk, and make a backup.",
+            count,
+        ).format(count=count, kept=names)
 
 
 def _some(each: Iterator[Operation]) -> list[Operation]:

@@ -71,7 +71,7 @@ def test_broken_pages_of_a_community_come_back_from_a_neighbour(elm_street: Stre
     (one,) = repaired(alice)
     assert one["lost"], "some rows could not be read"
     assert realm_of(alice).with_name(str(one["aside"])).exists(), "the damaged one is kept"
-    assert "The disk has damaged 1 file(s)" in alice.see("status")["warning"]
+    assert "The disk has damaged a file" in alice.see("status")["warning"]
     alice.unlock()
     error = alice.refused("invite.create", uses=1)
     assert error.code == "copied_home", "its own newest acts may have been there"

@@ -15,6 +15,7 @@ from commons_crdt.ids import digest
 from commons_node.backup import manifest, restored, sealed_file, state
 from commons_node.backup.manifest import Chunk, Erased, FileChunk, Manifest, PartChunk, RealmBackup
 from commons_node.backup.sealed_file import BadBackup
+from commons_node.said import said
 
 KEY = digest("f-backup")
 _CODES = ("magic", "version", "truncated", "size", "damaged", "format")
@@ -120,7 +121,7 @@ def _restored(data: bytes) -> bool:
 def _restored_seeds() -> Mapping[str, bytes]:
     owed = restored.Owed("cd" * 32, (), 1, False, ["ab" * 32], {"a1" * 32: "ab" * 32})
     whole = msgspec.json.encode(owed)
-    return {"whole": whole, "bad hex": whole.replace(b"cdcd", b"zzzz", 1), "bad": b"{"}
+    return {"whole": whole, "bad hex": whole.replace(b"cdcd", b"zzzz", 1), "bad json": b"{"}
 
 
 def _state(data: bytes) -> bool:
@@ -131,8 +132,10 @@ def _state(data: bytes) -> bool:
 
 
 def _state_seeds() -> Mapping[str, bytes]:
-    found = state.BackupState(last_ms=1_700_000_000_000, place="/mnt/disk", why="it is full")
-    return {"whole": msgspec.json.encode(found), "bad": b"{", "bad type": b'{"last_ms": "x"}'}
+    found = state.BackupState(
+        last_ms=1_700_000_000_000, place="/mnt/disk", failed=said("{why}", why="it is full")
+    )
+    return {"whole": msgspec.json.encode(found), "bad json": b"{", "bad type": b'{"last_ms": "x"}'}
 
 
 TARGETS = (

@@ -31,6 +31,7 @@ FILES = {
     "node/commons_node/api/types.py": "codes are explained in the documentation; what is shown, "
     "the meaning of exit codes, is found by its table",
     "node/commons_node/api/openapi.py": "describes the API to programs, in English",
+    "node/commons_node/archive/standalone.py": "a program of its own beside an archive, in English",
     "node/commons_node/health/metrics.py": "the text format of Prometheus is English",
     "node/commons_node/example/people.py": "names, written into operations: data in one language",
     "node/commons_node/example/year.py": "what people of the example write, likewise",
@@ -58,6 +59,9 @@ CALLS = {
     "create_task": "likewise", "compile": "a regular expression", "strftime": "a format",
     "execute": "SQL", "executemany": "SQL", "query": "SQL",
     "fetch": "SQL", "everything": "SQL", "Corrupt": "a damaged database, said in a log",
+    "log": "a line in a job's log, which is English", "Ended": "how a run of a job failed: kept "
+    "with its log, in English", "BadFrame": "likewise", "LookupError": "likewise, of a letter",
+    "_take_back": "SQL",
     "Refused": "the detail of a verdict, which every node computes alike",
 }  # fmt: skip
 """Calls whose arguments are no texts of ours for members, and why."""
@@ -83,6 +87,15 @@ LITERALS = {
     '<div class="of">{}</div></div></div>': "markup",
     "commons-node join {code} --member YOUR-NAME": "typed",
     "n, chain, seq, header, signature, body": "columns",
+    "run, job, state, trigger, scheduled_ms, covers, dry, attempts, not_before_ms, began_ms,"
+    " ended_ms, wall_ms, cpu_ms, memory, code, error, result": "columns",
+    "BEGIN IMMEDIATE": "SQL", "SAVEPOINT part": "SQL", "RELEASE part": "SQL",
+    "ROLLBACK TO part": "SQL",
+    "its worker or the node ended before it did": "how a run failed: kept with its log, in English",
+    "it wanted more than {} MiB": "likewise", "it took longer than {} s": "likewise",
+    "its process was ended by {}": "likewise", "its process ended with {}{}{}": "likewise",
+    "the kinds are {}": "likewise",
+    "old signing": "a secret's name", "old sealing": "a secret's name",
     "all that follows": "a lock's name",
     "its quotes": "the key of a choice",
     "next signing": "a secret's name", "next sealing": "a secret's name",

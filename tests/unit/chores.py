@@ -10,7 +10,7 @@ from typing import Any
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.job import Job, Retry, Trigger
 from commons_node.jobs.queue import Lease, Queue
-from commons_node.jobs.refusals import NoSuch, StaleFence, WrongState
+from commons_node.jobs.refusals import NoRun, StaleFence, WrongState
 
 NOON = 1_780_000_000_000
 LEASE_S = 30.0
@@ -86,7 +86,7 @@ class Bench:
         """A deed, which may be refused with one of the queue's own reasons."""
         try:
             deed()
-        except (WrongState, StaleFence, NoSuch):
+        except (WrongState, StaleFence, NoRun):
             return
 
     def deeds(self) -> list[Callable[[], object]]:

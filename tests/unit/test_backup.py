@@ -27,6 +27,7 @@ from commons_node.backup.sealed_file import BadBackup, name_of, size_of
 from commons_node.backup.state import BackupState
 from commons_node.config import Config
 from commons_node.keystore import sealing
+from commons_node.said import said
 
 SAFE = "two rivers meet in the old town"
 SECRET = b"alice borrowed the blue drill"
@@ -197,12 +198,12 @@ def test_a_clock_that_jumps_stops_no_backup() -> None:
     made = BackupState(last_ms=NOW)
     assert due(DAILY, made, NOW + 24 * HOUR_MS), "forward a day"
     assert due(DAILY, made, NOW - 365 * 24 * HOUR_MS), "back a year: not first in a year"
-    failed = BackupState(last_ms=NOW, tried_ms=NOW, why="it was full")
+    failed = BackupState(last_ms=NOW, tried_ms=NOW, failed=said("it was full"))
     assert due(DAILY, failed, NOW - 365 * 24 * HOUR_MS)
 
 
 def test_after_a_failure_it_is_tried_again_within_the_hour() -> None:
-    failed = BackupState(tried_ms=NOW, why="the disk is full")
+    failed = BackupState(tried_ms=NOW, failed=said("the disk is full"))
     assert not due(DAILY, failed, NOW + HOUR_MS // 2)
     assert due(DAILY, failed, NOW + HOUR_MS)
 

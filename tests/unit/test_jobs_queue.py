@@ -16,7 +16,7 @@ from tests.unit.chores import LEASE_S, Bench, keep
 from commons_node.jobs import backoff, queue
 from commons_node.jobs.effects import BadEffect, Effect
 from commons_node.jobs.job import Retry
-from commons_node.jobs.refusals import NoSuch, QueueFull, StaleFence, WrongState
+from commons_node.jobs.refusals import NoJob, QueueFull, StaleFence, WrongState
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_a_key_comes_into_the_queue_once(bench: Bench) -> None:
     assert bench.queue.enqueue("chore", dedup="chore/cron/1")
     assert bench.queue.enqueue("chore", dedup="chore/cron/1") is None
     assert bench.count("ready") == 1
-    with pytest.raises(NoSuch):
+    with pytest.raises(NoJob):
         bench.queue.enqueue("nobody")
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.backup import state as states
 from commons_node.backup.writing import Made, Parts, Source, create
 from commons_node.registry import Command, Count, Registry, Request, folder, option, passphrase
+from commons_node.said import of_error
 from commons_node.whole_file import CannotWrite
 
 if TYPE_CHECKING:
@@ -61,11 +63,11 @@ async def backed_up(daemon: Daemon, path: Path, phrase: str, *, keep: int, parts
         tell = _progress(daemon)
         made = await create(source, path, phrase, keep=keep, parts=parts, tell=tell)
     except (CommonsError, OSError) as error:
-        found.why = str(error)
+        found.failed = of_error(error)
         await _noted(daemon, found)
         daemon.events.publish("backup", {"what": "failed", "detail": str(error)})
         raise
-    found.last_ms, found.place, found.why = found.tried_ms, str(path), ""
+    found.last_ms, found.place, found.failed = found.tried_ms, str(path), None
     found.operations, found.written = made.operations, made.written
     await _noted(daemon, found)
     daemon.events.publish("backup", {"what": "made", "detail": made.path.name})
@@ -97,7 +99,7 @@ def checked_folder(folder: str) -> Path:
     """The path of a folder that backups may go to; ``CannotWrite``."""
     path = Path(folder)
     if not path.is_absolute():
-        raise CannotWrite(file=folder, why="it is no absolute path of a folder")
+        raise CannotWrite(file=folder, why=_("it is no absolute path of a folder"))
     return path
 
 

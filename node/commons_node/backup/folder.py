@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import N_
 from commons_node.backup import manifest as manifests
 from commons_node.backup.manifest import Chunk, Manifest
 from commons_node.backup.sealed_file import (
@@ -89,7 +90,7 @@ class Folder:
         try:
             unlocked = sealing.unseal(file, _OWNER, passphrase)
         except sealing.DamagedKey:
-            raise BadBackup("key", "its key file is damaged") from None
+            raise BadBackup("key", N_("its key file is damaged")) from None
         except sealing.WrongPassphrase:
             raise WrongBackupPassphrase from None
         found = cls(path, unlocked.data_key())
@@ -144,12 +145,18 @@ class Folder:
                     count += 1
                     yield message
         except FileNotFoundError:
-            raise BadBackup("missing", f"the chunk {chunk.name[:8]} is not there") from None
+            raise BadBackup(
+                "missing", N_("the chunk {chunk} is not there"), chunk=chunk.name[:8]
+            ) from None
         except OSError as error:
-            why = f"the chunk {chunk.name[:8]} cannot be read ({error.strerror})"
-            raise BadBackup("unreadable", why) from error
+            raise BadBackup(
+                "unreadable",
+                N_("the chunk {chunk} cannot be read ({why})"),
+                chunk=chunk.name[:8],
+                why=error.strerror,
+            ) from error
         if count != chunk.messages:
-            raise BadBackup("damaged", f"the chunk {chunk.name[:8]} is another one")
+            raise BadBackup("damaged", N_("the chunk {chunk} is another one"), chunk=chunk.name[:8])
 
     # -- backups -------------------------------------------------------------------------------
 
@@ -174,9 +181,9 @@ class Folder:
                 for message in read_sealed(source, self._files, b"backup " + path.name.encode()):
                     found += message
                     if len(found) > manifests.MAX_MANIFEST:
-                        raise BadBackup("size", "its list of contents is too long")
+                        raise BadBackup("size", N_("its list of contents is too long"))
         except OSError as error:
-            raise BadBackup("unreadable", f"{path.name} cannot be read") from error
+            raise BadBackup("unreadable", N_("{file} cannot be read"), file=path.name) from error
         return manifests.decode(bytes(found))
 
     def let_go(self, keep: int) -> int:

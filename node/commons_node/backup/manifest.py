@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from commons_crdt.texts import N_
 from commons_node.backup.sealed_file import BadBackup
 
 VERSION: Final = 1
@@ -102,11 +103,16 @@ def decode(data: bytes) -> Manifest:
     """The manifest in these bytes. Raises ``BadBackup``."""
     version = _version(data)
     if version > VERSION:
-        raise BadBackup("version", f"it has version {version}, this program reads {VERSION}")
+        raise BadBackup(
+            "version",
+            N_("it has version {found}, this program reads {version}"),
+            found=version,
+            version=VERSION,
+        )
     try:
         return msgspec.msgpack.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise BadBackup("format", "its list of contents is not what it should be") from None
+        raise BadBackup("format", N_("its list of contents is not what it should be")) from None
 
 
 def _version(data: bytes) -> int:

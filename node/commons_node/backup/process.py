@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import N_, _
 from commons_node.api.paths import home_path
 from commons_node.api.types import HTTP_STATUS
 from commons_node.logs import set_up
@@ -21,21 +22,21 @@ from commons_node.moments import moment
 from commons_node.telling import tell_error, tell_failure
 
 _FAILED: Mapping[str, str] = {
-    "verify": "the backup was not verified",
-    "restore": "nothing was restored",
-    "rehearse": "the backup could not be restored",
+    "verify": N_("the backup was not verified"),
+    "restore": N_("nothing was restored"),
+    "rehearse": N_("the backup could not be restored"),
 }
 _SAYS: Mapping[str, str] = {
-    "verify": (
+    "verify": N_(
         "The backup of {created} is whole: {operations} operations, every one checked and judged"
         " again, give the state that it names.\n{states}"
     ),
-    "restore": (
+    "restore": N_(
         "The home {home} is made of the backup of {created}: {operations} operations, checked and"
         " judged again.\nIt is a new node, {node}. Start it: commons-node run. Each member then"
         " unlocks once: that makes a new device and retires the old one."
     ),
-    "rehearse": (
+    "rehearse": N_(
         "The backup of {created} can be restored: a home made of it shows the state that it names,"
         " of {operations} operations. Nothing of it was kept.\n{states}"
     ),
@@ -67,17 +68,23 @@ def run(given: argparse.Namespace) -> int:
     try:
         found = asyncio.run(_run(given))
     except CommonsError as error:
-        return tell_error(_FAILED[given.what], error, as_json=given.json)
+        return tell_error(_(_FAILED[given.what]), error, as_json=given.json)
     except OSError as error:
-        hint, status = "check the folder, and that the disk has room", HTTP_STATUS["failed"]
-        what = _FAILED[given.what]
+        hint = _("check the folder, and that the disk has room")
+        what, status = _(_FAILED[given.what]), HTTP_STATUS["failed"]
         return tell_failure(what, "failed", str(error), hint, status, as_json=given.json)
     if given.json:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         states = found.get("states")
-        lines = [f"state {state}" for state in states.values()] if isinstance(states, dict) else []
-        sys.stdout.write(_SAYS[given.what].format(**{**found, "states": "\n".join(lines)}) + "\n")
+        lines = (
+            [_("state {state}").format(state=state) for state in states.values()]
+            if isinstance(states, dict)
+            else []
+        )
+        sys.stdout.write(
+            _(_SAYS[given.what]).format(**{**found, "states": "\n".join(lines)}) + "\n"
+        )
     return 0
 
 
@@ -138,12 +145,12 @@ def _passphrase(file: str | None) -> str:
     try:
         if file is None:
             if not sys.stdin.isatty():
-                raise NoPassphrase(why="nobody can be asked here")
-            return getpass.getpass("Passphrase of the backups: ")
+                raise NoPassphrase(why=_("nobody can be asked here"))
+            return getpass.getpass(_("Passphrase of the backups: "))
         data = sys.stdin.buffer.read(_MOST) if file == "-" else Path(file).read_bytes()[:_MOST]
         found = data.decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise NoPassphrase(why=error) from None
     if not found:
-        raise NoPassphrase(why="the file is empty")
+        raise NoPassphrase(why=_("the file is empty"))
     return found

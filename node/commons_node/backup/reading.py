@@ -15,6 +15,7 @@ from pathlib import Path
 
 from commons_crdt.errors import Refused
 from commons_crdt.operation import Operation, decode_header, operation_id, part_hash
+from commons_crdt.texts import N_
 from commons_node.archive.format import BadArchive, Head
 from commons_node.archive.verifying import compare, judged
 from commons_node.backup.folder import Folder
@@ -22,6 +23,7 @@ from commons_node.backup.manifest import FileChunk, Manifest, RealmBackup
 from commons_node.backup.sealed_file import MAX_MESSAGE, BadBackup
 from commons_node.domains import RULES, VIEWS
 from commons_node.realm.realm import Realm
+from commons_node.said import said
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.filed import decode_operation
 
@@ -62,9 +64,9 @@ class Contents:
                 try:
                     operation = decode_operation(message)
                 except Refused as error:
-                    raise BadBackup("format", f"an operation is no operation ({error.why})") from (
-                        error
-                    )
+                    raise BadBackup(
+                        "format", N_("an operation is no operation ({why})"), why=error.why
+                    ) from error
                 ident = operation_id(operation.header)
                 yield self._without(operation, erased[ident]) if ident in erased else operation
 
@@ -92,7 +94,7 @@ class Contents:
     def file(self, file: FileChunk) -> bytes:
         """A file of the home."""
         if file.chunk.messages * MAX_MESSAGE > 1 << 27:
-            raise BadBackup("size", f"{file.path} is larger than it may be")
+            raise BadBackup("size", N_("{file} is larger than it may be"), file=file.path)
         data = b"".join(self._folder.get(file.chunk))
         self.bytes += len(data)
         return data
@@ -111,7 +113,7 @@ class Contents:
                 yield made
         except BadArchive as error:
             raise BadBackup(
-                error.code.removeprefix("archive_"), str(error.details["why"])
+                error.code.removeprefix("archive_"), said("{why}", why=error.details["why"])
             ) from error
 
 
@@ -135,7 +137,7 @@ async def verify(folder: Folder, manifest: Manifest, pool: VerifierPool) -> Veri
 def head_of(realm: RealmBackup) -> Head:
     """What its operations must give. Raises ``BadBackup``."""
     if not realm.operations or not realm.chain or realm.chain[0] != realm.realm:
-        raise BadBackup("format", "its list of contents contradicts itself")
+        raise BadBackup("format", N_("its list of contents contradicts itself"))
     return Head(
         realm.realm, realm.pin, realm.chain, realm.operations, realm.set_hash, realm.state_hash
     )
@@ -148,7 +150,7 @@ def _check_parts(contents: Contents, realm: RealmBackup, path: Path) -> None:
             rows = file.execute("SELECT header FROM operations WHERE id = ?", (ident,)).fetchall()
             refs = decode_header(rows[0][0]).parts if rows else ()
             if position >= len(refs) or part_hash(data) != refs[position].hash:
-                raise BadBackup("part", "a photo is not the one that its operation names")
+                raise BadBackup("part", N_("a photo is not the one that its operation names"))
 
 
 def _check_file(file: FileChunk, data: bytes, folder: Path) -> None:
@@ -162,4 +164,6 @@ def _check_file(file: FileChunk, data: bytes, folder: Path) -> None:
     except sqlite3.Error as error:
         faults = [str(error)]
     if faults != ["ok"]:
-        raise BadBackup("database", f"the node's own file in it is damaged: {faults[0]}")
+        raise BadBackup(
+            "database", N_("the node's own file in it is damaged: {why}"), why=faults[0]
+        )

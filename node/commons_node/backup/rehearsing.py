@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from commons_crdt.texts import N_
 from commons_node.backup.folder import Folder
 from commons_node.backup.manifest import Manifest
 from commons_node.backup.restored import Restored
@@ -14,6 +15,7 @@ from commons_node.doctor.data import files, opened, sound
 from commons_node.home import Home
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.store import Keystore
+from commons_node.said import said
 from commons_node.verifier.pool import VerifierPool
 
 
@@ -31,17 +33,17 @@ async def rehearse(
         for file, schema in files(home):
             check = sound(file, schema, file.stem[:8])
             if check.state == "fail":
-                raise BadBackup("rehearsal", check.detail)
+                raise BadBackup("rehearsal", said("{why}", why=check.detail))
         for realm in manifest.realms:
             file = home.path / "realms" / f"{realm.realm.hex()}.db"
             async with opened(file, pool, now_ms) as again:
                 _, state = await again.hashes()
             if state.hex() != made.states[realm.realm.hex()]:
-                raise BadBackup("state", "opened again, a community shows another state")
+                raise BadBackup("state", N_("opened again, a community shows another state"))
         if Keystore(home.keys).damaged():
-            raise BadBackup("key", "a member's key file in it is damaged")
+            raise BadBackup("key", N_("a member's key file in it is damaged"))
         NodeKey(home.node_key).load()
         owed = Restored(home.path).owed
         if owed is None and manifest.realms:
-            raise BadBackup("rehearsal", "the new home does not know what it owes")
+            raise BadBackup("rehearsal", N_("the new home does not know what it owes"))
         return made

@@ -19,6 +19,7 @@ from nacl.signing import SigningKey
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
+from commons_crdt.texts import N_
 from commons_node.backup import restored
 from commons_node.backup.folder import Folder, erased_since
 from commons_node.backup.manifest import FileChunk, Manifest, RealmBackup
@@ -173,13 +174,13 @@ async def _fill(contents: Contents, realm: RealmBackup, made: Realm) -> int:
             "o.id = ? AND l.position = ?", (OperationId(ident), position)
         )
         if not rows or rows[0].length != len(data):
-            raise BadBackup("part", "a photo is not the one that its operation names")
+            raise BadBackup("part", N_("a photo is not the one that its operation names"))
         if not made.parts.wants(rows[0]):
             continue
         cut = [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)]
         progress, part = await made.parts.keep(rows[0], cut, "")
         if progress != "whole":
-            raise BadBackup("part", "a photo is not the one that its operation names")
+            raise BadBackup("part", N_("a photo is not the one that its operation names"))
         if own:
             async with made.store.database.transaction() as connection:
                 await connection.execute("UPDATE large SET own = 1 WHERE n = ?", (part.n,))

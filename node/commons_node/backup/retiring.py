@@ -24,6 +24,7 @@ from commons_crdt.authority.kinds_identity import CLOSE, DEVICE, RECOVER
 from commons_crdt.device import DeviceSecrets, sign_claim
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId, MemberId
+from commons_crdt.texts import _
 from commons_node.backup.restored import Restored
 from commons_node.backup.restoring import LOOK_S, OldNodeLives
 from commons_node.community import Community, Retired
@@ -110,7 +111,7 @@ class Retiring:
                 return {"state": "done", "why": "", "retired": []}
             await self._node(community, member, new)
             if not await self._seat(community, member, old, new):
-                why = "the council has not moved the seat to the new device yet"
+                why = _("the council has not moved the seat to the new device yet")
                 return {"state": "seat", "why": why, "retired": []}
             await self._retire(community, member, old)
             await self._daemon.keystore.add_all(

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import structlog
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import N_
 from commons_node.backup import state as states
 from commons_node.backup.commands import backed_up
 from commons_node.backup.state import BackupState
 from commons_node.config import Config
+from commons_node.said import Said, of_error, said
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -48,7 +50,7 @@ def due(config: Config, found: BackupState, now_ms: int) -> bool:
     every = config.backup_every_hours * HOUR_MS
     if not config.backup_to or not every:
         return False
-    if found.why and 0 <= now_ms - found.tried_ms < min(_AGAIN_MS, every):
+    if found.failed and 0 <= now_ms - found.tried_ms < min(_AGAIN_MS, every):
         return False
     return not 0 <= now_ms - found.last_ms < every
 
@@ -58,12 +60,14 @@ def passphrase_of(file: str) -> str:
     path = Path(file)
     try:
         if path.stat().st_mode & 0o077:
-            raise BadPassphraseFile(why=f"others may read {path}; chmod 600 {path}")
+            raise BadPassphraseFile(
+                why=said(N_("others may read {path}; chmod 600 {path}"), path=path)
+            )
         found = path.read_bytes()[:_MOST].decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadPassphraseFile(why=error) from None
     if not found:
-        raise BadPassphraseFile(why=f"{path} is empty")
+        raise BadPassphraseFile(why=said(N_("{path} is empty"), path=path))
     return found
 
 
@@ -99,7 +103,7 @@ class Schedule:
         except (CommonsError, OSError) as error:
             log.warning("no_backup", why=str(error))
             found = await states.load(daemon.store)
-            found.tried_ms, found.why = daemon.now_ms(), str(error)
+            found.tried_ms, found.failed = daemon.now_ms(), of_error(error)
             await states.save(daemon.store, found)
             return
         self.made += 1
@@ -107,36 +111,39 @@ class Schedule:
         why = await self._verified(made.path)
         found = await states.load(daemon.store)
         if why:
-            found.why = why
-            log.error("backup_not_verified", why=why)
+            found.failed = why
+            log.error("backup_not_verified", why=str(why))
         else:
             found.verified_ms = daemon.now_ms()
         await states.save(daemon.store, found)
 
-    async def _verified(self, path: Path) -> str:
-        """Why it could not be verified; "" if it was."""
+    async def _verified(self, path: Path) -> Said | None:
+        """Why it could not be verified; None if it was."""
         words = ["-m", "commons_node", "backup", "verify", str(path), "--json"]
         process = await asyncio.create_subprocess_exec(
             sys.executable, *words, "--passphrase-file", self._daemon.config.backup_passphrase_file,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             stdin=asyncio.subprocess.DEVNULL, preexec_fn=_kindly,
+            env={**os.environ, "LANGUAGE": "en"},
         )  # fmt: skip
         try:
             async with asyncio.timeout(_VERIFY_S):
-                _, said = await process.communicate()
+                _, told = await process.communicate()
         except BaseException:
             process.kill()
             await process.wait()
             raise
-        return "" if process.returncode == 0 else _why(said)
+        return None if process.returncode == 0 else _why(told)
 
 
 def _kindly() -> None:
     os.nice(10)
 
 
-def _why(said: bytes) -> str:
+def _why(told: bytes) -> Said:
+    """What the process says of itself stands in a log in English, so it is quoted."""
     try:
-        return str(json.loads(said.splitlines()[-1])["error"]["message"])
+        message = str(json.loads(told.splitlines()[-1])["error"]["message"])
     except (ValueError, LookupError, TypeError):
-        return "the process that reads it back did not say why"
+        return said(N_("the process that reads it back did not say why"))
+    return said("{message}", message=message)

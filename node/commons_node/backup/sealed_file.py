@@ -17,6 +17,8 @@ from nacl import bindings
 from nacl.exceptions import CryptoError
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import N_
+from commons_node.said import Said, said
 
 MAGIC: Final = b"commons-backup"
 VERSION: Final = 1
@@ -36,9 +38,9 @@ class BadBackup(CommonsError):
     code: ClassVar[str] = "backup"
     hint: ClassVar[str] = "take an older one of the same folder, or another copy of the folder"
 
-    def __init__(self, code: str, why: str) -> None:
-        """``code`` names the fault for programs."""
-        super().__init__(why=why)
+    def __init__(self, code: str, why: str | Said, /, **gaps: object) -> None:
+        """``code`` names the fault for programs; ``why`` is marked with ``N_``."""
+        super().__init__(why=said(why, **gaps) if isinstance(why, str) else why)
         self.code = f"backup_{code}"  # type: ignore[misc]  # one class, several codes
 
 
@@ -76,37 +78,44 @@ def read_sealed(source: BinaryIO, key: bytes, purpose: bytes) -> Iterator[bytes]
     """Every message; after the last, the file was whole. Raises ``BadBackup``, OSError."""
     begin = source.read(_BEGIN)
     if begin[: len(MAGIC)] != MAGIC:
-        raise BadBackup("magic", "a file does not begin like one of a backup")
+        raise BadBackup("magic", N_("a file does not begin like one of a backup"))
     if len(begin) == _BEGIN and begin[len(MAGIC)] != VERSION:
         found = begin[len(MAGIC)]
-        raise BadBackup("version", f"a file has version {found}, this program reads {VERSION}")
+        raise BadBackup(
+            "version",
+            N_("a file has version {found}, this program reads {version}"),
+            found=found,
+            version=VERSION,
+        )
     if len(begin) < _BEGIN:
-        raise BadBackup("truncated", "a file ends too early")
+        raise BadBackup("truncated", N_("a file ends too early"))
     state = bindings.crypto_secretstream_xchacha20poly1305_state()
     header = begin[len(MAGIC) + 1 :]
     bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, header, _for(key, purpose))
     while True:
         length = int.from_bytes(_take(source, _LENGTH))
         if not _MORE <= length <= MAX_MESSAGE + _MORE:
-            raise BadBackup("size", "a piece of a file has no size that it may have")
+            raise BadBackup("size", N_("a piece of a file has no size that it may have"))
         sealed = _take(source, length)
         try:
             message, tag = bindings.crypto_secretstream_xchacha20poly1305_pull(
                 state, sealed, purpose
             )
         except CryptoError:
-            raise BadBackup("damaged", "bytes of a file are not those that were written") from None
+            raise BadBackup(
+                "damaged", N_("bytes of a file are not those that were written")
+            ) from None
         if tag == _FINAL:
             break
         yield message
     if message or source.read(1):
-        raise BadBackup("damaged", "something follows the end of a file")
+        raise BadBackup("damaged", N_("something follows the end of a file"))
 
 
 def _take(source: BinaryIO, count: int) -> bytes:
     data = source.read(count)
     if len(data) != count:
-        raise BadBackup("truncated", "a file ends too early")
+        raise BadBackup("truncated", N_("a file ends too early"))
     return data
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from commons_node.moments import moment
+from commons_node.said import Said
 from commons_node.store.node_store import NodeStore
 
 NAME: Final = "backup"
@@ -14,7 +15,7 @@ NAME: Final = "backup"
 
 
 class BackupState(msgspec.Struct, kw_only=True):
-    """Times in ms UTC, 0 for never. ``why``: why the last try failed, "" if it did not."""
+    """Times in ms UTC, 0 for never. ``failed``: why the last try did, if so."""
 
     last_ms: int = 0
     place: str = ""
@@ -22,7 +23,7 @@ class BackupState(msgspec.Struct, kw_only=True):
     written: int = 0
     verified_ms: int = 0
     tried_ms: int = 0
-    why: str = ""
+    failed: Said | None = None
 
     def shown(self, every_h: int) -> dict[str, object]:
         """For ``status``."""
@@ -31,7 +32,7 @@ class BackupState(msgspec.Struct, kw_only=True):
             "place": self.place or None,
             "verified": moment(self.verified_ms or None),
             "tried": moment(self.tried_ms or None),
-            "failed": self.why or None,
+            "failed": str(self.failed) if self.failed else None,
             "every_hours": every_h or None,
         }
 
@@ -40,7 +41,7 @@ def decode(text: str | None) -> BackupState:
     """As it was stored; a fresh one for what cannot be read."""
     try:
         return msgspec.json.decode(text or "{}", type=BackupState)
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         return BackupState()
 
 

@@ -19,11 +19,12 @@ from commons_crdt.texts import N_, _
 from commons_node.archive.format import BadArchive
 from commons_node.archive.verifying import verify_archive
 from commons_node.archive.writing import write_archive
-from commons_node.doctor.check import Check
+from commons_node.doctor.check import Check, Fact
 from commons_node.domains import RULES, VIEWS
 from commons_node.home import Home
 from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.realm.realm import Realm
+from commons_node.said import Said, said
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA
 from commons_node.store.realm_schema import REALM_SCHEMA
@@ -70,30 +71,34 @@ def copied(source: Path, folder: Path) -> Path:
     return target
 
 
-def sound(path: Path, schema: Sequence[str], name: str) -> Check:
-    """Whether the pages, the indices and the schema of one file are as they should be."""
+def fault_of(path: Path, schema: Sequence[str]) -> tuple[Said | None, Said, dict[str, Fact]]:
+    """What is wrong with the pages, the indices or the schema of one file; what to do; facts."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as file:
             ((found,),) = file.execute("PRAGMA user_version").fetchall()
             faults = [row[0] for row in file.execute(f"PRAGMA integrity_check({_FAULTS})")]
     except sqlite3.Error as error:
-        return Check(f"database {name}", "fail", f"{path}: {error}.", _REPAIR, {"sound": False})
-    facts = {"sound": faults == ["ok"], "schema": found, "mib": path.stat().st_size >> 20}
+        told = said("{path}: {error}.", path=path, error=error)
+        return told, said(_REPAIR), {"sound": False}
+    facts: dict[str, Fact] = {
+        "sound": faults == ["ok"], "schema": found, "mib": path.stat().st_size >> 20,
+    }  # fmt: skip
     if faults != ["ok"]:
-        told = "; ".join(faults)
-        return Check(
-            f"database {name}",
-            "fail",
-            _("{path} is damaged: {told}").format(path=path, told=told),
-            _REPAIR,
-            facts,
-        )
+        told = said(N_("{path} is damaged: {told}"), path=path, told="; ".join(faults))
+        return told, said(_REPAIR), facts
     if found > len(schema):
-        fix = _("install the newer version of commons-node again")
-        told = _("{path} was written by a newer version (schema {found}).").format(
-            path=path, found=found
+        told = said(
+            N_("{path} was written by a newer version (schema {found})."), path=path, found=found
         )
-        return Check(f"database {name}", "fail", told, fix, facts)
+        return told, said(N_("install the newer version of commons-node again")), facts
+    return None, said(""), facts
+
+
+def sound(path: Path, schema: Sequence[str], name: str) -> Check:
+    """Whether one file is as it should be."""
+    fault, fix, facts = fault_of(path, schema)
+    if fault is not None:
+        return Check(f"database {name}", "fail", str(fault), str(fix), facts)
     return Check(f"database {name}", "ok", _("{path} is sound.").format(path=path), "", facts)
 
 
@@ -128,7 +133,7 @@ async def truth(realm: Realm, folder: Path, pool: VerifierPool, name: str) -> Ch
         told = _(
             "What is shown of community {name} is not what its operations give: {error}"
         ).format(name=name, error=error)
-        return Check(check, "fail", told, _RESTORE, {"agrees": False, "code": error.code})
+        return Check(check, "fail", told, _(_RESTORE), {"agrees": False, "code": error.code})
     finally:
         archive.unlink(missing_ok=True)
     count = int(str(written["operations"]))
@@ -159,7 +164,7 @@ async def examine(
                     if not quick:
                         checks.append(await truth(realm, folder, pool, name))
             except (CommonsError, sqlite3.Error, OSError) as error:
-                fix = error.way_out if isinstance(error, CommonsError) else _RESTORE
+                fix = error.way_out if isinstance(error, CommonsError) else _(_RESTORE)
                 checks.append(Check(f"truth {name}", "fail", str(error), fix, {"agrees": False}))
     return checks, Seen(max(newest, default=None), tuple(dict.fromkeys(zones)))
 

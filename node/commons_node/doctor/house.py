@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
-from commons_crdt.texts import _
+from commons_crdt.texts import _, ngettext
 from commons_node.backup.state import NAME as BACKUP
 from commons_node.backup.state import BackupState, decode
 from commons_node.config import Config, load
@@ -71,21 +71,27 @@ def backup(home: Home, config: Config, now_ms: int) -> Check:
         "days": days,
         "by_itself": bool(config.backup_to and config.backup_every_hours),
         "verified": found.verified_ms >= found.last_ms > 0,
-        "failed": bool(found.why),
+        "failed": bool(found.failed),
     }
     create = "commons-node backup create FOLDER"
-    if found.why:
-        told = f"The last try to make a backup failed: {found.why}"
+    if found.failed:
+        told = _("The last try to make a backup failed: {why}").format(why=found.failed)
         return Check("backup", "fail" if days > _OLD_DAYS or days < 0 else "warn", told, create,
                      facts)  # fmt: skip
     if days < 0:
-        return Check("backup", "warn", "No backup was ever made of this node.", create, facts)
-    told = f"The last backup is {days} days old; it went to {found.place}."
+        return Check("backup", "warn", _("No backup was ever made of this node."), create, facts)
+    told = ngettext(
+        "The last backup is {days} day old; it went to {place}.",
+        "The last backup is {days} days old; it went to {place}.",
+        days,
+    ).format(days=days, place=found.place)
     if days > _OLD_DAYS:
         return Check("backup", "warn", told, create, facts)
     if facts["by_itself"] and not facts["verified"]:
         fix = f"commons-node backup verify {found.place}"
-        return Check("backup", "warn", f"{told} It was not read back yet.", fix, facts)
+        return Check(
+            "backup", "warn", _("{told} It was not read back yet.").format(told=told), fix, facts
+        )
     return Check("backup", "ok", told, "", facts)
 
 

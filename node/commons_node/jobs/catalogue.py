@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
+from commons_crdt.texts import N_, Spoken, _
+from commons_node.said import Said
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -20,70 +25,75 @@ class Reason:
 
 WHY: Final[Mapping[str, Reason]] = {
     "running": Reason(
-        "It runs now: run {run}, attempt {attempt}, for {seconds} s.",
-        "watch it: commons-node job logs {job}",
+        N_("It runs now: run {run}, attempt {attempt}, for {seconds} s."),
+        N_("watch it: commons-node job logs {job}"),
     ),
     "no_handler": Reason(
-        "This version has no handler {handler}.", "install the version that it was made for"
+        N_("This version has no handler {handler}."), N_("install the version that it was made for")
     ),
     "off": Reason(
-        "No job runs on this node: the setting jobs_workers is 0.",
-        "set jobs_workers to 1 or more in config.toml and start the node again",
+        N_("No job runs on this node: the setting jobs_workers is 0."),
+        N_("set jobs_workers to 1 or more in config.toml and start the node again"),
     ),
-    "paused": Reason("It is paused.", "commons-node job resume {job}"),
+    "paused": Reason(N_("It is paused."), N_("commons-node job resume {job}")),
     "broken": Reason(
-        "The node cannot write down what jobs do: {error}", "make room on the disk of the home"
+        N_("The node cannot write down what jobs do: {error}"),
+        N_("make room on the disk of the home")
     ),
     "never": Reason(
-        "It may take {memory} MiB, more than jobs may take together ({allowed} MiB).",
-        "raise jobs_memory_mib in config.toml",
+        N_("It may take {memory} MiB, more than jobs may take together ({allowed} MiB)."),
+        N_("raise jobs_memory_mib in config.toml"),
     ),
     "concurrency": Reason(
-        "As many of its runs as may go at once go already: {count}.", "wait, or cancel one"
+        N_("As many of its runs as may go at once go already: {count}."), N_("wait, or cancel one")
     ),
     "places": Reason(
-        "All workers are busy: {count} jobs run.", "wait, or raise jobs_workers in config.toml"
+        N_("All workers are busy. Jobs that run: {count}."),
+        N_("wait, or raise jobs_workers in config.toml")
     ),
     "memory": Reason(
-        "Jobs that run may take so much memory that there is no room for its {memory} MiB.",
-        "wait, or raise jobs_memory_mib in config.toml",
+        N_("Jobs that run may take so much memory that there is no room for its {memory} MiB."),
+        N_("wait, or raise jobs_memory_mib in config.toml"),
     ),
     "cpu": Reason(
-        "Jobs have used up their processor time; there is more in {seconds} s.",
-        "wait, or raise jobs_cpu_s in config.toml",
+        N_("Jobs have used up their processor time; there is more in {seconds} s."),
+        N_("wait, or raise jobs_cpu_s in config.toml"),
     ),
     "disk": Reason(
-        "The disk is short: jobs wait until there is room.", "make room on the disk of the home"
+        N_("The disk is short: jobs wait until there is room."),
+        N_("make room on the disk of the home")
     ),
     "disk_share": Reason(
-        "What jobs have stored is larger than they may: {mib} MiB.",
-        "commons-node job run tidy, or raise jobs_disk_mib in config.toml",
+        N_("What jobs have stored is larger than they may: {mib} MiB."),
+        N_("commons-node job run tidy, or raise jobs_disk_mib in config.toml"),
     ),
     "backoff": Reason(
-        "It failed ({fault}) and is tried again at {next}, attempt {attempt} of {most}.",
-        "see why: commons-node job logs {job}",
+        N_("It failed ({fault}) and is tried again at {next}, attempt {attempt} of {most}."),
+        N_("see why: commons-node job logs {job}"),
     ),
     "queued": Reason(
-        "It is in the queue; runs of others that come before it: {count}.", "wait"
+        N_("It is in the queue; runs of others that come before it: {count}."), N_("wait")
     ),
     "dead": Reason(
-        "It failed as often as it may ({attempts} times): {error}",
-        "mend that, then: commons-node job retry {job}",
+        N_("It failed as often as it may (attempts: {attempts}): {error}"),
+        N_("mend that, then: commons-node job retry {job}"),
     ),
-    "due": Reason("It is not due before {next}.", "run it now: commons-node job run {job}"),
+    "due": Reason(N_("It is not due before {next}."), N_("run it now: commons-node job run {job}")),
     "event": Reason(
-        "It waits for the event {event}.", "run it now: commons-node job run {job}"
+        N_("It waits for the event {event}."), N_("run it now: commons-node job run {job}")
     ),
     "by_hand": Reason(
-        "It has no schedule: it runs when somebody says so.", "commons-node job run {job}"
+        N_("It has no schedule: it runs when somebody says so."), N_("commons-node job run {job}")
     ),
 }  # fmt: skip
 
-NOTICES: Final[Mapping[str, str]] = {
-    "damaged": "The database {file} is damaged: {why} What to do: {fix}",
-    "overdue": "{community}: {count} overdue: {loans}",
-    "overdue_many": "{community}: {count} overdue: {loans}; and {more} more",
-}
+NOTICES: Final = Spoken(
+    {
+        "damaged": "The database {file} is damaged: {why} What to do: {fix}",
+        "overdue": "{community}: {count} overdue: {loans}",
+        "overdue_many": "{community}: {count} overdue: {loans}; and {more} more",
+    }
+)
 
 
 def notice(code: str, **fields: object) -> dict[str, object]:
@@ -91,11 +101,29 @@ def notice(code: str, **fields: object) -> dict[str, object]:
     return {"text": NOTICES[code].format(**fields)[:2_000], "about": {"code": code, **fields}}
 
 
+def read_notice(text: str, about: Mapping[str, object]) -> str:
+    """A kept notice in the reader's language; one that is not of this file stays as it is."""
+    code = about.get("code")
+    if not isinstance(code, str) or code not in NOTICES:
+        return text
+    try:
+        return NOTICES[code].format(**{name: _field(value) for name, value in about.items()})
+    except (LookupError, ValueError, AttributeError):
+        return text
+
+
+def _field(value: object) -> object:
+    """A field; one that is a sentence itself was kept as ``Said``."""
+    if isinstance(value, dict) and value.keys() == {"text", "gaps"}:
+        return msgspec.convert(value, Said)
+    return value
+
+
 def reason(code: str, **fields: object) -> dict[str, str]:
     """Code, sentence and next action of why a job does not run."""
     found = WHY[code]
     return {
         "code": code,
-        "sentence": found.sentence.format(**fields),
-        "next_action": found.action.format(**fields),
+        "sentence": _(found.sentence).format(**fields),
+        "next_action": _(found.action).format(**fields),
     }

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from commons_crdt.texts import _
 from commons_node.jobs import times
 from commons_node.jobs.job import Cron, Every, Job, On, Trigger
 from commons_node.jobs.queue import Queue
@@ -52,7 +53,7 @@ def check(job: Job, zone: ZoneInfo) -> None:
             try:
                 times.check(trigger, zone_of(trigger, zone))
             except (KeyError, OSError, ValueError):
-                why = f"there is no zone {trigger.zone!r}"
+                why = _("there is no zone {zone!r}").format(zone=trigger.zone)
                 raise times.BadSchedule(text=trigger.expression, why=why) from None
 
 

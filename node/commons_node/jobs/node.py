@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from commons_crdt.texts import N_, _
 from commons_node.api.arguments import from_body
 from commons_node.config import BadConfig
 from commons_node.jobs import times
@@ -30,21 +31,21 @@ FILE: Final = "jobs.db"
 DUTIES: Final[tuple[Job, ...]] = (
     Job(
         "integrity", "integrity", (Cron("17 4 * * SUN"),),
-        summary="Check that no database is damaged", limits=Limits(1800, 600, 768),
+        summary=N_("Check that no database is damaged"), limits=Limits(1800, 600, 768),
         retry=Retry(3, 300), priority=7,
     ),
     Job(
         "tidy", "tidy", (Cron("47 3 * * *"),),
-        summary="Give back what the databases do not need", priority=8, frees_disk=True,
+        summary=N_("Give back what the databases do not need"), priority=8, frees_disk=True,
         limits=Limits(600, 120, 768, 65_536), retry=Retry(3, 300),
     ),
     Job(
         "overdue", "overdue", (Cron("0 8 * * *", misfire="run_once"),),
-        summary="Say which loans are overdue", limits=Limits(120, 30, 256), priority=3,
+        summary=N_("Say which loans are overdue"), limits=Limits(120, 30, 256), priority=3,
     ),
     Job(
         "figures", "figures", (Cron("0 * * * *", misfire="skip", grace_s=600),),
-        summary="Note the node's figures", limits=Limits(60, 20, 256), retry=Retry(2, 60),
+        summary=N_("Note the node's figures"), limits=Limits(60, 20, 256), retry=Retry(2, 60),
     ),
 )  # fmt: skip
 """What a node does by itself, unless config.toml says otherwise."""
@@ -56,8 +57,8 @@ def zone_of(config: Config) -> ZoneInfo:
         try:
             return ZoneInfo(config.jobs_zone)
         except (KeyError, OSError, ValueError):
-            why = f"there is no zone {config.jobs_zone!r}"
-            fix = "an IANA name such as Europe/Berlin"
+            why = _("there is no zone {zone!r}").format(zone=config.jobs_zone)
+            fix = _("an IANA name such as Europe/Berlin")
             raise _wrong("jobs_zone", why, fix) from None
     here = os.environ.get("TZ", "").lstrip(":")
     if not here:
@@ -70,7 +71,7 @@ def zone_of(config: Config) -> ZoneInfo:
 
 
 def _wrong(key: str, why: str, fix: str) -> BadConfig:
-    return BadConfig(where="the settings", key=key, why=why, fix=fix)
+    return BadConfig(where=_("the settings"), key=key, why=why, fix=fix)
 
 
 def duties(config: Config) -> tuple[Job, ...]:
@@ -79,12 +80,11 @@ def duties(config: Config) -> tuple[Job, ...]:
     for line in config.jobs_at:
         name, equals, schedule = line.partition("=")
         name, schedule = name.strip(), schedule.strip()
-        fix = "NAME=CRON or NAME=off, for example: overdue=0 9 * * MON"
+        fix = _("NAME=CRON or NAME=off, for example: overdue=0 9 * * MON")
         if not equals or name not in {job.name for job in DUTIES}:
             known = ", ".join(job.name for job in DUTIES)
-            raise BadConfig(
-                where="the settings", key="jobs_at", why=f"{line!r} names none of {known}", fix=fix
-            )
+            why = _("{line!r} names none of {known}").format(line=line, known=known)
+            raise BadConfig(where=_("the settings"), key="jobs_at", why=why, fix=fix)
         chosen[name] = schedule
     zone = zone_of(config)
     return tuple(_at(job, chosen.get(job.name), zone) for job in DUTIES)
@@ -102,7 +102,7 @@ def _at(job: Job, schedule: str | None, zone: ZoneInfo) -> Job:
             times.check(trigger, zone)
         except times.BadSchedule as error:
             raise BadConfig(
-                where="the settings", key="jobs_at", why=error, fix=error.way_out
+                where=_("the settings"), key="jobs_at", why=error, fix=error.way_out
             ) from None
         triggers = (trigger,)
     return msgspec.structs.replace(job, triggers=triggers)

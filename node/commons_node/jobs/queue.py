@@ -20,7 +20,7 @@ import msgspec
 from commons_node.jobs.backoff import delay_ms
 from commons_node.jobs.effects import Effect, commit
 from commons_node.jobs.job import Job
-from commons_node.jobs.refusals import NoSuch, QueueFull, StaleFence, WrongState
+from commons_node.jobs.refusals import NoJob, NoRun, QueueFull, StaleFence, WrongState
 from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.jobs.states import State, after_failure, after_loss, may_cancel, may_retry
 from commons_node.store.upgrading import Unusable, migrate
@@ -146,14 +146,14 @@ class Queue:
                 file.execute(f"DELETE FROM {table} WHERE job = ?", (name,))  # noqa: S608 - our own names
 
     def pause(self, name: str, *, paused: bool) -> None:
-        """Claim no run of a job, or claim again. Raises ``NoSuch``."""
+        """Claim no run of a job, or claim again. Raises ``NoJob``."""
         with self.transaction() as file:
             done = file.execute(
                 "UPDATE jobs SET paused_ms = ? WHERE job = ?",
                 (self.now() if paused else None, name),
             )
             if not done.rowcount:
-                raise NoSuch(what="job", name=name)
+                raise NoJob(job=name)
 
     # -- coming in -----------------------------------------------------------------------------
 
@@ -187,9 +187,9 @@ class Queue:
         dry: bool = False,
         dedup: str | None = None,
     ) -> int | None:
-        """The same within a transaction that does more. Raises ``NoSuch`` and ``QueueFull``."""
+        """The same within a transaction that does more. Raises ``NoJob`` and ``QueueFull``."""
         if not self.rows("SELECT 1 FROM jobs WHERE job = ?", job):
-            raise NoSuch(what="job", name=job)
+            raise NoJob(job=job)
         self._room(job)
         encoded = msgspec.json.encode(event) if event is not None else None
         if encoded is not None and len(encoded) > MOST_EVENT:
@@ -439,7 +439,7 @@ class Queue:
     def _state(self, file: sqlite3.Connection, run: int) -> State:
         found = file.execute("SELECT state FROM runs WHERE run = ?", (run,)).fetchone()
         if found is None:
-            raise NoSuch(what="run", name=run)
+            raise NoRun(run=run)
         return State(found[0])
 
 

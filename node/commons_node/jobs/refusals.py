@@ -12,11 +12,19 @@ class QueueFull(CommonsError):
     hint = "commons-node job list; then job cancel, or job pause"
 
 
-class NoSuch(CommonsError):
-    """There is no {what} {name}."""
+class NoJob(CommonsError):
+    """There is no job {job}."""
 
     code = "unknown"
     hint = "commons-node job list"
+    status = "not_found"
+
+
+class NoRun(CommonsError):
+    """There is no run {run}."""
+
+    code = "unknown"
+    hint = "commons-node job show JOB"
     status = "not_found"
 
 

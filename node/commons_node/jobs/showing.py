@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from commons_crdt.texts import _
 from commons_node.jobs import firing
 from commons_node.jobs.job import Job
 from commons_node.jobs.queue import Queue
@@ -56,7 +57,7 @@ async def job_row(scheduler: Scheduler, job: Job) -> dict[str, Any]:
     return {
         "job": job.name,
         "agent": job.agent,
-        "summary": job.summary,
+        "summary": _(job.summary),
         "state": _state(scheduler, job, states),
         "next": moment(due),
         "last": last["began"] if last else None,

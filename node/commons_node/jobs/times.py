@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.jobs.job import Cron, Every
 
 COUNTED: Final = 10_000
@@ -49,7 +50,7 @@ def check(trigger: Cron, zone: ZoneInfo) -> None:
     try:
         next(_cron(trigger, 0, zone))
     except (CronSimError, StopIteration) as error:
-        raise BadSchedule(text=trigger.expression, why=str(error) or "it never comes") from None
+        raise BadSchedule(text=trigger.expression, why=str(error) or _("it never comes")) from None
 
 
 def _cron(trigger: Cron, after: int, zone: ZoneInfo, *, back: bool = False) -> Iterator[int]:

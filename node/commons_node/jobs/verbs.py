@@ -11,9 +11,10 @@ import msgspec
 
 from commons_crdt.errors import CommonsError
 from commons_node.jobs import showing
+from commons_node.jobs.catalogue import read_notice
 from commons_node.jobs.job import Job
 from commons_node.jobs.queue import Queue
-from commons_node.jobs.refusals import NoSuch
+from commons_node.jobs.refusals import NoJob, NoRun
 from commons_node.jobs.scheduler import Scheduler
 from commons_node.jobs.states import ENDED, State
 from commons_node.jobs.why import why
@@ -43,8 +44,15 @@ MOST_WAIT_S: Final = 3600
 _LOOK_S: Final = 0.1
 
 
-class NothingToDo(CommonsError):
-    """The job {job} has no run that could be {what}."""
+class NothingToCancel(CommonsError):
+    """The job {job} has no run that could be cancelled."""
+
+    code = "state"
+    hint = "commons-node job show {job}"
+
+
+class NothingToRetry(CommonsError):
+    """The job {job} has no run that could be tried again."""
 
     code = "state"
     hint = "commons-node job show {job}"
@@ -89,7 +97,7 @@ def _of(request: Request[Daemon], name: str) -> tuple[Scheduler, Job]:
     scheduler = request.node.jobs.scheduler
     job = scheduler.jobs.get(name.strip())
     if job is None:
-        raise NoSuch(what="job", name=name)
+        raise NoJob(job=name)
     return scheduler, job
 
 
@@ -106,7 +114,8 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
 
     def work(queue: Queue) -> tuple[list[Any], list[Any], list[Any]]:
         notices = queue.rows(
-            "SELECT run, at_ms, text FROM notices WHERE job = ? ORDER BY notice DESC LIMIT 20",
+            "SELECT run, at_ms, text, about FROM notices WHERE job = ?"
+            " ORDER BY notice DESC LIMIT 20",
             job.name,
         )
         letters = queue.rows(
@@ -126,7 +135,14 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
             "why": stands["sentence"],
             "next_action": stands["next_action"],
             "runs": runs,
-            "notices": [{"run": r, "time": moment(at), "text": text} for r, at, text in notices],
+            "notices": [
+                {
+                    "run": run,
+                    "time": moment(at),
+                    "text": read_notice(text, msgspec.json.decode(about)),
+                }
+                for run, at, text, about in notices
+            ],
             "outbox": {"ready": 0, "sent": 0, "dead": 0, **dict(letters)},
         }
     )
@@ -184,30 +200,26 @@ async def _ended(scheduler: Scheduler, run_number: int, seconds: int) -> str | N
     return None
 
 
-async def _each(
-    scheduler: Scheduler, job: Job, run_number: int | None, states: tuple[str, ...], what: str
-) -> list[int]:
-    """The runs of a job that a verb is about. Raises ``NothingToDo``, ``NoSuch``."""
+async def _each(scheduler: Scheduler, job: Job, run_number: int | None, *states: str) -> list[int]:
+    """The runs of a job that a verb is about; none if none fits. Raises ``NoRun``."""
 
     def work(queue: Queue) -> list[int]:
         rows = queue.rows("SELECT run, state FROM runs WHERE job = ? ORDER BY run", job.name)
         if run_number is not None:
             if run_number not in {run for run, _ in rows}:
-                raise NoSuch(what=f"run of {job.name} with the number", name=run_number)
+                raise NoRun(run=run_number)
             return [run_number]
         return [run for run, state in rows if state in states]
 
-    found = await scheduler.desk.call(work)
-    if not found:
-        raise NothingToDo(job=job.name, what=what)
-    return found
+    return await scheduler.desk.call(work)
 
 
 async def cancel(request: Request[Daemon], args: OneRun) -> Mapping[str, object]:
     """End what waits or runs."""
     scheduler, job = _of(request, args.job)
-    open_ = ("ready", "waiting", "leased")
-    runs = await _each(scheduler, job, args.run, open_, "cancelled")
+    runs = await _each(scheduler, job, args.run, "ready", "waiting", "leased")
+    if not runs:
+        raise NothingToCancel(job=job.name)
     await scheduler.desk.call(lambda queue: [queue.cancel(one) for one in runs])
     await scheduler.drop_stale()
     scheduler.around.told(job.name, runs[0], "cancelled")
@@ -217,7 +229,9 @@ async def cancel(request: Request[Daemon], args: OneRun) -> Mapping[str, object]
 async def retry(request: Request[Daemon], args: OneRun) -> Mapping[str, object]:
     """Try again what has failed for good."""
     scheduler, job = _of(request, args.job)
-    runs = await _each(scheduler, job, args.run, ("dead",), "tried again")
+    runs = await _each(scheduler, job, args.run, "dead")
+    if not runs:
+        raise NothingToRetry(job=job.name)
 
     def work(queue: Queue) -> None:
         for one in runs:

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from commons_crdt.errors import Refused
 from commons_crdt.operation import Operation, body_hash, decode_header, operation_id, part_hash
+from commons_crdt.texts import N_
 from commons_node.keystore.disk import sync_folder
+from commons_node.said import Said, of_error, said
 from commons_node.store.upgrading import PATIENCE_S
 
 _STEP: Final = 256
@@ -47,8 +49,8 @@ def broken_page(path: Path) -> str:
     return "" if faults == ["ok"] else str(faults[0])
 
 
-def changed_bytes(path: Path) -> str:
-    """The first operation that is not what its header names; "" for none.
+def changed_bytes(path: Path) -> Said | None:
+    """The first operation that is not what its header names; None if there is none.
 
     Reads the whole file, at its own pace and beside whoever uses it.
     """
@@ -59,12 +61,12 @@ def changed_bytes(path: Path) -> str:
                 rows = file.execute(_OPERATIONS, (first, first + _STEP)).fetchall()
                 for n, ident, header, _, body in rows:
                     if why := _differs(ident, header, body, file.execute(_PARTS, (n,)).fetchall()):
-                        return f"operation {ident.hex()[:8]}: {why}"
+                        return said(why, operation=ident.hex()[:8])
     except sqlite3.OperationalError as error:
-        return str(error) if "malformed" in str(error) else ""
+        return of_error(error) if "malformed" in str(error) else None
     except sqlite3.DatabaseError as error:
-        return str(error)
-    return ""
+        return of_error(error)
+    return None
 
 
 def _differs(
@@ -72,17 +74,17 @@ def _differs(
 ) -> str:
     try:
         if operation_id(header) != ident:
-            return "its header is another one"
+            return N_("operation {operation}: its header is another one")
         named = decode_header(header)
     except Refused:
-        return "its header cannot be read"
+        return N_("operation {operation}: its header cannot be read")
     if body is not None and body_hash(body) != named.body_hash:
-        return "its contents are not those that were signed"
+        return N_("operation {operation}: its contents are not those that were signed")
     for position, part in parts:
         if position >= len(named.parts):
-            return "it has more parts than were signed"
+            return N_("operation {operation}: it has more parts than were signed")
         if part is not None and part_hash(part) != named.parts[position].hash:
-            return "a text of it is not the one that was signed"
+            return N_("operation {operation}: a text of it is not the one that was signed")
     return ""
 
 

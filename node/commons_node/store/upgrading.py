@@ -18,6 +18,7 @@ from typing import Final
 import structlog
 
 from commons_crdt.errors import CommonsError
+from commons_crdt.texts import _
 from commons_node.keystore.disk import sync_folder
 
 PATIENCE_S: Final = 10.0
@@ -128,5 +129,7 @@ def _see_that_it_is_sound(file: sqlite3.Connection, path: Path, copies: Sequence
     """Raise ``Unusable`` naming the copy, which then stays, if the new file is not whole."""
     faults = [row[0] for row in file.execute("PRAGMA integrity_check(1)")]
     if faults != ["ok"]:
-        why = f"after the upgrade it is damaged ({faults[0]}); as it was before it is {copies[0]}"
+        why = _("after the upgrade it is damaged ({fault}); as it was before it is {copy}").format(
+            fault=faults[0], copy=copies[0]
+        )
         raise Unusable(file=path.name, why=why)

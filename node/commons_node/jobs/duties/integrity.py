@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commons_node.doctor.data import files, sound
+from commons_node.doctor.data import fault_of, files
 from commons_node.home import Home
 from commons_node.jobs.catalogue import notice
 from commons_node.jobs.handler import Host
@@ -18,12 +18,12 @@ def run(host: Host) -> dict[str, int]:
     found = files(Home(Path(str(host.given["home"]))))
     damaged = 0
     for path, schema in found:
-        check = sound(path, schema, path.stem[:8])
-        host.log(f"{check.check}: {check.state}{f'. {check.detail}' if check.fix else ''}")
-        if check.state == "ok":
+        why, fix, _ = fault_of(path, schema)
+        stands = "ok" if why is None else f"fail. {why}"
+        host.log(f"database {path.stem[:8]}: {stands}")
+        if why is None:
             continue
         damaged += 1
-        fields = {"file": path.name, "why": check.detail, "fix": check.fix}
-        told = notice("damaged", **fields)
+        told = notice("damaged", file=path.name, why=why, fix=fix)
         host.effect("notice", f"{host.run}/{path.name}", **told)
     return {"files": len(found), "damaged": damaged}
