@@ -19,6 +19,21 @@ def story(house: House) -> list[Any]:
     )
 
 
+def test_a_month_is_lived_and_taken_away() -> None:
+    with street() as made:
+        (anna,) = made.build("anna")
+        summary = anna._client().command("example.load", {"seed": 3, "days": 30}, 120)
+        assert (summary["members"], summary["things"]) == (7, 46)
+        assert summary["checkins"] >= 10
+        assert {state for _, _, state, *_ in story(anna)} >= {"returned", "requested"}
+        kinds = {kind for (kind,) in anna.query("SELECT DISTINCT kind FROM operations")}
+        assert kinds >= {"space.attendance.1", "reputation.attest.1", "profile.field.1"}
+        assert len(list((anna.home / "own").glob("*.db"))) >= 5, "check-ins are their members' own"
+        anna.do("example.remove")
+        assert not list((anna.home / "own").iterdir())
+        assert not list((anna.home / "realms").iterdir())
+
+
 @pytest.mark.long
 def test_a_street_comes_with_some_weeks_behind_it_and_goes_without_a_trace() -> None:
     with street() as made:

@@ -99,7 +99,7 @@ async def act(anna: House, bo: House, folder: Path) -> None:
         await someone.sees("approved")
         await down_to(someone, "h Hand over")
         await someone.press("h")
-        await someone.sees("It changes hands when the other one takes it")
+        await someone.sees("It changes hands when")
         await keep(someone, folder / "act-hand-over.svg")
     code = anna.do("space.code", space="Repair café")["grouped"]
     async with seat(bo.home, SIZE) as someone:

@@ -29,6 +29,7 @@ DAYS: Final = 365
 _LENGTHS: Final = (1, 2, 2, 3, 3, 5, 7, 7, 10, 14)
 _PATIENCE: Final = 6
 """Days after which a request that finds no room is declined."""
+_LAST: Final = 3
 _REASONS: Final = ("It is promised to the school that week.", "It goes to the repair café first.",
                    "Please ask again in spring.")  # fmt: skip
 _DAMAGE: Final = ("The cable is torn near the plug.", "The blade is blunt.",
@@ -64,7 +65,10 @@ async def ask(year: Year) -> None:
         return
     summer = 60 < year.day % 365 < 300
     chance = 0.6 + 0.3 * summer + 0.4 * (year.day % 7 in {5, 6})
-    for _ in range(int(chance) + (year.rng.random() < chance % 1)):
+    times = int(chance) + (year.rng.random() < chance % 1)
+    if year.day == year.days - 1:
+        times += _LAST  # so that whoever looks round finds somebody to answer
+    for _ in range(times):
         who = year.rng.choices(people, [one.eager for one in people])[0]
         numbers = list(year.things)
         share = [
