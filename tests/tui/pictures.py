@@ -113,7 +113,7 @@ async def act(anna: House, bo: House, folder: Path) -> None:
         await someone.sees("My check-ins", "● here")
         await keep(someone, folder / "act-check-in.svg")
     anna.unlock()
-    anna.do("member.role", who="Bo", role="coordinator")
+    anna.do("community.propose", what="coordinators", add=["Bo"])
     agree(anna, bo)
     anna.do("community.propose", what="constitution", set=["epoch.days=40"])
     agree(anna, bo)
