@@ -23,7 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from commons_node.api.client import ApiError
+from commons_node.api import language
+from commons_node.api.client import ApiError, Client
 from commons_node.demo.neighbour import Neighbour
 
 CLI_S = 60.0
@@ -222,6 +223,11 @@ class House(Neighbour):
         return (self.home / "log").read_text(errors="replace")
 
     # -- asking --------------------------------------------------------------------------------
+
+    def _client(self) -> Client:
+        """Asks in the language that the command line would speak."""
+        speaks = language.of_environment(os.environ)
+        return Client(self._socket, session=self.session, language=speaks)
 
     def cli(self, *words: str, given: str | None = None, session: bool = False) -> Said:
         """The command line on this home, as the house's member where somebody must act."""

@@ -19,6 +19,21 @@ def story(house: House) -> list[Any]:
     )
 
 
+def test_a_month_is_lived_and_taken_away() -> None:
+    with street() as made:
+        (anna,) = made.build("anna")
+        summary = anna._client().command("example.load", {"seed": 3, "days": 30}, 120)
+        assert (summary["members"], summary["things"]) == (7, 46)
+        assert summary["checkins"] >= 10
+        assert {state for _, _, state, *_ in story(anna)} >= {"returned", "requested"}
+        kinds = {kind for (kind,) in anna.query("SELECT DISTINCT kind FROM operations")}
+        assert kinds >= {"space.attendance.1", "reputation.attest.1", "profile.field.1"}
+        assert len(list((anna.home / "own").glob("*.db"))) >= 5, "check-ins are their members' own"
+        anna.do("example.remove")
+        assert not list((anna.home / "own").iterdir())
+        assert not list((anna.home / "realms").iterdir())
+
+
 @pytest.mark.long
 def test_a_street_comes_with_some_weeks_behind_it_and_goes_without_a_trace() -> None:
     with street() as made:
@@ -31,6 +46,7 @@ def test_a_street_comes_with_some_weeks_behind_it_and_goes_without_a_trace() -> 
         summary = said.json
         assert (summary["members"], summary["things"]) == (9, 46), "Johan came on day 33"
         assert summary["loans"] >= 15
+        assert summary["checkins"] >= 15, "evenings at the café, from the second week on"
         first = story(anna)
         states = {state for _, _, state, *_ in first}
         assert states >= {"returned", "on_loan", "requested"}, "it stops in the middle of life"
@@ -44,6 +60,7 @@ def test_a_street_comes_with_some_weeks_behind_it_and_goes_without_a_trace() -> 
         assert asked.code == 0, "one can go on there as anybody"
         assert anna.cli("example", "remove", "--yes").code == 0
         assert sorted((anna.home / "keys").iterdir()) == keys
+        assert not list((anna.home / "own").iterdir()), "nor are its people's own realms there"
         assert len(list((anna.home / "realms").iterdir())) <= 3, "one file with its WAL"
         assert anna.hashes() == own
         anna.stop()
@@ -52,6 +69,26 @@ def test_a_street_comes_with_some_weeks_behind_it_and_goes_without_a_trace() -> 
         again = anna._client().command("example.load", {"seed": 7, "days": 40}, 120)
         assert again["operations"] == summary["operations"]
         assert story(anna) == first, "what happens follows from the seed"
+
+
+def _company(house: House, summary: dict[str, Any]) -> None:
+    """What people said of each other, and evenings of which nobody knows who came."""
+    assert summary["checkins"] >= 250, "an evening a week, five or more there"
+    tokens = house.query("SELECT count(*) FROM operations WHERE kind = 'space.attendance.1'")
+    assert tokens == [(summary["checkins"],)], "every check-in is counted once"
+    assert {one["name"] for one in house.see("space.list")["spaces"]} == {
+        "Repair café", "Tool shed",
+    }  # fmt: skip
+    told = house.see("reputation.show", who="Kalle")
+    assert told["counts"]["replies"] >= 1, "who was late has answered"
+    assert {one["state"] for one in told["words"]} <= {"open", "sealed"}
+    assert [one for one in told["words"] if one["state"] == "open" and one["on_time"] is False]
+    lina = [one for one in house.see("member.vouches")["vouches"] if one["name"] == "Lina"]
+    assert {(one["voucher_name"], one["standing"]) for one in lina} == {
+        ("Cia", "stands"), ("Gun", "stands"),
+    }  # fmt: skip
+    farid = house.see("member.profile.show", who="Farid")["fields"]
+    assert {one["field"] for one in farid} >= {"about", "languages"}
 
 
 def passphrase(house: House) -> Any:
@@ -81,5 +118,9 @@ def test_a_whole_year_holds_what_a_year_holds() -> None:
         assert len(late) > 5, "some came back late"
         kinds = {kind for (kind,) in anna.query("SELECT DISTINCT kind FROM operations")}
         assert {"membership.removal.1", "council.act.1", "lending.request.2"} <= kinds
+        assert kinds >= {"space.attendance.1", "profile.field.1"}, kinds
+        assert {"reputation.attest.1", "reputation.opening.1", "reputation.reply.1"} <= kinds
+        assert "reputation.vouch.1" in kinds
+        _company(anna, summary)
         refused = anna.query("SELECT count(*) FROM operations WHERE verdict <> 1")
         assert refused == [(0,)], "after the lift everything that anybody wrote stands"

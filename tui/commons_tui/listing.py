@@ -102,6 +102,13 @@ class Listing(PlaceView):
     # -- the list --------------------------------------------------------------------------------
 
     @property
+    def ready(self) -> bool:
+        """False before its widgets are there, and while they are taken down: keys may still come,
+        and what was being read.
+        """
+        return bool(self.query("#list")) and bool(self.query("#sub"))
+
+    @property
     def list(self) -> Rows:
         """The list itself."""
         return self.query_one("#list", Rows)
@@ -113,11 +120,13 @@ class Listing(PlaceView):
 
     def subject(self) -> Any:
         """The data of the row under the cursor."""
-        row = self.list.row if self.is_mounted else None
+        row = self.list.row if self.ready else None
         return row.data if row is not None else None
 
     def show(self, found: Any) -> None:
         """Other rows, through the filter."""
+        if not self.ready:
+            return
         self._all = self.rows_of(found)
         self._shown_for = None  # what is known of the row may have changed too
         self._filter(self._wanted)
@@ -129,7 +138,7 @@ class Listing(PlaceView):
         self._all = ()
         self._shown_for = None
         self.set_class(False, "-open")
-        if self.is_mounted:
+        if self.ready:
             self.query_one(".filter", Input).value = ""
             self.query_one(".filter").display = False
             self.list.show([])
@@ -137,7 +146,7 @@ class Listing(PlaceView):
 
     def find(self, key: str) -> None:
         """Go to a row, now or when it has come."""
-        self._wanted = None if self.list.find(key) else key
+        self._wanted = None if self.ready and self.list.find(key) else key
 
     def _filter(self, keep: str | None = None) -> None:
         words = self.query_one(".filter", Input).value.casefold().split()
@@ -199,7 +208,7 @@ class Listing(PlaceView):
         self._rest = self.set_timer(REST_S, self._look_now)
 
     def _look_now(self) -> None:
-        row = self.list.row
+        row = self.list.row if self.ready else None
         if row is not None and self._seen and row.key != self._shown_for:
             self.run_worker(bound(self._read_detail, row), group="detail", exclusive=True)
 
@@ -211,7 +220,12 @@ class Listing(PlaceView):
             found = Detail(row.cells[0], sentences=[error.message, error.hint])
         if who is not None and not self.app.now.is_me(who["member"]):
             return  # it was read for somebody who has gone
-        if not self.shut and self.list.row is not None and self.list.row.key == row.key:
+        if (
+            self.ready
+            and not self.shut
+            and self.list.row is not None
+            and self.list.row.key == row.key
+        ):
             self._shown_for = row.key
             self._put(found)
 
@@ -241,4 +255,5 @@ class Listing(PlaceView):
 
     def arrive(self) -> None:
         """The list takes the keys."""
-        (self.sub if self.has_class("-open") else self.list).focus()
+        if self.ready:
+            (self.sub if self.has_class("-open") else self.list).focus()

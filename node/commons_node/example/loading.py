@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
@@ -13,9 +14,10 @@ import structlog
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, RealmId
 from commons_node.community import Community
+from commons_node.example.memory import DAY_MS
 from commons_node.example.past import LOADING, Past
 from commons_node.example.people import FOUNDER, PASSPHRASE, STREET
-from commons_node.example.year import DAY_MS, live
+from commons_node.example.year import live
 from commons_node.registry import Request
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(component="example")
 _SETTING = "example"
+_OWN_SETTING = "example own"
+"""Where its people's own realms are noted: they are nobody's, so that this gives nobody away."""
 _GONE = ("", "-wal", "-shm")
 
 
@@ -77,6 +81,7 @@ async def load(request: Request[Daemon], seed: int, days: int) -> Mapping[str, o
         "members": members,
         "things": len(year.things),
         "loans": year.loans,
+        "checkins": year.checkins,
         "operations": operations,
         "seconds": round(time.monotonic() - began, 2),
         "cpu_seconds": round(time.process_time() - busy, 2),
@@ -91,6 +96,8 @@ async def _take_in(daemon: Daemon, past: Past, community: Community) -> None:
     target = past.path.with_name(past.path.name.removesuffix(LOADING))
     await asyncio.to_thread(os.replace, past.path, target)
     await daemon.store.set(_SETTING, realm.hex())
+    await daemon.store.set(_OWN_SETTING, " ".join(sorted(one.hex() for one in past.own.held)))
+    await daemon.own.adopt(past.own)
     for member in past.members:
         await daemon.store.add_member(member, realm)
     await daemon.store.add_realm(realm, daemon.now_ms())
@@ -112,6 +119,9 @@ async def remove(daemon: Daemon) -> Mapping[str, object]:
         await daemon.forget(community)
     await daemon.store.forget_realm(realm)
     await daemon.store.set(_SETTING, "")
+    for one in (await daemon.store.setting(_OWN_SETTING) or "").split():
+        await daemon.own.forget(RealmId(bytes.fromhex(one)))
+    await daemon.store.set(_OWN_SETTING, "")
     await _forget_keys(daemon, members)
     file = daemon.home.path / "realms" / f"{realm.hex()}.db"
     for ending in _GONE:
@@ -135,3 +145,4 @@ def _sweep(daemon: Daemon) -> None:
     """Take away what a load that was interrupted left."""
     for file in (daemon.home.path / "realms").glob(f"*.db{LOADING}*"):
         file.unlink(missing_ok=True)
+    shutil.rmtree(daemon.home.path / f"own{LOADING}", ignore_errors=True)

@@ -8,25 +8,27 @@ takes away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from commons_crdt.ids import MemberId, RealmId
 from commons_crdt.operation import Operation
+from commons_node.attendance.attending import Attending
 from commons_node.community import Actor, Community
 from commons_node.daemon import Daemon
 from commons_node.domains import registry
 from commons_node.keystore.sessions import Session, pick
 from commons_node.membership.admissions import Admissions
 from commons_node.membership.joining import Joining
+from commons_node.own.realms import OwnRealms
 from commons_node.registry import Request
 
 if TYPE_CHECKING:
     from commons_node.realm.realm import Realm
 
 LOADING: Final = ".loading"
-"""How the file of a realm ends whose year is not over."""
+"""How the file of a realm ends whose year is not over; also the folder of its own realms."""
 
 
 class Past:
@@ -41,8 +43,11 @@ class Past:
         self.admissions = Admissions(self.as_daemon)
         self.joining = Joining(self.as_daemon)
         self.path: Path | None = None
+        self.own = OwnRealms(self.as_daemon, daemon.home.path / f"own{LOADING}")
+        self.attending = Attending(self.as_daemon)
         self._daemon = daemon
         self._verbs = registry()
+        self._work: list[Coroutine[Any, Any, Any]] = []
 
     def __getattr__(self, name: str) -> Any:
         """What is not said here is as at the daemon."""
@@ -60,7 +65,10 @@ class Past:
         request = Request(self.as_daemon, member=who, session=self.session)
         # The daemon's own work goes on meanwhile: a year must not hold it up.
         await asyncio.sleep(0)
-        return await verb.run(request, verb.args(**arguments))
+        answer = await verb.run(request, verb.args(**arguments))
+        while self._work:
+            await self._work.pop(0)
+        return answer
 
     async def see(self, who: str | None, name: str, /, **arguments: object) -> Mapping[str, Any]:
         """Somebody looks at a view."""
@@ -72,7 +80,10 @@ class Past:
     async def close(self) -> None:
         """Close the realm, and forget all keys but those on disk."""
         await self.joining.stop()
+        for work in self._work:
+            work.close()
         self.session.lock()
+        await self.own.close()
         for community in self.communities.values():
             await community.realm.close()
 
@@ -85,6 +96,10 @@ class Past:
     def kept(self) -> list[Community]:
         """The one community."""
         return list(self.communities.values())
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Done right after the command that asks for it, so that a year is the same each time."""
+        self._work.append(work)
 
     def may_sign(self, _realm: RealmId) -> bool:
         """Every key in it is new."""

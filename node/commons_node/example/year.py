@@ -8,11 +8,11 @@ has its turn on every day, in this order, and uses ``year.do`` so that the clock
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-from commons_crdt.errors import CommonsError
+from commons_node.example.company import introduce, meet, open_up, speak, vouch
+from commons_node.example.memory import DAY_MS, Lent, Year
 from commons_node.example.past import Past
 from commons_node.example.people import (
     FAVOURITE,
@@ -21,76 +21,20 @@ from commons_node.example.people import (
     PASSPHRASE,
     STREET,
     ZONE,
-    Delivery,
-    Neighbour,
     inventories,
 )
 from commons_node.registry import File
 
 DAYS: Final = 365
-DAY_MS: Final = 24 * 3_600_000
-_MINUTE_MS: Final = 60_000
 _LENGTHS: Final = (1, 2, 2, 3, 3, 5, 7, 7, 10, 14)
 _PATIENCE: Final = 6
 """Days after which a request that finds no room is declined."""
+_LAST: Final = 3
 _REASONS: Final = ("It is promised to the school that week.", "It goes to the repair café first.",
                    "Please ask again in spring.")  # fmt: skip
 _DAMAGE: Final = ("The cable is torn near the plug.", "The blade is blunt.",
                   "The battery does not hold.", "A screw of the handle is missing.")  # fmt: skip
 _SUSPENDED, _FORGIVEN, _SUSPENDED_FOR_S = 251, 268, 30 * 24 * 3600
-
-
-@dataclass(slots=True)
-class Lent:
-    """A loan of the story: where it stands, and on which day something is to happen to it."""
-
-    loan: str
-    number: str
-    borrower: str
-    steward: str
-    asked: int
-    days: int
-    state: str = "requested"
-    due: int = 0
-
-
-@dataclass(slots=True)
-class Year:
-    """What the story remembers. ``day`` counts from 0;"""
-
-    past: Past
-    rng: random.Random
-    days: int
-    deliveries: Sequence[Delivery]
-    day: int = 0
-    things: dict[str, str] = field(default_factory=dict)
-    """The steward of each number."""
-    broken: dict[str, int] = field(default_factory=dict)
-    """Until which day a number is in repair."""
-    lent: list[Lent] = field(default_factory=list)
-    away: dict[str, str] = field(default_factory=dict)
-    """Who is suspended, by which operation."""
-    loans: int = 0
-
-    async def do(self, who: str | None, verb: str, /, **arguments: object) -> Mapping[str, Any]:
-        """Somebody does something, some minutes after whatever was before."""
-        self.past.at_ms += self.rng.randrange(1, 9) * _MINUTE_MS
-        return await self.past.do(who, verb, **arguments)
-
-    async def tries(self, who: str, verb: str, /, **arguments: object) -> Mapping[str, Any] | None:
-        """As ``do``; None where the node says why not, as it says to people."""
-        try:
-            return await self.do(who, verb, **arguments)
-        except CommonsError:
-            return None
-
-    def here(self) -> list[Neighbour]:
-        """Who may borrow today."""
-        return [one for one in NEIGHBOURS if one.joins < self.day and one.name not in self.away]
-
-    def in_state(self, *states: str) -> list[Lent]:
-        """Loans of the story, in the order of asking."""
-        return [one for one in self.lent if one.state in states]
 
 
 # -- the acts of a day -----------------------------------------------------------------------------
@@ -121,7 +65,10 @@ async def ask(year: Year) -> None:
         return
     summer = 60 < year.day % 365 < 300
     chance = 0.6 + 0.3 * summer + 0.4 * (year.day % 7 in {5, 6})
-    for _ in range(int(chance) + (year.rng.random() < chance % 1)):
+    times = int(chance) + (year.rng.random() < chance % 1)
+    if year.day == year.days - 1:
+        times += _LAST  # so that whoever looks round finds somebody to answer
+    for _ in range(times):
         who = year.rng.choices(people, [one.eager for one in people])[0]
         numbers = list(year.things)
         share = [
@@ -188,7 +135,8 @@ async def bring_back(year: Year) -> None:
         broken = year.rng.random() < 0.04
         more = {"condition": "ticket", "note": year.rng.choice(_DAMAGE)} if broken else {}
         await year.do(one.steward, "loan.receive", loan=one.loan, offer=offer, **more)
-        one.state = "over"
+        one.state, one.over = "over", year.day
+        one.punctual, one.damaged = year.day <= one.asked + one.days, broken
         if broken:
             await year.do(one.steward, "resource.edit", resource=one.number, state="maintenance")
             year.broken[one.number] = year.day + year.rng.randrange(4, 13)
@@ -217,9 +165,10 @@ async def quarrel(year: Year) -> None:
 
 Act = Callable[[Year], Awaitable[None]]
 ACTS: Final[tuple[Act, ...]] = (
-    arrive, deliver, mend, bring_back, decide, hand_over, ask, quarrel,
+    arrive, introduce, open_up, deliver, mend, bring_back, speak, decide, hand_over, ask, quarrel,
+    vouch, meet,
 )  # fmt: skip
-"""What happens on every day, in this order. Check-ins and attestations join here."""
+"""What happens on every day, in this order; ``meet`` is last: it moves the clock to the evening."""
 
 
 async def live(past: Past, seed: int, days: int, tell: Callable[[int], None]) -> Year:

@@ -130,13 +130,36 @@ class OwnRealms:
     async def _open(self, realm: RealmId) -> Realm:
         daemon = self._daemon
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        path = self._folder / f"{realm.hex()}.db"
+        path = self.file(realm)
         held = await daemon.make_realm(realm, path, lambda: daemon.now_ms() // DAY_MS * DAY_MS)
         held.listeners.append(self._changed)
         await daemon.standing.refresh(held)
         self.held[realm] = held
         daemon.signing.add(realm)
         return held
+
+    async def adopt(self, made: OwnRealms) -> None:
+        """Take in what was made, and closed, in another folder of this machine with new keys."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        for realm in made.held:
+            file = made.file(realm)
+            await asyncio.to_thread(os.replace, file, self.file(realm))
+            await self.open(realm)
+            self._daemon.signing.fresh(realm)
+
+    async def forget(self, realm: RealmId) -> None:
+        """Delete a realm of this machine; what was in it is nowhere else unless others have it."""
+        async with self._opening:
+            held = self.held.pop(realm, None)
+            if held is not None:
+                await self._daemon.peering.let_go(realm)
+                await held.close()
+            for ending in ("", "-wal", "-shm"):
+                self.file(realm, ending).unlink(missing_ok=True)
+
+    def file(self, realm: RealmId, ending: str = "") -> Path:
+        """Where a realm is kept."""
+        return self._folder / f"{realm.hex()}.db{ending}"
 
     async def close(self) -> None:
         """Close all files."""

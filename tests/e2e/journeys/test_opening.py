@@ -122,7 +122,7 @@ def test_a_tool_library_opens_over_a_line_that_goes_off_and_on(
                 says(house, "member", "list")
             assert len({members(house) for house in (anna, *others)}) == 1
             assert len({house.hashes() for house in (anna, *others)}) == 1
-            # Issue 7, backups: "backup restore drill passed" has its place here, before the end.
+            _drills(anna, tmp_path)
         finally:
             relay.close()
 
@@ -155,6 +155,24 @@ def _sheet(anna: House, folder: Path) -> str:
     code: str = made["code"]
     assert code in sheet.read_text(encoding="utf-8")
     return code
+
+
+def _drills(anna: House, folder: Path) -> None:
+    """The library is backed up while it runs, read back, and restored for a rehearsal."""
+    phrase = folder / "safe.txt"
+    phrase.write_text("two rivers meet in the old town\n")
+    phrase.chmod(0o600)
+    words = [str(folder / "backups"), "--passphrase-file", str(phrase)]
+    state, count = anna.hashes()[1], sum(anna.operations().values())
+    made = anna.reads("backup", "create", *words)
+    read = anna.reads("backup", "verify", *words)
+    assert read["operations"] == made["operations"] >= count
+    assert state in json.dumps(read), "what was read back is the library as it stands"
+    rehearsed = anna.reads("backup", "rehearse", *words)
+    assert rehearsed["operations"] == read["operations"]
+    assert state in json.dumps(rehearsed), "backup restore drill passed"
+    says(anna, "backup", "rehearse", *words)
+    assert anna.hashes()[1] == state, "and the node that runs is as it was"
 
 
 def _is_away(house: House) -> bool:

@@ -173,7 +173,9 @@ class People(Listing):
             (_("Devices"), str(one["devices"])),
             (_("Id"), row.key[:12]),
         ]
-        fields += [(_(str(word["field"])), str(word["shown"])) for word in profile["fields"]]
+        fields += [
+            (_(str(word["field"]).capitalize()), str(word["shown"])) for word in profile["fields"]
+        ]
         said = [_said(word) for word in known["words"]]
         heads = [Row("h-words", [_("Said of loans"), ""], heading=True)] if words else []
         head = Row("h", [_("Devices"), ""], heading=True)
