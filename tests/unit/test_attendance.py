@@ -25,6 +25,7 @@ from commons_crdt.verdict import Verdict
 from commons_node.attendance.attending import forget_old
 from commons_node.attendance.rings import ring_with
 from commons_node.domains import RULES
+from commons_node.domains.needed import OlderRules
 from commons_node.domains.own.entries import (
     Blank,
     CheckedIn,
@@ -36,7 +37,6 @@ from commons_node.domains.own.entries import (
 )
 from commons_node.domains.own.facts import SEALED
 from commons_node.domains.spaces.checking_in import EarlyCode, OldCode, check_code
-from commons_node.domains.spaces.commands import NeedsRules
 from commons_node.domains.spaces.facts import ATTENDANCE, SPACE, SPACE_SCHEMA, Attendance
 from commons_node.domains.spaces.finding import Space
 from commons_node.domains.spaces.mine import mine
@@ -173,7 +173,7 @@ async def test_a_community_of_older_rules_is_told_how_it_gets_spaces(
     tmp_path: Path, pool: VerifierPool
 ) -> None:
     async with homes(tmp_path, pool, "north") as (north,):
-        with pytest.raises(NeedsRules) as caught:
+        with pytest.raises(OlderRules) as caught:
             await north.do("alice", "space.create", name="Café", host="no")
     assert "--version 3" in caught.value.way_out
 

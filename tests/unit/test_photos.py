@@ -12,9 +12,9 @@ from tests.unit.pictures import CAMERA, PLACE, exif, jpeg, png, webp
 from tests.unit.street import homes
 
 from commons_node.domains import RULES
+from commons_node.domains.needed import OlderRules
 from commons_node.domains.resources.facts import PHOTO
 from commons_node.domains.resources.photos import MAX_PHOTO, BadPhoto, strip
-from commons_node.domains.rules_needed import NeedsRules
 from commons_node.registry import File
 from commons_node.verifier.pool import VerifierPool
 
@@ -103,7 +103,7 @@ async def test_a_community_of_the_older_rules_is_told_how_it_gets_photos(tmp_pat
             assert north.realm.judge.authority.council.rules == 1
             await north.do("cia", "resource.add", name="Drill", number="1")
             photo = File("drill.jpg", jpeg(3000))
-            with pytest.raises(NeedsRules, match="version 2") as caught:
+            with pytest.raises(OlderRules, match="version 2") as caught:
                 await north.do("cia", "resource.photo.add", resource="1", file=photo)
             assert "propose rules --version 2" in caught.value.way_out
             assert await north.rows("resource.photo.show", "photos", resource="1") == []

@@ -14,9 +14,9 @@ from commons_crdt.authority.facts import Erasure
 from commons_crdt.authority.judge import ERASURE
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.roles import Role
+from commons_node.domains.needed import OlderRules
 from commons_node.domains.reputation.facts import ATTEST, Attest
 from commons_node.domains.reputation.sealing import Said, commitment, salt_of
-from commons_node.domains.rules_needed import NeedsRules
 from commons_node.registry import Request
 from commons_node.verifier.pool import VerifierPool
 
@@ -259,5 +259,5 @@ async def test_a_street_of_older_rules_is_told_how_it_gets_them(
         loan = await over(north)
         error = await refused("needs_rules", north, "bob", "reputation.attest", loan=loan, **GOOD)
         assert "propose rules --version 3" in error.way_out
-        with pytest.raises(NeedsRules, match="vouches need version 3"):
+        with pytest.raises(OlderRules, match="version 3 is needed for vouches"):
             await north.do("cia", "member.vouch", who="bob")

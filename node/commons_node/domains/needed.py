@@ -9,7 +9,7 @@ from commons_node.community import Community
 
 
 class OlderRules(CommonsError):
-    """This community keeps to rules version {rules}; {what} takes version {needed}."""
+    """This community keeps to rules version {rules}; version {needed} is needed for {what}."""
 
     texts: ClassVar[tuple[str, ...]] = ("what",)
     code: ClassVar[str] = "needs_rules"

@@ -17,7 +17,7 @@ _OPENS, _EVENING = 13, (18, 30)
 _FEWEST: Final = 5
 _SLOT_MS: Final = 10 * 60_000
 _BLIND_DAYS: Final = 8
-_ABOUT: Final = (
+_PROFILES: Final = (
     (2, FOUNDER, {"about": "I keep the list, and the spare keys.", "languages": "sv, en"}),
     (2, FOUNDER, {"contact": "070-174 06 05"}),
     (11, "Bo", {"about": "I mend bicycles. Ask me on Sundays.", "languages": "sv"}),
@@ -30,7 +30,7 @@ _VOUCHES: Final = ((126, "Elin", "Maj-Britt"), (127, "Bo", "Maj-Britt"), (340, "
 
 async def introduce(year: Year) -> None:
     """Some say a little about themselves."""
-    for day, who, words in _ABOUT:
+    for day, who, words in _PROFILES:
         if day == year.day:
             await year.do(who, "member.profile.edit", **words)
 

@@ -9,10 +9,11 @@ import msgspec
 
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
-from commons_crdt.texts import _
+from commons_crdt.texts import N_
 from commons_node.community import Community, Unknown, find, written
 from commons_node.domains.lending.deciding import part
 from commons_node.domains.lending.loans import find_loan
+from commons_node.domains.needed import needs_rules
 from commons_node.domains.reputation import attesting, vouches
 from commons_node.domains.reputation.counting import Word, counts, within, words_about
 from commons_node.domains.reputation.facts import BLIND_MS
@@ -28,7 +29,6 @@ from commons_node.domains.reputation.rules import SINCE
 from commons_node.domains.reputation.sealing import Said
 from commons_node.domains.reputation.telling import about_trust, in_words
 from commons_node.domains.reputation.trusting import Trust, graph_of, trust
-from commons_node.domains.rules_needed import need_rules
 from commons_node.moments import moment
 from commons_node.registry import (
     Column,
@@ -70,7 +70,7 @@ async def attest(request: Request[Daemon], args: Speaking) -> Mapping[str, objec
     """Say how a loan went that is over, once; sealed until the other has spoken, or a week."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
-    need_rules(community, SINCE, _("words about a loan"))
+    needs_rules(community, SINCE, N_("words about a loan"))
     part(args.note or "")
     found = await find_loan(community, args.loan, ended=True)
     said = Said(args.on_time == "yes", int(args.condition), int(args.communication))
@@ -102,7 +102,7 @@ async def reply(request: Request[Daemon], args: Answering) -> Mapping[str, objec
     """Answer what was said about you, once."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
-    need_rules(community, SINCE, _("replies"))
+    needs_rules(community, SINCE, N_("replies"))
     found = words_about(actor.member, await exchanges_of(community, actor.member))
     wanted = args.attestation.strip().lower()
     fit = [

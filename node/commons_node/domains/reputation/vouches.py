@@ -12,14 +12,14 @@ from commons_crdt.author import Draft
 from commons_crdt.authority.settings import Constitution
 from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.roles import Role
-from commons_crdt.texts import _, listed
+from commons_crdt.texts import N_, _, listed
 from commons_node.community import Community, WrongState, written
+from commons_node.domains.needed import needs_rules
 from commons_node.domains.reputation import wording
 from commons_node.domains.reputation.facts import VOUCH, Vouch
 from commons_node.domains.reputation.reading import vouches as read_vouches
 from commons_node.domains.reputation.rules import SINCE
 from commons_node.domains.reputation.vouching import Given, Judged, enough, judged
-from commons_node.domains.rules_needed import need_rules
 from commons_node.moments import moment
 from commons_node.registry import (
     Column,
@@ -51,7 +51,7 @@ async def vouch(request: Request[Daemon], args: Vouching) -> Mapping[str, object
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.MEMBER)
-    need_rules(community, SINCE, _("vouches"))
+    needs_rules(community, SINCE, N_("vouches"))
     member, now = await community.member(args.who), request.node.now_ms()
     name = (await community.names())[member]
     if member == actor.member:

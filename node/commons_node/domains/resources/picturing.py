@@ -15,11 +15,12 @@ from commons_crdt.authority.judge import ERASURE
 from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.operation import SALT_BYTES, content
 from commons_crdt.roles import Role
+from commons_crdt.texts import N_
 from commons_node.community import Actor, Community, Unknown, written
+from commons_node.domains.needed import needs_rules
 from commons_node.domains.resources.facts import PHOTO, PICTURE, Photo
 from commons_node.domains.resources.photos import MEDIA_TYPES, strip
 from commons_node.domains.resources.things import Thing, find_thing
-from commons_node.domains.rules_needed import need_rules
 from commons_node.registry import (
     Column,
     Command,
@@ -101,7 +102,7 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.STEWARD)
-    need_rules(community, _SINCE, "photos")
+    needs_rules(community, _SINCE, N_("photos"))
     thing = await find_thing(community, args.resource)
     photo = strip(args.file.name, args.file.data)
     creation = OperationId(thing.id)

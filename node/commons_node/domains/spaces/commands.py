@@ -11,8 +11,9 @@ from commons_crdt.document.values import Value
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
 from commons_crdt.roles import Role
-from commons_crdt.texts import Spoken, _
+from commons_crdt.texts import N_, Spoken, _
 from commons_node.community import Actor, Community, WrongState, written
+from commons_node.domains.needed import needs_rules
 from commons_node.domains.resources.drafts import changes, creations
 from commons_node.domains.spaces.cells import parse_cell
 from commons_node.domains.spaces.facts import (
@@ -51,13 +52,6 @@ SPACES = Complete("space.list", "spaces", "name")
 YesNo = Literal["yes", "no"]
 
 
-class NeedsRules(CommonsError):
-    """This community keeps to rules version {rules}; spaces need version {needed}."""
-
-    code: ClassVar[str] = "needs_rules"
-    hint: ClassVar[str] = "when all nodes are new enough: commons-node community propose rules --version {needed}"  # fmt: skip  # noqa: E501 - one command
-
-
 _FIELDS = Spoken({
     "hours": "hours",
     "quiet_hours": "quiet hours",
@@ -85,10 +79,8 @@ class NotTheVenue(CommonsError):
 
 
 def new_enough(community: Community) -> None:
-    """Raise ``NeedsRules`` where the rules do not list spaces yet."""
-    rules = community.realm.judge.authority.council.rules
-    if rules < SINCE:
-        raise NeedsRules(rules=rules, needed=SINCE)
+    """Raise ``OlderRules`` where the rules do not list spaces yet."""
+    needs_rules(community, SINCE, N_("spaces"))
 
 
 class Described(msgspec.Struct, kw_only=True):
