@@ -23,6 +23,8 @@ from commons_node.store.database import fetch, placeholders
 from commons_node.store.realm_store import RealmStore
 
 _IN = 400
+Row = tuple[bytes, str]
+"""A row of a view that is about facts: its key, and the view."""
 
 
 class Fields(NamedTuple):
@@ -133,21 +135,32 @@ class Folding:
 
         The row of a document that is not among them, and not erased, stays as it is.
         """
-        by_view: dict[str, list[bytes]] = {}
+        told: list[Row] = []
+        read: list[tuple[View, Subject]] = []
         for name, key in dirty:
-            by_view.setdefault(name, []).append(key)
-        for name, keys in by_view.items():
             view = self._views[name]
-            rows: list[tuple[bytes, Sequence[Value]]] = []
-            gone: list[bytes] = []
-            for i in range(0, len(keys), _IN):
-                for subject in await self._subjects(judge, view, keys[i : i + _IN], documents):
-                    row = view.fold(subject)
-                    if row is None:
-                        gone.append(subject.key)
-                    else:
-                        rows.append((subject.key, row))
-            await self._put(connection, view, rows, gone)
+            if not view.document:
+                told.append((key, name))
+            elif (subject := _of_document(judge, view, DocumentId(key), documents)) is not None:
+                read.append((view, subject))
+        await self._show(connection, read)
+        told.sort()  # rows of one key are next to each other: its operations are read once
+        for i in range(0, len(told), _IN):
+            await self._show(connection, await self._subjects(judge, told[i : i + _IN]))
+
+    async def _show(
+        self, connection: aiosqlite.Connection, subjects: Iterable[tuple[View, Subject]]
+    ) -> None:
+        rows: dict[str, list[tuple[bytes, Sequence[Value]]]] = {}
+        gone: dict[str, list[bytes]] = {}
+        for view, subject in subjects:
+            row = view.fold(subject)
+            if row is None:
+                gone.setdefault(view.name, []).append(subject.key)
+            else:
+                rows.setdefault(view.name, []).append((subject.key, row))
+        for name in sorted(rows.keys() | gone.keys()):
+            await self._put(connection, self._views[name], rows.get(name, ()), gone.get(name, ()))
 
     async def _put(
         self,
@@ -168,37 +181,26 @@ class Folding:
                 [(key,) for key in gone],
             )
 
-    async def _subjects(
-        self,
-        judge: Judge,
-        view: View,
-        keys: Sequence[bytes],
-        documents: Mapping[DocumentId, Fields | None],
-    ) -> list[Subject]:
-        if view.document:
-            subjects = []
-            for key in keys:
-                read = documents.get(DocumentId(key))
-                if read is not None:
-                    fields = read.values if read.kind in view.kinds else None
-                    subjects.append(Subject(key, (), fields))
-                elif key in documents or key in judge.erased:
-                    subjects.append(Subject(key, ()))
-            return subjects
-        facts: dict[bytes, list[Fact]] = {key: [] for key in keys}
-        where = (
-            "o.n IN (SELECT operation FROM subjects WHERE view=?"  # noqa: S608 - own clauses
-            f" AND key IN ({placeholders(len(keys))}))"
+    async def _subjects(self, judge: Judge, told: Sequence[Row]) -> list[tuple[View, Subject]]:
+        """What the folds of these rows are given. An operation of several of them is read once."""
+        keys: dict[str, list[bytes]] = {}
+        for key, name in told:
+            keys.setdefault(name, []).append(key)
+        some = " UNION ".join(
+            f"SELECT operation FROM subjects WHERE view=? AND key IN ({placeholders(len(of))})"  # noqa: S608 - own clauses
+            for of in keys.values()
         )
-        for standing, operation in await self._store.inside.everything(where, (view.name, *keys)):
-            fact = self.fact(judge, standing, operation.body)
+        given = [value for name, of in keys.items() for value in (name, *of)]
+        facts: dict[tuple[str, bytes], list[Fact]] = {(name, key): [] for key, name in told}
+        for standing, body in await self._store.inside.bodies(f"o.n IN ({some})", given):
+            fact = self.fact(judge, standing, body)
             if fact is not None:
-                for key in view.keys(fact):
-                    if key in facts:
-                        facts[key].append(fact)
+                for row in self.keys(fact):
+                    if row in facts:
+                        facts[row].append(fact)
         return [
-            Subject(key, sorted(found, key=lambda f: (f.lamport, f.id)))
-            for key, found in facts.items()
+            (self._views[name], Subject(key, sorted(found, key=lambda f: (f.lamport, f.id))))
+            for (name, key), found in facts.items()
         ]
 
     async def members(self, connection: aiosqlite.Connection, authority: Authority) -> None:
@@ -221,6 +223,16 @@ class Folding:
             found = await fetch(connection, f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - declared names
             rows.extend((name, row[0], row[1:]) for row in found)
         return state_hash(rows)
+
+
+def _of_document(
+    judge: Judge, view: View, key: DocumentId, documents: Mapping[DocumentId, Fields | None]
+) -> Subject | None:
+    """What the fold of a document's row is given; None if the row stays as it is."""
+    read = documents.get(key)
+    if read is not None:
+        return Subject(key, (), read.values if read.kind in view.kinds else None)
+    return Subject(key, ()) if key in documents or key in judge.erased else None
 
 
 def fact_of(rules: Rules, judge: Judge, standing: Standing, body: bytes | None) -> Fact | None:

@@ -138,6 +138,16 @@ class Reader:
             for row in await fetch(self.connection, query, arguments)
         ]
 
+    async def bodies(
+        self, where: str, arguments: Sequence[object]
+    ) -> list[tuple[Standing, bytes | None]]:
+        """Standings with their salted bodies, in a causal order."""
+        query = f"SELECT {_STANDING}, o.body {_FROM} WHERE {where} ORDER BY o.n"
+        return [
+            (self._standing(row[:_WIDTH]), row[_WIDTH])
+            for row in await fetch(self.connection, query, arguments)
+        ]
+
     async def stream(self) -> AsyncIterator[list[Row]]:
         """All operations in a causal order, some at a time."""
         last = 0

@@ -110,17 +110,18 @@ class RealmStore:
     ) -> None:
         """Replace verdicts and the roles that counted, after judging again."""
         rows = [(int(s.judgement.verdict), s.judgement.reason, s.role, s.id) for s in standings]
-        await connection.executemany(
-            "UPDATE operations SET verdict=?, reason=?, role=? WHERE id=?", rows
-        )
+        if rows:  # nearly never: no turn of the database for nothing
+            await connection.executemany(
+                "UPDATE operations SET verdict=?, reason=?, role=? WHERE id=?", rows
+            )
 
     async def set_applied(
         self, connection: aiosqlite.Connection, results: Iterable[tuple[OperationId, str]]
     ) -> None:
         """Note which edits their documents took."""
-        await connection.executemany(
-            "UPDATE operations SET applied=? WHERE id=?", [(why, ident) for ident, why in results]
-        )
+        rows = [(why, ident) for ident, why in results]
+        if rows:
+            await connection.executemany("UPDATE operations SET applied=? WHERE id=?", rows)
 
     async def fall_behind(
         self,
