@@ -90,7 +90,7 @@ async def list_notices(request: Request[Daemon], args: ListNotices) -> Reading:
     return await community.reading({"notices": rows, "says": summary(row["now"] for row in rows)})
 
 
-async def read_notices(request: Request[Daemon], _args: Nothing) -> Mapping[str, object]:
+async def notice_in_wordss(request: Request[Daemon], _args: Nothing) -> Mapping[str, object]:
     """Take note of all notices."""
     community, members = await _readers(request)
     count = 0
@@ -191,7 +191,7 @@ async def told_at_unlock(community: Community, member: MemberId) -> tuple[int, s
 
 REGISTRY = Registry(
     commands=(
-        Command("notice.read", "Take note of all notices.", Nothing, read_notices,
+        Command("notice.read", "Take note of all notices.", Nothing, notice_in_wordss,
                 says="Notices that were read: {read}."),
     ),
     views=(

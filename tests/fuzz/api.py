@@ -92,6 +92,8 @@ _EXAMPLES: Mapping[str, object] = {
 def _example(described: Mapping[str, object]) -> object:
     choices = cast("list[object]", described.get("choices") or [None])
     value = _EXAMPLES.get(str(described["kind"]), choices[0])
+    if isinstance(value, int) and isinstance(least := described.get("min"), int):
+        value = max(value, least)
     return [value] if described.get("repeat") else value
 
 

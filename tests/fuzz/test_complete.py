@@ -68,6 +68,13 @@ ELSEWHERE = {
     "node/commons_node/keeping.py:Keeping._save": "makes text of what it encoded",
     "node/commons_node/store/numbers.py:Numbers.load": "any bytes are a number",
     "node/commons_node/keystore/store.py:Keystore._read": "reads a file; `sealing` parses it",
+    "node/commons_node/backup/retiring.py:Retiring.acts_with_old": "an id that the daemon wrote",
+    "node/commons_node/example/company.py:_local": "the clock of the example's own story",
+    "node/commons_node/example/company.py:_evening": "likewise",
+    "node/commons_node/example/loading.py:remove": "this node's own setting, which it encoded",
+    "node/commons_node/jobs/catalogue.py:notice_in_words": "what this node's own jobs kept",
+    "node/commons_node/jobs/catalogue.py:_field": "likewise",
+    "node/commons_node/jobs/verbs.py:show": "what this node's own queue keeps",
     "node/commons_node/verifier/packing.py:_unpacked": "what a process of this daemon packed",
     # Encoding to text that is ASCII by construction.
     "node/commons_node/demo/story.py:_play": "makes base64",

@@ -35,6 +35,9 @@ class Asked:
         self.keys.append((one, many))
         return one if n == 1 else many
 
+    def info(self) -> dict[str, str]:
+        return {}
+
     def pgettext(self, context: str, message: str, /) -> str:
         raise AssertionError((context, message))
 

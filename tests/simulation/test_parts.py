@@ -179,11 +179,11 @@ def test_of_two_who_gave_a_part_that_is_wrong_the_right_one_is_found_out() -> No
 
         bob.realm.parts.read = lies  # type: ignore[method-assign]  # bob lies
         seen = set()
-        for _ in range(4000):
+        for _ in range(100_000):  # often: the rest of it may come within half a second
             seen |= {row[3] for row in rows(carol)}
             if carol.refusals["part_liar"]:
                 break
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.02)
         assert lied
         assert SEVERAL in seen, "half was alice's"
         assert carol.refusals["part_liar"] == 1

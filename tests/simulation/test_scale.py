@@ -88,7 +88,7 @@ def test_what_is_counted_adds_up(sparse: Outcome) -> None:
 
 def test_idle_nodes_compare_once_a_minute_with_each_neighbour(dense: Outcome) -> None:
     each = dense.idle["sync digest"] / dense.connections
-    assert each == pytest.approx(2 * 60 * 71, rel=0.15), "two rounds a minute, 71 bytes each"
+    assert each == pytest.approx(2 * 60 * 89, rel=0.15), "two rounds a minute, 89 bytes each"
 
 
 def test_gossip_alone_misses_what_anti_entropy_repairs() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(component="example")
 _SETTING = "example"
-_OWN_SETTING = "example own"
+_OWN_SETTING = "example-own"
 """Where its people's own realms are noted: they are nobody's, so that this gives nobody away."""
 _GONE = ("", "-wal", "-shm")
 

@@ -101,7 +101,7 @@ def notice(code: str, **fields: object) -> dict[str, object]:
     return {"text": NOTICES[code].format(**fields)[:2_000], "about": {"code": code, **fields}}
 
 
-def read_notice(text: str, about: Mapping[str, object]) -> str:
+def notice_in_words(text: str, about: Mapping[str, object]) -> str:
     """A kept notice in the reader's language; one that is not of this file stays as it is."""
     code = about.get("code")
     if not isinstance(code, str) or code not in NOTICES:

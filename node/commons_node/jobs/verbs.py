@@ -11,7 +11,7 @@ import msgspec
 
 from commons_crdt.errors import CommonsError
 from commons_node.jobs import showing
-from commons_node.jobs.catalogue import read_notice
+from commons_node.jobs.catalogue import notice_in_words
 from commons_node.jobs.job import Job
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.refusals import NoJob, NoRun
@@ -139,7 +139,7 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
                 {
                     "run": run,
                     "time": moment(at),
-                    "text": read_notice(text, msgspec.json.decode(about)),
+                    "text": notice_in_words(text, msgspec.json.decode(about)),
                 }
                 for run, at, text, about in notices
             ],
