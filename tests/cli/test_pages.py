@@ -13,15 +13,15 @@ PAGES.append(ROOT / "docs" / "jobs.md")
 PAGES += [
     page
     for folder in ("guide", "host")
-    for folder in ("host", "guide")
     for page in sorted((ROOT / "docs" / folder).glob("*.md"))
     if steps_of(page.read_text(encoding="utf-8"))
 ]
 
 
-LONG = {"leaving", "lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
-LONG = {"lost-phone", "reputation", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
-LONG = {"backup", "lost-phone", "someone-must-go", "two-stories", "usb-stick", "we-disagree"}
+LONG = {
+    "backup", "leaving", "lost-phone", "reputation", "someone-must-go", "spaces", "two-stories",
+    "usb-stick", "we-disagree",
+}  # fmt: skip
 """Pages that start and stop many nodes."""
 
 

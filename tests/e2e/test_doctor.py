@@ -212,7 +212,11 @@ def test_a_report_names_nobody(alice: House, tmp_path: Path) -> None:
         for part in {secret, secret[:8]} if len(secret) >= 32 else {secret}:
             assert part.lower() not in text.lower(), f"the report tells {part}"
     told = json.loads(text)
-    assert told["settings"] == {"sync_interval_s": 5.0, "verifier_workers": 1}
+    assert told["settings"] == {
+        "jobs_at": "changed",
+        "sync_interval_s": 5.0,
+        "verifier_workers": 1,
+    }
     assert {one["check"] for one in told["checks"]} >= {"database 1", "node", "peers"}
     leaking = str(shown)
     assert any(secret[:8] in leaking for secret in planted), "what is shown here does name them"

@@ -72,8 +72,7 @@ ELSEWHERE = {
     "node/commons_node/example/company.py:_local": "the clock of the example's own story",
     "node/commons_node/example/company.py:_evening": "likewise",
     "node/commons_node/example/loading.py:remove": "this node's own setting, which it encoded",
-    "node/commons_node/jobs/catalogue.py:notice_in_words": "what this node's own jobs kept",
-    "node/commons_node/jobs/catalogue.py:_field": "likewise",
+    "node/commons_node/jobs/catalogue.py:_field": "what this node's own jobs kept",
     "node/commons_node/jobs/verbs.py:show": "what this node's own queue keeps",
     "node/commons_node/verifier/packing.py:_unpacked": "what a process of this daemon packed",
     # Encoding to text that is ASCII by construction.

@@ -51,9 +51,12 @@ class Database:
     async def forget_erased(self) -> bool:
         """Fold the WAL into the file and cut it off: what was erased is in neither afterwards.
 
-        False while somebody reads an older state: the WAL stays until the next call or start.
+        False while somebody reads an older state or writes: the WAL stays until the next call.
         """
-        ((busy, _frames, _folded),) = await fetch(self.write, "PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            ((busy, _frames, _folded),) = await fetch(self.write, "PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:  # this connection is in the middle of a transaction
+            return False
         return not busy
 
     async def close(self) -> None:
