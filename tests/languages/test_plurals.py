@@ -13,7 +13,7 @@ from commons_node.explaining import catalogue
 
 COUNTS: dict[str, Callable[[int], str]] = {
     **catalogue.COUNTED,
-    "returned": lambda n: wording.returned(n, name="bob", on_time=n, lenders=2, months=12),
+    "returned": lambda n: wording.returned(n, name="bob", lenders=2, months=12),
     "lent": lambda n: wording.lent(n, 2),
     "word": wording.sealed,
     "known": lambda n: wording.known(n, "bob", "eve"),

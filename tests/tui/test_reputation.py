@@ -45,7 +45,7 @@ async def test_both_say_how_it_went_and_people_shows_it(elm_street: Street) -> N
         await wide.press("5", "slash")
         await wide.types("Bo")
         await wide.press("enter")
-        await wide.sees("1 loan returned, 1 on time", "Said of loans")
+        await wide.sees("1 loan returned in", "On time: 1 of the 1", "Said of loans")
         await wide.sees("on time; condition 3 of 3", "You have lent to Bo")
         await wide.press("escape", "v")
         await wide.sees("90 days")

@@ -75,7 +75,7 @@ async def test_both_speak_blind_and_both_are_opened(tmp_path: Path, pool: Verifi
             assert of_bob["counts"]["returned"] == 1
             assert of_bob["counts"]["returned_on_time"] == 0
             assert of_bob["counts"]["condition"] == {"3": 0, "2": 0, "1": 1}
-            assert "1 loan returned, 0 on time" in of_bob["says"]
+            assert "On time: 0 of the 1 that somebody" in of_bob["says"]
         as_it_came = await north.state_hash()
         assert await south.state_hash() == as_it_came
         for home in (north, south):

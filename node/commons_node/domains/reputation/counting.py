@@ -99,6 +99,7 @@ def counts(member: bytes, exchanges: Iterable[Exchange]) -> dict[str, object]:
     lenders = {one.row[name] for one in borrowed for name in ("giver", "receiver")}
     return {
         "returned": len(borrowed),
+        "returned_spoken_of": sum(word.as_borrower for word in opened),
         "returned_on_time": sum(bool(word.on_time) for word in opened if word.as_borrower),
         "lenders": len(lenders),
         "lent": len(own) - len(borrowed),

@@ -19,16 +19,14 @@ def in_words(name: str, counted: Mapping[str, Any], *, newcomer: bool) -> list[s
         return [say(wording.NEW, name=name)]
     said = []
     returned, lenders = counted["returned"], counted["lenders"]
-    on_time = counted["returned_on_time"]
     if not returned:
         said.append(say(wording.NOT_BORROWED, name=name, months=months))
     elif returned > 1 and lenders == 1:
-        gaps = {"n": returned, "name": name, "on_time": on_time, "months": months}
-        said.append(say(wording.RETURNED_TO_ONE, **gaps))
+        said.append(say(wording.RETURNED_TO_ONE, n=returned, name=name, months=months))
     else:
-        said.append(
-            wording.returned(returned, name=name, on_time=on_time, lenders=lenders, months=months)
-        )
+        said.append(wording.returned(returned, name=name, lenders=lenders, months=months))
+    if spoken := counted["returned_spoken_of"]:  # of the others nobody knows: they are not late
+        said.append(say(wording.ON_TIME, on_time=counted["returned_on_time"], spoken=spoken))
     if counted["lent"]:
         said.append(wording.lent(counted["lent"], counted["people"]))
     if counted["sealed"]:

@@ -13,8 +13,9 @@ NEW: Final = N_(
     "{name} is new here: nobody has had the occasion to say anything. That is neither good nor bad."
 )
 RETURNED_TO_ONE: Final = N_(
-    "{name}: {n} loans returned, {on_time} on time, all to one person, in the last {months} months."
+    "{name}: {n} loans returned in the last {months} months, all to one person."
 )
+ON_TIME: Final = N_("On time: {on_time} of the {spoken} that somebody spoke of.")
 NOT_BORROWED: Final = N_("{name} has borrowed nothing in the last {months} months.")
 OWN: Final = N_("You have lent to {name}, or borrowed from {name}, yourself.")
 SELF: Final = N_("This is you.")
@@ -44,15 +45,14 @@ STANDINGS: Final = Spoken({
 })  # fmt: skip
 
 
-def returned(n: int, *, name: str, on_time: int, lenders: int, months: int) -> str:
+def returned(n: int, *, name: str, lenders: int, months: int) -> str:
     """What was brought back, to several people or only once."""
     said = ngettext(
-        "{name}: {n} loan returned, {on_time} on time, in the last {months} months.",
-        "{name}: {n} loans returned, {on_time} on time, to {lenders} different people, in the last "
-        "{months} months.",
+        "{name}: {n} loan returned in the last {months} months.",
+        "{name}: {n} loans returned in the last {months} months, to {lenders} different people.",
         n,
     )
-    return said.format(n=n, name=name, on_time=on_time, lenders=lenders, months=months)
+    return said.format(n=n, name=name, lenders=lenders, months=months)
 
 
 def lent(n: int, people: int) -> str:
