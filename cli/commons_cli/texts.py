@@ -12,6 +12,8 @@ from functools import cache
 from commons_node.api import language as languages
 
 _chosen: list[str] = []
+_before: dict[str, str | None] = {}
+"""What the environment said before click was lent our catalogue."""
 """The language that a person chose, if one did."""
 
 
@@ -56,12 +58,17 @@ def _lend(name: str) -> None:
 
     gettext.bindtextdomain(languages.DOMAIN, str(languages.LOCALES))
     gettext.textdomain(languages.DOMAIN)
+    _before.setdefault("LANGUAGE", os.environ.get("LANGUAGE"))
     os.environ["LANGUAGE"] = name
 
 
 def use(name: str) -> None:
     """Speak this language from now on; "" is the environment's again."""
     _chosen[:] = [name] if name else []
+    for variable, value in _before.items():
+        os.environ.pop(variable, None)
+        os.environ.update({variable: value} if value is not None else {})
+    _before.clear()
     language.cache_clear()
     _catalogue.cache_clear()
     _catalogue()

@@ -26,6 +26,7 @@ from commons_node.api.server import ApiServer
 from commons_node.attendance.attending import Attending
 from commons_node.backup.restored import Restored
 from commons_node.backup.retiring import Retiring
+from commons_node.backup.safety import Safety, safety_of
 from commons_node.backup.schedule import Schedule
 from commons_node.community import Actor, Community, find
 from commons_node.config import Config
@@ -451,6 +452,10 @@ class Daemon:
         choices = [(c.realm.realm, (await c.name(),)) for c in self.communities.values()]
         found = find("community", request.community, choices, "commons-node status")
         return self.communities[RealmId(found)]
+
+    async def safety(self) -> Safety:
+        """How safe this home is."""
+        return await safety_of(self)
 
     async def actor(self, request: Request[Daemon], community: Community) -> Actor:
         """The unlocked member who acts, once it is safe to sign."""

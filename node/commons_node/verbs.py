@@ -19,7 +19,6 @@ from commons_crdt.operation import decode_header
 from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import standalone_script, write_archive
-from commons_node.backup.state import load as backup_state
 from commons_node.bundles.standing_with import by_bundle, with_makers
 from commons_node.certainty import OLD_HISTORY, certainty, is_assured, standing_of_seals
 from commons_node.community import Ambiguous, Community, Unknown
@@ -156,7 +155,8 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
         )
         advice += [said] if (said := alone_in_words(community)) else []
         warnings += [said for said in (split, doubt.sentence if doubt else None) if said]
-    warnings += [said for said in (daemon.repairs.in_words(),) if said]
+    safe = await daemon.safety()
+    warnings += [safe.warning] if safe.warning else []
     return Reading(
         {
             "version": VERSION,
@@ -174,11 +174,9 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "queued": dict(+daemon.peering.load.waiting),
             },
             "peers": sum(peer.connected for peer in peers),
-            "backup": (await backup_state(daemon.store)).shown(
-                daemon.config.backup_every_hours if daemon.config.backup_to else 0
-            ),
-            "repaired": [one.shown() for one in daemon.repairs.done],
-            "restored": sorted(daemon.retiring.restored.members),
+            "backup": safe.backup,
+            "repaired": safe.repaired,
+            "restored": safe.restored,
             "warning": " ".join(warnings) or None,
             "advice": " ".join(dict.fromkeys(advice)) or None,
         }

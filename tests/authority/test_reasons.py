@@ -12,7 +12,7 @@ from tests.authority.village import EVE, prologue
 
 from commons_crdt.sentences import SENTENCES
 
-ELSEWHERE = {"missing", "part", "reference", "terms", "contents", "spent"}
+ELSEWHERE = {"missing", "part", "party", "reference", "self", "terms", "contents", "spent"}
 """Reasons of a state that is no verdict, of log 1 alone, or of bodies that were erased."""
 
 

@@ -21,6 +21,8 @@ from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Target
 from tests.fuzz.watch import counting, watched
 
+from commons_crdt import scanning
+from commons_crdt.operation import decode_header
 from commons_node.domains import RULES, registry
 
 ROOT = Path(__file__).parents[2]
@@ -170,6 +172,8 @@ class Entered:
 def covered() -> Entered:
     """All seeds and all findings of all targets, run once."""
     entered = Entered()
+    for memory in (decode_header, scanning._name):  # other tests may have filled it
+        memory.cache_clear()
     for target in TARGETS.values():
         for data in (*target.seeds().values(), *corpus.committed(target).values()):
             with entered:  # for each anew: who nests without end ends the noting as well

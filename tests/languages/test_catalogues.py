@@ -146,6 +146,7 @@ def test_near_days_in_both_languages() -> None:
         ]  # fmt: skip
     finally:
         ours.use("")
+    assert ours.language() == "en", "and the environment is as it was"
 
 
 class NoSuchShed(CommonsError):

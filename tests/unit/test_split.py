@@ -16,6 +16,7 @@ from commons_cli.output import lines_of
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import listed
 from commons_node import verbs
+from commons_node.backup.safety import Safety
 from commons_node.disk import Room
 from commons_node.health.overview import of_community
 from commons_node.parts.keeper import PartsKeeper
@@ -48,11 +49,15 @@ def nobody() -> Peering:
 async def status(node: Machine) -> dict[str, Any]:
     """What ``status`` answers at a node that is otherwise idle."""
     room = Room(Path(), 0)
+
+    async def safety() -> Safety:
+        return Safety()
+
     daemon = SimpleNamespace(
         room=room,
         communities=node.communities, peering=SimpleNamespace(peers=list, load=Load()), refusals={},
         node="0" * 64, ready=True, started=0.0, parts=PartsKeeper(nobody, list),
-        keeping=SimpleNamespace(paused=set(), freed=set()),
+        keeping=SimpleNamespace(paused=set(), freed=set()), safety=safety,
     )  # fmt: skip
     return dict((await verbs.status(Request(daemon), verbs.Nothing())).value)  # type: ignore[arg-type]  # all of a daemon that it asks
 

@@ -21,6 +21,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, OperationId, RealmId, digest
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
+from commons_node.backup.safety import Safety
 from commons_node.community import Actor, Community
 from commons_node.disk import Room
 from commons_node.domains import RULES, VIEWS
@@ -150,6 +151,10 @@ class Node:
     def may_sign(self, _realm: RealmId) -> bool:
         """Yes: no loss of power takes what is committed here, so its own tips are its newest."""
         return True
+
+    async def safety(self) -> Safety:
+        """Nothing: it has no home to be backed up."""
+        return Safety()
 
     @property
     def as_daemon(self) -> Daemon:
