@@ -58,8 +58,9 @@ def _lend(name: str) -> None:
 
     gettext.bindtextdomain(languages.DOMAIN, str(languages.LOCALES))
     gettext.textdomain(languages.DOMAIN)
-    _before.setdefault("LANGUAGE", os.environ.get("LANGUAGE"))
-    os.environ["LANGUAGE"] = name
+    if (before := os.environ.get("LANGUAGE")) != name:
+        _before.setdefault("LANGUAGE", before)
+        os.environ["LANGUAGE"] = name
 
 
 def use(name: str) -> None:

@@ -209,7 +209,7 @@ async def receive(request: Call[Daemon], args: Receiving) -> Mapping[str, object
     answer = await _answer(request, community, done)
     return {
         **answer,
-        "completes": _(COMPLETES) if answer["provisional"] else None,
+        "completes": _(COMPLETES) if answer["provisional"] and args.offer else None,
         "resource": done.resource.hex(),
         "custodian": custodian.hex() if custodian else None,
         "custodian_name": (await community.names()).get(custodian) if custodian else None,
