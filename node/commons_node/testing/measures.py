@@ -31,6 +31,7 @@ from commons_node.domains.council.acts import content_of, ledger
 from commons_node.domains.membership.facts import PROFILE
 from commons_node.membership.rotation import rotate
 from commons_node.testing.acts import renamed
+from commons_node.testing.disk import PowerLost
 from commons_node.testing.residents import Resident
 from commons_node.testing.weather import Faults
 
@@ -49,7 +50,7 @@ async def any_measure(town: Town, rng: random.Random) -> None:
     """One step that somebody may take now, if there is any; the council's are the likeliest."""
     for _ in range(_TRIES):
         taken = rng.choice(_STEPS)
-        with suppress(CommonsError):
+        with suppress(CommonsError, PowerLost):
             done = await taken(town, rng)
             if done:
                 return
