@@ -112,9 +112,9 @@ class NodeStanding:
         if opened is None or opened.secrets != secrets:
             opened = self._opened[realm.realm] = Opened(secrets)
         realm.epoch_keys.update(opened.by(await realm.store.everything(_CARRYING, _KINDS)))
-        grant = realm.judge.authority.devices.get(keys.id)  # of several, one that stands
-        ended = realm.judge.end(keys.id, 0).why in {"cut", "closed"}
-        if grant is None or grant.verdict is not Verdict.ACCEPTED or ended:
+        authority = realm.judge.authority
+        grant = authority.devices.get(keys.id)  # of several, one that stands
+        if grant is None or not authority.stands(keys.id, grant):
             realm.own_credential = None
         elif realm.own_credential is None or realm.own_credential.grant != grant.id:
             stored = [operation for _, operation in await realm.store.everything("c.log = 0")]

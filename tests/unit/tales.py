@@ -26,13 +26,13 @@ from tests.unit.town import (
 )
 
 from commons_crdt.author import Draft
-from commons_crdt.authority.council_facts import CouncilAct, Lift
+from commons_crdt.authority.council_facts import CouncilAct, CouncilContent, Lift, Seal, Tip
 from commons_crdt.authority.endings import NOTHING, Ending, Position
 from commons_crdt.authority.facts import Branch, Demotion, Removal
 from commons_crdt.authority.judge import Standing
 from commons_crdt.authority.kinds import BRANCH, DEMOTION, REMOVAL
 from commons_crdt.document.write import create
-from commons_crdt.ids import DocumentId, OperationId
+from commons_crdt.ids import DocumentId, OperationId, digest
 from commons_crdt.operation import content
 from commons_crdt.roles import Role
 
@@ -170,6 +170,21 @@ def removal(home: Replica, who: Person, record: Position | None = None, until_ms
 def lift(home: Replica, cut: Standing) -> Draft:
     """What a founder alone writes to take a cut back."""
     return Draft.fact(COUNCIL_ACT, CouncilAct(home.realm, 0, Lift(cut.id)), log=0, refs=[cut.id])
+
+
+def council(
+    home: Replica, who: Person, act: CouncilContent, base: OperationId | None = None
+) -> Standing:
+    """A founder alone is the council: what is proposed is in force."""
+    newest = base or home.judge.authority.council.base
+    return home.write(who.device, Draft.fact(COUNCIL_ACT, CouncilAct(newest, 0, act), log=0))
+
+
+def seal(home: Replica, who: Person, *tips: Standing) -> Standing:
+    """A seal of these, and of what its author has written in log 0."""
+    own = home.chain(who.device.keys.id, 0)[-1]
+    listed = sorted(Tip(s.device, s.log, s.seq, s.id) for s in (*tips, own))
+    return council(home, who, Seal(tuple(listed), digest("state", b"town")))
 
 
 @cache

@@ -9,36 +9,19 @@ from typing import Any
 import aiosqlite
 import pytest
 from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, page, retitle, village
+from tests.unit.tales import council, seal
 from tests.unit.town import Replica
 
 from commons_crdt.author import Draft
-from commons_crdt.authority.council_facts import CouncilAct, Lift, Seal, Settings, Tip
+from commons_crdt.authority.council_facts import Lift, Settings
 from commons_crdt.authority.endings import NOTHING, Ending, Position
 from commons_crdt.authority.facts import Branch
 from commons_crdt.authority.judge import Standing
-from commons_crdt.ids import OperationId, digest
+from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation
 from commons_node.realm import pruning
 from commons_node.store.database import fetch
 from commons_node.store.realm_store import RealmStore
-
-
-def council(home: Replica, who: object, act: object, base: OperationId | None = None) -> Standing:
-    """Alice alone is the council: what she proposes is in force."""
-    newest = base or home.judge.authority.council.base
-    draft = Draft.fact("council.act.1", CouncilAct(newest, 0, act), log=0)  # type: ignore[arg-type]
-    return home.write(who.device, draft)  # type: ignore[attr-defined]
-
-
-def seal(home: Replica, who: object, *tips: Standing) -> Standing:
-    listed = [Tip(s.device, s.log, s.seq, s.id) for s in tips]
-    listed.append(Tip(*_last(home, who)))
-    return council(home, who, Seal(tuple(sorted(listed)), digest("state", b"town")))
-
-
-def _last(home: Replica, who: object) -> tuple[bytes, int, int, bytes]:
-    top = home.chain(who.device.keys.id, 0)[-1]  # type: ignore[attr-defined]
-    return top.device, 0, top.seq, top.id
 
 
 class Story:

@@ -75,6 +75,20 @@ class Branches:
         """The lowest doubled seq of a log 0 that no seal has decided."""
         return self._polity.ground.fork(device) if self._polity is not None else None
 
+    def last(self, device: DeviceId, log: int) -> OperationId | None:
+        """The last operation here of the branch of a forked chain that a seal decided for.
+
+        Its writer goes on from there. None where no fork is decided, or one behind it is not.
+        """
+        if log:
+            return self.records.last(device)
+        tip = self._polity.ground.tips.get(device) if self._polity is not None else None
+        if tip is None or device not in self.book.doubled or self.open_fork(device) is not None:
+            return None
+        line = [n for n in self.book.lines.get(device, ()) if self.book.leads(tip, n)]
+        entries = self.book.entries
+        return entries[max(line, key=lambda n: entries[n].seq)].id
+
     def awaited(self, device: DeviceId) -> int:
         """The highest seq of log 1 that a seal in force lists and that is not here; 0 if none."""
         tip = self._tips_that_lack().get(device)

@@ -171,6 +171,17 @@ class Records:
         """See ``Field``."""
         return self.answers.get(Anchor(device, position.seq, OperationId(position.id)))
 
+    def last(self, device: DeviceId) -> OperationId | None:
+        """The last operation here of the branch that a seal decided for; None without one."""
+        top = self.tops.get(device)
+        if top is None or device not in self.forks or self.fork(device) is not None:
+            return None
+        above = self._above.get(device)
+        if above:
+            (last,) = above[max(above)]
+            return last
+        return OperationId(top.id) if self.line(device, top) else None
+
     def beside(self, spot: Spot) -> bool:
         """True if a spot of a forked chain, here or not, is certainly not on its sealed branch."""
         top = self.tops.get(spot.device)

@@ -285,17 +285,15 @@ class Authority:
 
     def standing_devices(self) -> dict[DeviceId, Grant]:
         """The devices that get epoch keys: their grants stand, and no act ended their chains."""
-        polity = self.polity
-        if polity is None:
-            return {}
-        identities = polity.strata.identities
-        return {
-            device: grant
-            for device, grant in self.devices.items()
-            if grant.verdict is Verdict.ACCEPTED
-            and not identities.rulings(self.bits[grant.id])
-            and not identities.closings(device)
-        }
+        devices = self.devices.items()
+        return {device: grant for device, grant in devices if self.stands(device, grant)}
+
+    def stands(self, device: DeviceId, grant: Grant) -> bool:
+        """True for a device whose grant stands and whose chains no act ended; a fork is no act."""
+        if self.polity is None or grant.verdict is not Verdict.ACCEPTED:
+            return False
+        identities = self.polity.strata.identities
+        return not identities.rulings(self.bits[grant.id]) and not identities.closings(device)
 
     # --- the council -----------------------------------------------------------------------------
 

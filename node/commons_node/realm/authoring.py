@@ -101,18 +101,14 @@ async def write_down(
     if len(known) < len(wanted):
         raise Unheard
     authority = memory.judge.authority
-    tips = {n: memory.top(device, n) or known[grant] for n in (0, 1)}
+    tips = {n: await memory.last(device, n) or known[grant] for n in (0, 1)}
     operations: list[Operation] = []
     granted = authority.grants.get(grant)
     for draft in drafts:
         if granted is not None and granted.limit is not None:
             _stay_within(granted.limit, draft, memory.top_seq(device, 1) + len(operations), now_ms)
         prev = tips[draft.log]
-        end = memory.judge.end(device, draft.log)
-        if end.why == "fork":
-            raise Suspended
-        if end.seq is not None and not _counts_beyond(memory, draft):
-            raise Ended
+        _goes_on(memory, device, draft)
         if prev.time_ms > now_ms + CLOCK_MS:
             raise ClockBehind(last=_moment(prev.time_ms), now=_moment(now_ms))
         past = [known[OperationId(ref)] for ref in draft.refs]
@@ -142,6 +138,20 @@ def _stay_within(limit: Limit, draft: Draft, written: int, now_ms: int) -> None:
         )
     if now_ms > limit.until_ms:
         raise Limited(why=_("its time ended on {moment}").format(moment=_moment(limit.until_ms)))
+
+
+def _goes_on(memory: Memory, device: DeviceId, draft: Draft) -> None:
+    """Raises ``Suspended`` behind an open fork, ``Ended`` behind a cut or a closing."""
+    judge = memory.judge
+    end = judge.end(device, draft.log)
+    ended = end.seq is not None
+    if end.why == "fork":
+        if judge.branches.last(device, draft.log) is None:
+            raise Suspended
+        granted = judge.authority.devices.get(device)  # the fork is decided: it hides no cut
+        ended = granted is None or not judge.authority.stands(device, granted)
+    if ended and not _counts_beyond(memory, draft):
+        raise Ended
 
 
 def _counts_beyond(memory: Memory, draft: Draft) -> bool:

@@ -15,7 +15,6 @@ from commons_crdt.errors import CommonsError, Refused
 from commons_crdt.ids import DeviceId, OperationId, RealmId
 from commons_crdt.kinds import Rules, decode_fact
 from commons_crdt.operation import Operation, content, decode_header
-from commons_crdt.verdict import Verdict
 from commons_node.realm.answers import answer
 from commons_node.realm.ends import Ends
 from commons_node.realm.erasing import target_of
@@ -96,11 +95,15 @@ class Memory:
         return granted.member if granted is not None else device
 
     def node_keys(self, device: DeviceId) -> DeviceKeys | None:
-        """The keys of a node's device whose grant stands and whose log 0 has not ended."""
-        grant = self.judge.authority.devices.get(device)
-        if grant is None or not grant.unattended or grant.verdict is not Verdict.ACCEPTED:
+        """The keys of a node's device whose grant stands and whose chains no act ended.
+
+        A fork leaves it a node, but hides no removal: who was removed could fork on purpose.
+        """
+        authority = self.judge.authority
+        grant = authority.devices.get(device)
+        if grant is None or not grant.unattended:
             return None
-        return None if self.judge.end(device, 0).why in {"cut", "closed"} else grant.keys
+        return grant.keys if authority.stands(device, grant) else None
 
     def candidate(self, standing: Standing, operation: Operation) -> Candidate:
         """A stored operation as the judge wants it."""
@@ -132,6 +135,16 @@ class Memory:
     def top(self, device: bytes, log_number: int) -> Standing | None:
         """The last operation of a chain."""
         return self._tops.get((DeviceId(device), log_number))
+
+    async def last(self, device: DeviceId, log_number: int) -> Standing | None:
+        """Where a chain's writer goes on: its top, or that of the branch that a seal decided for.
+
+        The branch that lost may be the longer one.
+        """
+        decided = self.judge.branches.last(device, log_number)
+        if decided is None:
+            return self.top(device, log_number)
+        return (await self.find([decided])).get(decided)
 
     def need(self, ids: Iterable[bytes]) -> None:
         """What others build on is not here: it is taken even beyond its chain's end."""

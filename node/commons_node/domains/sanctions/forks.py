@@ -46,7 +46,7 @@ async def rows(community: Community) -> list[dict[str, object]]:
     for (device, log), seq in sorted(judge.forks.items()):
         granted = judge.authority.devices.get(device)
         tips = await branches(community, device, log, seq)
-        end = judge.end(device, log)
+        frozen = judge.end(device, log).why == "fork" and judge.branches.last(device, log) is None
         found.append(
             {
                 "device": device.hex(),
@@ -59,7 +59,7 @@ async def rows(community: Community) -> list[dict[str, object]]:
                     for tip in tips
                 ),
                 "tips": [{"operation": tip.id.hex(), "seq": tip.seq} for tip in tips],
-                "state": "frozen" if end.why == "fork" else "told",
+                "state": "frozen" if frozen else "told",
                 "touches": await touched(community, device),
             }
         )
