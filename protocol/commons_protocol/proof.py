@@ -100,6 +100,11 @@ class Prover:
         return bool(self.slots) and all(s.proven or s.dead for s in self.slots.values())
 
     @property
+    def lacks(self) -> bool:
+        """True if a community in common was not proven, and never will be on this stream."""
+        return any(slot.dead for slot in self.slots.values())
+
+    @property
     def shared(self) -> bool:
         """True once a community is proven."""
         return any(slot.proven for slot in self.slots.values())

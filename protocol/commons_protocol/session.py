@@ -89,6 +89,11 @@ class Session:
         """True once it is clear which realms are shared."""
         return self._prover.settled
 
+    @property
+    def lacks(self) -> bool:
+        """True if a realm that both seem to have was not proven; on this stream it never will."""
+        return self._prover.lacks
+
     # --- what comes in ---
 
     def on_frame(self, frame: bytes, now: int) -> list[Effect]:

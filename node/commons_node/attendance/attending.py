@@ -62,6 +62,7 @@ class Attending:
         self._waiting: dict[bytes, _Waiting] = {}
         self._blanked: set[tuple[str, int]] = set()
         self._bringing = asyncio.Lock()
+        self._greeting = asyncio.Lock()
 
     async def brought(self, data: bytes) -> Answer:
         """A peer brings a token."""
@@ -71,6 +72,17 @@ class Attending:
         """Now and then, and when somebody was met: bring what waits, write what is enough."""
         await self.desk.release()
         await self.bring()
+        await self._knock()
+
+    async def _knock(self) -> None:
+        """For whoever is unlocked and not in an own realm yet: the other machine may be there."""
+        daemon = self._daemon
+        for member, home in (await daemon.store.members()).items():
+            unlocked = daemon.sessions.holding(member.hex())
+            community = daemon.communities.get(home)
+            if unlocked is None or community is None or daemon.own.inside(unlocked):
+                continue
+            await self.unlocked(community, unlocked)
 
     # -- the own check-ins -----------------------------------------------------------------------
 
@@ -83,7 +95,9 @@ class Attending:
         try:
             if not await any_space(community):
                 return
-            await look_at_doors(self._daemon, community, unlocked)
+            async with self._greeting:  # two at once would go in by two devices
+                if not await look_at_doors(self._daemon, community, unlocked):
+                    return
             own = await self._daemon.own.make(unlocked)
             await forget_old(own, self._daemon.now_ms())
             today = (unlocked.member, self._daemon.now_ms() // DAY_MS)
@@ -92,7 +106,7 @@ class Attending:
                 await own.write(Blank(self._daemon.now_ms()))
             await self.attend(community, unlocked, own)
         except (CommonsError, KeyError) as error:  # locked meanwhile, or not now
-            log.debug("own_realm", why=str(error))
+            log.info("own_realm", why=str(error) or repr(error))
 
     async def attend(self, community: Community, unlocked: Unlocked, own: OwnRealm) -> None:
         """Make tokens for check-ins that do not count yet, and bring what can be brought."""

@@ -14,7 +14,7 @@ import structlog
 from commons_crdt.author import Draft
 from commons_crdt.authority.facts import Invite
 from commons_crdt.authority.kinds import INVITE
-from commons_crdt.device import seal, sign_claim, unseal
+from commons_crdt.device import DeviceSecrets, seal, sign_claim, unseal
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, DocumentId, MemberId, OperationId, RealmId
 from commons_crdt.kinds import decode_fact
@@ -23,8 +23,8 @@ from commons_node.community import Community
 from commons_node.domains.own.facts import DOOR, DOOR_BYTES, MAX_DOORS, Door, DoorShare
 from commons_node.domains.spaces.facts import SINCE
 from commons_node.keystore.unlocked import Unlocked
-from commons_node.membership.settling import device_of, identity_of, new_device, settle
-from commons_node.own.realms import DAY_MS, OWN, OwnRealm
+from commons_node.membership.settling import device_of, identity_of, new_device
+from commons_node.own.realms import DAY_MS, OwnRealm
 from commons_node.peering.types import NotJoined
 from commons_protocol.codes import Invitation, invite_key
 from commons_protocol.names import node_id
@@ -37,16 +37,21 @@ log = structlog.get_logger(component="own")
 _YEARS_MS = 3650 * DAY_MS
 
 
-async def look_at_doors(daemon: Daemon, community: Community, unlocked: Unlocked) -> None:
-    """Go in where another machine of the member has opened a door; else open one for the others."""
+async def look_at_doors(daemon: Daemon, community: Community, unlocked: Unlocked) -> bool:
+    """Go in where another machine of the member has opened a door; else open one for the others.
+
+    False if there is a door, and nobody behind it is here now: it is tried again another time.
+    """
     if community.realm.judge.authority.council.rules < SINCE:
-        return
-    if unlocked.find(OWN) is None:
-        found = await _door_for(community, unlocked)
-        if found is not None:
-            await _go_in(daemon, community, unlocked, found)
-        return
-    await _open_for_others(daemon, community, unlocked)
+        return True
+    if daemon.own.inside(unlocked):
+        await _open_for_others(daemon, community, unlocked)
+        return True
+    door = await _door_for(community, unlocked)
+    if door is None:
+        return True
+    secrets = daemon.own.asked_with(unlocked) or new_device()
+    return await _go_in(daemon, community, unlocked, secrets, door)
 
 
 async def _doors(community: Community, member: MemberId) -> list[Door]:
@@ -110,15 +115,20 @@ def _founded(own: OwnRealm) -> bool:
     return granted is not None and bytes(granted.id) == bytes(own.realm.realm)
 
 
-async def _go_in(daemon: Daemon, community: Community, unlocked: Unlocked, door: bytes) -> None:
-    """Ask the member's other nodes, those that are here now; another time if none answers."""
+async def _go_in(
+    daemon: Daemon, community: Community, unlocked: Unlocked, secrets: DeviceSecrets, door: bytes
+) -> bool:
+    """Ask the member's other nodes, those that are here now; True when this machine is in.
+
+    Who was let in and did not hear of it asks again with the same device: an invite lets in once.
+    """
     realm, invite = RealmId(door[:32]), OperationId(door[32:64])
     seed, key = door[64:80], door[80:]
-    secrets = new_device()
     identity = identity_of(secrets)
     addresses = _own_nodes(daemon, community, MemberId(bytes.fromhex(unlocked.member)))
     if not addresses:
-        return
+        return False
+    await daemon.own.keep(unlocked, realm, secrets, key)
 
     def consent(_realm: RealmId) -> bytes:
         return sign_claim("consent", secrets.signing, realm, invite, identity.member)
@@ -128,14 +138,11 @@ async def _go_in(daemon: Daemon, community: Community, unlocked: Unlocked, door:
         joined = await daemon.peering.join(invitation, identity, consent, addresses=addresses)
     except NotJoined as error:
         log.info("door", why=error.turned or "nobody answered")
-        return
+        return False
     if joined.realm != realm:
-        return
-    await daemon.own.keep(unlocked, realm, secrets, key)
-    held = await daemon.own.open(realm)
-    daemon.signing.fresh(realm)
-    await held.ingest(joined.operations, "join")
-    await settle(daemon, held, identity.member, secrets, None)
+        return False
+    await daemon.own.enter(unlocked, secrets, key, realm, joined.operations)
+    return daemon.own.inside(unlocked)
 
 
 def _own_nodes(daemon: Daemon, community: Community, member: MemberId) -> list[Address]:

@@ -25,7 +25,7 @@ from commons_crdt.device import DeviceSecrets
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DocumentId, OperationId, RealmId
 from commons_crdt.kinds import decode_fact
-from commons_crdt.operation import content
+from commons_crdt.operation import Operation, content
 from commons_node.domains.own.entries import DATA_KEY_BYTES, Content, open_entry, seal_entry
 from commons_node.domains.own.facts import ENTRY, Entry
 from commons_node.keystore.unlocked import Unlocked
@@ -186,6 +186,8 @@ class OwnRealms:
         known = unlocked.find(OWN)
         if known is None:
             return None
+        if not self.file(RealmId(known[:32])).exists():
+            return None  # it was to be founded, or to be entered
         realm = await self.open(RealmId(known[:32]))
         found = self._own(realm, DeviceSecrets(known[32:64], known[64:96]), known[96:])
         granted = realm.judge.authority.devices.get(found.secrets.keys.id)
@@ -194,6 +196,43 @@ class OwnRealms:
         if realm.own_credential is None:
             await settle(self._daemon, realm, granted.member, found.secrets, None)
         return found
+
+    def inside(self, unlocked: Unlocked) -> bool:
+        """True if the member's realm is here, and this machine's device is in it."""
+        known = unlocked.find(OWN)
+        realm = self.held.get(RealmId(known[:32])) if known is not None else None
+        if known is None or realm is None:
+            return False
+        keys = DeviceSecrets(known[32:64], known[64:96]).keys
+        return keys.id in realm.judge.authority.devices
+
+    def asked_with(self, unlocked: Unlocked) -> DeviceSecrets | None:
+        """The device that was to be let into a realm which is not here, if any."""
+        known = unlocked.find(OWN)
+        if known is None or self.inside(unlocked):
+            return None
+        return DeviceSecrets(known[32:64], known[64:96])
+
+    async def enter(
+        self,
+        unlocked: Unlocked,
+        secrets: DeviceSecrets,
+        key: bytes,
+        realm: RealmId,
+        operations: Sequence[Operation],
+    ) -> None:
+        """Another machine of the member has let ``secrets`` in: the realm is kept here, too.
+
+        Not where one was founded here meanwhile, for a check-in that could not wait.
+        """
+        async with self._making:
+            if unlocked.find(OWN) != _secret(realm, secrets, key):
+                return
+            held = await self.open(realm)
+            self._daemon.signing.fresh(realm)
+            await held.ingest(operations, "join")
+            member = identity_of(secrets).member
+            await settle(self._daemon, held, member, secrets, None)
 
     def _own(self, realm: Realm, secrets: DeviceSecrets, key: bytes) -> OwnRealm:
         return OwnRealm(realm, secrets, key, partial(self._daemon.signing.soon, realm.realm))
@@ -221,5 +260,9 @@ class OwnRealms:
         self, unlocked: Unlocked, realm: RealmId, secrets: DeviceSecrets, key: bytes
     ) -> None:
         """Write into the member's key file where the own realm is, before anything is in it."""
-        secret = realm + secrets.signing + secrets.sealing + key
+        secret = _secret(realm, secrets, key)
         await self._daemon.keystore.add(unlocked.member, OWN, secret, unlocked)
+
+
+def _secret(realm: RealmId, secrets: DeviceSecrets, key: bytes) -> bytes:
+    return realm + secrets.signing + secrets.sealing + key

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from commons_crdt.ids import RealmId
 from commons_crdt.texts import _
 from commons_node.peering.conversation import Conversation
+from commons_node.peering.patience import Patience
 from commons_node.peering.turns import Turns
 from commons_node.peering.ways import Way
 from commons_protocol.circuit import is_relayed
@@ -49,6 +50,7 @@ class Talks:
         self._settling: set[RealmId] = set()
         self._memories: dict[tuple[PeerId, RealmId], Memory] = {}
         self._turns = Turns()
+        self._patience = Patience()
         self._moved: asyncio.Event | None = None
 
     # --- ways ---
@@ -87,6 +89,7 @@ class Talks:
             self.now[peer].end("blocked")
         if task is not None:
             task.cancel()
+        self._patience.forget(peer)
         for key in [key for key in self._memories if key[0] == peer]:
             del self._memories[key]
         self.changed(peer)
@@ -272,6 +275,10 @@ class Talks:
         now = asyncio.get_running_loop().time()
         for peer, talk in tuple(self.now.items()):
             talk.tick()
+            session = talk.session
+            if session.settled and self._patience.over(peer, lacking=session.lacks, now=now):
+                talk.end("refresh")
+                continue
             if now >= self._due.setdefault(peer, self._next_round()):
                 self._due[peer] = self._next_round()
                 talk.perform(talk.session.poke())
