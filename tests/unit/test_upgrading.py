@@ -8,13 +8,13 @@ import os
 import resource
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.disks import Disk, disk
 from tests.homes import make
 
 from commons_node.doctor.data import opened
@@ -176,33 +176,20 @@ def test_a_disk_that_fills_up_in_an_upgrade(home: Path) -> None:
 
 
 @pytest.fixture
-def sealed_disk(tmp_path: Path) -> Iterator[Path]:
+def sealed_disk(tmp_path: Path) -> Iterator[Disk]:
     """A file system that can be mounted read-only."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
-    if not made or made.returncode:
-        assert not os.environ.get("CI"), "with CI=true this must run"
-        pytest.skip("may not mount a file system here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    with disk(tmp_path / "disk", "64m") as made:
+        yield made
 
 
-def remount(folder: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
-
-
-async def test_a_read_only_disk_is_said_and_nothing_is_lost(sealed_disk: Path) -> None:
-    path = make.unpacked("realm", FIRST, sealed_disk / "realm.db")
+async def test_a_read_only_disk_is_said_and_nothing_is_lost(sealed_disk: Disk) -> None:
+    path = make.unpacked("realm", FIRST, sealed_disk.path / "realm.db")
     before = path.read_bytes()
-    remount(sealed_disk, "ro")
+    sealed_disk.remount("ro")
     with pytest.raises(Unusable):
         await open_database(path, REALM_SCHEMA)
     assert path.read_bytes() == before
-    remount(sealed_disk, "rw")
+    sealed_disk.remount("rw")
     database = await open_database(path, REALM_SCHEMA)
     with suppress(Unusable):
         assert await fetch(database.read, "PRAGMA user_version") == [(len(REALM_SCHEMA),)]
