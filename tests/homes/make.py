@@ -52,6 +52,12 @@ def unpacked(kind: str, number: int, path: Path) -> Path:
     return path
 
 
+def known(name: str) -> dict[str, str]:
+    """What a file of ``file_of`` must open to, by its name: ``realm-4``."""
+    found: dict[str, str] = json.loads(HASHES.read_text())[name]
+    return found
+
+
 def main() -> None:
     """Write what lacks."""
     missing = lacking()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import resource
 import signal
 import sqlite3
 import time
@@ -127,18 +126,15 @@ def test_a_damaged_copy_of_a_file_keeps_the_one_of_before(home: Path) -> None:
     assert version_of(copy) == FIRST
 
 
-def _upgrade(path: Path, rows: int, file_size: int) -> None:
-    if file_size:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+def _upgrade(path: Path, rows: int) -> None:
     try:
         migrate(path, later(rows))
     except (sqlite3.Error, Unusable):
         os._exit(3)
 
 
-def _started(path: Path, rows: int, file_size: int = 0) -> multiprocessing.process.BaseProcess:
-    child = context.Process(target=_upgrade, args=(path, rows, file_size))
+def _started(path: Path, rows: int) -> multiprocessing.process.BaseProcess:
+    child = context.Process(target=_upgrade, args=(path, rows))
     child.start()
     return child
 
@@ -165,14 +161,18 @@ def test_kill_9_in_an_upgrade_leaves_a_file_that_the_next_start_goes_on_from(hom
     assert [one.name for one in home.parent.iterdir()] == ["realm.db"]
 
 
-def test_a_disk_that_fills_up_in_an_upgrade(home: Path) -> None:
-    child = _started(home, 20_000, file_size=4 << 20)
-    child.join(60)
-    assert child.exitcode == 3, "it met the end of the disk"
-    assert version_of(home) == len(REALM_SCHEMA) + 1
-    assert version_of(home.with_name(f"realm.db.before-{FIRST}")) == FIRST
-    migrate(home, later(20_000))
-    assert version_of(home) == len(REALM_SCHEMA) + 2
+def test_a_disk_that_fills_up_in_an_upgrade(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", "24m") as small:
+        home = make.unpacked("realm", FIRST, small.path / "realm.db")
+        child = _started(home, 20_000)
+        child.join(60)
+        assert child.exitcode == 3, "it met the end of the disk"
+        assert version_of(home) == len(REALM_SCHEMA) + 1, "at the step before, and whole"
+        assert version_of(home.with_name(f"realm.db.before-{FIRST}")) == FIRST
+        small.remount("size=128m")
+        migrate(home, later(20_000))
+        assert version_of(home) == len(REALM_SCHEMA) + 2
+        assert [one.name for one in small.path.iterdir()] == ["realm.db"]
 
 
 @pytest.fixture
