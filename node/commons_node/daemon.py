@@ -65,7 +65,7 @@ from commons_node.sealing.host import AtDaemon
 from commons_node.sealing.keeper import Keeper
 from commons_node.signing import Signing
 from commons_node.standing import NodeStanding
-from commons_node.store.database import Damaged, Database, open_database
+from commons_node.store.database import Closed, Damaged, Database, open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.peer_records import StoredRecords
 from commons_node.store.realm_schema import REALM_SCHEMA
@@ -276,7 +276,7 @@ class Daemon:
         def ended(task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
             error = None if task.cancelled() else task.exception()
-            if isinstance(error, Unusable | Damaged):
+            if isinstance(error, Unusable | Damaged | Closed):
                 log.warning("task_failed", task=task.get_name(), why=str(error))
             elif error is not None:
                 log.error("task_failed", task=task.get_name(), exc_info=error)

@@ -172,6 +172,16 @@ class Repairs:
         if why is not None and self._held(realm) is held:
             await self.replace(realm, why)
 
+    async def told(self, name: str, why: str) -> None:
+        """Somebody has looked, and found the file of this stem damaged; that of jobs waits for the
+        next start.
+        """
+        if name == "node":
+            self.suspect()
+        for realm in self._open():
+            if realm.hex() == name:
+                await self.replace(realm, said("{why}", why=why))
+
     async def replace(self, realm: RealmId, why: Said) -> None:
         """Make an open realm's file anew; until that is done nobody is shown anything of it."""
         daemon = self._daemon
@@ -234,8 +244,11 @@ class Repairs:
 
     def in_words(self) -> str | None:
         """What a person must know of it; None if nothing was repaired."""
-        if not self.done:
-            return None
+        lost = [
+            f"{one} {one.way_out}" for one in self.away.values() if isinstance(one, BeyondRepair)
+        ]
+        if beyond or not self.done:
+            return " ".join(f"{one} {one.way_out}" for one in beyond) or None
         names = ", ".join(one.aside for one in self.done)
         count = len(self.done)
         return ngettext(

@@ -77,7 +77,6 @@ def test_in_a_sync(elm_street: Street, rng: random.Random) -> None:
         dies.kill()
         got = held(bob)
         within += begun < got < wanted
-        print(n, begun, got, wanted, time.monotonic())
         begun = got
         dies.again()
         if got == wanted:

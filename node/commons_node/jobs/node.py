@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from commons_crdt.ids import RealmId
 from commons_crdt.texts import N_, _
 from commons_node.api.arguments import from_body
 from commons_node.backup.schedule import every_s
@@ -24,7 +23,6 @@ from commons_node.jobs.queue import Queue
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.workers import Broker, NotOffered
 from commons_node.registry import Registry, Request, describe_arguments
-from commons_node.said import said
 
 if TYPE_CHECKING:
     from commons_node.config import Config
@@ -205,9 +203,8 @@ class Jobs:
         self._daemon.events.publish("job_notice", {"key": letter.key, **letter.body})
 
     async def _repair(self, letter: Letter) -> None:
-        """A community shows something else than its operations give: its file is made anew."""
-        realm = RealmId(bytes.fromhex(str(letter.body["realm"])))
-        await self._daemon.repairs.replace(realm, said("{why}", why=str(letter.body["why"])))
+        """A file is damaged, or shows something else than its operations give: it is made anew."""
+        await self._daemon.repairs.told(str(letter.body["file"]), str(letter.body["why"]))
 
     # -- what a run may ask --------------------------------------------------------------------
 

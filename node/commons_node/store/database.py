@@ -21,6 +21,8 @@ from commons_node.store.upgrading import PATIENCE_S, Unusable, migrate
 _ON_DAMAGE: WeakKeyDictionary[aiosqlite.Connection, Callable[[], None]] = WeakKeyDictionary()
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 """How the names of SQLite's results begin that say so."""
+_CLOSED = frozenset({"Connection closed", "no active connection"})
+"""What aiosqlite says of a connection that was closed."""
 
 
 class Damaged(CommonsError):
@@ -31,6 +33,14 @@ class Damaged(CommonsError):
         "it is made anew of what reads and of what other nodes have; commons-node status says how"
         " far that is"
     )
+    status = "failed"
+
+
+class Closed(CommonsError):
+    """A file of this node is closed: it is being made anew, or the node stops."""
+
+    code: ClassVar[str] = "database"
+    hint: ClassVar[str] = "try again in a moment; commons-node status says what came of it"
     status = "failed"
 
 
@@ -66,7 +76,9 @@ class Database:
             if not isinstance(error, sqlite3.OperationalError):
                 raise
             raise Unusable(file=self.path.name, why=error) from error
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ValueError) and str(error) in _CLOSED:
+                raise Closed from error
             await self.write.rollback()
             raise
 
@@ -98,9 +110,16 @@ class Database:
 async def fetch(
     connection: aiosqlite.Connection, query: str, arguments: Sequence[object] = ()
 ) -> list[Any]:
-    """All rows of one query, in one call to the connection's thread. Raises ``Damaged``."""
+    """All rows of one query, in one call to the connection's thread.
+
+    Raises ``Damaged``, and ``Closed`` while the file is being made anew.
+    """
     try:
         return list(await connection.execute_fetchall(query, arguments))
+    except ValueError as error:
+        if str(error) in _CLOSED:
+            raise Closed from error
+        raise
     except sqlite3.DatabaseError as error:
         if (damage := _damage(connection, error)) is not None:
             raise damage from error

@@ -1,7 +1,7 @@
 """Whether every database of this home is as it should be: its pages, and what communities show.
 
-The doctor's questions, asked by the node itself. What is damaged is a notice; a community that
-shows something else than its operations give is made anew of them.
+The doctor's questions, asked by the node itself. What is damaged is a notice, and is made anew; so
+is a community that shows something else than its operations give.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from commons_node.jobs.handler import Host
 from commons_node.said import said
 from commons_node.store.realm_schema import REALM_SCHEMA
 
-_MENDS = N_("nothing: the node makes it anew of its operations; look after the disk")
+_MENDS = N_("nothing now: the node makes it anew of what reads; look after the disk")
 
 
 def run(host: Host) -> dict[str, int]:
@@ -24,12 +24,13 @@ def run(host: Host) -> dict[str, int]:
     found = files(Home(Path(str(host.given["home"]))))
     damaged = 0
     for path, schema in found:
-        why, fix, _ = fault_of(path, schema)
+        why, fix, facts = fault_of(path, schema)
         if why is None and schema is REALM_SCHEMA:
-            why, fix = shown_otherwise(path), said(_MENDS)
-            if why is not None:
-                letter = {"realm": path.stem, "why": str(why)}
-                host.effect("outbox", f"{host.run}/{path.name}/repair", to="repair", body=letter)
+            why, facts = shown_otherwise(path), {"sound": False}
+        if why is not None and not facts["sound"]:  # a newer version's file is no damaged one
+            fix = said(_MENDS)
+            letter = {"file": path.stem, "why": str(why)}
+            host.effect("outbox", f"{host.run}/{path.name}/repair", to="repair", body=letter)
         stands = "ok" if why is None else f"fail. {why}"
         host.log(f"database {path.stem[:8]}: {stands}")
         if why is None:
