@@ -244,9 +244,7 @@ class Repairs:
 
     def in_words(self) -> str | None:
         """What a person must know of it; None if nothing was repaired."""
-        lost = [
-            f"{one} {one.way_out}" for one in self.away.values() if isinstance(one, BeyondRepair)
-        ]
+        beyond = [one for one in self.away.values() if isinstance(one, BeyondRepair)]
         if beyond or not self.done:
             return " ".join(f"{one} {one.way_out}" for one in beyond) or None
         names = ", ".join(one.aside for one in self.done)
