@@ -89,6 +89,11 @@ class Session:
         """True once it is clear which realms are shared."""
         return self._prover.settled
 
+    @property
+    def denied(self) -> frozenset[RealmId]:
+        """Realms in which the peer did not accept our device; of a stream that it has ended."""
+        return self._prover.denied if self.closed == "gone" else frozenset()
+
     # --- what comes in ---
 
     def on_frame(self, frame: bytes, now: int) -> list[Effect]:
@@ -107,6 +112,7 @@ class Session:
         sync = self._slots.get(message.slot)
         if sync is None:
             return self._closing([Close("order")])
+        self._prover.heard(message.slot)
         match message:
             case wire.Members() if not self._introductions.take(now):
                 return [Count("flood")]
