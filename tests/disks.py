@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 MIB = 1 << 20
+_PATIENCE_S = 20.0
 
 
 class Disk:
@@ -42,8 +44,12 @@ class Disk:
         self._ballast.unlink(missing_ok=True)
 
     def remount(self, how: str) -> None:
-        """``ro``, ``rw`` or ``size=…``."""
-        subprocess.run(["mount", "-o", f"remount,{how}", str(self.path)], check=True)
+        """``ro``, ``rw`` or ``size=…``; waits for processes that are just ending to let go."""
+        command = ["mount", "-o", f"remount,{how}", str(self.path)]
+        deadline = time.monotonic() + _PATIENCE_S
+        while subprocess.run(command, check=False, capture_output=True).returncode:
+            assert time.monotonic() < deadline, f"somebody holds {self.path}"
+            time.sleep(0.1)
 
 
 @contextmanager

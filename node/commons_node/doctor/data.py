@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import RealmId
@@ -43,6 +44,16 @@ _REPAIR = N_(
     " community's other nodes; if it cannot, restore a backup into an empty home: commons-node"
     " backup restore FILE"
 )
+
+
+_UNJUDGED = BadArchive("unjudged", "").code
+
+
+class NotCompared(CommonsError):
+    """What a community shows could not be compared with its operations: {why}"""
+
+    code: ClassVar[str] = "not_compared"
+    hint: ClassVar[str] = "commons-node doctor tries again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,8 @@ async def truth(realm: Realm, folder: Path, pool: VerifierPool, name: str) -> Ch
 def shown_otherwise(path: Path) -> Said | None:
     """Why what one community shows is not what its operations give; None if it is.
 
-    Judges a copy from nothing, in this process. Raises sqlite3.Error, OSError for want of room.
+    Judges a copy from nothing, in this process. Raises ``NotCompared`` where that cannot be done
+    now, as when a worker dies; sqlite3.Error, OSError for want of room.
     """
 
     async def judged() -> Check:
@@ -163,6 +175,8 @@ def shown_otherwise(path: Path) -> Said | None:
                 await pool.stop()
 
     check = asyncio.run(judged())
+    if check.facts.get("code") == _UNJUDGED:
+        raise NotCompared(why=check.detail)
     return None if check.state == "ok" else said("{why}", why=check.detail)
 
 
