@@ -12,7 +12,7 @@ import pytest
 from tests.disks import MIB, Disk, disk
 from tests.e2e.neighbourhood import QUICK, House, Street, agree, cli, street, until
 from tests.e2e.safes import Safe, lose, many, writes
-from tests.homes import make
+from tests.homes.make import old_home
 
 from commons_node.api.client import ApiError
 
@@ -155,14 +155,3 @@ def test_before_an_upgrade(elm_street: Street, small: Disk) -> None:
     elm_street.houses.append(alice)
     alice.ready()
     assert alice.hashes() == (known["set"], known["state"])
-
-
-def old_home(home: Path, number: int) -> dict[str, str]:
-    """A home whose files are of earlier versions; what its community must be."""
-    known: dict[str, str] = make.known(f"realm-{number}")
-    (home / "realms").mkdir(parents=True)
-    make.unpacked("node", 1, home / "node.db")
-    make.unpacked("realm", number, home / "realms" / f"{known['realm']}.db")
-    for one in (home, home / "realms"):
-        one.chmod(0o700)
-    return known

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.disks import Disk, disk
-from tests.e2e.neighbourhood import House, Street, agree, clean_environment, cli, street
+from tests.e2e.neighbourhood import QUICK, House, Street, agree, clean_environment, cli, street
 from tests.e2e.safes import assert_no_fork, writes
 
 pytestmark = pytest.mark.long
@@ -35,7 +35,7 @@ def elm_street(spare: Disk) -> Iterator[Street]:
 
 
 def on(spare: Disk, elm_street: Street) -> House:
-    alice = House("alice", spare.path / "alice")
+    alice = House("alice", spare.path / "alice", config=QUICK + "disk_reserve = 0\n")
     elm_street.houses.append(alice)
     alice.ready()
     alice.found()

@@ -17,6 +17,8 @@ from tests.disks import Disk, disk
 from tests.homes import make
 
 from commons_node.doctor.data import opened
+from commons_node.jobs.queue import Queue
+from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.store.database import fetch, open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.realm_schema import REALM_SCHEMA
@@ -86,6 +88,19 @@ async def test_a_node_file_of_an_earlier_schema_opens(number: int, tmp_path: Pat
         assert len(await store.members()) == 1
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("number", [n for kind, n in make.wanted() if kind == "jobs"])
+def test_a_file_of_jobs_of_an_earlier_schema_opens(number: int, tmp_path: Path) -> None:
+    path = make.unpacked("jobs", number, tmp_path / "jobs.db")
+    queue = Queue(path, "term", lambda: 0, lambda: 0)
+    try:
+        assert {"figures", "integrity", "overdue", "tidy"} <= set(queue.jobs())
+        assert queue.rows("SELECT job, state FROM runs") == [("figures", "done")]
+        assert queue.rows("SELECT 1 FROM samples LIMIT 1") == [(1,)]
+    finally:
+        queue.close()
+    assert version_of(path) == len(JOBS_SCHEMA)
 
 
 @pytest.fixture
