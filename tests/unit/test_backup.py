@@ -157,6 +157,16 @@ def test_old_ones_go_and_what_only_they_needed(folder: Folder) -> None:
     assert {one.name for one in (folder.path / "chunks").iterdir()} == {shared.name}
 
 
+def test_the_newest_is_the_one_that_was_made_last_whatever_its_clock_said(folder: Folder) -> None:
+    ahead = folder.keep_manifest(listed(created_ms=NOW + 24 * HOUR_MS))
+    right = folder.keep_manifest(listed(created_ms=NOW))
+    back = folder.keep_manifest(listed(created_ms=NOW - 365 * 24 * HOUR_MS))
+    assert folder.backups() == [back, right, ahead]
+    assert folder.manifest(back).created_ms == NOW - 365 * 24 * HOUR_MS, "what it says is as it was"
+    assert folder.let_go(1) == 2
+    assert folder.backups() == [back]
+
+
 def test_while_a_list_cannot_be_read_no_chunk_goes(folder: Folder) -> None:
     chunk = folder.put([b"of the first"])
     bad = folder.keep_manifest(listed(chunk, created_ms=NOW))

@@ -174,9 +174,9 @@ class Folder:
         a clock was set back between them.
         """
         moment = datetime.fromtimestamp(manifest.created_ms / 1000, UTC).replace(microsecond=0)
-        if last := self.backups():
-            newest = datetime.strptime(last[0].name[:_STAMP], _MOMENT).replace(tzinfo=UTC)
-            moment = max(moment, newest + timedelta(seconds=1))
+        with suppress(ValueError, IndexError):  # somebody's own name, or the first of all
+            last = datetime.strptime(self.backups()[0].name[:_STAMP], _MOMENT).replace(tzinfo=UTC)
+            moment = max(moment, last + timedelta(seconds=1))
         path = self.path / f"{moment.strftime(_MOMENT)}-{os.urandom(4).hex()}{SUFFIX}"
         self._write(path, b"backup " + path.name.encode(), pieces(manifests.encode(manifest)))
         return path
