@@ -65,11 +65,12 @@ from commons_node.sealing.host import AtDaemon
 from commons_node.sealing.keeper import Keeper
 from commons_node.signing import Signing
 from commons_node.standing import NodeStanding
-from commons_node.store.database import open_database
+from commons_node.store.database import Closed, Damaged, Database, open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.peer_records import StoredRecords
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
+from commons_node.store.upgrading import Unusable
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.lan import LanDiscovery, ThisMachine
 from commons_protocol.network import Address
@@ -161,6 +162,7 @@ class Daemon:
         """``undo`` closes in the order that loses nothing: callers, peers, tasks, files."""
         await self.repairs.node_file(self.home.path / "node.db")
         self.store = NodeStore(await open_database(self.home.path / "node.db", NODE_SCHEMA))
+        self.watch_damage(self.store.database, None)
         undo.push_async_callback(self.store.database.close)
         undo.callback(self.sessions.close)
         undo.push_async_callback(self.pool.stop)
@@ -201,6 +203,7 @@ class Daemon:
         undo.push_async_callback(self.arriving.stop)
         verbs = registry()
         undo.push_async_callback(self.jobs.stop)
+        await self.repairs.jobs_file(self.jobs.scheduler.path)
         await self.jobs.start(verbs)
         self._api = ApiServer(
             verbs, self, self.sessions, self._socket, self.events, self.config.language
@@ -213,7 +216,6 @@ class Daemon:
         self.spawn(self._ticking())
         self.spawn(watch_room(self.room, self._room_changed))
         self.spawn(self.learn_own_tips())
-        self.spawn(self.backups.stay())
         self.spawn(self.repairs.stay())
         self.ready = True
 
@@ -244,6 +246,8 @@ class Daemon:
             for community in list(self.communities.values()):
                 try:
                     await community.realm.tick()
+                except CommonsError as error:  # the disk is full, or a file is being mended
+                    log.warning("tick_failed", community=community.id[:8], why=str(error))
                 except Exception:  # the others still want their turn, and this one its next
                     log.exception("tick_failed", community=community.id[:8])
                 self.look_at_seals(community)
@@ -271,7 +275,10 @@ class Daemon:
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._tasks.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, Unusable | Damaged | Closed):
+                log.warning("task_failed", task=task.get_name(), why=str(error))
+            elif error is not None:
                 log.error("task_failed", task=task.get_name(), exc_info=error)
 
         task = asyncio.create_task(work)
@@ -285,6 +292,7 @@ class Daemon:
     ) -> Realm:
         """A realm over a file, open and known to nobody yet; ``now_ms``: another clock for it."""
         database = await open_database(path, REALM_SCHEMA)
+        self.watch_damage(database, realm)
         held = Realm(
             realm,
             RealmStore(database),
@@ -334,6 +342,10 @@ class Daemon:
     async def forget(self, community: Community) -> None:
         """Close a realm; ``reopen`` must follow."""
         await community.realm.close()
+
+    def watch_damage(self, database: Database, realm: RealmId | None) -> None:
+        """Have a file mended as soon as SQLite finds it damaged; None: the node's own."""
+        database.on_damage(lambda: self.repairs.suspect(realm))
 
     async def reopen(self, realm: RealmId) -> None:
         """Open a realm whose file is another one now."""
@@ -444,7 +456,7 @@ class Daemon:
     async def community(self, request: Request[Daemon]) -> Community:
         """The community that a request means."""
         if not self.communities:
-            raise NoCommunity
+            raise next(iter(self.repairs.away.values()), NoCommunity())
         if request.community is None:
             if len(self.communities) > 1:
                 raise WhichCommunity

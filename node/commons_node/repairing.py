@@ -1,6 +1,7 @@
 """A damaged file is moved aside and made anew: of what still reads, and of what peers have.
 
-Each file is looked at before it is opened, and its contents once after each start and once a day.
+Each file is looked at before it is opened, when SQLite meets damage in it, and its contents once
+after each start and once a day; the job `integrity` compares what is shown with the operations.
 What reads from a damaged file goes the way of a peer's operations, so nothing damaged is shown or
 passed on. Where something could not be read, this node's own newest acts may be gone: it signs
 nothing before it has met another node, as a copied home.
@@ -9,7 +10,7 @@ nothing before it has met another node, as a copied home.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,9 +22,11 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, RealmId
 from commons_crdt.operation import Operation
 from commons_crdt.texts import ngettext
+from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.said import Said, said
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
+from commons_node.store.remaking import made_anew
 from commons_node.store.salvage import Salvage, broken_page, changed_bytes, put_in_place
 
 if TYPE_CHECKING:
@@ -34,8 +37,6 @@ log = structlog.get_logger(component="store")
 
 _BATCH: Final = 256
 _DAY_S: Final = 24 * 3600.0
-_TABLES: Final[Mapping[str, int]] = {"peers": 4, "realms": 2, "members": 2, "settings": 2}
-"""Of the node's own file, with their columns: what cannot be had again otherwise."""
 
 
 class BeyondRepair(CommonsError):
@@ -46,6 +47,14 @@ class BeyondRepair(CommonsError):
         "move this home away and restore a backup: commons-node backup restore FILE; without one,"
         " join again from an empty home"
     )
+    status = "failed"
+
+
+class Mending(CommonsError):
+    """The disk has damaged the file {file} of a community: it is being made anew."""
+
+    code: ClassVar[str] = "database"
+    hint: ClassVar[str] = "try again in a moment; commons-node status says what came of it"
     status = "failed"
 
 
@@ -79,33 +88,31 @@ class Repairs:
         """Looks at nothing yet."""
         self._daemon = daemon
         self.done: list[Repaired] = []
+        self.away: dict[RealmId, CommonsError] = {}
+        """Realms that are shown to nobody now: they are being mended, or could not be."""
+        self._suspected: set[RealmId | None] = set()
 
     # -- before a file is opened ---------------------------------------------------------------
 
     async def node_file(self, path: Path) -> None:
         """See that the node's own file is sound, or make it anew of what reads."""
-        why = await asyncio.to_thread(broken_page, path)
-        if not why:
+        if not (why := await asyncio.to_thread(broken_page, path)):
             return
-        salvage = Salvage(path)
-        rows = {table: salvage.rows(table) for table in _TABLES}
-        fresh = path.with_name("node.new")
-        fresh.unlink(missing_ok=True)
-        database = await open_database(fresh, NODE_SCHEMA)
+        aside = await made_anew(path, NODE_SCHEMA)
+        database = await open_database(path, NODE_SCHEMA)
         try:
-            for table, columns in _TABLES.items():
-                marks = ",".join("?" * columns)
-                await database.write.executemany(
-                    f"INSERT OR IGNORE INTO {table} VALUES ({marks})",  # noqa: S608 - our own names
-                    [row for row in rows[table] if len(row) == columns],
-                )
             store = NodeStore(database)
             for file in sorted((path.parent / "realms").glob("*.db")):
                 await store.add_realm(RealmId(bytes.fromhex(file.stem)), self._daemon.now_ms())
         finally:
             await database.close()
-        aside = await asyncio.to_thread(put_in_place, fresh, path)
         self._note(Repaired(path.name, said("{why}", why=why), aside.name, 0, 0, lost=True))
+
+    async def jobs_file(self, path: Path) -> None:
+        """See that the file of jobs is sound, or make it anew of what reads."""
+        if why := await asyncio.to_thread(broken_page, path):
+            aside = await made_anew(path, JOBS_SCHEMA)
+            self._note(Repaired(path.name, said("{why}", why=why), aside.name, 0, 0, lost=True))
 
     async def realm_file(self, realm: RealmId, path: Path) -> None:
         """See that a community's file is sound, or make it anew of what reads."""
@@ -128,27 +135,78 @@ class Repairs:
     async def stay(self) -> None:
         """Look at the contents of every file, and again each day."""
         while True:
-            for realm in list(self._daemon.communities):
+            for realm in self._open():
                 await self.look(realm)
             await asyncio.sleep(_DAY_S)
 
+    def _open(self) -> list[RealmId]:
+        return [*self._daemon.communities, *self._daemon.own.held]
+
+    def suspect(self, realm: RealmId | None = None) -> None:
+        """SQLite has met damage in a file that is in use; None: in the node's own."""
+        if realm not in self._suspected:
+            self._suspected.add(realm)
+            self._daemon.spawn(self._look_soon(realm))
+
+    async def _look_soon(self, realm: RealmId | None) -> None:
+        try:
+            await (self._look_at_own_file() if realm is None else self.look(realm))
+        finally:
+            self._suspected.discard(realm)
+
+    async def _look_at_own_file(self) -> None:
+        database = self._daemon.store.database
+        if not await asyncio.to_thread(broken_page, database.path):
+            return
+        await database.close()
+        await self.node_file(database.path)
+        database.swap(await open_database(database.path, NODE_SCHEMA))
+        self._daemon.watch_damage(database, None)
+
     async def look(self, realm: RealmId) -> None:
-        """Compare what one community's file holds with the hashes that were signed."""
+        """Compare what one realm's file holds with the hashes that were signed."""
+        if (held := self._held(realm)) is None:
+            return
+        path = held.store.database.path
+        why = await asyncio.to_thread(_fault, path)
+        if why is not None and self._held(realm) is held:
+            await self.replace(realm, why)
+
+    async def told(self, name: str, why: str) -> None:
+        """Somebody has looked, and found the file of this stem damaged; that of jobs waits for the
+        next start.
+        """
+        if name == "node":
+            self.suspect()
+        for realm in self._open():
+            if realm.hex() == name:
+                await self.replace(realm, said("{why}", why=why))
+
+    async def replace(self, realm: RealmId, why: Said) -> None:
+        """Make an open realm's file anew; until that is done nobody is shown anything of it."""
         daemon = self._daemon
-        community = daemon.communities.get(realm)
-        if community is None:
+        if (held := self._held(realm)) is None:
             return
-        path = community.realm.store.database.path
-        why = await asyncio.to_thread(changed_bytes, path)
-        if why is None or daemon.communities.get(realm) is not community:
-            return
-        daemon.communities.pop(realm)  # nobody asks it, until it is another one
+        path = held.store.database.path
+        own = daemon.own.held.pop(realm, None) is not None
+        daemon.communities.pop(realm, None)
+        self.away[realm] = Mending(file=path.name)
         await daemon.peering.let_go(realm)
-        await daemon.forget(community)
-        await self._anew(realm, path, why)
-        await daemon.reopen(realm)
+        await held.close()
+        try:
+            await self._anew(realm, path, why)
+        except CommonsError as error:
+            self.away[realm] = error
+            log.warning("not_repaired", file=path.name[:8], why=str(error))
+            return
+        await (daemon.own.open(realm) if own else daemon.reopen(realm))
+        del self.away[realm]
         daemon.peering.refresh()
         daemon.spawn(daemon.learn_own_tips())
+
+    def _held(self, realm: RealmId) -> Realm | None:
+        community = self._daemon.communities.get(realm)
+        return community.realm if community is not None else self._daemon.own.held.get(realm)
 
     async def _anew(self, realm: RealmId, path: Path, why: Said) -> None:
         daemon = self._daemon
@@ -186,8 +244,9 @@ class Repairs:
 
     def in_words(self) -> str | None:
         """What a person must know of it; None if nothing was repaired."""
-        if not self.done:
-            return None
+        beyond = [one for one in self.away.values() if isinstance(one, BeyondRepair)]
+        if beyond or not self.done:
+            return " ".join(f"{one} {one.way_out}" for one in beyond) or None
         names = ", ".join(one.aside for one in self.done)
         count = len(self.done)
         return ngettext(
@@ -199,6 +258,12 @@ class Repairs:
             " {kept}. Look after the disk, and make a backup.",
             count,
         ).format(count=count, kept=names)
+
+
+def _fault(path: Path) -> Said | None:
+    """What is wrong with a realm's pages or contents; None for nothing."""
+    why = broken_page(path)
+    return said("{why}", why=why) if why else changed_bytes(path)
 
 
 def _some(each: Iterator[Operation]) -> list[Operation]:

@@ -3,7 +3,8 @@
 A chain has one writer. A home that is copied, or put back as it was last week, would sign a second
 operation at a place that is taken. So after a start peers are asked first: a home that ran here
 before waits some seconds for them, and longer for those that answer; a copy waits until it has met
-somebody, however long that takes.
+somebody, however long that takes. So does a node that somebody of the community did not accept: its
+device may have been ended while it was off.
 
 Source: docs/decisions/0009-who-may-sign-after-a-start.md.
 """
@@ -47,6 +48,19 @@ class CatchingUp(CommonsError):
     status = "timeout"
 
 
+class Denied(CommonsError):
+    """The node {node} of this community does not accept this machine's device: it may have ended,
+    by an act that this node has not heard of.
+    """
+
+    code = "denied"
+    hint = (
+        "commons-node member device list on another machine of yours says so; if that node is"
+        " wrong, commons-node peer block {node}, and meet another one"
+    )
+    status = "locked"
+
+
 class Kept(Protocol):
     """Which communities this node keeps in step; see `keeping`."""
 
@@ -64,6 +78,7 @@ class Signing:
         self.copied = copied
         self._keeping = keeping
         self._may: dict[RealmId, asyncio.Event] = {}
+        self._denied: dict[RealmId, NodeId] = {}
 
     def add(self, realm: RealmId) -> None:
         """A realm is open; nothing may be signed in it yet."""
@@ -96,12 +111,17 @@ class Signing:
         await self._may[realm].wait()
 
     async def soon(self, realm: RealmId) -> None:
-        """Wait as long as a person does. Raises ``Paused``, ``Copied`` or ``CatchingUp``."""
+        """Wait as long as a person does.
+
+        Raises ``Paused``, ``Denied``, ``Copied`` or ``CatchingUp``.
+        """
         if self._is_paused(realm):
             raise Paused
         with suppress(TimeoutError):
             async with asyncio.timeout(WAIT_S if self.copied else 2 * WAIT_S):
                 await self.until(realm)
+        if not self.allowed(realm) and realm in self._denied:
+            raise Denied(node=self._denied[realm][:16])
         if not self.allowed(realm):
             raise Copied if self.copied else CatchingUp
 
@@ -121,16 +141,26 @@ class Signing:
             for node in {peer.node for peer in known} - asked:
                 asked.add(node)
                 spawn(self._first_rounds(peering, node))
+            denied = {realm for realm in waiting if self._is_denied(peering, realm)}
             late = loop.time() - patience
             telling = late < _TELL_S and any(
                 peer.connected and peer.sync.state in _TELLING for peer in known
             )
             if not self.copied and (not known or (late > 0 and not telling)):
                 for realm in waiting:
-                    if not self._is_freed(realm):
+                    if not self._is_freed(realm) and realm not in denied:
                         self._may[realm].set()
             await asyncio.sleep(_LOOK_S)
         self.copied = self.copied and not all(sure.is_set() for sure in self._may.values())
+
+    def _is_denied(self, peering: Peering, realm: RealmId) -> bool:
+        """Whether somebody knows better than we whether this device still stands."""
+        node = peering.denied(realm)
+        if node is None:
+            self._denied.pop(realm, None)
+            return False
+        self._denied[realm] = node
+        return True
 
     async def _first_rounds(self, peering: Peering, node: NodeId) -> None:
         """Compare with one node until every realm may sign."""

@@ -62,6 +62,7 @@ class _Slot:
     claimed: bool = False
     proven: bool = False
     dead: bool = False
+    answered: bool = False
 
 
 class Prover:
@@ -108,6 +109,21 @@ class Prover:
     def shared(self) -> bool:
         """True once a community is proven."""
         return any(slot.proven for slot in self.slots.values())
+
+    @property
+    def denied(self) -> frozenset[RealmId]:
+        """Where the peer has seen the whole way to our grant, and nothing came of it.
+
+        Once the stream has ended: it knows the community, and does not take our device for one.
+        """
+        return frozenset(
+            slot.replica.realm for slot in self.slots.values() if slot.shown and not slot.answered
+        )
+
+    def heard(self, number: int) -> None:
+        """The peer speaks of this community: it has taken our proof."""
+        if number in self.slots:
+            self.slots[number].answered = True
 
     def range_key(self, realm: RealmId) -> bytes:
         """The key of this stream for comparing ranges of a realm; both nonces went into it."""
@@ -238,6 +254,7 @@ class Prover:
         if plain is None or len(plain) != _PROOF:
             return [Close("proof")]
         slot.claim = DeviceId(plain[:32]), OperationId(plain[32:64]), plain[64:]
+        slot.answered = slot.claimed  # a listener proves itself only after the dialler's was good
         if slot.replica.node_keys(slot.claim[0]) is None:
             slot.asked = True
             sealed = slot.ours.seal(b"", b"ask")

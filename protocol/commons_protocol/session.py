@@ -90,6 +90,11 @@ class Session:
         return self._prover.settled
 
     @property
+    def denied(self) -> frozenset[RealmId]:
+        """Realms in which the peer did not accept our device; of a stream that it has ended."""
+        return self._prover.denied if self.closed == "gone" else frozenset()
+
+    @property
     def lacks(self) -> bool:
         """True if a realm that both seem to have was not proven; on this stream it never will."""
         return self._prover.lacks
@@ -112,6 +117,7 @@ class Session:
         sync = self._slots.get(message.slot)
         if sync is None:
             return self._closing([Close("order")])
+        self._prover.heard(message.slot)
         match message:
             case wire.Members() if not self._introductions.take(now):
                 return [Count("flood")]

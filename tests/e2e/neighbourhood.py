@@ -7,9 +7,7 @@ logs to a failure. Nothing here waits without a bound.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -18,16 +16,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.e2e.command_line import Said, Terminal, clean_environment, cli
+from tests.e2e.processes import alive, children_of, command_of, kill_9
 
 from commons_node.api import language
 from commons_node.api.client import ApiError, Client
 from commons_node.demo.neighbour import Neighbour
 
-CLI_S = 60.0
 WAIT_S = 40
 SEEN = "keep_out = false\n"
 """For houses at which somebody breaks rules on purpose, many times, to see each counted."""
@@ -36,103 +35,22 @@ BY_HAND = 'jobs_at = ["integrity=off", "tidy=off", "overdue=off", "figures=off"]
 QUICK = "verifier_workers = 1\nsync_interval_s = 5\n" + BY_HAND
 """Configuration of most houses: few processes, since many run at once."""
 
+__all__ = [
+    "BY_HAND", "LOOPBACK", "PASSPHRASE", "QUICK", "SEEN", "WAIT_S", "House", "Said", "Street",
+    "Terminal", "agree", "alive", "children_of", "clean_environment", "cli", "command_of", "cut",
+    "heal", "kill_9", "meet", "street", "until",
+]  # fmt: skip
+
+_ROOT = Path(__file__).parents[2]
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 PASSPHRASE = "a long enough passphrase"
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one run of the command line printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one object on stdout."""
-        lines = self.out.splitlines()
-        assert len(lines) == 1, f"--json prints exactly one line: {self}"
-        answer: dict[str, Any] = json.loads(lines[0])
-        assert answer["v"] == 1, "every answer says its version"
-        assert answer["ok"] is True, "what is printed on stdout went well"
-        return answer
-
-    @property
-    def error(self) -> dict[str, str]:
-        """The object that is the last line on stderr."""
-        assert not self.out, f"a failure prints nothing on stdout: {self}"
-        answer = json.loads(self.err.splitlines()[-1])
-        assert (answer["v"], answer["ok"]) == (1, False), "a failure says so"
-        error: dict[str, str] = answer["error"]
-        assert set(error) >= {"code", "message", "hint"}, "an error says what, why and what to do"
-        assert all(isinstance(error[key], str) for key in ("code", "message", "hint"))
-        return error
-
-
-def clean_environment(home: Path) -> dict[str, str]:
-    """This process's environment without settings of the developer's own node."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("COMMONS_")}
-    return {**kept, "COMMONS_HOME": str(home), "NO_COLOR": "1"}
-
-
-def cli(home: Path, *words: str, given: str | None = None, session: bool = False) -> Said:
-    """Run the command line once; ``session``: as a terminal of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "commons_cli.main", *words],
-        env=clean_environment(home),
-        input=given if given is not None else "",
-        capture_output=True,
-        text=True,
-        timeout=CLI_S,
-        check=False,
-        start_new_session=session,
-    )
-    return Said(done.returncode, done.stdout, done.stderr)
-
-
-_SHELL = """
-import json, subprocess, sys
-for line in sys.stdin:
-    words, given = json.loads(line)
-    done = subprocess.run(words, input=given, capture_output=True, text=True, timeout=60)
-    print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
-"""
-
-
-class Terminal:
-    """A terminal session of its own, in which one command line after the other is run."""
-
-    def __init__(self, home: Path) -> None:
-        """Use as a context manager."""
-        self._shell = subprocess.Popen(
-            [sys.executable, "-c", _SHELL],
-            env=clean_environment(home),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def cli(self, *words: str, given: str = "") -> Said:
-        """Run the command line in this session."""
-        assert self._shell.stdin is not None
-        assert self._shell.stdout is not None
-        command = [sys.executable, "-m", "commons_cli.main", *words, "--json"]
-        self._shell.stdin.write(json.dumps([command, given]) + "\n")
-        self._shell.stdin.flush()
-        return Said(*json.loads(self._shell.stdout.readline()))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._shell.kill()
-        self._shell.communicate()
-
-
 class House(Neighbour):
     """A neighbour whose daemon can be killed, started again and looked into."""
+
+    module = "commons_node"
+    """What is run; a test may have a house of another version."""
 
     def __init__(
         self,
@@ -143,11 +61,14 @@ class House(Neighbour):
         lan: bool = False,
         under: Sequence[str] = (),
         listen: str = LOOPBACK,
+        surroundings: Mapping[str, str] | None = None,
     ) -> None:
         """Starts the daemon; ``ready`` must follow.
 
-        ``under``: what its command line begins with, to run it in another place.
+        ``under``: what its command line begins with, to run it in another place;
+        ``surroundings``: what else its environment holds, and that of its command lines.
         """
+        self.surroundings = surroundings or {}
         self.lan = lan
         self.under = under
         self.listen = listen
@@ -169,11 +90,11 @@ class House(Neighbour):
         process = subprocess.Popen(
             [
                 *self.under,
-                sys.executable, "-m", "commons_node", "run", "--home", str(self.home),
+                sys.executable, "-m", self.module, "run", "--home", str(self.home),
                 "--listen", self.listen, "--ready-file", str(self._file),
                 "--until-stdin-closes", *([] if self.lan else ["--no-lan"]),
             ],
-            env=clean_environment(self.home),
+            env={**clean_environment(self.home), **self.surroundings}, cwd=_ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log,
         )  # fmt: skip
         self.pids.append(process.pid)
@@ -231,7 +152,14 @@ class House(Neighbour):
 
     def cli(self, *words: str, given: str | None = None, session: bool = False) -> Said:
         """The command line on this home, as the house's member where somebody must act."""
-        return cli(self.home, *words, "--json", given=given, session=session)
+        return cli(
+            self.home,
+            *words,
+            "--json",
+            given=given,
+            session=session,
+            surroundings=self.surroundings,
+        )
 
     def acts(self, *words: str, as_member: str | None = None) -> dict[str, Any]:
         """A command that its member gives on the command line, which must work."""
@@ -448,41 +376,3 @@ def heal(one: House, other: House) -> None:
     one.do("peer.unblock", node=other.node)
     other.do("peer.unblock", node=one.node)
     one.do("peer.connect", address=other.address)
-
-
-# -- processes -------------------------------------------------------------------------------------
-
-
-def children_of(pid: int) -> list[int]:
-    """The child processes of ``pid`` now."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(child) for child in task.read_text().split()]
-    return found
-
-
-def command_of(pid: int) -> Sequence[str]:
-    """How a process was started; empty when it is gone or has ended."""
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return [word.decode(errors="replace") for word in words if word]
-    return []
-
-
-def alive(pid: int) -> bool:
-    """Whether a process still runs (a zombie does not)."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state not in {"Z", "X"}
-
-
-def kill_9(pid: int) -> bool:
-    """Kill one process that a test knows by its id; False if it had ended before."""
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import errno
-import os
-import shutil
 import sqlite3
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.e2e.neighbourhood import (
     PASSPHRASE,
     QUICK,
-    House,
-    Said,
     Street,
     agree,
     cli,
@@ -27,10 +18,7 @@ from tests.e2e.neighbourhood import (
     street,
     until,
 )
-
-from commons_node.api.client import ApiError
-
-SAFE = "two rivers meet in the old town"
+from tests.e2e.safes import SAFE, Safe, assert_no_fork, devices, lose, restored, writes
 
 
 @pytest.fixture
@@ -39,71 +27,9 @@ def elm_street() -> Iterator[Street]:
         yield made
 
 
-class Safe:
-    """A folder of backups outside all homes, and its passphrase in a file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "safe"
-        self.phrase = folder / "safe-passphrase"
-        self.phrase.write_text(SAFE + "\n")
-        self.phrase.chmod(0o600)
-
-    def of(self, house: House, **more: object) -> dict[str, object]:
-        """One more backup."""
-        made: dict[str, object] = house.do(
-            "backup.create", folder=str(self.path), passphrase=SAFE, **more
-        )
-        return made
-
-    def does(self, what: str, home: Path, *words: str) -> Said:
-        return cli(
-            home, "backup", what, str(self.path), "--passphrase-file", str(self.phrase),
-            "--json", *words,
-        )  # fmt: skip
-
-    def chunks(self) -> dict[str, bytes]:
-        return {one.name: one.read_bytes() for one in (self.path / "chunks").iterdir()}
-
-
 @pytest.fixture
 def safe(elm_street: Street) -> Safe:
     return Safe(elm_street.folder)
-
-
-def restored(elm_street: Street, safe: Safe, name: str, *words: str) -> House:
-    """A house in a home that was made of the newest backup."""
-    home = elm_street.folder / name
-    said = safe.does("restore", home, *words)
-    assert said.code == 0, said
-    (house,) = elm_street.build(name)
-    assert house.node == said.json["node"]
-    return house
-
-
-def lose(house: House) -> None:
-    """The machine is gone, but for what the test wants to read of it."""
-    house.kill()
-    for one in house.home.iterdir():
-        if one.is_dir():
-            shutil.rmtree(one)
-        elif one.name != "log":
-            one.unlink()
-
-
-def writes(house: House, times: int = 1) -> list[str]:
-    return [house.do("invite.create", uses=1)["operation"] for _ in range(times)]
-
-
-def assert_no_fork(*houses: House) -> None:
-    for house in houses:
-        doubled = house.query("SELECT chain, seq FROM operations GROUP BY 1, 2 HAVING count(*) > 1")
-        assert doubled == [], f"{house.name} holds no fork"
-        assert house.operations()["contested"] == 0
-
-
-def devices(house: House) -> dict[str, str]:
-    listed = house.see("member.device.list")["devices"]
-    return {one["device"]: one["standing"] for one in listed}
 
 
 def test_a_lost_node_comes_back_with_new_devices(elm_street: Street, safe: Safe) -> None:
@@ -288,82 +214,6 @@ def bytes_of(home: Path) -> bytes:
     return b"".join(one.read_bytes() for one in sorted((home / "realms").iterdir()))
 
 
-def many(house: House, count: int) -> None:
-    rows = "".join(f"{number},Thing {number}\n" for number in range(count))
-    data = base64.b64encode(f"number,name\n{rows}".encode()).decode()
-    house.do("resource.import", file={"name": "things.csv", "data": data})
-
-
-@pytest.mark.long
-def test_kill_9_while_a_backup_is_written(elm_street: Street, safe: Safe) -> None:
-    """At any point: the last backup stays whole, and the next one is made as if nothing were."""
-    (alice,) = elm_street.build("alice")
-    alice.found()
-    first = safe.of(alice)
-    many(alice, 300)
-    killed_within = 0
-    for _ in range(4):
-        alice.unlock()
-        had = {one.name for one in safe.path.rglob("*")}
-        writing = threading.Thread(target=_tries, args=(safe, alice))
-        writing.start()
-        deadline = time.monotonic() + 20
-        while {one.name for one in safe.path.rglob("*")} == had and time.monotonic() < deadline:
-            time.sleep(0.001)
-        alice.kill()
-        writing.join(30)
-        killed_within += len(list(safe.path.glob("*.backup"))) == 1
-        found = safe.does("verify", elm_street.folder)
-        assert found.code == 0, found
-        if len(list(safe.path.glob("*.backup"))) > 1:
-            break
-        assert found.json["state_hash"] == first["state_hash"], "the one before is untouched"
-        alice.again()
-    assert killed_within > 0, "at least one died before it was a backup"
-    if alice.process.poll() is not None:
-        alice.again()
-    last = safe.of(alice)
-    assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
-    assert not list(safe.path.rglob(".*.part")), "what was half done is swept"
-
-
-def _tries(safe: Safe, house: House) -> None:
-    with suppress(ApiError, OSError):
-        safe.of(house)
-
-
-@pytest.mark.long
-def test_a_disk_that_fills_up_leaves_the_backup_before_whole(
-    elm_street: Street, safe: Safe
-) -> None:
-    safe.path.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(safe.path)]
-    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
-    if not made or made.returncode:
-        assert not os.environ.get("CI"), "with CI=true this must run"
-        pytest.skip("may not mount a file system here")
-    try:
-        (alice,) = elm_street.build("alice")
-        alice.found()
-        first = safe.of(alice)
-        many(alice, 300)
-        with pytest.raises(ApiError) as told:
-            safe.of(alice)
-        assert told.value.code == "bad_file"
-        assert os.strerror(errno.ENOSPC) in str(told.value), "it met the end of the disk"
-        shown = alice.see("status")["backup"]
-        assert os.strerror(errno.ENOSPC) in shown["failed"], "and status says so"
-        found = safe.does("verify", elm_street.folder)
-        assert found.code == 0, found
-        assert found.json["state_hash"] == first["state_hash"]
-        subprocess.run(["mount", "-o", "remount,size=32m", str(safe.path)], check=True)
-        last = safe.of(alice)
-        assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
-        assert alice.see("status")["backup"]["failed"] is None
-    finally:
-        subprocess.run(["umount", str(safe.path)], check=True)
-
-
 @pytest.mark.long
 def test_backups_by_themselves_are_made_up_for_and_read_back(
     elm_street: Street, safe: Safe
@@ -417,12 +267,12 @@ def test_an_old_node_that_comes_back_keeps_the_new_one_from_going_on(
     agree(new, bob)
     alice.again()
     alice.unlock()
-    alone: list[str] = []
-    with suppress(ApiError):  # it may have heard by now; nobody talks to it any more (decision 15)
-        alone += writes(alice)
+    error = alice.refused("invite.create", uses=1)
+    assert error.code == "denied", "bob's node does not accept it any more"
+    assert "peer block" in error.hint
     agree(new, bob)
-    assert all(bob.verdicts()[one] == 1 for one in late + more), "what was written before stands"
-    assert not any(house.verdicts().get(one) == 1 for one in alone for house in (new, bob))
+    assert all(bob.verdicts()[one] == 1 for one in late + more)
+    assert_no_fork(new, bob)
 
 
 @pytest.mark.long

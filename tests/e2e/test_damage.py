@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import base64
-import errno
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,41 +132,3 @@ def test_the_nodes_own_file(elm_street: Street) -> None:
     assert one["file"] == "node.db"
     assert alice.see("status")["communities"], "its communities are known by their files"
     lives_on(alice, bob)
-
-
-@pytest.mark.long
-def test_a_home_that_became_read_only(elm_street: Street) -> None:
-    """As a disk is mounted after errors: said at the start, nothing lost, and it goes on after."""
-    disk = elm_street.folder / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
-    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
-    if not made or made.returncode:
-        assert not os.environ.get("CI"), "with CI=true this must run"
-        pytest.skip("may not mount a file system here")
-    try:
-        (alice,) = elm_street.build("alice")
-        alice.found()
-        before = alice.hashes()
-        alice.stop()
-        home = disk / "alice"
-        unsocketed = shutil.ignore_patterns("api.sock")
-        shutil.copytree(alice.home, home, ignore=unsocketed)
-        held = contents(home)
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        said = cli(home, "run", "--json")
-        assert said.code != 0
-        assert os.strerror(errno.EROFS) in said.error["message"], said
-        assert contents(home) == held
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-        shutil.rmtree(alice.home)
-        shutil.copytree(home, alice.home)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-    alice.again()
-    assert alice.hashes() == before
-    assert repaired(alice) == [], "nothing was damaged"
-
-
-def contents(home: Path) -> dict[str, bytes]:
-    return {one.name: one.read_bytes() for one in home.rglob("*") if one.is_file()}

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.e2e.neighbourhood import (
-    LOOPBACK,
     House,
     Street,
     agree,
-    clean_environment,
     meet,
     street,
     until,
@@ -25,24 +20,7 @@ from commons_node.domains import RULES
 class Older(House):
     """A house whose daemon is of the version before, until it is upgraded."""
 
-    upgraded = False
-
-    def start(self) -> subprocess.Popen[bytes]:
-        if self.upgraded:
-            return super().start()
-        self._let_go()
-        self._file.unlink(missing_ok=True)
-        process = subprocess.Popen(
-            [
-                sys.executable, "-m", "tests.e2e.older", "run", "--home", str(self.home),
-                "--listen", LOOPBACK, "--ready-file", str(self._file),
-                "--until-stdin-closes", "--no-lan",
-            ],
-            env=clean_environment(self.home), cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._log,
-        )  # fmt: skip
-        self.pids.append(process.pid)
-        return process
+    module = "tests.e2e.older"
 
 
 @pytest.fixture
@@ -88,7 +66,7 @@ def test_an_older_node_goes_on_and_catches_up_when_it_is_upgraded(elm_street: St
     assert bob.see("resource.show", resource=first)["resource"], "what it knows it goes on showing"
 
     bob.stop()
-    bob.upgraded = True
+    bob.module = "commons_node"
     bob.again()
     meet(bob, alice)
     agree(alice, bob)

@@ -12,30 +12,33 @@ import lzma
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from tests.e2e.neighbourhood import agree, street
 
+from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.store.node_store import NODE_SCHEMA
 from commons_node.store.realm_schema import REALM_SCHEMA
 
+SCHEMAS: Mapping[str, Sequence[str]] = {
+    "realm": REALM_SCHEMA, "node": NODE_SCHEMA, "jobs": JOBS_SCHEMA,
+}  # fmt: skip
 HERE = Path(__file__).parent
 HASHES = HERE / "hashes.json"
 
 
 def file_of(kind: str, number: int) -> Path:
-    """Where the file of a schema number is kept: ``realm`` or ``node``."""
+    """Where the file of a schema number is kept: ``realm``, ``node`` or ``jobs``."""
     return HERE / f"{kind}-{number}.db.xz"
 
 
 def wanted() -> list[tuple[str, int]]:
     """Every schema number that today's program says it can open."""
-    listed: list[tuple[str, Sequence[str]]] = [("realm", REALM_SCHEMA), ("node", NODE_SCHEMA)]
     return [
         (kind, number)
-        for kind, schema in listed
+        for kind, schema in SCHEMAS.items()
         for number in range(1, len(schema) + 1)
         if schema[number - 1]
     ]
@@ -52,6 +55,23 @@ def unpacked(kind: str, number: int, path: Path) -> Path:
     return path
 
 
+def known(name: str) -> dict[str, str]:
+    """What a file of ``file_of`` must open to, by its name: ``realm-4``."""
+    found: dict[str, str] = json.loads(HASHES.read_text())[name]
+    return found
+
+
+def old_home(home: Path, number: int, node: int = 1) -> dict[str, str]:
+    """A home whose files are of earlier versions; what its community must be."""
+    found = known(f"realm-{number}")
+    (home / "realms").mkdir(parents=True)
+    unpacked("node", node, home / "node.db")
+    unpacked("realm", number, home / "realms" / f"{found['realm']}.db")
+    for one in (home, home / "realms"):
+        one.chmod(0o700)
+    return found
+
+
 def main() -> None:
     """Write what lacks."""
     missing = lacking()
@@ -63,8 +83,7 @@ def main() -> None:
         known = json.loads(HASHES.read_text()) if HASHES.exists() else {}
         for kind, number in missing:
             old = folder / f"{kind}-{number}.db"
-            schema: Sequence[str] = REALM_SCHEMA if kind == "realm" else NODE_SCHEMA
-            as_of(folder / f"{kind}.db", old, schema[:number])
+            as_of(folder / f"{kind}.db", old, SCHEMAS[kind][:number])
             file_of(kind, number).write_bytes(lzma.compress(old.read_bytes(), preset=9))
             known[f"{kind}-{number}"] = found
             sys.stdout.write(f"{file_of(kind, number).name}\n")
@@ -82,11 +101,13 @@ def lived_in(folder: Path) -> dict[str, str]:
         bob.do("loan.request", resource="1", days=3)
         alice.do("resource.erase", resource=lamp)
         agree(alice, bob)
+        alice.do("job.run", job="figures", wait=60)
         of_set, of_state = alice.hashes()
         alice.stop()
         (realm,) = (alice.home / "realms").glob("*.db")
         (folder / "realm.db").write_bytes(realm.read_bytes())
-        (folder / "node.db").write_bytes((alice.home / "node.db").read_bytes())
+        for name in ("node.db", "jobs.db"):
+            (folder / name).write_bytes((alice.home / name).read_bytes())
         return {"realm": realm.stem, "set": of_set, "state": of_state, "peer": bob.node}
 
 

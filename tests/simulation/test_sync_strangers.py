@@ -115,6 +115,42 @@ def test_a_node_that_was_let_in_elsewhere_shows_the_way_to_its_grant() -> None:
     assert alice.node_keys(node.keys.id) is not None
 
 
+def denied(meeting: Meeting, side: str) -> frozenset[bytes]:
+    """Where one side sees that it was denied, once the other one has ended the stream."""
+    session = (meeting.d if side == "dialler" else meeting.l).session
+    session.closed = session.closed or "gone"
+    return frozenset(map(bytes, session.denied))
+
+
+def test_who_was_shown_the_way_and_is_not_accepted_knows_it() -> None:
+    """On either side; and nobody else believes it."""
+    for swapped in (False, True):
+        alice, bob = neighbourhood("bob")
+        ended = Thief(bob.copy, bob.device)
+        ended.copy.name = "eve"
+        pair = ([alice], [ended]) if swapped else ([ended], [alice])
+        meeting = Meeting(*pair).run()
+        theirs = "listener" if swapped else "dialler"
+        ours = "dialler" if swapped else "listener"
+        assert denied(meeting, ours) == frozenset()
+        if not swapped:  # a thief that is dialled does not get to prove itself
+            assert denied(meeting, theirs) == {bytes(alice.realm)}
+
+
+def test_who_is_accepted_after_showing_the_way_was_not_denied() -> None:
+    alice, bob = neighbourhood("bob")
+    dora = bob.copy.island("dora")
+    newcomer = dora.welcome("dora")
+    node = town.secrets("dora's node")
+    dora.grant_node(newcomer, node)
+    doras = Home(dora, node)
+    for dialler, listener in (([doras], [alice]), ([bob], [doras])):
+        meeting = Meeting(dialler, listener).run()
+        shown = [f for _, f in meeting.frames if isinstance(wire.unpack_sync(f), wire.Path)]
+        assert shown, "the way was shown"
+        assert denied(meeting, "dialler") == denied(meeting, "listener") == frozenset()
+
+
 def test_two_communities_on_one_stream_are_kept_apart() -> None:
     alice, bob = neighbourhood("bob")
     second = town.town(salt=lambda: digest("t-salt", b"second"))

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,17 +23,19 @@ from commons_node.backup.folder import (
 )
 from commons_node.backup.manifest import Chunk, Erased, Manifest, RealmBackup
 from commons_node.backup.restored import Owed, Restored, write
-from commons_node.backup.schedule import HOUR_MS, BadPassphraseFile, due, passphrase_of
+from commons_node.backup.schedule import BadPassphraseFile, lacking, passphrase_of
 from commons_node.backup.sealed_file import BadBackup, name_of, size_of
 from commons_node.backup.state import BackupState
 from commons_node.config import Config
+from commons_node.jobs.job import Cron, Every, Job
+from commons_node.jobs.node import duties
 from commons_node.keystore import sealing
-from commons_node.said import said
 
 SAFE = "two rivers meet in the old town"
 SECRET = b"alice borrowed the blue drill"
 HASH = bytes(32)
 NOW = 1_800_000_000_000
+HOUR_MS = 3_600_000
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +157,16 @@ def test_old_ones_go_and_what_only_they_needed(folder: Folder) -> None:
     assert {one.name for one in (folder.path / "chunks").iterdir()} == {shared.name}
 
 
+def test_the_newest_is_the_one_that_was_made_last_whatever_its_clock_said(folder: Folder) -> None:
+    ahead = folder.keep_manifest(listed(created_ms=NOW + 24 * HOUR_MS))
+    right = folder.keep_manifest(listed(created_ms=NOW))
+    back = folder.keep_manifest(listed(created_ms=NOW - 365 * 24 * HOUR_MS))
+    assert folder.backups() == [back, right, ahead]
+    assert folder.manifest(back).created_ms == NOW - 365 * 24 * HOUR_MS, "what it says is as it was"
+    assert folder.let_go(1) == 2
+    assert folder.backups() == [back]
+
+
 def test_while_a_list_cannot_be_read_no_chunk_goes(folder: Folder) -> None:
     chunk = folder.put([b"of the first"])
     bad = folder.keep_manifest(listed(chunk, created_ms=NOW))
@@ -180,32 +193,39 @@ def test_sizes_and_names_follow_from_the_contents(messages: list[bytes]) -> None
         assert name_of(HASH, messages) != name_of(HASH, [*split[0], *split[1]])
 
 
-# -- when the next is due ------------------------------------------------------------------------
+# -- when one is made by itself ------------------------------------------------------------------
 
 DAILY = Config(backup_to="/mnt/safe", backup_passphrase_file="/x")
 
 
-def test_due_once_a_day_and_after_what_was_missed() -> None:
-    made = BackupState(last_ms=NOW)
-    assert not due(Config(), BackupState(), NOW), "nobody asked for any"
-    assert due(DAILY, BackupState(), NOW), "the first one at once"
-    assert not due(DAILY, made, NOW + 23 * HOUR_MS)
-    assert due(DAILY, made, NOW + 24 * HOUR_MS)
-    assert due(DAILY, made, NOW + 500 * HOUR_MS), "it was off for weeks"
+def of_place(last_ms: int, place: str = "/mnt/safe") -> BackupState:
+    return BackupState(last_ms=last_ms, place=place)
 
 
-def test_a_clock_that_jumps_stops_no_backup() -> None:
-    made = BackupState(last_ms=NOW)
-    assert due(DAILY, made, NOW + 24 * HOUR_MS), "forward a day"
-    assert due(DAILY, made, NOW - 365 * 24 * HOUR_MS), "back a year: not first in a year"
-    failed = BackupState(last_ms=NOW, tried_ms=NOW, failed=said("it was full"))
-    assert due(DAILY, failed, NOW - 365 * 24 * HOUR_MS)
+def test_the_first_one_is_made_at_once_and_then_the_schedule_says_when() -> None:
+    assert not lacking(Config(), BackupState(), NOW), "nobody asked for any"
+    assert lacking(DAILY, BackupState(), NOW)
+    assert not lacking(DAILY, of_place(NOW), NOW + 23 * HOUR_MS)
+    assert not lacking(DAILY, of_place(NOW), NOW + 500 * HOUR_MS), "the schedule makes up for it"
+    assert lacking(DAILY, of_place(NOW, "/mnt/other"), NOW), "in another place there is none yet"
 
 
-def test_after_a_failure_it_is_tried_again_within_the_hour() -> None:
-    failed = BackupState(tried_ms=NOW, failed=said("the disk is full"))
-    assert not due(DAILY, failed, NOW + HOUR_MS // 2)
-    assert due(DAILY, failed, NOW + HOUR_MS)
+def test_a_clock_that_was_set_back_makes_one() -> None:
+    year = 365 * 24 * HOUR_MS
+    assert lacking(DAILY, of_place(NOW), NOW - year), "not first in a year"
+
+
+def test_the_duty_has_the_schedule_of_the_settings() -> None:
+    def of(config: Config) -> Job:
+        return next(one for one in duties(config) if one.name == "backup")
+
+    assert of(Config()).triggers == (), "only by hand"
+    assert of(DAILY).triggers == (Every(24 * 3600),)
+    nightly = msgspec.structs.replace(DAILY, jobs_at=("backup=30 2 * * *",))
+    assert of(nightly).triggers == (Cron("30 2 * * *"),)
+    never = msgspec.structs.replace(DAILY, jobs_at=("backup=off",))
+    assert of(never).triggers == ()
+    assert of(msgspec.structs.replace(DAILY, backup_every_hours=0)).triggers == ()
 
 
 def test_a_passphrase_that_others_may_read_is_refused(tmp_path: Path) -> None:

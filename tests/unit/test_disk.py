@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.disks import Disk, disk
 from tests.unit.rooms import Rooms, bytes_of, note, village, workers
 from tests.unit.town import NOTE, Number
 
@@ -34,11 +33,11 @@ async def test_below_the_reserve_others_wait_and_own_small_acts_go_on(rooms: Roo
     home, people = village()
     room = await rooms.open("a", home, *bytes_of(home))
     left = [10 * MIB]
-    room.realm._room = disk = Room(rooms.folder, 8 * MIB, lambda: left[0])
+    room.realm._room = reserve = Room(rooms.folder, 8 * MIB, lambda: left[0])
     bobs = [home.operations[note(home, people.bob, n).id] for n in range(4)]
     assert (await room.take(bobs[0])).new == 1, "there is room enough"
     left[0] = 7 * MIB
-    assert disk.short()
+    assert reserve.short()
     result = await room.take(*bobs)
     assert (result.new, dict(result.held)) == (0, {"disk": 4}), "nothing of others is taken in"
     given = home.operations[home.give_role(people.alice, people.eve, Role.STEWARD).id]
@@ -52,7 +51,7 @@ async def test_below_the_reserve_others_wait_and_own_small_acts_go_on(rooms: Roo
     left[0] = 3 * MIB
     role = home.operations[home.give_role(people.alice, people.bob, Role.STEWARD).id]
     assert dict((await room.take(role)).held) == {"disk": 1}, "half of the reserve is gone"
-    assert disk.withheld == 5
+    assert reserve.withheld == 5
     left[0] = 100 * MIB
     result = await room.take(role, *bobs)
     assert (result.new, dict(result.held)) == (4, {}), "and all of it comes when there is room"
@@ -67,9 +66,9 @@ async def test_who_joins_gets_what_it_asked_for(rooms: Rooms) -> None:
 
 
 async def test_without_a_reserve_nothing_is_looked_at(rooms: Rooms) -> None:
-    disk = Room(rooms.folder / "nowhere", 0)
-    assert not disk.short()
-    disk.check([Draft.fact(NOTE, Number(2), parts=[("text", b"x" * SMALL)])])
+    reserve = Room(rooms.folder / "nowhere", 0)
+    assert not reserve.short()
+    reserve.check([Draft.fact(NOTE, Number(2), parts=[("text", b"x" * SMALL)])])
 
 
 async def test_whoever_watches_is_told_of_each_change(
@@ -88,42 +87,30 @@ async def test_whoever_watches_is_told_of_each_change(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MiB of its own."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
-    if not made or made.returncode:
-        assert not os.environ.get("CI"), "with CI=true this must run"
-        pytest.skip("may not mount a file system here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+def small_disk(tmp_path: Path) -> Iterator[Disk]:
+    with disk(tmp_path / "small", "24m") as made:
+        yield made
 
 
 async def test_a_real_disk_runs_full_and_is_emptied_again(
-    small_disk: Path, pool: VerifierPool
+    small_disk: Disk, pool: VerifierPool
 ) -> None:
-    rooms = Rooms(small_disk, pool)
+    rooms = Rooms(small_disk.path, pool)
     try:
         home, people = village()
         room = await rooms.open("a", home, *bytes_of(home))
-        room.realm._room = disk = Room(small_disk, 8 * MIB)
-        assert not disk.short()
+        room.realm._room = left = Room(small_disk.path, 8 * MIB)
+        assert not left.short()
         bobs = [home.operations[note(home, people.bob, n).id] for n in range(4)]
-        ballast = small_disk / "ballast"
-        ballast.write_bytes(b"x" * (disk.free - 4 * MIB))
-        assert disk.short(), "somebody else has filled it"
+        small_disk.fill(leave=4 * MIB)
+        assert left.short(), "somebody else has filled it"
         assert dict((await room.take(*bobs)).held) == {"disk": 4}
         grant = room.realm.judge.authority.devices[people.cia.device.keys.id].id
-        with ballast.open("ab") as file:
-            file.write(b"x" * (disk.free - MIB // 2))
-        assert disk.free <= MIB // 2
+        small_disk.fill(leave=MIB // 2)
+        assert left.free <= MIB // 2
         for n in range(5):
             await room.realm.write([Draft.fact(NOTE, Number(n))], people.cia.device, grant)
-        ballast.unlink()
+        small_disk.empty()
         assert (await room.take(*bobs)).new == 4, "by itself, without a restart"
         facts = await room.facts()
         assert len(facts.verdicts) == len(home.operations) + 5

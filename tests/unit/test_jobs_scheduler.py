@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -14,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.disks import Disk, disk
 from tests.unit.engine import ALLOWANCE, HANDLERS
 
 from commons_node.config import BadConfig, Config
@@ -284,44 +283,28 @@ def test_the_budget_fills_by_the_monotonic_clock_and_owes_what_was_too_much() ->
 
 
 @pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB of its own."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
-    if not made or made.returncode:
-        assert not os.environ.get("CI"), "with CI=true this must run"
-        pytest.skip("may not mount a file system here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+def full_disk(tmp_path: Path) -> Iterator[Disk]:
+    with disk(tmp_path / "small", "2m") as made:
+        yield made
 
 
 async def test_a_full_disk_loses_no_run_and_doubles_none(
-    full_disk: Path, monkeypatch: pytest.MonkeyPatch
+    full_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler, "_FULL_S", 0.1)
-    made = Scheduler(full_disk / "jobs.db", Around(), ALLOWANCE, HANDLERS)
+    made = Scheduler(full_disk.path / "jobs.db", Around(), ALLOWANCE, HANDLERS)
     await made.start()
     try:
         jobs = [Job(f"mark-{n}", "mark", given={"seconds": 0.3}, limits=QUICK) for n in range(4)]
         runs = [await put(made, job) for job in jobs]
-        ballast = full_disk / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            while True:
-                try:
-                    file.write(b"x" * 4096)
-                except OSError:
-                    break
+        full_disk.fill()
 
         async def broken() -> bool:
             return made.broken is not None
 
         await until(broken, "it is noticed")
         assert (await why(made, jobs[0]))["code"] in {"running", "broken"}
-        ballast.unlink()
+        full_disk.empty()
         for run in runs:
             assert (await ended(made, run))[0] == "done"
         found = await made.desk.call(lambda queue: queue.rows("SELECT name FROM samples"))

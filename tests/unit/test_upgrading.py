@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import resource
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.disks import Disk, disk
 from tests.homes import make
 
 from commons_node.doctor.data import opened
+from commons_node.jobs.queue import Queue
+from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.store.database import fetch, open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.realm_schema import REALM_SCHEMA
@@ -89,6 +90,19 @@ async def test_a_node_file_of_an_earlier_schema_opens(number: int, tmp_path: Pat
         await database.close()
 
 
+@pytest.mark.parametrize("number", [n for kind, n in make.wanted() if kind == "jobs"])
+def test_a_file_of_jobs_of_an_earlier_schema_opens(number: int, tmp_path: Path) -> None:
+    path = make.unpacked("jobs", number, tmp_path / "jobs.db")
+    queue = Queue(path, "term", lambda: 0, lambda: 0)
+    try:
+        assert {"figures", "integrity", "overdue", "tidy"} <= set(queue.jobs())
+        assert queue.rows("SELECT job, state FROM runs") == [("figures", "done")]
+        assert queue.rows("SELECT 1 FROM samples LIMIT 1") == [(1,)]
+    finally:
+        queue.close()
+    assert version_of(path) == len(JOBS_SCHEMA)
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A realm's file of an earlier version."""
@@ -127,18 +141,15 @@ def test_a_damaged_copy_of_a_file_keeps_the_one_of_before(home: Path) -> None:
     assert version_of(copy) == FIRST
 
 
-def _upgrade(path: Path, rows: int, file_size: int) -> None:
-    if file_size:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+def _upgrade(path: Path, rows: int) -> None:
     try:
         migrate(path, later(rows))
     except (sqlite3.Error, Unusable):
         os._exit(3)
 
 
-def _started(path: Path, rows: int, file_size: int = 0) -> multiprocessing.process.BaseProcess:
-    child = context.Process(target=_upgrade, args=(path, rows, file_size))
+def _started(path: Path, rows: int) -> multiprocessing.process.BaseProcess:
+    child = context.Process(target=_upgrade, args=(path, rows))
     child.start()
     return child
 
@@ -165,44 +176,35 @@ def test_kill_9_in_an_upgrade_leaves_a_file_that_the_next_start_goes_on_from(hom
     assert [one.name for one in home.parent.iterdir()] == ["realm.db"]
 
 
-def test_a_disk_that_fills_up_in_an_upgrade(home: Path) -> None:
-    child = _started(home, 20_000, file_size=4 << 20)
-    child.join(60)
-    assert child.exitcode == 3, "it met the end of the disk"
-    assert version_of(home) == len(REALM_SCHEMA) + 1
-    assert version_of(home.with_name(f"realm.db.before-{FIRST}")) == FIRST
-    migrate(home, later(20_000))
-    assert version_of(home) == len(REALM_SCHEMA) + 2
+def test_a_disk_that_fills_up_in_an_upgrade(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", "24m") as small:
+        home = make.unpacked("realm", FIRST, small.path / "realm.db")
+        child = _started(home, 20_000)
+        child.join(60)
+        assert child.exitcode == 3, "it met the end of the disk"
+        assert version_of(home) == len(REALM_SCHEMA) + 1, "at the step before, and whole"
+        assert version_of(home.with_name(f"realm.db.before-{FIRST}")) == FIRST
+        small.remount("size=128m")
+        migrate(home, later(20_000))
+        assert version_of(home) == len(REALM_SCHEMA) + 2
+        assert [one.name for one in small.path.iterdir()] == ["realm.db"]
 
 
 @pytest.fixture
-def sealed_disk(tmp_path: Path) -> Iterator[Path]:
+def sealed_disk(tmp_path: Path) -> Iterator[Disk]:
     """A file system that can be mounted read-only."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
-    made = os.geteuid() == 0 and subprocess.run(command, check=False, capture_output=True)
-    if not made or made.returncode:
-        assert not os.environ.get("CI"), "with CI=true this must run"
-        pytest.skip("may not mount a file system here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    with disk(tmp_path / "disk", "64m") as made:
+        yield made
 
 
-def remount(folder: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
-
-
-async def test_a_read_only_disk_is_said_and_nothing_is_lost(sealed_disk: Path) -> None:
-    path = make.unpacked("realm", FIRST, sealed_disk / "realm.db")
+async def test_a_read_only_disk_is_said_and_nothing_is_lost(sealed_disk: Disk) -> None:
+    path = make.unpacked("realm", FIRST, sealed_disk.path / "realm.db")
     before = path.read_bytes()
-    remount(sealed_disk, "ro")
+    sealed_disk.remount("ro")
     with pytest.raises(Unusable):
         await open_database(path, REALM_SCHEMA)
     assert path.read_bytes() == before
-    remount(sealed_disk, "rw")
+    sealed_disk.remount("rw")
     database = await open_database(path, REALM_SCHEMA)
     with suppress(Unusable):
         assert await fetch(database.read, "PRAGMA user_version") == [(len(REALM_SCHEMA),)]

@@ -90,7 +90,7 @@ async def _take(realm: Realm, batch: Sequence[Operation]) -> None:
     if result.held or result.missing or result.new != len(ids):
         why = ", ".join(sorted(result.held)) or _("its past is not there")
         raise BadArchive(
-            "operation", _("an operation in it cannot be judged: {why}").format(why=why)
+            "unjudged", _("an operation in it cannot be judged: {why}").format(why=why)
         )
 
 

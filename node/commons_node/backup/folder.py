@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar, Final
@@ -42,6 +42,8 @@ _OWNER: Final = "backup"
 _BACKUP: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\.backup\Z")
 _CHUNK: Final = re.compile(r"[0-9a-f]{64}\Z")
 _BESIDE: Final = ".part"
+_MOMENT: Final = "%Y%m%dT%H%M%SZ"
+_STAMP: Final = len("20260101T000000Z")
 
 
 class NoBackup(CommonsError):
@@ -166,10 +168,16 @@ class Folder:
         return sorted(found, key=lambda one: one.name, reverse=True)
 
     def keep_manifest(self, manifest: Manifest) -> Path:
-        """Write what makes the chunks a backup; durable when it returns."""
-        moment = datetime.fromtimestamp(manifest.created_ms / 1000, UTC)
-        stamp = moment.strftime("%Y%m%dT%H%M%SZ")
-        path = self.path / f"{stamp}-{os.urandom(4).hex()}{SUFFIX}"
+        """Write what makes the chunks a backup; durable when it returns.
+
+        Its name comes after all that are there: the newest is the one that was made last, although
+        a clock was set back between them.
+        """
+        moment = datetime.fromtimestamp(manifest.created_ms / 1000, UTC).replace(microsecond=0)
+        with suppress(ValueError, IndexError):  # somebody's own name, or the first of all
+            last = datetime.strptime(self.backups()[0].name[:_STAMP], _MOMENT).replace(tzinfo=UTC)
+            moment = max(moment, last + timedelta(seconds=1))
+        path = self.path / f"{moment.strftime(_MOMENT)}-{os.urandom(4).hex()}{SUFFIX}"
         self._write(path, b"backup " + path.name.encode(), pieces(manifests.encode(manifest)))
         return path
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from commons_node.backup.schedule import HOUR_S, every_s
 from commons_node.backup.state import load
 
 if TYPE_CHECKING:
@@ -24,9 +25,8 @@ class Safety:
 
 async def safety_of(daemon: Daemon) -> Safety:
     """That of this daemon's home."""
-    every = daemon.config.backup_every_hours if daemon.config.backup_to else 0
     return Safety(
-        (await load(daemon.store)).shown(every),
+        (await load(daemon.store)).shown(every_s(daemon.config) // HOUR_S),
         [one.shown() for one in daemon.repairs.done],
         sorted(daemon.retiring.restored.members),
         daemon.repairs.in_words() or "",

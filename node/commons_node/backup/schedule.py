@@ -1,16 +1,13 @@
-"""Backups by themselves: so often, into a folder, with a passphrase that lies in a file.
+"""Backups by themselves: the node's side of the duty ``backup``.
 
-A small timer. It asks a clock that may jump, so it remembers when the last backup was made, not
-when the next is due: what was missed while the node was off is made up for soon after its start.
-A scheduler of jobs can call ``due`` and ``run`` in its place.
+The duty runs in a worker of the scheduler: it has the node write a backup, reads it back whole, and
+has the node note what came of that. The passphrase lies in a file that both read; it goes over no
+pipe.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -22,19 +19,26 @@ from commons_node.backup import state as states
 from commons_node.backup.commands import backed_up
 from commons_node.backup.state import BackupState
 from commons_node.config import Config
-from commons_node.said import Said, of_error, said
+from commons_node.said import of_error, said
+from commons_node.whole_file import CannotWrite
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 log = structlog.get_logger(component="backup")
 
-HOUR_MS: Final = 3_600_000
-_LOOK_S: Final = 30.0
-_AGAIN_MS: Final = HOUR_MS
-"""After a failure: not at once, and not only when the next would be due."""
-_VERIFY_S: Final = 3600.0
+HOUR_S: Final = 3600
+MAKE: Final = "backup.make"
+NOTE: Final = "backup.note"
 _MOST: Final = 4096
+
+
+class NoPlace(CommonsError):
+    """config.toml does not say where backups go by themselves."""
+
+    code: ClassVar[str] = "bad_config"
+    hint: ClassVar[str] = "set backup_to and backup_passphrase_file, and start the node again"
+    status = "usage"
 
 
 class BadPassphraseFile(CommonsError):
@@ -45,14 +49,19 @@ class BadPassphraseFile(CommonsError):
     status = "usage"
 
 
-def due(config: Config, found: BackupState, now_ms: int) -> bool:
-    """Whether a backup is to be made now. A clock that was set back makes one, too."""
-    every = config.backup_every_hours * HOUR_MS
-    if not config.backup_to or not every:
+def every_s(config: Config) -> int:
+    """Seconds between two of them; 0: none are made by themselves."""
+    return config.backup_every_hours * HOUR_S if config.backup_to else 0
+
+
+def lacking(config: Config, found: BackupState, now_ms: int) -> bool:
+    """Whether there is none yet in this place, or none that this clock knows of.
+
+    What fell due while the node was off is made up for by the schedule.
+    """
+    if not every_s(config):
         return False
-    if found.failed and 0 <= now_ms - found.tried_ms < min(_AGAIN_MS, every):
-        return False
-    return not 0 <= now_ms - found.last_ms < every
+    return found.place != config.backup_to or not 0 < found.last_ms <= now_ms
 
 
 def passphrase_of(file: str) -> str:
@@ -75,23 +84,28 @@ class Schedule:
     """Belongs to one daemon."""
 
     def __init__(self, daemon: Daemon) -> None:
-        """Does nothing before ``stay``."""
+        """Does nothing by itself."""
         self._daemon = daemon
-        self.made = 0
 
-    async def stay(self) -> None:
-        """Look now and then, for ever."""
-        config = self._daemon.config
-        while config.backup_to and config.backup_every_hours:
-            found = await states.load(self._daemon.store)
-            if due(config, found, self._daemon.now_ms()):
-                await self.run()
-            await asyncio.sleep(_LOOK_S)
+    async def lacking(self) -> bool:
+        """Whether one is to be made at once."""
+        daemon = self._daemon
+        found = await states.load(daemon.store)
+        return lacking(daemon.config, found, daemon.now_ms())
 
-    async def run(self) -> None:
-        """Make one, and read it back whole in a process of its own; what fails is noted."""
+    async def act(self, name: str, params: Mapping[str, object]) -> Mapping[str, object]:
+        """What a run of the duty may have the node do: ``MAKE`` one, or ``NOTE`` what it found."""
+        if name == MAKE:
+            return await self._make()
+        await self._note(str(params.get("why", "")))
+        return {}
+
+    async def _make(self) -> Mapping[str, object]:
+        """Raises what ``create`` raises, ``NoPlace``, ``BadPassphraseFile``; a failure is noted."""
         daemon, config = self._daemon, self._daemon.config
         try:
+            if not config.backup_to:
+                raise NoPlace
             phrase = passphrase_of(config.backup_passphrase_file)
             made = await backed_up(
                 daemon,
@@ -100,50 +114,34 @@ class Schedule:
                 keep=config.backup_keep,
                 parts=config.backup_parts,
             )
-        except (CommonsError, OSError) as error:
-            log.warning("no_backup", why=str(error))
-            found = await states.load(daemon.store)
-            found.tried_ms, found.failed = daemon.now_ms(), of_error(error)
-            await states.save(daemon.store, found)
-            return
-        self.made += 1
+        except OSError as error:
+            await self._failed(error)
+            raise CannotWrite(file=config.backup_to, why=error.strerror or error) from error
+        except CommonsError as error:
+            await self._failed(error)
+            raise
         log.info("backup", operations=made.operations, bytes=made.written)
-        why = await self._verified(made.path)
+        return {
+            "file": str(made.path),
+            "operations": made.operations,
+            "bytes": made.written,
+            "passphrase_file": config.backup_passphrase_file,
+        }
+
+    async def _failed(self, error: Exception) -> None:
+        daemon = self._daemon
+        log.warning("no_backup", why=str(error))
+        found = await states.load(daemon.store)
+        found.tried_ms, found.failed = daemon.now_ms(), of_error(error)
+        await states.save(daemon.store, found)
+
+    async def _note(self, why: str) -> None:
+        """How reading it back went; ``why`` is empty if it is whole."""
+        daemon = self._daemon
         found = await states.load(daemon.store)
         if why:
-            found.failed = why
-            log.error("backup_not_verified", why=str(why))
+            found.failed = said("{why}", why=why)
+            log.error("backup_not_verified", why=why)
         else:
             found.verified_ms = daemon.now_ms()
         await states.save(daemon.store, found)
-
-    async def _verified(self, path: Path) -> Said | None:
-        """Why it could not be verified; None if it was."""
-        words = ["-m", "commons_node", "backup", "verify", str(path), "--json"]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *words, "--passphrase-file", self._daemon.config.backup_passphrase_file,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            stdin=asyncio.subprocess.DEVNULL, preexec_fn=_kindly,
-            env={**os.environ, "LANGUAGE": "en"},
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(_VERIFY_S):
-                _, told = await process.communicate()
-        except BaseException:
-            process.kill()
-            await process.wait()
-            raise
-        return None if process.returncode == 0 else _why(told)
-
-
-def _kindly() -> None:
-    os.nice(10)
-
-
-def _why(told: bytes) -> Said:
-    """What the process says of itself stands in a log in English, so it is quoted."""
-    try:
-        message = str(json.loads(told.splitlines()[-1])["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return said(N_("the process that reads it back did not say why"))
-    return said("{message}", message=message)

@@ -6,12 +6,15 @@ stopped nor waited for, and nothing of it is changed.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import RealmId
@@ -43,6 +46,16 @@ _REPAIR = N_(
 )
 
 
+_UNJUDGED = BadArchive("unjudged", "").code
+
+
+class NotCompared(CommonsError):
+    """What a community shows could not be compared with its operations: {why}"""
+
+    code: ClassVar[str] = "not_compared"
+    hint: ClassVar[str] = "commons-node doctor tries again"
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the copies tell that other checks need."""
@@ -55,7 +68,8 @@ def files(home: Home) -> list[tuple[Path, Sequence[str]]]:
     """Every database of a home with the schema that it should have."""
     found: list[tuple[Path, Sequence[str]]] = [(home.path / "node.db", NODE_SCHEMA)]
     found.append((home.path / "jobs.db", JOBS_SCHEMA))
-    found += [(path, REALM_SCHEMA) for path in sorted((home.path / "realms").glob("*.db"))]
+    for folder in ("realms", "own"):
+        found += [(path, REALM_SCHEMA) for path in sorted((home.path / folder).glob("*.db"))]
     return [(path, schema) for path, schema in found if path.exists()]
 
 
@@ -141,6 +155,29 @@ async def truth(realm: Realm, folder: Path, pool: VerifierPool, name: str) -> Ch
         count=count
     )
     return Check(check, "ok", told, "", {"agrees": True, "operations": count})
+
+
+def shown_otherwise(path: Path) -> Said | None:
+    """Why what one community shows is not what its operations give; None if it is.
+
+    Judges a copy from nothing, in this process. Raises ``NotCompared`` where that cannot be done
+    now, as when a worker dies; sqlite3.Error, OSError for want of room.
+    """
+
+    async def judged() -> Check:
+        with tempfile.TemporaryDirectory(prefix="commons-integrity-") as temporary:
+            folder = Path(temporary)
+            pool = VerifierPool(1)
+            try:
+                async with opened(copied(path, folder), pool, time.time_ns() // 1_000_000) as realm:
+                    return await truth(realm, folder, pool, path.stem[:8])
+            finally:
+                await pool.stop()
+
+    check = asyncio.run(judged())
+    if check.facts.get("code") == _UNJUDGED:
+        raise NotCompared(why=check.detail)
+    return None if check.state == "ok" else said("{why}", why=check.detail)
 
 
 async def examine(

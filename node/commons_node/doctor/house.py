@@ -11,6 +11,7 @@ from pathlib import Path
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _, ngettext
+from commons_node.backup.schedule import every_s
 from commons_node.backup.state import NAME as BACKUP
 from commons_node.backup.state import BackupState, decode
 from commons_node.config import Config, load
@@ -69,11 +70,15 @@ def backup(home: Home, config: Config, now_ms: int) -> Check:
     days = (now_ms - found.last_ms) // _DAY_MS if found.last_ms else -1
     facts = {
         "days": days,
-        "by_itself": bool(config.backup_to and config.backup_every_hours),
+        "by_itself": bool(every_s(config)),
         "verified": found.verified_ms >= found.last_ms > 0,
         "failed": bool(found.failed),
     }
     create = "commons-node backup create FOLDER"
+    if every_s(config) and not config.jobs_workers:
+        told = _("No backup is made by itself: the setting jobs_workers is 0.")
+        fix = _("set jobs_workers to 1 or more in config.toml and start the node again")
+        return Check("backup", "warn", told, fix, facts)
     if found.failed:
         told = _("The last try to make a backup failed: {why}").format(why=found.failed)
         return Check("backup", "fail" if days > _OLD_DAYS or days < 0 else "warn", told, create,

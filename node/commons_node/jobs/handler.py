@@ -46,15 +46,20 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """``views``: what a run may ask the node to show; ``home``: whether it is told where it is."""
+    """``views``: what a run may ask the node to show; ``home``: whether it is told where it is.
+
+    ``acts``: what a run may have the node do, of the few things that only the node can.
+    """
 
     entry: str
     views: frozenset[str] = frozenset()
     home: bool = False
+    acts: frozenset[str] = frozenset()
 
 
 _DUTIES: Final = "commons_node.jobs.duties"
 HANDLERS: Final[Mapping[str, Handler]] = {
+    "backup": Handler(f"{_DUTIES}.backup:run", acts=frozenset({"backup.make", "backup.note"})),
     "integrity": Handler(f"{_DUTIES}.integrity:run", home=True),
     "tidy": Handler(f"{_DUTIES}.tidy:run", home=True),
     "overdue": Handler(f"{_DUTIES}.overdue:run", frozenset({"loan.list", "status"})),

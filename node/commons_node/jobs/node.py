@@ -12,12 +12,14 @@ import msgspec
 
 from commons_crdt.texts import N_, _
 from commons_node.api.arguments import from_body
+from commons_node.backup.schedule import every_s
 from commons_node.config import BadConfig
 from commons_node.jobs import times
 from commons_node.jobs.budget import Allowance
 from commons_node.jobs.handler import HANDLERS, Handler
-from commons_node.jobs.job import Cron, Job, Limits, On, Retry, Trigger
+from commons_node.jobs.job import Cron, Every, Job, Limits, On, Retry, Trigger
 from commons_node.jobs.outbox import Letter
+from commons_node.jobs.queue import Queue
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.workers import Broker, NotOffered
 from commons_node.registry import Registry, Request, describe_arguments
@@ -30,8 +32,12 @@ FILE: Final = "jobs.db"
 
 DUTIES: Final[tuple[Job, ...]] = (
     Job(
-        "integrity", "integrity", (Cron("17 4 * * SUN"),),
-        summary=N_("Check that no database is damaged"), limits=Limits(1800, 600, 768),
+        "backup", "backup", summary=N_("Make a backup, and read it back"), frees_disk=True,
+        limits=Limits(14_400, 3_600, 1_024, 65_536), retry=Retry(20, 300), priority=4,
+    ),
+    Job(
+        "integrity", "integrity", (Cron("17 4 * * *"),),
+        summary=N_("Check that no database is damaged"), limits=Limits(3_600, 1_800, 768, 65_536),
         retry=Retry(3, 300), priority=7,
     ),
     Job(
@@ -87,7 +93,15 @@ def duties(config: Config) -> tuple[Job, ...]:
             raise BadConfig(where=_("the settings"), key="jobs_at", why=why, fix=fix)
         chosen[name] = schedule
     zone = zone_of(config)
-    return tuple(_at(job, chosen.get(job.name), zone) for job in DUTIES)
+    return tuple(_at(_told(job, config), chosen.get(job.name), zone) for job in DUTIES)
+
+
+def _told(job: Job, config: Config) -> Job:
+    """Backups begin where config.toml says where they go."""
+    if job.name != "backup" or not (seconds := every_s(config)):
+        return job
+    given = {"to": config.backup_to, "passphrase_file": config.backup_passphrase_file}
+    return msgspec.structs.replace(job, triggers=(Every(seconds),), given=given)
 
 
 def _at(job: Job, schedule: str | None, zone: ZoneInfo) -> Job:
@@ -95,8 +109,7 @@ def _at(job: Job, schedule: str | None, zone: ZoneInfo) -> Job:
         return job
     triggers: tuple[Trigger, ...] = ()
     if schedule != "off":
-        former = job.triggers[0]
-        assert isinstance(former, Cron)
+        former = next((one for one in job.triggers if isinstance(one, Cron)), Cron(schedule))
         trigger = msgspec.structs.replace(former, expression=schedule)
         try:
             times.check(trigger, zone)
@@ -106,6 +119,13 @@ def _at(job: Job, schedule: str | None, zone: ZoneInfo) -> Job:
             ) from None
         triggers = (trigger,)
     return msgspec.structs.replace(job, triggers=triggers)
+
+
+def _first_backup(queue: Queue) -> None:
+    """One at once, unless a start before this one has asked for it."""
+    waits = "SELECT 1 FROM runs WHERE job = 'backup' AND state IN ('ready', 'leased')"
+    if not queue.rows(waits):
+        queue.enqueue("backup")
 
 
 class Jobs:
@@ -126,7 +146,7 @@ class Jobs:
                 broker=self._broker,
                 given=self._given,
                 told=self._told,
-                ways={"event": self._publish},
+                ways={"event": self._publish, "repair": self._repair},
                 now=daemon.now_ms,
             ),
             Allowance(
@@ -139,6 +159,9 @@ class Jobs:
         """Open the file and begin."""
         self._registry = registry
         await self.scheduler.start(self._duties)
+        if await self._daemon.backups.lacking():
+            await self.scheduler.desk.call(_first_backup)
+            self.scheduler.wake()
         self._listen()
 
     async def stop(self) -> None:
@@ -179,6 +202,10 @@ class Jobs:
     async def _publish(self, letter: Letter) -> None:
         self._daemon.events.publish("job_notice", {"key": letter.key, **letter.body})
 
+    async def _repair(self, letter: Letter) -> None:
+        """A file is damaged, or shows something else than its operations give: it is made anew."""
+        await self._daemon.repairs.told(str(letter.body["file"]), str(letter.body["why"]))
+
     # -- what a run may ask --------------------------------------------------------------------
 
     def _given(self, job: Job) -> Mapping[str, object]:
@@ -191,6 +218,8 @@ class Jobs:
 
         async def answer(method: str, params: dict[str, Any], /) -> object:
             name = params.get("name")
+            if method == "act" and isinstance(name, str) and name in handler.acts:
+                return await self._daemon.backups.act(name, params)
             if method != "view" or not isinstance(name, str) or name not in handler.views:
                 raise NotOffered(method=f"{method} {name}" if name else method)
             return await self._view(name, params)

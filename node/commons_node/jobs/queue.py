@@ -16,6 +16,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+import structlog
 
 from commons_node.jobs.backoff import delay_ms
 from commons_node.jobs.effects import Effect, commit
@@ -24,6 +25,8 @@ from commons_node.jobs.refusals import NoJob, NoRun, QueueFull, StaleFence, Wron
 from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.jobs.states import State, after_failure, after_loss, may_cancel, may_retry
 from commons_node.store.upgrading import Unusable, migrate
+
+log = structlog.get_logger(component="jobs")
 
 MOST_OPEN = 10_000
 """Runs that have not ended, of all jobs."""
@@ -134,9 +137,14 @@ class Queue:
             )
 
     def jobs(self) -> dict[str, Job]:
-        """All that are defined."""
-        rows = self.rows("SELECT job, definition FROM jobs ORDER BY job")
-        return {name: msgspec.json.decode(encoded, type=Job) for name, encoded in rows}
+        """All that are defined; one that the disk has damaged is as if it were not."""
+        found: dict[str, Job] = {}
+        for name, encoded in self.rows("SELECT job, definition FROM jobs ORDER BY job"):
+            try:
+                found[name] = msgspec.json.decode(encoded, type=Job)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                log.warning("job_unreadable", job=name)
+        return found
 
     def forget(self, name: str) -> None:
         """The job is no more: what waits is cancelled, its triggers go, its history stays."""

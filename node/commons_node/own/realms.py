@@ -131,6 +131,7 @@ class OwnRealms:
         daemon = self._daemon
         self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self.file(realm)
+        await daemon.repairs.realm_file(realm, path)
         held = await daemon.make_realm(realm, path, lambda: daemon.now_ms() // DAY_MS * DAY_MS)
         held.listeners.append(self._changed)
         await daemon.standing.refresh(held)

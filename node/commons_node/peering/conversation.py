@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from commons_crdt.errors import CommonsError
 from commons_crdt.ids import RealmId
 from commons_node.peering.load import Load
 from commons_protocol.effects import (
@@ -167,6 +168,10 @@ class Conversation:
     async def _guarded(self, work: Awaitable[None]) -> None:
         try:
             await work
+        except CommonsError as error:  # the disk is full, or has damaged a file: no fault of ours
+            _log.warning("a sync session ends: %s", error)
+            self._tell(self, Count("session"))
+            self.end("failed")
         except Exception:
             _log.exception("a sync session ends: its work failed")
             self._tell(self, Count("session"))

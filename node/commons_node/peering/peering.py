@@ -352,6 +352,11 @@ class Peering:
         """Every known peer, as ``peer list`` shows it."""
         return tuple(state_of(self, known) for known in self.book.all())
 
+    def denied(self, realm: RealmId) -> NodeId | None:
+        """A node that knows a realm and did not accept this node's device in it; None: nobody."""
+        denying = (peer for peer, realms in self.talks.denied.items() if realm in realms)
+        return next(map(node_id, denying), None)
+
     async def wait_converged(
         self, nodes: Sequence[NodeId] | None = None, timeout: float = 30.0
     ) -> Convergence:

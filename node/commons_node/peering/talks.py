@@ -44,6 +44,8 @@ class Talks:
         """No conversation yet."""
         self.now: dict[PeerId, Conversation] = {}
         self.ways: dict[PeerId, Way] = {}
+        self.denied: dict[PeerId, frozenset[RealmId]] = {}
+        """Who did not accept this node's device, and where, the last time that we spoke."""
         self._peering = peering
         self._tasks: dict[PeerId, asyncio.Task[None]] = {}
         self._due: dict[PeerId, float] = {}
@@ -84,6 +86,7 @@ class Talks:
     def leave(self, peer: PeerId) -> None:
         """Talk with this peer no more."""
         self.ways.pop(peer, None)
+        self.denied.pop(peer, None)
         task = self._tasks.pop(peer, None)
         if peer in self.now:
             self.now[peer].end("blocked")
@@ -178,6 +181,8 @@ class Talks:
         self._due[peer] = self._next_round()
         try:
             code = await talk.run()
+            if talk.session.denied or talk.was_proven:
+                self.denied[peer] = talk.session.denied
             _log.debug("a sync session with %s… ended: %s", peer[-8:], code)
             if code not in _NO_REFUSALS:
                 self._peering.count(code)

@@ -7,14 +7,41 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import aiosqlite
 
+from commons_crdt.errors import CommonsError
 from commons_node.store.upgrading import PATIENCE_S, Unusable, migrate
+
+_ON_DAMAGE: WeakKeyDictionary[aiosqlite.Connection, Callable[[], None]] = WeakKeyDictionary()
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+"""How the names of SQLite's results begin that say so."""
+_CLOSED = frozenset({"Connection closed", "no active connection"})
+"""What aiosqlite says of a connection that was closed."""
+
+
+class Damaged(CommonsError):
+    """A file of this node is damaged: {why}."""
+
+    code: ClassVar[str] = "database"
+    hint: ClassVar[str] = (
+        "it is made anew of what reads and of what other nodes have; commons-node status says how"
+        " far that is"
+    )
+    status = "failed"
+
+
+class Closed(CommonsError):
+    """A file of this node is closed: it is being made anew, or the node stops."""
+
+    code: ClassVar[str] = "database"
+    hint: ClassVar[str] = "try again in a moment; commons-node status says what came of it"
+    status = "failed"
 
 
 class Database:
@@ -41,12 +68,27 @@ class Database:
             await self.write.execute("BEGIN IMMEDIATE")
             yield self.write
             await self.write.commit()
-        except sqlite3.OperationalError as error:
-            await self.write.rollback()
+        except sqlite3.DatabaseError as error:
+            with suppress(sqlite3.DatabaseError):
+                await self.write.rollback()
+            if (damage := _damage(self.write, error)) is not None:
+                raise damage from error
+            if not isinstance(error, sqlite3.OperationalError):
+                raise
             raise Unusable(file=self.path.name, why=error) from error
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ValueError) and str(error) in _CLOSED:
+                raise Closed from error
             await self.write.rollback()
             raise
+
+    def on_damage(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` each time that SQLite finds the file damaged while it is used."""
+        _ON_DAMAGE[self.write] = _ON_DAMAGE[self.read] = tell
+
+    def swap(self, other: Database) -> None:
+        """Use another one's connections from now on; the caller has closed these."""
+        self.write, self.read = other.write, other.read
 
     async def forget_erased(self) -> bool:
         """Fold the WAL into the file and cut it off: what was erased is in neither afterwards.
@@ -68,8 +110,29 @@ class Database:
 async def fetch(
     connection: aiosqlite.Connection, query: str, arguments: Sequence[object] = ()
 ) -> list[Any]:
-    """All rows of one query, in one call to the connection's thread."""
-    return list(await connection.execute_fetchall(query, arguments))
+    """All rows of one query, in one call to the connection's thread.
+
+    Raises ``Damaged``, and ``Closed`` while the file is being made anew.
+    """
+    try:
+        return list(await connection.execute_fetchall(query, arguments))
+    except ValueError as error:
+        if str(error) in _CLOSED:
+            raise Closed from error
+        raise
+    except sqlite3.DatabaseError as error:
+        if (damage := _damage(connection, error)) is not None:
+            raise damage from error
+        raise
+
+
+def _damage(connection: aiosqlite.Connection, error: sqlite3.DatabaseError) -> Damaged | None:
+    """What to raise where SQLite says that the file is damaged; whoever mends it is told."""
+    if not getattr(error, "sqlite_errorname", "").startswith(_DAMAGE):
+        return None
+    if (tell := _ON_DAMAGE.get(connection)) is not None:
+        tell()
+    return Damaged(why=error)
 
 
 async def open_database(path: Path, schema: Sequence[str]) -> Database:

@@ -1,0 +1,267 @@
+"""``kill -9`` in the middle of one long thing: a sync, a backup, a restore, an upgrade."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from tests.e2e.neighbourhood import (
+    QUICK,
+    House,
+    Street,
+    agree,
+    clean_environment,
+    cli,
+    command_of,
+    street,
+    until,
+)
+from tests.e2e.safes import Safe, lose, many
+
+from commons_node.api.client import ApiError
+from commons_node.store.realm_schema import REALM_SCHEMA
+
+pytestmark = pytest.mark.long
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def elm_street() -> Iterator[Street]:
+    with street() as made:
+        yield made
+
+
+@pytest.fixture
+def safe(elm_street: Street) -> Safe:
+    return Safe(elm_street.folder)
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    seed = int(os.environ.get("SEED", "7"))
+    print(f"SEED={seed}")  # noqa: T201 - how to repeat it
+    return random.Random(seed)
+
+
+def held(house: House) -> int:
+    """How many operations are on the disk of a house whose node may be gone."""
+    ((count,),) = house.query("SELECT count(*) FROM operations")
+    return int(count)
+
+
+def test_in_a_sync(elm_street: Street, rng: random.Random) -> None:
+    """Of the one who takes, and of the one who gives."""
+    alice, bob = elm_street.community("alice", "bob")
+    bob.stop()
+    begun = held(bob)
+    for thousand in range(3):
+        many(alice, 1000, first=thousand * 1000)
+    wanted = held(alice)
+    bob.again()
+    meet_by_and_by(alice, bob)
+    within = 0
+    for n in range(6):
+        until(lambda least=begun: held(bob) > least, "some of it has come", 60)  # type: ignore[misc]  # defaults bind the loop's values
+        time.sleep(rng.random() * 0.1)
+        dies = bob if n % 2 else alice
+        dies.kill()
+        got = held(bob)
+        within += begun < got < wanted
+        begun = got
+        dies.again()
+        if got == wanted:
+            break
+        meet_by_and_by(alice, bob)
+    assert within >= 3, f"nodes died in the middle: {within}"
+    agree(alice, bob, seconds=90)
+    assert alice.verdicts() == bob.verdicts()
+    for house in (alice, bob):
+        house.stop()
+        house.assert_whole()
+
+
+def meet_by_and_by(alice: House, bob: House) -> None:
+    bob.do("peer.connect", address=alice.address)
+
+
+def length_of(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def test_in_a_backup(elm_street: Street, safe: Safe, rng: random.Random) -> None:
+    """The last backup stays whole, and the next one is made as if nothing had been."""
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    first = safe.of(alice)
+    (elm_street.folder / "other").mkdir()
+    takes = length_of(lambda: Safe(elm_street.folder / "other").of(alice))
+    within = 0
+    for n in range(6):
+        many(alice, 150, first=n * 150)
+        had = len(list(safe.path.glob("*.backup")))
+        writing = threading.Thread(target=_tries, args=(safe, alice))
+        writing.start()
+        time.sleep(takes * rng.uniform(0.3, 1.1))
+        alice.kill()
+        writing.join(30)
+        if len(list(safe.path.glob("*.backup"))) > had:
+            first = safe.does("verify", elm_street.folder).json
+        else:
+            within += 1
+        if n % 3 == 2:
+            found = safe.does("verify", elm_street.folder)
+            assert found.code == 0, found
+            assert found.json["state_hash"] == first["state_hash"], "the one before is untouched"
+        alice.again()
+        alice.unlock()
+    assert within >= 3, f"died before it was a backup: {within}"
+    last = safe.of(alice)
+    assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
+    assert last["state_hash"] == alice.hashes()[1]
+    assert not list(safe.path.rglob(".*.part")), "what was half done is swept"
+
+
+def _tries(safe: Safe, house: House) -> None:
+    with suppress(ApiError, OSError):
+        safe.of(house)
+
+
+def test_in_a_backup_by_itself(elm_street: Street, safe: Safe, rng: random.Random) -> None:
+    """The job begins it again, whoever died: the node, or the process that reads it back."""
+    more = f'\nbackup_to = "{safe.path}"\nbackup_passphrase_file = "{safe.phrase}"\n'
+    (alice,) = elm_street.build("alice", config=QUICK + more)
+    alice.found()
+    many(alice, 300)
+    until(lambda: alice.see("status")["backup"]["verified"], "the first one at once", 60)
+
+    def state() -> str:
+        jobs = alice.see("job.list")["jobs"]
+        return str(next(one["state"] for one in jobs if one["job"] == "backup"))
+
+    for n in range(2):
+        made = alice.do("job.run", job="backup")["run"]
+        until(lambda: state() == "running", "it is at work")
+        time.sleep(rng.random() * 0.5)
+        if n:
+            workers = [
+                pid
+                for pid in alice.children()
+                if any(word.endswith("jobs.worker") for word in command_of(pid))
+            ]
+            assert workers, "its process runs"
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+        else:
+            alice.kill()
+            alice.again()
+
+        def of(run: int = made) -> dict[str, object]:
+            runs = alice.see("job.show", job="backup")["runs"]
+            found: dict[str, object] = next(one for one in runs if one["run"] == run)
+            return found
+
+        if n:
+            until(lambda: of()["state"] == "waiting", "it was cut off, and will be tried again")
+            continue
+        until(lambda: of()["state"] == "done", "it was begun again", 60)
+        assert int(str(of()["attempts"])) >= 2
+    found = safe.does("verify", elm_street.folder)
+    assert found.json["state_hash"] == alice.hashes()[1]
+
+
+def restoring(safe: Safe, home: Path) -> subprocess.Popen[bytes]:
+    """The process of a restore, which a test may kill."""
+    words = ["backup", "restore", str(safe.path), "--passphrase-file", str(safe.phrase)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "commons_node", *words, "--home", str(home), "--alone", "--json"],
+        env=clean_environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_in_a_restore(elm_street: Street, safe: Safe, rng: random.Random) -> None:
+    """There is no home, or a whole one; the next try sweeps up."""
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    many(alice, 400)
+    made = safe.of(alice)
+    lose(alice)
+    takes = length_of(lambda: restoring(safe, elm_street.folder / "other").wait(60))
+    home = elm_street.folder / "alice-2"
+    beside = home.with_name(".alice-2.restoring")
+    within = half = 0
+    for _ in range(5):
+        process = restoring(safe, home)
+        time.sleep(takes * rng.uniform(0.4, 0.98))
+        process.kill()
+        if process.wait(10) != -signal.SIGKILL:
+            assert home.exists(), "it was faster"
+            break
+        assert not home.exists()
+        within += 1
+        half += beside.exists()
+    assert within >= 3
+    assert half >= 2, f"some of it was on the disk: {half} of {within}"
+    if not home.exists():
+        assert restoring(safe, home).wait(60) == 0
+    assert not beside.exists()
+    (new,) = elm_street.build("alice-2")
+    assert new.hashes()[1] == made["state_hash"]
+
+
+class Newer(House):
+    """A house whose daemon is of a version to come; its file takes steps, one of them long."""
+
+    module = "tests.e2e.newer"
+
+
+def schema_of(house: House) -> int:
+    ((version,),) = house.query("PRAGMA user_version")
+    return int(version)
+
+
+def test_in_an_upgrade(elm_street: Street, rng: random.Random) -> None:
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    many(alice, 100)
+    known, verdicts = alice.hashes(), alice.verdicts()
+    alice.stop()
+    (file,) = (alice.home / "realms").glob("*.db")
+    wal = file.with_name(f"{file.name}-wal")
+    newer = Newer("newer", alice.home)
+    elm_street.houses.append(newer)
+    within = 0
+    for _ in range(4):
+        until(lambda: wal.exists() and wal.stat().st_size > 1 << 20, "the long step has begun", 60)
+        time.sleep(rng.random() * 0.3)
+        newer.kill()
+        within += schema_of(newer) == len(REALM_SCHEMA) + 1
+        assert file.with_name(f"{file.name}.before-{len(REALM_SCHEMA)}").exists(), "with its copy"
+        with closing(sqlite3.connect(file)) as opened:
+            assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        newer.process = newer.start()
+    assert within == 4, "each died within the long step"
+    newer.ready()
+    assert newer.hashes() == known
+    assert newer.verdicts() == verdicts
+    assert schema_of(newer) == len(REALM_SCHEMA) + 2
+    assert not list(file.parent.glob("*before*")), "the copy goes when the new file was read"
+    newer.stop()
+
+    before = file.read_bytes()
+    said = cli(alice.home, "run", "--json")
+    assert said.code != 0, "and now there is no way back but a backup"
+    assert said.error["code"] == "downgrade"
+    assert "backup" in said.error["hint"]
+    assert file.read_bytes() == before
