@@ -13,9 +13,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
-from commons_cli.tables import clean
 from commons_cli.texts import _
 from commons_tui import keymap
+from commons_tui.bidi import safe
 from commons_tui.bridge import AWAY, HERE, ApiError, Bridge, off_loop
 from commons_tui.deeds import Deeds
 from commons_tui.dialogs.dialog import Dialog, Say
@@ -152,7 +152,7 @@ class CommonsApp(App[None]):
         banner = main.query_one("#banner", Static)
         told = self._banner()
         banner.set_class(bool(told), "-shown")
-        banner.update(clean(told))
+        banner.update(safe(told))
         self.keys_changed()
 
     def _who(self) -> Part:

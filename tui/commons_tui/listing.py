@@ -18,8 +18,8 @@ from textual.events import Resize
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from commons_cli.tables import clean
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.bridge import ApiError
 from commons_tui.place import PlaceView, bound
 from commons_tui.rows import Column, Row, Rows
@@ -43,15 +43,15 @@ class Detail:
     def text(self) -> Text:
         """Title, fields, sentences; data is cleaned, markup means nothing."""
         text = Text()
-        text.append(clean(self.title), "bold")
-        known = [(_(name), clean(value)) for name, value in self.fields if value and value != "-"]
+        text.append(safe(self.title), "bold")
+        known = [(_(name), safe(value)) for name, value in self.fields if value and value != "-"]
         wide = max((len(name) for name, _value in known), default=0)
         for name, value in known:
             text.append(f"\n{name:<{wide}}  ", "dim")
             text.append(value)
         for sentence in self.sentences:
             if sentence:
-                text.append("\n\n" + clean(sentence))
+                text.append("\n\n" + safe(sentence))
         return text
 
 

@@ -24,6 +24,7 @@ from textual.strip import Strip
 
 from commons_cli.tables import clean, width
 from commons_cli.texts import _
+from commons_tui.bidi import isolate
 
 _GAP: Final = 2
 _SIGN: Final = "▸ "
@@ -251,7 +252,10 @@ class Rows(ScrollView, can_focus=True):
     ) -> Strip:
         shown = [fit(cell, size) for cell, size in zip(cells, widths, strict=False) if size]
         text = sign + (" " * _GAP).join(shown)
-        return Strip([Segment(fit(text, wide), style)], wide)
+        used = len(sign) + sum(size for size in widths if size) + _GAP * (len(shown) - 1)
+        if used > wide:  # narrower than any column may be
+            text = fit((" " * _GAP).join(cells), wide)
+        return Strip([Segment(text + " " * (wide - used), style)], wide)
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"rows--{name}")
@@ -285,8 +289,8 @@ def fit(text: str, wide: int) -> str:
     shown = clean(text).replace("\n", " ")
     size = width(shown)
     if size <= wide:
-        return shown + " " * (wide - size)
+        return isolate(shown) + " " * (wide - size)
     while shown and size > wide - 1:
         shown = shown[:-1]
         size = width(shown)
-    return shown + "…" + " " * (wide - size - 1) if wide > 0 else ""
+    return isolate(shown) + "…" + " " * (wide - size - 1) if wide > 0 else ""

@@ -10,8 +10,8 @@ from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from commons_cli.tables import clean
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.bridge import ApiError
 from commons_tui.dialogs.dialog import Dialog, text
 
@@ -45,7 +45,7 @@ class Unlock(Dialog[Mapping[str, Any] | None]):
         if len(self._members) > 1:
             yield OptionList(
                 *(
-                    Option(clean(str(one["name"])).replace("[", "\\["), id=str(one["member"]))
+                    Option(safe(str(one["name"])).replace("[", "\\["), id=str(one["member"]))
                     for one in self._members
                 )
             )
@@ -101,6 +101,6 @@ class Unlock(Dialog[Mapping[str, Any] | None]):
             )
         except ApiError as error:
             box.value = ""
-            said.update(f"✕ {clean(error.message)}")
+            said.update(f"✕ {safe(error.message)}")
             return
         self.dismiss(answer)

@@ -58,7 +58,8 @@ class Activity(Listing):
     async def load(self) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
         """Notices, and so many pages of the history."""
         see = self.app.bridge.view
-        notices = (await see("notice.list", {"all": True}))["notices"]
+        told = (await see("notice.list", {"all": True}))["notices"]
+        notices = [one for one in told if one["about"] not in {"loan", "space"}]
         asked = {"limit": PAGE * self._pages, "nodes": self._machines}
         answer = await see("activity.list", asked)
         self._more = answer["next"] is not None
