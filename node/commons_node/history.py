@@ -41,6 +41,7 @@ _LABELS = (
     " ON i.key = l.resource LEFT JOIN v_specifications s ON s.key = i.specification"
     " WHERE l.key IN ({0})"
     " UNION ALL SELECT key, name, NULL FROM v_specifications WHERE key IN ({0})"
+    " UNION ALL SELECT key, name, NULL FROM v_spaces WHERE key IN ({0})"
 )
 
 
@@ -132,7 +133,7 @@ async def _lines(community: Community, page: Sequence[OperationId]) -> list[dict
 async def _labels(community: Community, documents: set[bytes]) -> Mapping[bytes, str]:
     """What things, loans and kinds of things are called, by their documents."""
     wanted = list(documents)
-    rows = await community.query(_LABELS.format(placeholders(len(wanted))), [*wanted] * 3)
+    rows = await community.query(_LABELS.format(placeholders(len(wanted))), [*wanted] * 4)
     return {key: f"{name} {number or ''}".strip() for key, name, number in rows if name}
 
 

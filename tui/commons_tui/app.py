@@ -331,7 +331,8 @@ class CommonsApp(App[None]):
         await self.bridge.adopt(str(answer["session"]))
         self.chosen(answer["member"])
         await self._look()
-        if answer.get("news"):
+        if answer.get("news") and (answer["notices"] or answer.get("restored")):
+            # news of loans and spaces stands on Home already
             self.notify(str(answer["news"]).replace("[", "\\["), severity="warning", timeout=10)
         return True
 

@@ -151,6 +151,11 @@ class Rows(ScrollView, can_focus=True):
                 return True
         return False
 
+    def cuts(self, row: Row) -> bool:
+        """True if the first column has no room for all that the row says."""
+        room = self._widths(row)[0]
+        return room > 0 and width(clean(row.cells[0])) > room
+
     # -- moving ----------------------------------------------------------------------------------
 
     def action_move(self, step: int) -> None:
@@ -244,8 +249,12 @@ class Rows(ScrollView, can_focus=True):
             return Strip([Segment(fit(" ".join(row.cells), wide), self._style("heading"))], wide)
         mark = at == self.cursor
         style = self._style("cursor" if mark else row.tone or "row")
-        widths = layout(self.columns, wide - len(_SIGN))
-        return self._strip(_SIGN if mark else "  ", row.cells, widths, style, wide)
+        return self._strip(_SIGN if mark else "  ", row.cells, self._widths(row), style, wide)
+
+    def _widths(self, row: Row) -> Sequence[int]:
+        """The columns of a row; what has one cell only has all the room."""
+        wide = self.scrollable_content_region.width - len(_SIGN)
+        return layout(self.columns, wide) if any(row.cells[1:]) else (max(wide, 0),)
 
     def _strip(
         self, sign: str, cells: Sequence[str], widths: Sequence[int], style: Style, wide: int

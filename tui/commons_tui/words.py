@@ -125,7 +125,7 @@ def look(table: Mapping[str, Look], state: object) -> Look:
 
 def loan_look(row: Mapping[str, Any]) -> Look:
     """The look of a loan: what has to be done about it before where it stands."""
-    if row.get("overdue"):
+    if row.get("overdue") and row.get("state") == "on_loan":
         return LOANS["overdue"]
     if asks_longer(row):
         return LOANS["longer"]

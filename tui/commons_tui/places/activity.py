@@ -19,7 +19,7 @@ class Activity(Listing):
     """History and notices. Notices that were not read stand at the top."""
 
     private = True
-    columns = (Column("What", least=32), Column("Verdict", 16, 2), Column("When", 13, 1))
+    columns = (Column("What", least=32), Column("Verdict", 16, 2), Column("When", 14, 1))
     empty = "Nothing yet."
     BINDINGS = bindings(
         ("explain", "e", "Why it counts, or does not"),
@@ -59,7 +59,7 @@ class Activity(Listing):
         """Notices, and so many pages of the history."""
         see = self.app.bridge.view
         told = (await see("notice.list", {"all": True}))["notices"]
-        notices = [one for one in told if one["about"] not in {"loan", "space"}]
+        notices = [one for one in told if one["about"] in {"act", "seal"}]
         asked = {"limit": PAGE * self._pages, "nodes": self._machines}
         answer = await see("activity.list", asked)
         self._more = answer["next"] is not None

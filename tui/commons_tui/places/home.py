@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.bridge import ApiError
 from commons_tui.place import Act, Place, PlaceView, bindings
 from commons_tui.rows import Column, Row, Rows
@@ -18,6 +19,7 @@ from commons_tui.standing import Now
 from commons_tui.words import NEWS, VERDICTS, ago, asks_longer, day, look
 
 LATELY = 8
+_COLUMNS = (Column("", least=40), Column("", 14, 1))
 _NOTABLE = frozenset({"notice", "spaces"})
 
 
@@ -49,7 +51,8 @@ class Home(PlaceView):
     def compose(self) -> ComposeResult:
         """The list."""
         yield Static(classes="note")
-        yield Rows([Column("", least=40), Column("", 13, 1)], titles=False, ident="home")
+        yield Rows(_COLUMNS, titles=False, ident="home")
+        yield Static(classes="whole", markup=False)
 
     async def load(self) -> Found:
         """Loans, notices and the council's table for who acts; nothing while nobody does."""
@@ -116,6 +119,19 @@ class Home(PlaceView):
     @on(Rows.Moved)
     def _moved(self) -> None:
         self.app.keys_changed()
+        self._whole()
+
+    def on_resize(self) -> None:
+        """Another width cuts other rows."""
+        self._whole()
+
+    def _whole(self) -> None:
+        """Below the list the whole sentence under the cursor, where the terminal cuts it."""
+        rows, line = self.query_one(Rows), self.query_one(".whole", Static)
+        row = rows.row
+        cut = row is not None and rows.cuts(row)
+        line.set_class(cut, "-shown")
+        line.update(safe(row.cells[0]) if row is not None and cut else "")
 
     @on(Rows.Chosen)
     def _chosen(self) -> None:
@@ -125,7 +141,7 @@ class Home(PlaceView):
                 self.app.action_unlock()
             case "explain" | "notice":
                 self.app.explain(key)
-            case "loans" | "peers" | "council" | "spaces":
+            case "loans" | "peers" | "people" | "council" | "spaces":
                 self.app.go(what, key or None)
 
 
@@ -139,7 +155,12 @@ def due_rows(now: Now, found: Found) -> list[Row]:
             "warn",
         )
         for one in found.notices
-        if one["about"] not in {"loan", "space"}
+        if one["about"] in {"act", "seal"}
+    ]
+    rows += [
+        Row(one["operation"], [_newcomer(one), ""], ("people", one["member"]), "warn")
+        for one in found.notices
+        if one["about"] == "newcomer"
     ]
     news = {one["operation"]: one for one in found.notices if one["about"] == "loan"}
     loans = []
@@ -165,6 +186,11 @@ def due_rows(now: Now, found: Found) -> list[Row]:
         if one["yours"]
     ]
     return rows
+
+
+def _newcomer(one: Mapping[str, Any]) -> str:
+    """For coordinators: the role is theirs to give."""
+    return _("? Enough members vouch for {name}: a member from now on?").format(name=one["author"])
 
 
 def news_rows(found: Found) -> list[Row]:

@@ -289,6 +289,8 @@ def _longer(one: Mapping[str, Any]) -> str:
 def _place_of(one: Mapping[str, Any]) -> tuple[bool, int, str]:
     state = one["state"]
     order = _ORDER.index(state) if state in _ORDER else len(_ORDER)
+    if one["overdue"]:
+        order = -1
     return state in _ENDED, order, str(one["due"] or "")
 
 

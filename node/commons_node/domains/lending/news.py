@@ -233,11 +233,11 @@ async def _kind(
 
 
 def _out(one: Loan, wish: Extension | None, now_ms: int) -> tuple[str, dict[str, str]]:
-    """Of a thing that is with the borrower; overdue before all."""
-    if one.overdue(now_ms):
-        return "overdue", {}
+    """Of a thing that is with the borrower; overdue before all, until it is offered back."""
     if one.state != "on_loan":
         return "", {}
+    if one.overdue(now_ms):
+        return "overdue", {}
     if wish is not None and wish.state != "granted":
         return wish.state, {"until": wish.due}
     until = one.row["until_ms"]
