@@ -44,9 +44,9 @@ def hall(elm_street: Street) -> House:
     return house
 
 
-def runs(line: str) -> Sequence[str]:
-    """The strong directions of what is drawn, outside of isolates."""
-    depth, found = 0, []
+def runs(line: str, depth: int = 0) -> Sequence[str]:
+    """What is drawn from right to left outside of isolates; ``depth``: one was open before."""
+    found = []
     for letter in line:
         depth += (letter == FSI) - (letter == PDI)
         assert 0 <= depth <= 1, f"isolates close where they opened: {line!r}"
@@ -56,13 +56,23 @@ def runs(line: str) -> Sequence[str]:
     return found
 
 
+def wrapped(line: str) -> bool:
+    """A long text is wrapped within a name: its isolate ends with the line, and nothing else."""
+    tail = line.rpartition(FSI)[2].rstrip(" │")
+    letters = {unicodedata.bidirectional(one) for one in tail.replace(" ", "")}
+    return FSI in line and PDI not in tail and letters <= {"R", "AL", "NSM"}
+
+
 def sound(screen: Seat, wide: int) -> str:
     """The screen; each line fits, and nothing from right to left stands free in it."""
     compositor = screen.app.screen._compositor
     lines = [strip.text for strip in compositor.render_strips()]
+    before = 0
     for line in lines:
         assert width(line) <= wide, f"{line!r} is wider than the terminal"
-        assert not runs(line), f"{line!r} turns what stands beside it"
+        cut = wrapped(line)
+        assert not runs(line + PDI * cut, before), f"{line!r} turns what stands beside it"
+        before = int(cut)
     return "\n".join(lines)
 
 

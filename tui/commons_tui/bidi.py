@@ -2,7 +2,8 @@
 
 Letters from right to left stand between FSI and PDI (UAX #9, §2.4), each run of them for itself, so
 that a number or a column beside a Hebrew or Arabic name stays where it is. The two signs take no
-room; they are put in when a text has its final length, for a cut must not take one of them.
+room; they are put in when a text has its final length, for a cut must not take one of them. Where
+a long text is wrapped within such a name, its isolate ends with the line.
 """
 
 from __future__ import annotations
