@@ -229,8 +229,9 @@ class CommonsApp(App[None]):
         if key is not None:
             view.find(key)
         view.read()
-        if len(self.screen_stack) == 1:
-            view.arrive()
+        focused = self.screen_stack[0].focused
+        if len(self.screen_stack) == 1 or focused is None or view not in focused.ancestors:
+            view.arrive()  # behind a dialog, too: or the keys went to what is not seen any more
         self._frame()
 
     async def action_back(self) -> None:

@@ -84,5 +84,7 @@ class Welcome(Vertical):
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        if event.option.id is not None:
+        now = self.app.now
+        known = bool(now.here) and now.community is None  # not before the node has answered
+        if event.option.id is not None and known:
             self.app.carry_out(event.option.id)
