@@ -59,6 +59,7 @@ class Town:
         alice.start()
         bob.start()
         alice.do("community.init", name="Bench", member="Alice", passphrase=PASSPHRASE)
+        alice.do("community.propose", what="constitution", set=["loan.holds=1000000"])
         code = alice.do("invite.create")["code"]
         bob.do("join", 120, code=code, member="Bob", passphrase=PASSPHRASE)
         alice.do("member.role", who="Bob", role="steward")

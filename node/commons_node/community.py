@@ -84,6 +84,11 @@ class WrongState(CommonsError):
     hint = "{next}"
 
 
+def device_of(unlocked: Unlocked) -> DeviceSecrets:
+    """The device whose secrets an unlocked member holds."""
+    return DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """An unlocked member: device keys, the operation that granted them, and the role now."""
@@ -171,7 +176,7 @@ class Community:
         member = MemberId(bytes.fromhex(unlocked.member))
         authority = self.realm.judge.authority
         role = authority.members().get(member)
-        secrets = DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
+        secrets = device_of(unlocked)
         granted = authority.devices.get(secrets.keys.id)
         if role is None and (found := all_gone(self).get(member)) is not None:
             raise Gone(why=await gone_in_words(self, member, found), next=_BACK[found.way])

@@ -13,6 +13,7 @@ import msgspec
 
 from commons_crdt.ids import OperationId
 from commons_node.community import Community, Unknown
+from commons_node.domains.council.saying import said_to_council
 from commons_node.explaining.doing import did
 from commons_node.explaining.explained import Explaining, moment
 from commons_node.registry import (
@@ -40,6 +41,7 @@ _LABELS = (
     " ON i.key = l.resource LEFT JOIN v_specifications s ON s.key = i.specification"
     " WHERE l.key IN ({0})"
     " UNION ALL SELECT key, name, NULL FROM v_specifications WHERE key IN ({0})"
+    " UNION ALL SELECT key, name, NULL FROM v_spaces WHERE key IN ({0})"
 )
 
 
@@ -106,10 +108,11 @@ async def _lines(community: Community, page: Sequence[OperationId]) -> list[dict
     labels = await _labels(community, documents)
     known: dict[bytes, str] = {**labels}
     known.update((bytes(member), name) for member, name in (await community.names()).items())
+    spoken = await said_to_council(community, {i: one.kind for i, one in standings.items()})
     lines: list[dict[str, object]] = []
     for ident in page:
         standing = standings[ident]
-        who = explaining.who(standing)
+        who = explaining.author(standing)
         about = known.get(bytes(standing.document))
         lines.append(
             {
@@ -117,7 +120,7 @@ async def _lines(community: Community, page: Sequence[OperationId]) -> list[dict
                 "kind": standing.kind,
                 "author": who,
                 "about": about,
-                "sentence": did(standing.kind, who, about),
+                "sentence": spoken.get(ident) or did(standing.kind, who, about),
                 "time": moment(standing.time_ms),
                 "verdict": standing.judgement.verdict.name.lower(),
                 "reason": standing.judgement.reason,
@@ -130,7 +133,7 @@ async def _lines(community: Community, page: Sequence[OperationId]) -> list[dict
 async def _labels(community: Community, documents: set[bytes]) -> Mapping[bytes, str]:
     """What things, loans and kinds of things are called, by their documents."""
     wanted = list(documents)
-    rows = await community.query(_LABELS.format(placeholders(len(wanted))), [*wanted] * 3)
+    rows = await community.query(_LABELS.format(placeholders(len(wanted))), [*wanted] * 4)
     return {key: f"{name} {number or ''}".strip() for key, name, number in rows if name}
 
 

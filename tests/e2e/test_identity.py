@@ -243,6 +243,7 @@ def test_a_kiosk_writes_what_it_was_let_in_for_and_then_closes(elm_street: Stree
     alice.found()
     alice.do("resource.add", name="Drill", number="7")
     alice.do("resource.add", name="Saw", number="8")
+    alice.do("resource.add", name="Rake", number="9")
     arrive(alice, kiosk, kinds=["lending.request"], operations=2, name="kiosk")
     meet(kiosk, alice)
     agree(alice, kiosk)
@@ -256,7 +257,7 @@ def test_a_kiosk_writes_what_it_was_let_in_for_and_then_closes(elm_street: Stree
     agree(alice, kiosk)
     for loan in (first, second):
         assert alice.see("explain", operation=loan["loan"])["verdict"] == "accepted"
-    assert kiosk.refused("loan.request", resource="7", days=1).code == "limit"
+    assert kiosk.refused("loan.request", resource="9", days=1).code == "limit"
 
     assert kiosk.do("member.device.close")["verdict"] == "accepted"
     agree(alice, kiosk)

@@ -334,6 +334,11 @@ def facts() -> Mapping[str, msgspec.Struct]:
             b"r" * 32, 1, 9 * 3_600_000, "Europe/Berlin", "P1D", "1970-01-01", "1970-01-01"
         ),
         lending.DECISION: lending.Decision(True),
+        lending.CANCEL: lending.Cancel(b"r" * 32),
+        lending.EXTEND: lending.Extend(
+            b"r" * 32, 1_777_932_000_000, "Europe/Stockholm", "P3D", "2026-05-03", "2026-05-04"
+        ),
+        lending.EXTENDED: lending.Extended(b"e" * 32, True),
         lending.HANDOVER: lending.Handover(b"r" * 32, b"t" * 32, ZERO),
         lending.ACCEPT: lending.Accept(b"h" * 32, b"r" * 32),
         lending.RETURN: lending.Return(b"r" * 32, b"a" * 32),

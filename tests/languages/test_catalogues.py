@@ -119,7 +119,7 @@ def test_a_new_text_stands_empty_and_an_old_one_goes(
 
 def test_a_number_chooses_its_form(swedish: object) -> None:
     forms = [ngettext("{days} day ago", "{days} days ago", n).format(days=n) for n in (0, 1, 2)]
-    assert forms == ["för 0 dagar sedan", "för 1 dag sedan", "för 2 dagar sedan"]
+    assert forms == ["0 dagar sedan", "1 dag sedan", "2 dagar sedan"]
 
 
 def test_days_and_lists_are_said_as_the_language_says_them(swedish: object) -> None:
@@ -142,7 +142,7 @@ def test_near_days_in_both_languages() -> None:
     ours.use("sv")
     try:
         assert [words.day(one, today) for one in days] == [
-            "i dag", "i morgon", "i går", "om 3 dagar", "för 3 dagar sedan", "2027-01-01",
+            "i dag", "i morgon", "i går", "om 3 dagar", "3 dagar sedan", "2027-01-01",
         ]  # fmt: skip
     finally:
         ours.use("")

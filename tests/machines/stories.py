@@ -143,14 +143,15 @@ def _loan_history(rng: random.Random) -> list[Fact]:
     offers: list[Fact] = []
     taken: list[Fact] = []
     back: list[Fact] = []
+    wishes: list[Fact] = []
     for _ in range(rng.randrange(2, 10)):
         loan, steward = rng.choice(loans), rng.choice(("alice", "cia"))
-        match rng.randrange(6):
+        borrower = "bob" if loan.member == member("bob") else "dan"
+        match rng.randrange(9):
             case 0 | 1:
                 street.decide(steward, loan, approve=rng.random() < 0.6)
             case 2:
-                taker = "bob" if loan.member == member("bob") else "dan"
-                offers.append(street.hand_over(steward, loan, taker))
+                offers.append(street.hand_over(steward, loan, borrower))
             case 3 if offers:
                 offer = rng.choice(offers)
                 who = "bob" if offer.body.taker == member("bob") else "dan"
@@ -163,6 +164,12 @@ def _loan_history(rng: random.Random) -> list[Fact]:
                 accept = rng.choice(taken)
                 mine = [one for one in back if one.body.accept == accept.id]
                 street.receive(steward, accept, rng.choice(mine) if mine else None)
+            case 6 if rng.random() < 0.3:
+                street.cancel(borrower, loan)
+            case 7:
+                wishes.append(street.extend(borrower, loan, rng.randrange(10, 20)))
+            case 8 if wishes:
+                street.answer(steward, rng.choice(wishes), approve=rng.random() < 0.6)
             case _:
                 pass
     return street.facts

@@ -13,7 +13,7 @@ from tests.machines.recorder import Recorder
 
 from commons_crdt.folds import Fact, Subject
 from commons_crdt.verdict import Verdict
-from commons_node.domains.lending import custody, views
+from commons_node.domains.lending import custody, extending, views
 from commons_node.realm.batches import Parsed
 from commons_node.realm.intake import Batch, Intake
 from commons_node.store.reading import HELD, NOT_STANDING
@@ -25,6 +25,7 @@ OPERATION = "operation#An operation at one node"
 EDIT = "edit#An edit of a document"
 LOAN = "loan#A loan"
 CUSTODY = "custody#Who has a thing"
+LONGER = "loan#A longer loan"
 
 WAITING = {
     "missing": "waiting_for_past",
@@ -86,7 +87,11 @@ def lending(recorder: Recorder, histories: Iterable[Sequence[Fact]]) -> None:
     for number, history in enumerate(histories):
         loans: dict[bytes, list[Fact]] = {}
         things: dict[bytes, list[Fact]] = {}
+        wishes: dict[bytes, list[Fact]] = {}
         for fact in history:
+            if fact.kind in extending.EXTENSIONS.kinds:
+                for key in extending.EXTENSIONS.keys(fact):
+                    wishes.setdefault(key, []).append(fact)
             for key in views.LOANS.keys(fact):
                 loans.setdefault(key, []).append(fact)
             if fact.kind in custody.CUSTODY.kinds:
@@ -95,6 +100,9 @@ def lending(recorder: Recorder, histories: Iterable[Sequence[Fact]]) -> None:
         for key, facts in loans.items():
             for row in _rows(views.loan, key, facts):
                 recorder.move(LOAN, (recorder.number(recorder), number, key), str(row[0]))
+        for key, facts in wishes.items():
+            for row in _rows(extending.extension, key, facts):
+                recorder.move(LONGER, (recorder.number(recorder), number, key), str(row[2]))
         for key, facts in things.items():
             recorder.move(CUSTODY, (recorder.number(recorder), number, key), "home")
             for row in _rows(custody.custody, key, facts):

@@ -40,7 +40,7 @@ async def test_a_things_calendar_says_when_and_not_to_whom(
         span = {"begin": local("2025-10-25T12:00"), "end": local("2025-10-27T09:00")}
         asked = await north.do("dan", "loan.request", resource="1622", **span)
         await north.do("alice", "loan.approve", loan=asked["loan"])
-        await north.do("bob", "loan.request", resource="1622", days=30)
+        await north.do("cia", "loan.request", resource="1622", days=30)
         data = await exported(north, resource="1622")
         calendar = Calendar.from_ical(data)
         events: dict[str, Any] = {str(one["uid"]): one for one in calendar.walk("VEVENT")}

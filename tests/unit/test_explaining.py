@@ -24,6 +24,7 @@ from commons_crdt.sentences import SENTENCES, UNSURE
 from commons_node.domains import RULES
 from commons_node.domains.lending.facts import REQUEST, Request
 from commons_node.explaining import catalogue
+from commons_node.explaining.doing import DID
 from commons_node.health.overview import own_causes
 from commons_node.verifier.pool import VerifierPool
 
@@ -229,3 +230,8 @@ async def test_a_void_head_is_not_cited(tmp_path: Path, pool: VerifierPool) -> N
             past |= authority.bit(head)
             past |= authority.polity.book.entries[authority.bits[head]].past  # type: ignore[union-attr]
         assert past & authority.bit(counts), "cia's invite was cited by bob's act alone"
+
+
+def test_every_kind_that_a_community_has_is_told_in_a_sentence() -> None:
+    told = {kind for kind in RULES.kinds if not kind.startswith("own.")}
+    assert told - DID.keys() == set(), "the history names what was done, not the kind"

@@ -190,6 +190,7 @@ async def test_a_device_ends_itself_and_no_other_alone(tmp_path: Path, pool: Ver
 async def test_a_limited_device_keeps_to_its_limit(tmp_path: Path, pool: VerifierPool) -> None:
     async with machines(tmp_path, pool, "north") as (north,):
         await north.do("alice", "resource.add", name="Drill", number="7")
+        await north.do("alice", "resource.add", name="Saw", number="8")
         await refused("limit", north, "bob", "member.device.add", operations=5)
         await refused("limit", north, "bob", "member.device.add", kinds=["lending.fly"])
         await add(north, LAPTOP, "cia", kinds=["lending.request"], operations=1)
@@ -203,11 +204,11 @@ async def test_a_limited_device_keeps_to_its_limit(tmp_path: Path, pool: Verifie
         await refused("limit", north, "kiosk", "resource.add", name="Saw", number="8")
         loan = await north.do("kiosk", "loan.request", resource="7", days=2)
         assert loan["verdict"] == "accepted"
-        await refused("limit", north, "kiosk", "loan.request", resource="7", days=2)
+        await refused("limit", north, "kiosk", "loan.request", resource="8", days=2)
         await refused("limit", north, "kiosk", "member.device.add")
         closed = await north.do("kiosk", "member.device.close")
         assert closed["verdict"] == "accepted"
-        await refused("retired", north, "kiosk", "loan.request", resource="7", days=2)
+        await refused("retired", north, "kiosk", "loan.request", resource="8", days=2)
 
 
 async def frozen(north: Machine, south: Machine) -> tuple[str, str]:

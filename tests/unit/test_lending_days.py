@@ -198,6 +198,8 @@ async def test_a_request_says_what_was_meant_where_the_rules_know_it(
         await north.do("alice", "community.propose", what="rules", version=3)
         settings = ["open_days=Mo-Fr", "closed.12-24=1"]
         await north.do("alice", "community.propose", what="constitution", settings=settings)
+        off = await north.do("bob", "loan.cancel", loan=old["loan"])
+        assert off["state"] == "cancelled", "a request of the first kind is called off, too"
         new = await north.do("bob", "loan.request", resource="1622", due="2025-08-10")
         assert new["due_day"] == "2025-08-11", "a Sunday is closed"
         assert new["moved"] == "Sunday 2025-08-10 is closed; due Monday 2025-08-11."

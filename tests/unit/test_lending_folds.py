@@ -14,16 +14,22 @@ from commons_crdt.folds import Fact, Subject, Value
 from commons_crdt.ids import ZERO, DeviceId, DocumentId, MemberId, OperationId, digest
 from commons_crdt.roles import Role
 from commons_node.domains.lending import custody as custody_fold
-from commons_node.domains.lending import views
+from commons_node.domains.lending import extending, views
 from commons_node.domains.lending.facts import (
     ACCEPT,
+    CANCEL,
     DECISION,
+    EXTEND,
+    EXTENDED,
     HANDOVER,
     RECEIVE,
     REQUEST,
     RETURN,
     Accept,
+    Cancel,
     Decision,
+    Extend,
+    Extended,
     Handover,
     Receive,
     Request,
@@ -88,6 +94,18 @@ class Street:
             offer.id if offer else ZERO, accept.body.resource, accept.member, "ok", accept.id
         )
         return self.write(who, RECEIVE, body, accept.document, on)
+
+    def cancel(self, who: str, loan: Fact) -> Fact:
+        return self.write(who, CANCEL, Cancel(loan.body.resource), loan.id)
+
+    def extend(self, who: str, loan: Fact, hours: int) -> Fact:
+        """A wish to keep it until that hour of 1970-01-01."""
+        day = "1970-01-01"
+        body = Extend(loan.body.resource, hours * HOUR_MS, "Europe/Stockholm", "P1D", day, day)
+        return self.write(who, EXTEND, body, loan.id)
+
+    def answer(self, who: str, wish: Fact, *, approve: bool = True) -> Fact:
+        return self.write(who, EXTENDED, Extended(wish.id, approve), wish.document)
 
     def lend(self, giver: str, taker: str, previous: bytes = ZERO) -> tuple[Fact, Fact]:
         """A whole loan until it is out: (request, accept)."""
@@ -348,6 +366,47 @@ def test_copies_of_which_there_are_many_do_not_contradict_each_other() -> None:
 
 # --- any order, any subset ------------------------------------------------------------------------
 
+
+def test_what_was_called_off_stays_so_until_somebody_has_it_all_the_same() -> None:
+    street = Street()
+    loan = street.request("bob")
+    street.decide("alice", loan)
+    street.cancel("dan", loan)
+    assert state(street.facts, loan) == "approved", "it is not dan's to call off"
+    street.cancel("bob", loan)
+    assert state(street.facts, loan) == "cancelled"
+    offer = street.hand_over("alice", loan, "bob")
+    assert state(street.facts, loan) == "cancelled", "alice had not heard"
+    street.accept("bob", offer)
+    assert state(street.facts, loan) == "on_loan", "what was handed over stands before words"
+
+
+def test_a_loan_lasts_until_the_furthest_end_that_somebody_else_granted() -> None:
+    street = Street()
+    loan, _taken = street.lend("alice", "bob")
+    until = [row["until_ms"] for row in [loan_row(street.facts, loan.id)] if row is not None]
+    assert until == [9 * HOUR_MS]
+
+    def ends() -> Value:
+        row = loan_row(street.facts, loan.id)
+        assert row is not None
+        return row["until_ms"]
+
+    first, second = street.extend("bob", loan, 12), street.extend("bob", loan, 15)
+    assert ends() == 9 * HOUR_MS, "a wish alone moves nothing"
+    street.answer("bob", second)
+    assert ends() == 9 * HOUR_MS, "nobody grants their own wish"
+    street.answer("cia", first)
+    assert ends() == 12 * HOUR_MS
+    street.answer("alice", second)
+    assert ends() == 15 * HOUR_MS
+    street.answer("alice", second, approve=False)
+    assert ends() == 12 * HOUR_MS, "the same steward's later word counts"
+    foreign = street.extend("dan", loan, 20)
+    street.answer("alice", foreign)
+    assert ends() == 12 * HOUR_MS, "dan does not have it"
+
+
 NAMES = ("alice", "cia", "bob", "dan", "eve")
 
 
@@ -362,8 +421,15 @@ def histories(draw: st.DrawFn) -> list[Fact]:
         known = draw(st.sampled_from(street.facts))
         previous = draw(st.sampled_from([ZERO, known.id, loan.id, digest("t-gone")]))
         on = draw(st.sampled_from(["", "alice", "bob"]))
-        acts = ["decide", "hand", "accept", "return", "receive", "lend", "bring back"]
+        acts = ["decide", "hand", "accept", "return", "receive", "lend", "bring back", "cancel",
+                "extend", "answer"]  # fmt: skip
         match draw(st.sampled_from(acts)):
+            case "cancel":
+                street.cancel(who, loan)
+            case "extend":
+                street.extend(who, loan, draw(st.integers(10, 14)))
+            case "answer":
+                street.write(who, EXTENDED, Extended(known.id, draw(st.booleans())), loan.id)
             case "lend":
                 giver = draw(st.sampled_from(["alice", "cia"]))
                 requests.append(street.lend(giver, other, previous)[0])
@@ -390,7 +456,10 @@ def histories(draw: st.DrawFn) -> list[Fact]:
 def rows(facts: Sequence[Fact]) -> object:
     """Every row that these facts fold to."""
     loans = sorted({fact.document for fact in facts})
-    return [loan_row(facts, loan) for loan in loans], custody_row(facts)
+    wishes = sorted({fact.id for fact in facts if fact.kind == EXTEND})
+    terms = [extending.terms(Subject(loan, facts)) for loan in loans]
+    kept = [extending.extension(Subject(wish, facts)) for wish in wishes]
+    return [loan_row(facts, loan) for loan in loans], custody_row(facts), terms, kept
 
 
 @given(histories(), st.randoms(use_true_random=False))
@@ -413,6 +482,7 @@ def test_any_subset_gives_a_row_or_none(facts, random) -> None:  # type: ignore[
         row = loan_row(some, loan)
         assert row is None or row["state"] in {
             "requested", "approved", "declined", "offered", "on_loan", "returning", "returned",
+            "cancelled",
         }  # fmt: skip
     held = custody_row(some)
     assert held is None or held["holder"] is not None

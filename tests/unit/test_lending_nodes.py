@@ -251,7 +251,7 @@ async def test_a_thing_is_not_promised_twice_and_alternatives_are_named(
         error = await refused("double_booking", north, "cia", "loan.approve", loan=asked["loan"])
         assert "1700" in error.way_out, "another drill of the same kind is free"
         assert "free from" in error.way_out
-        late = await north.do("dan", "loan.request", resource="1622", days=1)
+        late = await north.do("cia", "loan.request", resource="1622", days=1)
         assert late["note"], "a thing that is promised may be asked for, but it is said so"
         await north.do("alice", "loan.decline", loan=first)
         await north.do("cia", "loan.approve", loan=asked["loan"])

@@ -68,7 +68,7 @@ async def test_who_was_removed_finds_what_does_not_count_and_why(
             assert row["what"] == "a request for a loan"
             assert row["sentence"].startswith("bob was removed by alice on ")
             assert row["because"][0]["part"] == "removal"
-        count, news = await told_at_unlock(south.town, member("bob"))
+        count, news = await told_at_unlock(south.town, member("bob"), south.home.now)
         assert count == 2
         assert news is not None
         assert news.startswith("2 things you did do not count any more.")
@@ -77,7 +77,7 @@ async def test_who_was_removed_finds_what_does_not_count_and_why(
         assert await read(south, "bob") == 2
         assert await notices(south, "bob") == []
         assert len(await notices(south, "bob", all=True)) == 2, "read, and still to be looked up"
-        assert await told_at_unlock(south.town, member("bob")) == (0, None)
+        assert await told_at_unlock(south.town, member("bob"), south.home.now) == (0, None)
 
 
 async def test_notices_outlive_a_restart_and_a_lift_takes_them_back(

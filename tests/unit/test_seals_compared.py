@@ -116,7 +116,7 @@ async def test_a_seal_whose_hash_lies_raises_an_alarm_and_settles_no_view(
         assert all(not row["settled"] for row in await new.rows("member.list", "members"))
         shown: Any = (await standing_of_seals(Community(new.realm)))["doubt"]
         assert shown["code"] == "seal_differs"
-        told = await told_at_unlock(Community(new.realm), person("dan").member)
+        told = await told_at_unlock(Community(new.realm), person("dan").member, 0)
         assert told[1] is not None
         assert "A seal of the council does not fit" in told[1], "dan hears it when unlocking"
         await town.restart(new)

@@ -200,7 +200,8 @@ async def test_a_later_cut_does_not_reach_below(
     async with three(tmp_path, pool) as town:
         await sealed(town)
         alice = town.alice
-        above = operation(await alice.do("dan", "loan.request", resource="7", days=9))
+        await alice.do("alice", "resource.add", name="Saw", number="99")
+        above = operation(await alice.do("dan", "loan.request", resource="99", days=9))
         before, ids = await verdicts(alice), await settled_ids(alice)
         if restart:
             await town.restart(alice)

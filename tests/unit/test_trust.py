@@ -9,8 +9,11 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from commons_node.domains.reputation.counting import Exchange, among, counts
 from commons_node.domains.reputation.flow import Graph, ways
+from commons_node.domains.reputation.telling import weight
 from commons_node.domains.reputation.trusting import MOST_WAYS, graph_of, trust
+from commons_node.domains.reputation.views import COLUMNS
 
 RING = 200
 """Made-up people of one attacker (domain.md §4.3)."""
@@ -72,6 +75,36 @@ def test_a_ring_counts_for_nothing_from_the_seeds_of_the_community_either() -> N
     assert (known.known, len(known.ways), known.capped, known.own) == ((), 1, False, False)
     eve = trust(graph(lent), lent, who("r", 5), [SEEDS[1]], who("r", 100))
     assert len(eve.ways) > 1, "to themselves they look as they like: it is their own view"
+
+
+def exchange(loan: int, giver: bytes, borrower: bytes) -> Exchange:
+    """A loan out and back between two, of which nobody has said anything."""
+    known = dict.fromkeys(COLUMNS)
+    row = {**known, "giver": giver, "borrower": borrower, "receiver": giver, "back_ms": 1}
+    return Exchange(who("l", loan), row)
+
+
+def test_what_friends_swap_is_counted_and_weighs_nothing_outside_their_circle() -> None:
+    a, b, c = (who("f", n) for n in range(3))
+    swaps = [exchange(n, *((a, b) if n % 2 else (b, a))) for n in range(50)]
+    pairs = [*town(), *[(a, b), (b, a)] * 25]
+    known = trust(graph(pairs), pairs, SEEDS[0], [SEEDS[1]], b)
+    assert counts(b, swaps)["returned"] == 25, "nothing is kept from anybody"
+    assert counts(b, among(b, swaps, known.witnesses))["returned"] == 0
+    told = weight(counts(b, swaps), counts(b, among(b, swaps, known.witnesses)))
+    assert told == " 50 loans are counted and weigh nothing from here."
+    honest = [*swaps, exchange(50, who("h", 5), b), exchange(51, c, b)]
+    pairs += [(who("h", 5), b), (c, b)]
+    known = trust(graph(pairs), pairs, SEEDS[0], [SEEDS[1]], b)
+    assert known.witnesses == {who("h", 5)}, "one edge to the town is one witness"
+    heavy = counts(b, among(b, honest, known.witnesses))
+    assert (heavy["returned"], heavy["lenders"]) == (1, 1)
+    ring = [exchange(n, RINGS[n % 199], RINGS[199]) for n in range(500)]
+    lent = [*town(), (who("h", 7), who("r", 3)), *((RINGS[n], RINGS[199]) for n in range(199))]
+    known = trust(graph(lent), lent, SEEDS[0], [SEEDS[1]], RINGS[199])
+    assert len(known.witnesses) == 1, "200 made-up people behind one bought edge are one"
+    ring_weighs = counts(RINGS[199], among(RINGS[199], ring, known.witnesses))
+    assert ring_weighs["returned"] in {2, 3}, "those with the one through whom the way comes"
 
 
 def test_fifty_loans_between_two_friends_are_one_edge_and_weigh_nothing_outside() -> None:

@@ -137,7 +137,7 @@ async def test_two_islands_promise_and_the_loser_is_told(
         )
         assert [one["number"] for one in told["alternatives"]] == ["1623", "1622"]
         assert (await south.see("loan.show", loan=found["bob"])).value["waiting"] is None
-        asked = await south.do("dan", "loan.request", resource="1622",
+        asked = await south.do("cia", "loan.request", resource="1622",
                                begin=at(north, 3), end=at(north, 5))  # fmt: skip
         error = await refused("double_booking", south, "cia", "loan.approve", loan=asked["loan"])
         assert "1623 is free in that time" in error.way_out, "a steward is told what else would do"

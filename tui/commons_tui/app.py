@@ -13,9 +13,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
-from commons_cli.tables import clean
 from commons_cli.texts import _
 from commons_tui import keymap
+from commons_tui.bidi import safe
 from commons_tui.bridge import AWAY, HERE, ApiError, Bridge, off_loop
 from commons_tui.deeds import Deeds
 from commons_tui.dialogs.dialog import Dialog, Say
@@ -152,7 +152,7 @@ class CommonsApp(App[None]):
         banner = main.query_one("#banner", Static)
         told = self._banner()
         banner.set_class(bool(told), "-shown")
-        banner.update(clean(told))
+        banner.update(safe(told))
         self.keys_changed()
 
     def _who(self) -> Part:
@@ -229,8 +229,9 @@ class CommonsApp(App[None]):
         if key is not None:
             view.find(key)
         view.read()
-        if len(self.screen_stack) == 1:
-            view.arrive()
+        focused = self.screen_stack[0].focused
+        if len(self.screen_stack) == 1 or focused is None or view not in focused.ancestors:
+            view.arrive()  # behind a dialog, too: or the keys went to what is not seen any more
         self._frame()
 
     async def action_back(self) -> None:
@@ -331,7 +332,8 @@ class CommonsApp(App[None]):
         await self.bridge.adopt(str(answer["session"]))
         self.chosen(answer["member"])
         await self._look()
-        if answer.get("news"):
+        if answer.get("news") and (answer["notices"] or answer.get("restored")):
+            # news of loans and spaces stands on Home already
             self.notify(str(answer["news"]).replace("[", "\\["), severity="warning", timeout=10)
         return True
 

@@ -16,10 +16,11 @@ from commons_cli.main import load_verbs
 from commons_cli.output import doubts, sentence
 from commons_cli.tables import details, shown
 from commons_cli.texts import _
+from commons_node.api.types import ExitCode
 from commons_tui.bridge import ApiError, off_loop
 from commons_tui.dialogs.code import Code
 from commons_tui.dialogs.dialog import Ask, Say
-from commons_tui.dialogs.form import Form, checked, command_of, needs_form
+from commons_tui.dialogs.form import SECRET, Form, checked, command_of, needs_form
 from commons_tui.dialogs.typed import Typed
 from commons_tui.rows import Column, Row
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from commons_tui.app import CommonsApp
 
 SLACK_S: Final = 5.0
+_CODES: Final = frozenset({"code", "code_old", "unknown", "ambiguous"})
 _HIDDEN: Final = frozenset(
     {"v", "ok", "as_of", "missing", "conflicts", "operation", "verdict", "reason", "session"}
 )
@@ -61,21 +63,31 @@ class Deeds:
         values = dict(given or {})
         if verb.get("member") and not await self._app.somebody():
             return None
-        if ask or needs_form(verb, values):
-            filled = await self._app.push_screen_wait(Form(verb, values, about))
-            if filled is None:
+        form = ask or needs_form(verb, values)
+        while True:
+            if form:
+                filled = await self._app.push_screen_wait(Form(verb, values, about))
+                if filled is None:
+                    return None
+                values = dict(filled)
+            if verb.get("asks") and not values.get("dry_run"):
+                question = sentence([verb["asks"]], values) or _(verb["asks"])
+                if not await self._sure(verb, question):
+                    return None
+            try:
+                answer = await self._call(verb, values)
+            except ApiError as error:
+                await self.failed(verb, error, command_of(verb, values))
+                if form and mistyped(error):  # what was typed stands there still
+                    values = without_secrets(verb, values)
+                    continue
                 return None
-            values = dict(filled)
-        if verb.get("asks") and not values.get("dry_run"):
-            question = sentence([verb["asks"]], values) or _(verb["asks"])
-            if not await self._sure(verb, question):
-                return None
-        answer = await self._call(verb, values)
-        if answer is not None:
-            await self._tell(verb, values, answer, brief=bool(about))
-        return answer
+            if answer is not None:
+                await self._tell(verb, values, answer, brief=bool(about))
+            return answer
 
     async def _call(self, verb: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer; None where a file of it could not be written. Raises ApiError."""
         outs = files_out(verb, values)
         body = {**values, **{name: Path(path).name for name, path in outs.items()}}
         try:
@@ -87,9 +99,6 @@ class Deeds:
                     path, content = Path(outs[one["name"]]), b64decode(str(data))
                     await off_loop(lambda path=path, content=content: write_file(path, content))  # type: ignore[misc]  # defaults bind the loop's values
                     self._app.notify(_("Written: {path}").format(path=path))
-        except ApiError as error:
-            await self.failed(verb, error, command_of(verb, values))
-            return None
         except OSError as error:
             told = _("{file} cannot be written: {why}.")
             await self._app.push_screen_wait(
@@ -138,7 +147,7 @@ class Deeds:
 
     async def failed(self, verb: Mapping[str, Any], error: ApiError, equal: str = "") -> None:
         """Say what did not work, why, and what to do."""
-        what = _("{verb} did not work").format(verb=_(verb["summary"]).rstrip("."))
+        what = _("Did not work: {verb}").format(verb=_(verb["summary"]).rstrip("."))
         hint = f"{_('Try')}: {error.hint}" if error.hint else ""
         report = rows_of(verb, error.report) if error.report else []
         await self._app.push_screen_wait(
@@ -180,6 +189,17 @@ class Deeds:
         following = verb.get("then")
         if following in self.verbs:
             await self.do(following, {})
+
+
+def mistyped(error: ApiError) -> bool:
+    """Whether other words in the form might help."""
+    return error.exit == ExitCode.USAGE or error.code in _CODES
+
+
+def without_secrets(verb: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a form may show again: no passphrases."""
+    secret = {one["name"] for one in verb["args"] if one["kind"] in SECRET}
+    return {name: value for name, value in values.items() if name not in secret}
 
 
 def files_out(verb: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:

@@ -14,8 +14,9 @@ from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
 
-from commons_cli.tables import clean, width
+from commons_cli.tables import width
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.place import place_key
 from commons_tui.rows import fit
 
@@ -83,7 +84,7 @@ class Line(Widget):
         spans: list[tuple[int, int, Callable[[], Any]]],
     ) -> int:
         for number, (raw, style, click) in enumerate(parts):
-            text = clean(raw)
+            text = safe(raw)
             if number:
                 if x + 1 >= end:
                     break
@@ -92,7 +93,7 @@ class Line(Widget):
             if x + width(text) > end:
                 if number:
                     break
-                text = fit(text, max(end - x, 0))
+                text = fit(raw, max(end - x, 0))
             segments.append(Segment(text, self._style(style)))
             if click is not None:
                 spans.append((x, x + width(text), click))

@@ -37,8 +37,9 @@ def _bindings() -> Mapping[str, Binding]:
     from commons_tui.app import CommonsApp
     from commons_tui.dialogs.dialog import Dialog
     from commons_tui.dialogs.form import Form
+    from commons_tui.dialogs.unlock import Unlock
 
-    holders: list[Any] = [CommonsApp, Rows, Dialog, Form]
+    holders: list[Any] = [CommonsApp, Rows, Dialog, Form, Unlock]
     for place in places():
         made = place.make
         kind = getattr(made, "kind", made)

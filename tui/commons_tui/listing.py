@@ -13,19 +13,22 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Resize
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
-from commons_cli.tables import clean
+from commons_cli.tables import width
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.bridge import ApiError
 from commons_tui.place import PlaceView, bound
 from commons_tui.rows import Column, Row, Rows
 
 WIDE: Final = 76
 """Columns from which list and detail stand side by side."""
+_LABEL: Final = 12
+"""Columns of the labels; a longer one moves its own value alone."""
 REST_S: Final = 0.08
 """Who runs through a list asks the node for nothing."""
 
@@ -43,16 +46,31 @@ class Detail:
     def text(self) -> Text:
         """Title, fields, sentences; data is cleaned, markup means nothing."""
         text = Text()
-        text.append(clean(self.title), "bold")
-        known = [(_(name), clean(value)) for name, value in self.fields if value and value != "-"]
-        wide = max((len(name) for name, _value in known), default=0)
+        text.append(safe(self.title), "bold")
+        known = [(_(name), safe(value)) for name, value in self.fields if value and value != "-"]
+        wide = min(max((width(name) for name, _value in known), default=0), _LABEL)
         for name, value in known:
-            text.append(f"\n{name:<{wide}}  ", "dim")
+            text.append(f"\n{name}{' ' * (wide - width(name))}  ", "dim")
             text.append(value)
         for sentence in self.sentences:
             if sentence:
-                text.append("\n\n" + clean(sentence))
+                text.append("\n\n" + safe(sentence))
         return text
+
+
+class Beside(Rows):
+    """The rows of a detail. A page goes through the text above them first, where that is cut."""
+
+    def action_page(self, step: int) -> None:
+        """A page of the text, or of the rows."""
+        text = self.parent.query_one(".told") if self.parent is not None else None
+        first = all(row.heading for row in self.rows[: max(self.cursor, 0)])
+        if text is not None and step > 0 and text.scroll_y < text.max_scroll_y:
+            text.scroll_page_down(animate=False, force=True)
+        elif text is not None and step < 0 and first and text.scroll_y > 0:
+            text.scroll_page_up(animate=False, force=True)
+        else:
+            super().action_page(step)
 
 
 class Listing(PlaceView):
@@ -81,8 +99,9 @@ class Listing(PlaceView):
             with Vertical(classes="list"):
                 yield Rows(self.columns, empty=self.empty, ident="list")
             with Vertical(classes="detail"):
-                yield Static(classes="about", markup=False)
-                yield Rows([Column("")], titles=False, ident="sub")
+                with VerticalScroll(classes="told", can_focus=False):
+                    yield Static(classes="about", markup=False)
+                yield Beside([Column("")], titles=False, ident="sub")
 
     # -- for subclasses --------------------------------------------------------------------------
 
@@ -231,10 +250,19 @@ class Listing(PlaceView):
 
     def _put(self, detail: Detail) -> None:
         self.query_one(".about", Static).update(detail.text())
+        self.query_one(".told").scroll_home(animate=False)
         sub = self.sub
         if detail.columns:
             sub.columns = tuple(detail.columns)
         sub.show(detail.rows)
+        self.call_after_refresh(self._hint, detail)
+
+    def _hint(self, detail: Detail) -> None:
+        """Say so where the text has no room, and by which key one reads on."""
+        if self.query_one(".told").max_scroll_y > 0:
+            key = self.app.key_of("rows.page_down")
+            told = _("{key}: more of the text").format(key=key)
+            self.sub.show([Row("more", [f"▾ {told}"], heading=True), *detail.rows])
 
     # -- going about -----------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from textual.containers import Vertical
 from textual.widgets import Static
 from textual.worker import Worker
 
-from commons_cli.tables import clean
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.bridge import ApiError
 
 if TYPE_CHECKING:
@@ -192,4 +192,4 @@ def bindings(*acts: tuple[str, str, str]) -> list[BindingType]:
 
 def plain(text: str) -> str:
     """Text from outside for a widget that reads markup."""
-    return clean(text).replace("[", "\\[")
+    return safe(text).replace("[", "\\[")

@@ -24,6 +24,7 @@ from textual.strip import Strip
 
 from commons_cli.tables import clean, width
 from commons_cli.texts import _
+from commons_tui.bidi import isolate
 
 _GAP: Final = 2
 _SIGN: Final = "▸ "
@@ -150,6 +151,11 @@ class Rows(ScrollView, can_focus=True):
                 return True
         return False
 
+    def cuts(self, row: Row) -> bool:
+        """True if the first column has no room for all that the row says."""
+        room = self._widths(row)[0]
+        return room > 0 and width(clean(row.cells[0])) > room
+
     # -- moving ----------------------------------------------------------------------------------
 
     def action_move(self, step: int) -> None:
@@ -243,15 +249,22 @@ class Rows(ScrollView, can_focus=True):
             return Strip([Segment(fit(" ".join(row.cells), wide), self._style("heading"))], wide)
         mark = at == self.cursor
         style = self._style("cursor" if mark else row.tone or "row")
-        widths = layout(self.columns, wide - len(_SIGN))
-        return self._strip(_SIGN if mark else "  ", row.cells, widths, style, wide)
+        return self._strip(_SIGN if mark else "  ", row.cells, self._widths(row), style, wide)
+
+    def _widths(self, row: Row) -> Sequence[int]:
+        """The columns of a row; what has one cell only has all the room."""
+        wide = self.scrollable_content_region.width - len(_SIGN)
+        return layout(self.columns, wide) if any(row.cells[1:]) else (max(wide, 0),)
 
     def _strip(
         self, sign: str, cells: Sequence[str], widths: Sequence[int], style: Style, wide: int
     ) -> Strip:
         shown = [fit(cell, size) for cell, size in zip(cells, widths, strict=False) if size]
         text = sign + (" " * _GAP).join(shown)
-        return Strip([Segment(fit(text, wide), style)], wide)
+        used = len(sign) + sum(size for size in widths if size) + _GAP * (len(shown) - 1)
+        if used > wide:  # narrower than any column may be
+            text = fit((" " * _GAP).join(cells), wide)
+        return Strip([Segment(text + " " * (wide - used), style)], wide)
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"rows--{name}")
@@ -285,8 +298,8 @@ def fit(text: str, wide: int) -> str:
     shown = clean(text).replace("\n", " ")
     size = width(shown)
     if size <= wide:
-        return shown + " " * (wide - size)
+        return isolate(shown) + " " * (wide - size)
     while shown and size > wide - 1:
         shown = shown[:-1]
         size = width(shown)
-    return shown + "…" + " " * (wide - size - 1) if wide > 0 else ""
+    return isolate(shown) + "…" + " " * (wide - size - 1) if wide > 0 else ""

@@ -10,8 +10,8 @@ from textual.containers import Vertical
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from commons_cli.tables import clean
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 
 if TYPE_CHECKING:
     from commons_tui.app import CommonsApp
@@ -45,7 +45,7 @@ class Away(Vertical):
             _("This screen goes on by itself as soon as it answers."),
             why,
         )
-        self.query_one(Static).update("\n\n".join(clean(one) for one in told if one))
+        self.query_one(Static).update("\n\n".join(safe(one) for one in told if one))
 
 
 class Welcome(Vertical):
@@ -84,5 +84,7 @@ class Welcome(Vertical):
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
-        if event.option.id is not None:
+        now = self.app.now
+        known = bool(now.here) and now.community is None  # not before the node has answered
+        if event.option.id is not None and known:
             self.app.carry_out(event.option.id)

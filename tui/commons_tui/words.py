@@ -38,7 +38,10 @@ LOANS: Final = {
     "on_loan": Look("◐", "on loan", "good"),
     "returning": Look("←", "coming back", "warn"),
     "returned": Look("●", "returned", "quiet"),
+    "cancelled": Look("✕", "called off", "quiet"),
     "overdue": Look("▲", "overdue", "bad"),
+    "lapsed": Look("◌", "not fetched", "warn"),
+    "longer": Look("?", "longer?", "warn"),
 }
 JOBS: Final = {
     "idle": Look("○", "idle", "quiet"),
@@ -94,7 +97,24 @@ STEPS: Final = {
     "accept": "took it",
     "return": "offered it back",
     "receive": "received it",
+    "cancel": "called it off",
+    "extend": "asked to keep it longer",
+    "grant": "said yes to longer",
+    "refuse": "said no to longer",
 }
+NEWS: Final = {
+    "offered": ("→", "warn"),
+    "ready": ("✓", "good"),
+    "moved": ("!", "warn"),
+    "lapsed": ("◌", "quiet"),
+    "asked": ("?", ""),
+    "refused": ("!", "warn"),
+    "longer": ("✓", "good"),
+    "due": ("◐", "warn"),
+    "overdue": ("▲", "bad"),
+    "waiting": ("◌", ""),
+}
+"""Sign and tone of news about a loan; the sentence beside it says the rest."""
 
 
 def look(table: Mapping[str, Look], state: object) -> Look:
@@ -104,8 +124,18 @@ def look(table: Mapping[str, Look], state: object) -> Look:
 
 
 def loan_look(row: Mapping[str, Any]) -> Look:
-    """The look of a loan, overdue first."""
-    return LOANS["overdue"] if row.get("overdue") else look(LOANS, row.get("state"))
+    """The look of a loan: what has to be done about it before where it stands."""
+    if row.get("overdue") and row.get("state") == "on_loan":
+        return LOANS["overdue"]
+    if asks_longer(row):
+        return LOANS["longer"]
+    return LOANS["lapsed"] if row.get("lapsed") else look(LOANS, row.get("state"))
+
+
+def asks_longer(row: Mapping[str, Any]) -> bool:
+    """Whether the borrower waits for an answer about keeping it longer."""
+    wish = row.get("extension")
+    return bool(wish and wish["state"] == "asked" and row.get("state") == "on_loan")
 
 
 def day(text: object, today: date) -> str:

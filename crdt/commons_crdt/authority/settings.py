@@ -32,6 +32,10 @@ _VOUCH_DAYS = 365
 _VOUCH_COOLDOWN_DAYS = 1
 _VOUCH_AGE_DAYS = 90
 _VOUCH_PAUSE_DAYS = 90
+_LOAN_PICKUP_DAYS = 7
+_LOAN_HOLDS = 10
+_LOAN_OUT = 20
+_LOAN_EXTENSIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,10 @@ class Constitution:
     ``vouch_age_days`` gives ``vouch_budget`` of them in ``vouch_period_days``, one in
     ``vouch_cooldown_days``; each lasts ``vouch_days``. They rest for ``vouch_pause_days`` after
     somebody was removed whom the member had vouched for.
+
+    ``loan_pickup_days``: how long a promised thing is kept. A member may have ``loan_holds`` things
+    asked for or promised, ``loan_out`` promised or at home, and keep one longer ``loan_extensions``
+    times. No rule reads these either: verbs do, and whoever looks.
     """
 
     rates: dict[Role, Rate]
@@ -64,6 +72,10 @@ class Constitution:
     vouch_cooldown_days: int
     vouch_age_days: int
     vouch_pause_days: int
+    loan_pickup_days: int = _LOAN_PICKUP_DAYS
+    loan_holds: int = _LOAN_HOLDS
+    loan_out: int = _LOAN_OUT
+    loan_extensions: int = _LOAN_EXTENSIONS
     open_days: str = ""
     closed: frozenset[str] = frozenset()
 
@@ -105,6 +117,10 @@ class Constitution:
             number("vouch.cooldown.days", _VOUCH_COOLDOWN_DAYS, least=0),
             number("vouch.age.days", _VOUCH_AGE_DAYS, least=0),
             number("vouch.pause.days", _VOUCH_PAUSE_DAYS, least=0),
+            number("loan.pickup.days", _LOAN_PICKUP_DAYS),
+            number("loan.holds", _LOAN_HOLDS),
+            number("loan.out", _LOAN_OUT),
+            number("loan.extensions", _LOAN_EXTENSIONS, least=0),
             days if isinstance(days, str) else "",
             frozenset(closed),
         )

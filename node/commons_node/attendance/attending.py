@@ -18,11 +18,10 @@ from commons_crdt.ids import DeviceId, DocumentId, RealmId
 from commons_crdt.ring import sign_ring, tag_of
 from commons_node.attendance.desk import KEEP_DAYS, Desk
 from commons_node.attendance.rings import keys_of, ring_with
-from commons_node.community import Community
+from commons_node.community import Community, device_of
 from commons_node.domains.own.entries import Blank, CheckedIn
 from commons_node.domains.spaces.finding import any_space, space_of, written_tags
 from commons_node.keystore.unlocked import Unlocked
-from commons_node.membership.settling import device_of
 from commons_node.own.doors import look_at_doors
 from commons_node.own.realms import DAY_MS, OwnRealm
 from commons_protocol.attendance import (

@@ -27,12 +27,12 @@ from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.texts import _
 from commons_node.backup.restored import Restored
 from commons_node.backup.restoring import LOOK_S, OldNodeLives
-from commons_node.community import Community, Retired
+from commons_node.community import Community, Retired, device_of
 from commons_node.domains.council.acts import content_of
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.arriving import next_device
 from commons_node.membership.identities import head, identity, named_by, tip
-from commons_node.membership.settling import device_of, settle
+from commons_node.membership.settling import settle
 from commons_node.realm.authoring import NotWritten, Written
 from commons_node.sealing.keeper import table_of, write_step
 from commons_node.signing import CatchingUp, Copied

@@ -221,6 +221,8 @@ NOW: Final = Spoken({
     "touched": "rests on what fell",
     "differs": "does not fit",
     "ready": "waits for a coordinator",
+    "loan": "has news",
+    "space": "has other news",
 })  # fmt: skip
 """How an act counts otherwise than its author knew."""
 WHERE: Final = N_("What and why: commons-node notice list")
@@ -254,6 +256,14 @@ COUNTED: Final[Mapping[str, Callable[[int], str]]] = {
         "For a newcomer enough members vouch.",
         "For {count} newcomers enough members vouch.",
         n,
+    ),
+    "loan": lambda n: ngettext(
+        "There is news of one thing that you borrow.",
+        "There is news of {count} things that you borrow.",
+        n,
+    ),
+    "space": lambda n: ngettext(
+        "There is news of one space.", "There is news of {count} spaces.", n
     ),
 }
 """How many act otherwise in each of these ways; the gap is ``count``."""
@@ -297,6 +307,9 @@ ACTS: Final = Spoken({
     "lending.accept.1": "the taking of a thing",
     "lending.return.1": "a return",
     "lending.receive.1": "the receipt of a return",
+    "lending.cancel.1": "a request called off",
+    "lending.extend.1": "a wish to keep a thing longer",
+    "lending.extended.1": "an answer to a wish to keep a thing longer",
     "profile.field.1": "a field of a profile",
     "leaving.receipt.1": "a node's receipt for erasures",
     "leaving.goodbye.1": "a goodbye",

@@ -139,6 +139,10 @@ class Explaining:
         """Who wrote an operation: a member, a member's node, or the council."""
         if isinstance(self._judge.authority.body(standing.id), CouncilAct):
             return _(catalogue.COUNCIL)
+        return self.author(standing)
+
+    def author(self, standing: Standing) -> str:
+        """Whose device wrote it: a member, or a member's node."""
         author, unattended = self._author(standing)
         name = self.name(author)
         return _(catalogue.NODE).format(name=name) if unattended and author else name

@@ -28,6 +28,7 @@ WORDS: Final = Spoken({
     "on_loan": "on loan",
     "returning": "returning",
     "returned": "returned",
+    "cancelled": "cancelled",
     "overdue": "overdue",
     "accepted": "accepted",
     "pending": "pending",

@@ -18,6 +18,7 @@ from commons_crdt.device import DeviceSecrets
 from commons_crdt.ids import DocumentId, MemberId, OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_crdt.texts import _
+from commons_node.community import device_of
 from commons_node.domains.identity.facts import LABEL, LABEL_PART, Label
 from commons_node.keystore.recovery_key import RecoveryKey
 from commons_node.keystore.sessions import Session
@@ -33,7 +34,7 @@ from commons_node.membership.arrival import (
 from commons_node.membership.doors import Door, HelpDoor, KeyDoor, OldDeviceDoor, TicketDoor
 from commons_node.membership.identities import identity
 from commons_node.membership.labels import label_part
-from commons_node.membership.settling import device_of, keep, new_device, settle
+from commons_node.membership.settling import keep, new_device, settle
 from commons_node.peering.types import NotJoined
 from commons_protocol.applying import Application, Met, application, request
 from commons_protocol.joining import TurnedAwayError

@@ -14,11 +14,10 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_crdt.texts import _
-from commons_node.community import Community
+from commons_node.community import Community, device_of
 from commons_node.keystore.sessions import Session
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.settling import (
-    device_of,
     identity_of,
     keep,
     name_part,

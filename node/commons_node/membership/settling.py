@@ -53,11 +53,6 @@ def identity_of(secrets: DeviceSecrets) -> Identity:
     return Identity(secrets.keys, (), 0, ZERO)
 
 
-def device_of(unlocked: Unlocked) -> DeviceSecrets:
-    """The device whose secrets an unlocked member holds."""
-    return DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
-
-
 async def keep(daemon: Daemon, member: MemberId, secrets: DeviceSecrets, phrase: str) -> Unlocked:
     """Seal a new member's keys on this node, before anything is signed with them."""
     keys = {SIGNING: secrets.signing, SEALING: secrets.sealing}

@@ -10,9 +10,9 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
 from commons_crdt.texts import Spoken, _
-from commons_node.community import find
+from commons_node.community import device_of, find
 from commons_node.membership.rotation import rotate_if_due
-from commons_node.membership.settling import device_of, settle
+from commons_node.membership.settling import settle
 from commons_node.notices import told_at_unlock
 from commons_node.registry import Request
 
@@ -47,7 +47,7 @@ async def unlock(
         and daemon.may_sign(community.realm.realm)
     ):
         await rotate_if_due(daemon, community, await community.actor(unlocked))
-    notices, news = await told_at_unlock(community, member)
+    notices, news = await told_at_unlock(community, member, daemon.now_ms())
     session = request.session or daemon.sessions.new()
     seconds = session.unlock(unlocked, idle_s)
     daemon.look_at_seals(community)

@@ -19,11 +19,11 @@ from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, DocumentId, MemberId, OperationId, RealmId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content
-from commons_node.community import Community
+from commons_node.community import Community, device_of
 from commons_node.domains.own.facts import DOOR, DOOR_BYTES, MAX_DOORS, Door, DoorShare
 from commons_node.domains.spaces.facts import SINCE
 from commons_node.keystore.unlocked import Unlocked
-from commons_node.membership.settling import device_of, identity_of, new_device
+from commons_node.membership.settling import identity_of, new_device
 from commons_node.own.realms import DAY_MS, OwnRealm
 from commons_node.peering.types import NotJoined
 from commons_protocol.codes import Invitation, invite_key

@@ -157,8 +157,11 @@ class Notices:
         """A member's notices, the newest first."""
         rows = await fetch(
             self._store.database.read,
-            "SELECT operation, was, rests_on, at_ms, read FROM notices"
-            " WHERE member = ? AND (NOT read OR NOT ?) ORDER BY at_ms DESC, operation",
+            "SELECT n.operation, n.was, n.rests_on, n.at_ms, n.read FROM notices n"
+            " LEFT JOIN operations o ON o.id = n.operation"
+            " WHERE n.member = ? AND (NOT n.read OR NOT ?)"
+            " AND NOT (n.read AND n.rests_on IS NULL AND n.was = o.verdict)"
+            " ORDER BY n.at_ms DESC, n.operation",
             (member, unread),
         )
         return [
@@ -179,6 +182,15 @@ class Notices:
                 "UPDATE notices SET read = 1 WHERE member = ? AND operation = ?",
                 [(member, operation) for operation in operations],
             )
+
+    async def know(self, member: MemberId, operations: Sequence[OperationId], now_ms: int) -> None:
+        """The member has noted these acts of others, as they stand: they are no news any more."""
+        async with self._store.database.transaction() as connection:
+            await connection.executemany(
+                "INSERT OR IGNORE INTO notices VALUES (?,?,NULL,?,?,1)",
+                [(member, one, int(Verdict.ACCEPTED), now_ms) for one in operations],
+            )
+            await self._bound(connection)
 
 
 def _notable(flip: Flip) -> bool:

@@ -17,7 +17,7 @@ _THINGS = ("drill", "ladder", "tent", "saw", "canoe", "projector", "sewing machi
 _ENOUGH = 6
 """Things from which on members rather lend than add."""
 
-_OPEN = "SELECT 1 FROM v_loans WHERE state NOT IN ('returned', 'declined')"
+_OPEN = "SELECT 1 FROM v_loans WHERE state NOT IN ('returned', 'declined', 'cancelled')"
 
 Errand = tuple[str, Mapping[str, object]]
 """A verb and its arguments."""

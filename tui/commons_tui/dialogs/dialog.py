@@ -14,8 +14,8 @@ from textual.widget import Widget
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
-from commons_cli.tables import clean
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.rows import Column, Row, Rows
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Dialog(ModalScreen[T]):
     def compose(self) -> ComposeResult:
         """The box."""
         box = Vertical(*self.inside(), classes="box")
-        box.border_title = clean(self.heading).replace("[", "\\[")
+        box.border_title = safe(self.heading).replace("[", "\\[")
         yield box
 
     def action_away(self) -> None:
@@ -62,7 +62,7 @@ class Dialog(ModalScreen[T]):
 
 def text(words: str, classes: str = "about") -> Static:
     """A paragraph without markup."""
-    return Static(clean(words), classes=classes, markup=False)
+    return Static(safe(words), classes=classes, markup=False)
 
 
 class Say(Dialog[str | None]):
@@ -157,7 +157,7 @@ class Choose(Dialog[str | None]):
         """The question, and the choices."""
         if self._question:
             yield text(self._question)
-        options = [Option(clean(shown).replace("[", "\\["), id=key) for key, shown in self._choices]
+        options = [Option(safe(shown).replace("[", "\\["), id=key) for key, shown in self._choices]
         yield OptionList(*options)
 
     @on(OptionList.OptionSelected)

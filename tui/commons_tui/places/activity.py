@@ -19,7 +19,7 @@ class Activity(Listing):
     """History and notices. Notices that were not read stand at the top."""
 
     private = True
-    columns = (Column("What", least=32), Column("Verdict", 16, 2), Column("When", 13, 1))
+    columns = (Column("What", least=32), Column("Verdict", 16, 2), Column("When", 14, 1))
     empty = "Nothing yet."
     BINDINGS = bindings(
         ("explain", "e", "Why it counts, or does not"),
@@ -58,7 +58,8 @@ class Activity(Listing):
     async def load(self) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
         """Notices, and so many pages of the history."""
         see = self.app.bridge.view
-        notices = (await see("notice.list", {"all": True}))["notices"]
+        told = (await see("notice.list", {"all": True}))["notices"]
+        notices = [one for one in told if one["about"] in {"act", "seal"}]
         asked = {"limit": PAGE * self._pages, "nodes": self._machines}
         answer = await see("activity.list", asked)
         self._more = answer["next"] is not None

@@ -11,13 +11,16 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from commons_cli.texts import _
+from commons_tui.bidi import safe
 from commons_tui.bridge import ApiError
 from commons_tui.place import Act, Place, PlaceView, bindings
 from commons_tui.rows import Column, Row, Rows
 from commons_tui.standing import Now
-from commons_tui.words import VERDICTS, ago, day, look
+from commons_tui.words import NEWS, VERDICTS, ago, asks_longer, day, look
 
 LATELY = 8
+_COLUMNS = (Column("", least=40), Column("", 14, 1))
+_NOTABLE = frozenset({"notice", "spaces"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Found:
 
     loans: Sequence[Mapping[str, Any]] = ()
     notices: Sequence[Mapping[str, Any]] = ()
+    held: Sequence[Mapping[str, Any]] = ()
     table: Sequence[Mapping[str, Any]] = ()
     activity: Sequence[Mapping[str, Any]] = ()
 
@@ -40,14 +44,15 @@ class Home(PlaceView):
         """See ``PlaceView``."""
         super().__init__("home")
         self.acts = (
-            Act("notice.read", "n", "Noted", lambda row: bool(row) and row[0] == "notice",
+            Act("notice.read", "n", "Noted", lambda row: bool(row) and row[0] in _NOTABLE,
                 lambda _row: self.app.carry_out("notice.read")),
         )  # fmt: skip
 
     def compose(self) -> ComposeResult:
         """The list."""
         yield Static(classes="note")
-        yield Rows([Column("", least=40), Column("", 13, 1)], titles=False, ident="home")
+        yield Rows(_COLUMNS, titles=False, ident="home")
+        yield Static(classes="whole", markup=False)
 
     async def load(self) -> Found:
         """Loans, notices and the council's table for who acts; nothing while nobody does."""
@@ -55,14 +60,15 @@ class Home(PlaceView):
             return Found()
         see = self.app.bridge.view
         try:
-            notices = (await see("notice.list"))["notices"]
+            told = await see("notice.list")
         except ApiError as error:
             if error.code != "locked":
                 raise
-            notices = []  # locked between two calls: the next reading says so
+            return Found()  # locked between two calls: the next reading says so
         return Found(
             (await see("loan.list"))["loans"],
-            notices,
+            told["notices"],
+            told["held"],
             (await see("community.acts"))["table"],
             (await see("activity.list", {"limit": LATELY}))["activity"],
         )
@@ -81,6 +87,10 @@ class Home(PlaceView):
             due = due_rows(now, found)
             rows.append(Row("h-due", [_("Waiting for you")], heading=True))
             rows += due or [Row("nothing", [f"✓ {_('Nothing is due.')}", ""], tone="quiet")]
+            if news := news_rows(found):
+                rows.append(Row("gap-0", [""], heading=True))
+                rows.append(Row("h-news", [_("News")], heading=True))
+                rows += news
             if found.activity:
                 rows.append(Row("gap-1", [""], heading=True))
                 rows.append(Row("h-lately", [_("Lately")], heading=True))
@@ -109,6 +119,19 @@ class Home(PlaceView):
     @on(Rows.Moved)
     def _moved(self) -> None:
         self.app.keys_changed()
+        self._whole()
+
+    def on_resize(self) -> None:
+        """Another width cuts other rows."""
+        self._whole()
+
+    def _whole(self) -> None:
+        """Below the list the whole sentence under the cursor, where the terminal cuts it."""
+        rows, line = self.query_one(Rows), self.query_one(".whole", Static)
+        row = rows.row
+        cut = row is not None and rows.cuts(row)
+        line.set_class(cut, "-shown")
+        line.update(safe(row.cells[0]) if row is not None and cut else "")
 
     @on(Rows.Chosen)
     def _chosen(self) -> None:
@@ -118,7 +141,7 @@ class Home(PlaceView):
                 self.app.action_unlock()
             case "explain" | "notice":
                 self.app.explain(key)
-            case "loans" | "peers" | "council":
+            case "loans" | "peers" | "people" | "council" | "spaces":
                 self.app.go(what, key or None)
 
 
@@ -132,11 +155,24 @@ def due_rows(now: Now, found: Found) -> list[Row]:
             "warn",
         )
         for one in found.notices
+        if one["about"] in {"act", "seal"}
     ]
-    loans = [(text, one) for one in found.loans if (text := waiting(now, one))]
-    loans.sort(key=lambda pair: str(pair[1].get("due") or ""))
-    for text, one in loans:
-        tone = "bad" if one["overdue"] else ""
+    rows += [
+        Row(one["operation"], [_newcomer(one), ""], ("people", one["member"]), "warn")
+        for one in found.notices
+        if one["about"] == "newcomer"
+    ]
+    news = {one["operation"]: one for one in found.notices if one["about"] == "loan"}
+    loans = []
+    for one in found.loans:
+        told = news.get(one["loan"])
+        sign, tone = NEWS.get(told["kind"], ("·", "")) if told is not None else ("", "")
+        text = f"{sign} {told['sentence']}" if told is not None else waiting(now, one)
+        tone = "bad" if one["overdue"] else tone
+        if text:
+            loans.append((text, one, tone))
+    loans.sort(key=lambda found: str(found[1].get("due") or ""))
+    for text, one, tone in loans:
         when = day(one["due_day"], now.today)
         rows.append(Row(one["loan"], [text, when], ("loans", one["loan"]), tone))
     rows += [
@@ -148,6 +184,25 @@ def due_rows(now: Now, found: Found) -> list[Row]:
         )
         for one in found.table
         if one["yours"]
+    ]
+    return rows
+
+
+def _newcomer(one: Mapping[str, Any]) -> str:
+    """For coordinators: the role is theirs to give."""
+    return _("? Enough members vouch for {name}: a member from now on?").format(name=one["author"])
+
+
+def news_rows(found: Found) -> list[Row]:
+    """What is new without anything to be done; what waits for the end of quiet hours comes last."""
+    rows = [
+        Row(one["operation"], [f"· {one['sentence']}", ago(one["found"])], ("spaces", one["space"]))
+        for one in found.notices
+        if one["about"] == "space"
+    ]
+    rows += [
+        Row(f"held-{one['space']}", [f"◌ {one['sentence']}", ""], ("", ""), "quiet")
+        for one in found.held
     ]
     return rows
 
@@ -169,9 +224,13 @@ def waiting(now: Now, one: Mapping[str, Any]) -> str:
     elif now.at_least("steward"):
         templates = {
             "requested": _("? {who} asks for {name}"),
-            "approved": _("→ Hand {name} over to {who}"),
+            "approved": _("→ Hand {name} over to {who}")
+            if not one["lapsed"]
+            else _("◌ {who} has not fetched {name}: say no, or hand it over"),
             "returning": _("← {who} brings back {name}: receive it"),
         }
+        if asks_longer(one):
+            templates["on_loan"] = _("? {who} asks to keep {name} longer")
         if one["overdue"]:
             templates["on_loan"] = _("▲ {name} is overdue with {who}")
     else:

@@ -21,11 +21,12 @@ from commons_tui.dialogs.unlock import Unlock
 from commons_tui.listing import Detail, Listing
 from commons_tui.place import Act, Place, bindings
 from commons_tui.rows import Column, Row
-from commons_tui.words import STEPS, day, loan_look
+from commons_tui.words import STEPS, asks_longer, day, loan_look
 
 _TOO_LARGE = "offer"
-_ENDED = frozenset({"declined", "returned"})
-_ORDER = ("offered", "returning", "requested", "approved", "on_loan", "declined", "returned")
+_ENDED = frozenset({"declined", "cancelled", "returned"})
+_ORDER = ("offered", "returning", "requested", "approved", "on_loan", "declined", "cancelled",
+          "returned")  # fmt: skip
 
 
 class Loans(Listing):
@@ -44,6 +45,8 @@ class Loans(Listing):
         ("loan.accept", "t", "Take it"),
         ("loan.return", "b", "Bring it back"),
         ("loan.receive", "r", "Receive it back"),
+        ("loan.extend", "e", "Ask to keep it longer"),
+        ("loan.cancel", "x", "Call off what you asked for"),
         ("reputation.attest", "s", "Say how it went, once it is back"),
         ("loans.code", "c", "Sign with a code or a file from another machine"),
         ("loans.mine", "m", "Only mine, or all"),
@@ -54,9 +57,9 @@ class Loans(Listing):
         super().__init__("loans")
         self._mine = False
         self.acts = (
-            Act("loan.approve", "a", "Yes", self._if("requested", by="steward"), self._approve),
-            Act("loan.decline", "d", "No", self._if("requested", "approved", "offered",
-                by="steward"), self._decline),
+            Act("loan.approve", "a", "Yes", self._answerable(), self._approve),
+            Act("loan.decline", "d", "No", self._answerable("approved", "offered"),
+                self._decline),
             Act("loan.handover", "h", "Hand over", self._if("approved", "offered",
                 by="steward"), self._hand_over),
             Act("loan.accept", "t", "Take", self._if("offered", by="borrower"), self._accept),
@@ -64,6 +67,9 @@ class Loans(Listing):
                 by="borrower"), self._give_back),
             Act("loan.receive", "r", "Receive", self._if("returning", "on_loan",
                 by="steward"), self._receive),
+            Act("loan.extend", "e", "Longer", self._if("on_loan", by="borrower"), self._extend),
+            Act("loan.cancel", "x", "Call off", self._if("requested", "approved", "offered",
+                by="borrower"), self._cancel),
             Act("reputation.attest", "s", "Say", self._spoken_of, self._attest),
             Act("loans.code", "c", "Code", lambda _row: True, lambda _row: self._code()),
             Act("loans.mine", "m", "Mine", lambda _row: True, lambda _row: self._swap()),
@@ -79,6 +85,12 @@ class Loans(Listing):
             return mine if by == "borrower" else not mine and self.app.now.at_least("steward")
 
         return fits
+
+    def _answerable(self, *more: str) -> Any:
+        """Whether a steward can say yes or no: to a request, or to a longer loan."""
+        asked = self._if("requested", *more, by="steward")
+        out = self._if("on_loan", by="steward")
+        return lambda row: asked(row) or (out(row) and asks_longer(row))
 
     def _spoken_of(self, row: Any) -> bool:
         """Whether a loan is over by two signatures, and whoever acts is one of its two."""
@@ -123,6 +135,8 @@ class Loans(Listing):
             (_("Who"), str(answer["borrower_name"] or "-")),
             (_("Until"), f"{answer['due_day'] or '-'}, {until}"),
             *([(_("Zone"), answer["zone"])] if elsewhere else []),
+            (_("Kept until"), str(answer.get("keep") or "-")),
+            (_("Longer"), _longer(answer)),
             (_("Loan"), row.key[:12]),
             (_("Why"), str(answer.get("reason_given") or "-")),
             (_("Note"), str(answer.get("note") or "-")),
@@ -156,6 +170,13 @@ class Loans(Listing):
     def _receive(self, row: Mapping[str, Any]) -> None:
         given = {"loan": row["loan"], "condition": "ok"}
         self.app.carry_out("loan.receive", given, ask=True, about=_label(row))
+
+    def _extend(self, row: Mapping[str, Any]) -> None:
+        given = {"loan": row["loan"], "days": "3"}
+        self.app.carry_out("loan.extend", given, ask=True, about=_label(row))
+
+    def _cancel(self, row: Mapping[str, Any]) -> None:
+        self.app.carry_out("loan.cancel", {"loan": row["loan"]}, ask=True, about=_label(row))
 
     def _attest(self, row: Mapping[str, Any]) -> None:
         given = {"loan": row["loan"], "on_time": "yes", "condition": "3", "communication": "3"}
@@ -255,9 +276,21 @@ def _label(one: Mapping[str, Any]) -> str:
     return f"{one['name']} {one['number'] or ''}".strip()
 
 
+def _longer(one: Mapping[str, Any]) -> str:
+    """The last wish to keep it longer, and what became of it."""
+    wish = one.get("extension")
+    if not wish:
+        return "-"
+    said = {"asked": _("{day}: not answered yet"), "granted": _("{day}: granted"),
+            "refused": _("{day}: refused")}  # fmt: skip
+    return said[wish["state"]].format(day=wish["due_day"])
+
+
 def _place_of(one: Mapping[str, Any]) -> tuple[bool, int, str]:
     state = one["state"]
     order = _ORDER.index(state) if state in _ORDER else len(_ORDER)
+    if one["overdue"]:
+        order = -1
     return state in _ENDED, order, str(one["due"] or "")
 
 

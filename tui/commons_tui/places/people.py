@@ -180,7 +180,7 @@ class People(Listing):
         heads = [Row("h-words", [_("Said of loans"), ""], heading=True)] if words else []
         head = Row("h", [_("Devices"), ""], heading=True)
         return Detail(
-            str(one["name"]), fields, [known["says"], known["trust_says"], *said],
+            str(one["name"]), fields, [known["trust_says"], known["says"], *said],
             [*heads, *words, head, *devices],
             columns=(Column("", 0), Column("", 16, 1)),
         )  # fmt: skip

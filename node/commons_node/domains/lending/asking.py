@@ -12,7 +12,8 @@ from commons_crdt.author import Draft
 from commons_crdt.texts import _, ngettext
 from commons_node.community import Actor, Community, WrongState, written
 from commons_node.domains.lending.booking import busiest
-from commons_node.domains.lending.facts import ASKED, REQUEST, Asked, Request
+from commons_node.domains.lending.facts import ASKED, REQUEST, SINCE, Asked, Request
+from commons_node.domains.lending.limits import may_ask
 from commons_node.domains.lending.loans import bookings_of
 from commons_node.domains.lending.places import Place, place_of
 from commons_node.domains.lending.terms import (
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 _THINGS = Complete("resource.list", "resources", "number")
-_SINCE = 3
-"""The rules version that lists requests which say what was meant."""
 
 
 class Ask(msgspec.Struct):
@@ -61,6 +60,7 @@ async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
         raise WrongState(why=_not_lent(item), next="commons-node resource list")
     now, place = request.node.now_ms(), place_of(community, item.id)
     terms = _terms(args, now, place)
+    await may_ask(community, actor.member, item, now)
     from_ms, until_ms = terms.from_ms, terms.until_ms
     (result,) = await community.write(actor, _wish(community, actor, item.id, terms, place))
     booked = await bookings_of(community, item.id, now)
@@ -115,7 +115,7 @@ def _wish(community: Community, actor: Actor, resource: bytes, terms: Terms, pla
     found = identity(community.realm, actor.member)
     limit = found.devices.get(actor.device) if found is not None else None
     old = limit is not None and ASKED not in limit.kinds
-    if old or community.realm.judge.authority.council.rules < _SINCE:
+    if old or community.realm.judge.authority.council.rules < SINCE:
         return Draft.fact(REQUEST, Request(resource, begin, until, zone))
     asked, due = terms.asked.isoformat(), terms.due.isoformat()
     return Draft.fact(ASKED, Asked(resource, begin, until, zone, terms.meant, asked, due))

@@ -14,6 +14,8 @@ from commons_node.certainty import certainty, provisional_rows
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.lending import handing
 from commons_node.domains.lending.asking import Ask, ask
+from commons_node.domains.lending.changes import NONE, changes_of
+from commons_node.domains.lending.changing import answer_longer, asked_longer, nobody_waits
 from commons_node.domains.lending.deciding import decide, keep_free
 from commons_node.domains.lending.facts import (
     NOTE,
@@ -21,6 +23,7 @@ from commons_node.domains.lending.facts import (
     Condition,
 )
 from commons_node.domains.lending.handing import Done
+from commons_node.domains.lending.limits import may_have
 from commons_node.domains.lending.loans import (
     Loan,
     conflicts_of,
@@ -70,19 +73,25 @@ class OneLoan(msgspec.Struct):
 
 
 async def approve(request: Call[Daemon], args: OneLoan) -> Mapping[str, object]:
-    """Let the one who asked have the thing."""
+    """Let the one who asked have the thing, or keep it longer."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.STEWARD)
     found = await find_loan(community, args.loan)
-    if found.state not in {"requested", "declined"}:
+    now = request.node.now_ms()
+    wish = await asked_longer(community, found)
+    if wish is not None and wish.state != "granted":
+        await nobody_waits(community, found, wish.until_ms, now)
+        return await answer_longer(community, actor, found, wish, None, approve=True)
+    if found.lapsed(now):
         raise WrongState(
-            why=_("The loan of {label} is {state} already.").format(
-                label=found.label, state=word(found.state)
-            ),
-            next=f"commons-node loan show {found.id.hex()[:12]}",
+            why=_("{label} was promised, and not fetched in time.").format(label=found.label),
+            next=f"commons-node loan handover {found.id.hex()[:12]}",
         )
-    await keep_free(community, found, request.node.now_ms())
+    if found.state not in {"requested", "declined"}:
+        raise _already(found)
+    await keep_free(community, found, now)
+    await may_have(community, found, now)
     return await decide(community, actor, found, None, approve=True)
 
 
@@ -99,14 +108,21 @@ async def decline(request: Call[Daemon], args: Refusal) -> Mapping[str, object]:
     actor = await request.node.actor(request, community)
     actor.needs(Role.STEWARD)
     found = await find_loan(community, args.loan)
+    wish = await asked_longer(community, found)
+    if wish is not None and wish.state == "asked":
+        return await answer_longer(community, actor, found, wish, args.reason, approve=False)
     if found.state not in {"requested", "approved", "offered"}:
-        raise WrongState(
-            why=_("The loan of {label} is {state} already.").format(
-                label=found.label, state=word(found.state)
-            ),
-            next=f"commons-node loan show {found.id.hex()[:12]}",
-        )
+        raise _already(found)
     return await decide(community, actor, found, args.reason, approve=False)
+
+
+def _already(found: Loan) -> WrongState:
+    return WrongState(
+        why=_("The loan of {label} is {state} already.").format(
+            label=found.label, state=word(found.state)
+        ),
+        next=f"commons-node loan show {found.id.hex()[:12]}",
+    )
 
 
 class Offer(msgspec.Struct):
@@ -124,7 +140,10 @@ async def hand_over(request: Call[Daemon], args: Offer) -> Mapping[str, object]:
     """Offer the thing to the borrower; it is theirs once they accept."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
-    done = await handing.hand_over(community, actor, await find_loan(community, args.loan))
+    found = await find_loan(community, args.loan)
+    if found.lapsed(request.node.now_ms()):  # somebody else may have been promised it since
+        await keep_free(community, found, request.node.now_ms())
+    done = await handing.hand_over(community, actor, found)
     return await _offer(request, community, done, args.out)
 
 
@@ -223,7 +242,16 @@ class Listing(msgspec.Struct):
     mine: Annotated[bool, option("only those of the member who is unlocked")] = False
     overdue: Annotated[bool, option("only those whose time is over")] = False
     state: Annotated[
-        Literal["requested", "approved", "declined", "offered", "on_loan", "returning", "returned"]
+        Literal[
+            "requested",
+            "approved",
+            "declined",
+            "offered",
+            "on_loan",
+            "returning",
+            "returned",
+            "cancelled",
+        ]
         | None,
         option("only these"),
     ] = None
@@ -254,8 +282,11 @@ async def show(request: Call[Daemon], args: OneLoan) -> Reading:
     community = await request.node.community(request)
     found = await find_loan(community, args.loan, ended=True)
     decision, received = found.operation("decision"), found.operation("receive")
+    change = (await changes_of(community, [found])).get(found.id, NONE)
+    answered = change.last.answer if change.last is not None else None
+    told = change.cancel or answered or decision
     more = {
-        "reason_given": await community.part(decision, REASON) if decision else None,
+        "reason_given": await community.part(told, REASON) if told else None,
         "note": await community.part(received, NOTE) if received else None,
         "waiting": await waiting_of(community, found, request.node.now_ms()),
     }
@@ -307,10 +338,14 @@ VERBS = Registry(
                        "The loan is {loan:id}."),
                       ("You asked for {name}, until the end of {due_day:day}.\n"
                        "The loan is {loan:id}."))),
-        Command("loan.approve", "Let the one who asked have the thing.", OneLoan, approve,
-                says="The loan of {name} is {state}.", member=True),
-        Command("loan.decline", "Say no to a request.", Refusal, decline,
-                says="The loan of {name} is {state}.", member=True),
+        Command("loan.approve", "Let the one who asked have the thing, or keep it longer.",
+                OneLoan, approve, member=True,
+                says=("{name} may be kept until the end of {kept_until:day}.",
+                      "The loan of {name} is {state}.")),
+        Command("loan.decline", "Say no to a request, or to a longer loan.", Refusal, decline,
+                member=True,
+                says=("{name} is due at the end of {back_by:day}, as before.",
+                      "The loan of {name} is {state}.")),
         Command("loan.handover", "Offer the thing to the borrower.", Offer, hand_over,
                 says="{name} is offered. It changes hands when the borrower accepts:\n"
                 "commons-node loan accept {loan:id} --offer {offer}", qr="offer", member=True),

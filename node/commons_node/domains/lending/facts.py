@@ -26,6 +26,11 @@ HANDOVER: Final = "lending.handover.1"
 ACCEPT: Final = "lending.accept.1"
 RETURN: Final = "lending.return.1"
 RECEIVE: Final = "lending.receive.1"
+CANCEL: Final = "lending.cancel.1"
+EXTEND: Final = "lending.extend.1"
+EXTENDED: Final = "lending.extended.1"
+SINCE: Final = 3
+"""The rules version that lists requests with their meaning, cancelling, and longer loans."""
 
 REASON: Final = "reason"
 NOTE: Final = "note"
@@ -125,3 +130,27 @@ class Receive(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     borrower: Hash
     condition: Condition
     previous: Hash
+
+
+class Cancel(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """Whoever asked does not want the thing any more; a reason stands in a part."""
+
+    resource: Hash
+
+
+class Extend(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The borrower asks to keep the thing until ``until_ms``; the rest as in ``Asked``."""
+
+    resource: Hash
+    until_ms: Counter
+    zone: Zone
+    meant: Meant
+    asked: Day
+    due: Day
+
+
+class Extended(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A steward grants or refuses the wish ``extension``; the reason stands in a part."""
+
+    extension: Hash
+    approve: bool

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -21,7 +21,9 @@ from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.domains.lending.booking import FOREVER_MS, Booking, clashes
-from commons_node.domains.lending.terms import instant, last_day
+from commons_node.domains.lending.changes import NONE, Change, changes_of
+from commons_node.domains.lending.places import place_of
+from commons_node.domains.lending.terms import instant, last_day, pick_up
 from commons_node.domains.lending.views import COLUMNS
 from commons_node.domains.lending.wording import moved
 from commons_node.domains.resources.things import find_thing
@@ -29,18 +31,21 @@ from commons_node.explaining.words import word
 from commons_node.store.database import placeholders
 
 OUT = ("on_loan", "returning")
-CONFIRMED = ("approved", "offered", *OUT)
+PROMISED = ("approved", "offered")
+CONFIRMED = (*PROMISED, *OUT)
 OPEN = ("requested", *CONFIRMED)
 _LIST = "commons-node loan list"
 _PREFIX = 8
 _IN = 400
 _SELECT = (
     f"SELECT l.key, {', '.join('l.' + name for name in COLUMNS)},"  # noqa: S608 - our names
-    " i.number, s.name, i.quantity, i.uncounted, ch.device, o.seq, t.meant, t.asked, t.due"
+    " i.number, s.name, i.quantity, i.uncounted, ch.device, o.seq, t.meant, t.asked, t.due,"
+    " o.time_ms, cu.loan, mv.time_ms"
     " FROM v_loans l LEFT JOIN v_terms t ON t.key = l.key"
     " LEFT JOIN v_items i ON i.key = l.resource"
     " LEFT JOIN v_specifications s ON s.key = i.specification"
     " LEFT JOIN operations o ON o.id = l.confirmation LEFT JOIN chains ch ON ch.n = o.chain"
+    " LEFT JOIN v_custody cu ON cu.key = l.resource LEFT JOIN operations mv ON mv.id = cu.move"
 )
 _AUTHOR = (
     "SELECT o.id, ch.device, o.origin, o.time_ms FROM operations o JOIN chains ch ON ch.n = o.chain"
@@ -50,7 +55,6 @@ _LAST = (
     " t.id = coalesce(e.receive, e.decision, e.request) WHERE e.resource = ?"
     " ORDER BY t.lamport DESC, t.id LIMIT 1)"
 )
-_UNTIL = list(COLUMNS).index("until_ms")
 _STEPS = (
     ("request", "request"),
     ("decision", "approve"),
@@ -59,6 +63,7 @@ _STEPS = (
     ("return_offer", "return"),
     ("receive", "receive"),
 )
+_BACK = ("return", "receive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,9 @@ class Loan:
     asked_day: str | None
     due_day: str | None
     """The local day with which it ends, where the thing is."""
+    kept: tuple[date, int] | None
+    """The day to whose end a promised thing is kept, and that moment; None for others, and while
+    somebody else has it."""
 
     @property
     def zone(self) -> str | None:
@@ -120,9 +128,22 @@ class Loan:
         until = self.row["until_ms"]
         return self.state in OUT and until is not None and until <= now_ms
 
+    def lapsed(self, now_ms: int) -> bool:
+        """True if it was promised and not fetched: its time, or that of fetching it, is over."""
+        until = self.row["until_ms"]
+        ends = [end for end in (until, self.kept and self.kept[1]) if end is not None]
+        return self.state in PROMISED and any(end <= now_ms for end in ends)
+
+    def forgotten(self, now_ms: int) -> bool:
+        """True if nobody answered it, and its time is over."""
+        until = self.row["until_ms"]
+        return self.state == "requested" and until is not None and until <= now_ms
+
     def booking(self, now_ms: int) -> Booking | None:
-        """What it takes of the thing's time; None if nobody has confirmed it."""
+        """What it takes of the thing's time; None if nobody has confirmed it, or it lapsed."""
         row = self.row
+        if self.lapsed(now_ms):
+            return None
         out = self.state in OUT and not row["provisional"]
         if not out and (row["confirmation"] is None or self.state not in CONFIRMED):
             return None
@@ -138,15 +159,16 @@ async def loans(
 ) -> list[Loan]:
     """Loans by their end; ``where`` may use the columns of loans (l) and items (i)."""
     rows = await community.query(f"{_SELECT} WHERE {where} ORDER BY l.until_ms, l.key", arguments)
-    return [_loan(row, community.timezone) for row in rows]
+    return [_loan(row, community) for row in rows]
 
 
-def _loan(row: Sequence[Any], zone: ZoneInfo) -> Loan:
+def _loan(row: Sequence[Any], community: Community) -> Loan:
     end = 1 + len(COLUMNS)
-    number, name, quantity, uncounted, device, seq, meant, asked, due = row[end:]
+    number, name, quantity, uncounted, device, seq, meant, asked, due, *ready = row[end:]
+    columns = dict(zip(COLUMNS, row[1:end], strict=True))
     return Loan(
         OperationId(row[0]),
-        dict(zip(COLUMNS, row[1:end], strict=True)),
+        columns,
         number,
         name or _("(not known here)"),
         None if uncounted else 1 if quantity is None else quantity,
@@ -154,8 +176,26 @@ def _loan(row: Sequence[Any], zone: ZoneInfo) -> Loan:
         seq or 0,
         meant,
         asked,
-        due or last_day(row[1 + _UNTIL], zone),
+        due or last_day(columns["until_ms"], community.timezone),
+        _kept(community, row[0], columns, *ready) if columns["state"] in PROMISED else None,
     )
+
+
+def _kept(
+    community: Community,
+    loan: bytes,
+    row: Mapping[str, Any],
+    promised_ms: int | None,
+    has: bytes | None,
+    moved_ms: int | None,
+) -> tuple[date, int] | None:
+    """How long a promise is kept: from when it was made, it begins, and the thing is back."""
+    if promised_ms is None or (has is not None and has != loan):
+        return None
+    place = place_of(community, row["resource"])
+    since = max(promised_ms, row["from_ms"] or 0, moved_ms or 0)
+    days = community.realm.judge.authority.constitution.loan_pickup_days
+    return pick_up(since, days, place.zone, place.opening)
 
 
 async def loan(community: Community, ident: bytes) -> Loan | None:
@@ -212,12 +252,16 @@ async def rows_of(
     """The rows that lists show, each with its steps."""
     names = await community.names()
     ids = {ident for one in found for column, _ in _STEPS if (ident := one.operation(column))}
+    changes = await changes_of(community, found)
+    ids |= {step for change in changes.values() for _label, step in change.steps}
     wrote = await _authors(community, ids)
     free = await forgiven(community)
     rows: list[dict[str, object]] = []
     for one in found:
         until = one.row["until_ms"]
         receiver = one.row["receiver"]
+        change = changes.get(one.id, NONE)
+        last = change.last
         rows.append(
             {
                 "loan": one.id.hex(),
@@ -235,16 +279,27 @@ async def rows_of(
                 "moved": one.moved,
                 "overdue": one.overdue(now_ms) and free.get(one.id) != one.borrower,
                 "forgiven": one.id in free and free[one.id] == one.borrower,
+                "keep": one.kept[0].isoformat() if one.kept else None,
+                "lapsed": one.lapsed(now_ms),
+                "extension": last.json if last is not None else None,
                 "provisional": bool(one.row["provisional"]),
                 "receiver": receiver.hex() if receiver else None,
                 "steps": [
                     _step(one, label, step, wrote[step], names, node_of)
-                    for column, label in _STEPS
-                    if (step := one.operation(column)) is not None and step in wrote
+                    for label, step in _signed(one, change)
+                    if step in wrote
                 ],
             }
         )
     return rows
+
+
+def _signed(one: Loan, change: Change) -> list[tuple[str, OperationId]]:
+    """All steps, in the order in which a loan goes."""
+    found = [(label, one.operation(column)) for column, label in _STEPS]
+    way = [(label, step) for label, step in found if step is not None]
+    back = [pair for pair in way if pair[0] in _BACK]
+    return [*(pair for pair in way if pair[0] not in _BACK), *change.steps, *back]
 
 
 def _step(

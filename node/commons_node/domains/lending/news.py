@@ -16,6 +16,7 @@ from commons_crdt.roles import Role
 from commons_crdt.texts import _
 from commons_node.community import Community
 from commons_node.domains.lending.alternatives import alternatives
+from commons_node.domains.lending.changes import NONE, Extension, changes_of
 from commons_node.domains.lending.loans import OPEN, OUT, Loan, bookings_of, loans
 from commons_node.domains.lending.terms import instant
 from commons_node.domains.lending.waiting import Waiting, Wish, waiting
@@ -37,6 +38,10 @@ _NEXT: Final = {
     "offered": "commons-node loan accept {loan}",
     "ready": "commons-node loan show {loan}",
     "moved": "commons-node loan show {loan}",
+    "lapsed": "commons-node loan request {resource} --days 3",
+    "asked": "commons-node loan show {loan}",
+    "refused": "commons-node loan return {loan}",
+    "longer": "commons-node loan show {loan}",
     "due": "commons-node loan return {loan}",
     "overdue": "commons-node loan return {loan}",
     "waiting": "commons-node loan waiting {resource}",
@@ -166,6 +171,7 @@ async def news_of(community: Community, member: MemberId, now_ms: int) -> list[d
     marks = placeholders(len(OPEN))
     mine = await loans(community, f"l.borrower = ? AND l.state IN ({marks})", (member, *OPEN))
     names = await community.names()
+    changes = await changes_of(community, mine)
     rows: list[dict[str, object]] = []
     for one in mine:
         told = await waiting_of(community, one, now_ms)
@@ -173,7 +179,8 @@ async def news_of(community: Community, member: MemberId, now_ms: int) -> list[d
             said = _(PLACE).format(place=told["place"], name=one.label, why=told["why"])
             rows.append({**_row("waiting", one, said), **told})
             continue
-        kind, gaps = await _kind(community, one, names, now_ms)
+        wish = changes.get(one.id, NONE).last
+        kind, gaps = await _kind(community, one, wish, names, now_ms)
         if kind:
             said = catalogue.sentence(NEWS[kind], name=one.label, day=one.due_day or "-", **gaps)
             rows.append(_row(kind, one, said))
@@ -197,23 +204,43 @@ def _row(kind: str, one: Loan, said: str) -> dict[str, object]:
 
 
 async def _kind(
-    community: Community, one: Loan, names: Mapping[MemberId, str], now_ms: int
+    community: Community,
+    one: Loan,
+    wish: Extension | None,
+    names: Mapping[MemberId, str],
+    now_ms: int,
 ) -> tuple[str, dict[str, str]]:
     """What is to be told of a loan that does not wait; "" for nothing."""
-    if one.overdue(now_ms):
-        return "overdue", {}
     if one.state in OUT:
-        until = one.row["until_ms"]
-        soon = one.state == "on_loan" and until is not None and until - now_ms <= _SOON_MS
-        return ("due" if soon else ""), {}
+        return _out(one, wish, now_ms)
+    if one.lapsed(now_ms):
+        return "lapsed", {}
     if one.state == "offered":
         return "offered", {}
     item = await thing(community, one.resource) if one.state == "approved" else None
     if item is None or not item.single or item.loan is not None or item.custodian is None:
         return "", {}
     confirmer = _confirmer(one)
-    gaps = {"custodian": _called(names, item.custodian), "confirmer": _called(names, confirmer)}
+    gaps = {
+        "custodian": _called(names, item.custodian),
+        "confirmer": _called(names, confirmer),
+        "keep": one.kept[0].isoformat() if one.kept else one.due_day or "-",
+    }
     if item.holder is not None and item.holder != confirmer:
         return "moved", gaps
     begins = one.row["from_ms"]
     return ("ready" if begins is None or begins - now_ms <= _SOON_MS else ""), gaps
+
+
+def _out(one: Loan, wish: Extension | None, now_ms: int) -> tuple[str, dict[str, str]]:
+    """Of a thing that is with the borrower; overdue before all, until it is offered back."""
+    if one.state != "on_loan":
+        return "", {}
+    if one.overdue(now_ms):
+        return "overdue", {}
+    if wish is not None and wish.state != "granted":
+        return wish.state, {"until": wish.due}
+    until = one.row["until_ms"]
+    if until is not None and until - now_ms <= _SOON_MS:
+        return "due", {}
+    return ("longer" if wish is not None else ""), {}

@@ -15,7 +15,10 @@ from commons_crdt.roles import Role
 from commons_node.domains.lending.facts import (
     ACCEPT,
     ASKED,
+    CANCEL,
     DECISION,
+    EXTEND,
+    EXTENDED,
     HANDOVER,
     MAX_LOAN_MS,
     MAX_TEXT,
@@ -25,9 +28,13 @@ from commons_node.domains.lending.facts import (
     REQUEST,
     REQUESTS,
     RETURN,
+    SINCE,
     Accept,
     Asked,
+    Cancel,
     Decision,
+    Extend,
+    Extended,
     Handover,
     Receive,
     Request,
@@ -55,7 +62,10 @@ def _asked(claim: Claim) -> str:
 
     Which moment a day ends at is never computed here: zone files differ from node to node.
     """
-    body: Asked = claim.body
+    return _request(claim) if _days_fit(claim.body) else "terms"
+
+
+def _days_fit(body: Asked | Extend) -> bool:
     try:
         asked, due = (
             datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (body.asked, body.due)
@@ -63,11 +73,9 @@ def _asked(claim: Claim) -> str:
         if body.meant[0] != "P":
             datetime.fromisoformat(body.meant)
     except ValueError:
-        return "terms"
+        return False
     past = body.until_ms - int(due.timestamp()) * 1000
-    if asked > due or not -_MOST_AHEAD_MS <= past <= _DAY_MS + _MOST_BEHIND_MS:
-        return "terms"
-    return _request(claim)
+    return asked <= due and -_MOST_AHEAD_MS <= past <= _DAY_MS + _MOST_BEHIND_MS
 
 
 def _decision(claim: Claim) -> str:
@@ -126,6 +134,45 @@ def _receive(claim: Claim) -> str:
     )
 
 
+def _cancel(claim: Claim) -> str:
+    """It is about the author's own request."""
+    body: Cancel = claim.body
+    if claim.header.document == ZERO:
+        return "document"
+    if body.resource == ZERO:
+        return "terms"
+    return _own_request(claim)
+
+
+def _extend(claim: Claim) -> str:
+    """As a request: days of a calendar, for the author's own loan."""
+    body: Extend = claim.body
+    if claim.header.document == ZERO:
+        return "document"
+    if body.resource == ZERO or not _days_fit(body):
+        return "terms"
+    return _own_request(claim)
+
+
+def _own_request(claim: Claim) -> str:
+    """ "reference" if the request is among the refs and is somebody else's, or none."""
+    request = claim.refs.get(claim.header.document)
+    if request is None:
+        return ""
+    return "" if request.kind in REQUESTS and request.member == claim.member else "reference"
+
+
+def _extended(claim: Claim) -> str:
+    """It refers to the wish that it answers."""
+    body: Extended = claim.body
+    if claim.header.document == ZERO:
+        return "document"
+    wish = claim.refs.get(body.extension)
+    if wish is None or wish.kind != EXTEND or wish.document != claim.header.document:
+        return "reference"
+    return ""
+
+
 def _fits(
     claim: Claim, ident: bytes, author: bytes | None, *kinds: str, elsewhere: bool = False
 ) -> str:
@@ -144,10 +191,13 @@ def _text(name: str) -> dict[str, int]:
 
 KINDS = (
     Kind(REQUEST, Request, Role.NEWCOMER, rule=_request),
-    Kind(ASKED, Asked, Role.NEWCOMER, rule=_asked, since=3),
+    Kind(ASKED, Asked, Role.NEWCOMER, rule=_asked, since=SINCE),
     Kind(DECISION, Decision, Role.STEWARD, parts=_text(REASON), rule=_decision),
     Kind(HANDOVER, Handover, Role.STEWARD, rule=_handover),
     Kind(ACCEPT, Accept, Role.NEWCOMER, rule=_accept),
     Kind(RETURN, Return, Role.NEWCOMER, rule=_return),
     Kind(RECEIVE, Receive, Role.STEWARD, parts=_text(NOTE), rule=_receive),
+    Kind(CANCEL, Cancel, Role.NEWCOMER, parts=_text(REASON), rule=_cancel, since=SINCE),
+    Kind(EXTEND, Extend, Role.NEWCOMER, rule=_extend, since=SINCE),
+    Kind(EXTENDED, Extended, Role.STEWARD, parts=_text(REASON), rule=_extended, since=SINCE),
 )

@@ -59,6 +59,20 @@ def until_day(now_ms: int, day: str, zone: ZoneInfo, opening: OpenDays = ALWAYS)
     return _whole_days(now_ms, asked, asked.isoformat(), zone, opening)
 
 
+def longer(
+    now_ms: int, days: int, until_ms: int | None, zone: ZoneInfo, opening: OpenDays = ALWAYS
+) -> Terms:
+    """From now until the end of the day ``days`` days after that of ``until_ms``, or today."""
+    if not 1 <= days <= MAX_DAYS:
+        raise BadTerms(why=_("a loan is for 1 to {max_days} days").format(max_days=MAX_DAYS))
+    last = max(now_ms, (until_ms or now_ms) - 1)
+    try:
+        asked = datetime.fromtimestamp(last / 1000, zone).date() + timedelta(days=days)
+    except (ValueError, OverflowError, OSError):
+        raise BadTerms(why=_("it is longer than the calendar")) from None
+    return _whole_days(now_ms, asked, f"P{days}D", zone, opening)
+
+
 def _whole_days(now_ms: int, asked: date, meant: str, zone: ZoneInfo, opening: OpenDays) -> Terms:
     try:
         due = next_open(asked, opening)
@@ -114,6 +128,20 @@ def _ms(moment: datetime, zone: ZoneInfo) -> int:
     if ms < 1:
         raise BadTerms(why=_("it is before 1970"))
     return ms
+
+
+def pick_up(since_ms: int, days: int, zone: ZoneInfo, opening: OpenDays) -> tuple[date, int] | None:
+    """The day to whose end a thing is kept that was ready at ``since_ms``, and that moment.
+
+    ``days`` days later, or on the next open day. None beyond the calendar.
+    """
+    try:
+        ready = datetime.fromtimestamp(since_ms / 1000, zone).date()
+        last = next_open(ready + timedelta(days=days), opening)
+        end = datetime.combine(last + timedelta(days=1), time.min, zone)
+        return last, int(end.timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def instant(ms: int | None) -> str | None:

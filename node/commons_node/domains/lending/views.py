@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from commons_crdt.folds import Fact, Subject, Value, View, by_document, prevailing
 from commons_crdt.ids import ZERO, DeviceId
 from commons_node.domains.lending.custody import CUSTODY, completes, signs_alone
+from commons_node.domains.lending.extending import CANCELS, EXTENSIONS, TERMS, longest
 from commons_node.domains.lending.facts import (
     ACCEPT,
     ASKED,
+    CANCEL,
     DECISION,
+    EXTEND,
+    EXTENDED,
     HANDOVER,
     RECEIVE,
     REQUEST,
@@ -57,6 +61,9 @@ class Facts:
     accepts: Sequence[Fact]
     returns: Sequence[Fact]
     receives: Sequence[Fact]
+    cancels: Sequence[Fact]
+    extensions: Sequence[Fact]
+    """Wishes to keep it longer, and the answers to them."""
     offered: frozenset[bytes]
     """The ids of all hand-overs that are here, those to somebody else too."""
 
@@ -73,7 +80,7 @@ class Facts:
 
         def known(kind: str) -> list[Fact]:
             found = kinds.get(kind, {}).values()
-            if request is None or kind == DECISION:
+            if request is None or kind in {DECISION, EXTENDED}:
                 return list(found)
             return [fact for fact in found if fact.body.resource == request.body.resource]
 
@@ -88,6 +95,8 @@ class Facts:
             known(ACCEPT),
             known(RETURN),
             known(RECEIVE),
+            known(CANCEL),
+            [*known(EXTEND), *known(EXTENDED)],
             offered,
         )
 
@@ -111,6 +120,8 @@ def loan(subject: Subject) -> Sequence[Value] | None:
         state = "returned"
     elif accept is not None:
         state = "returning" if offered is not None else "on_loan"
+    elif any(one.member == borrower for one in facts.cancels):
+        state = "cancelled"
     elif declined:
         state = "declined"
     elif handover is not None:
@@ -121,6 +132,7 @@ def loan(subject: Subject) -> Sequence[Value] | None:
         whole and any(one.id == receive.body.offer for one in facts.returns)
     )
     request = facts.request
+    terms = longest(facts.extensions, borrower) or request
     decision = prevailing(facts.decisions)
     stands = confirmed if confirmed is not None and not declined else None
     against = [one for one in claims if confirmed and _approves(one) == declined]
@@ -130,8 +142,8 @@ def loan(subject: Subject) -> Sequence[Value] | None:
         resource,
         borrower,
         request.body.from_ms if request else None,
-        request.body.until_ms if request else None,
-        request.body.zone if request else None,
+        terms.body.until_ms if terms else None,
+        terms.body.zone if terms else None,
         _id(request),
         _id(decision),
         int(decision.body.approve) if decision else None,
@@ -238,25 +250,13 @@ def _id(fact: Fact | None) -> bytes | None:
 
 LOANS = View(
     "loans",
-    frozenset({REQUEST, ASKED, DECISION, HANDOVER, ACCEPT, RETURN, RECEIVE}),
+    frozenset(
+        {REQUEST, ASKED, DECISION, HANDOVER, ACCEPT, RETURN, RECEIVE, CANCEL, EXTEND, EXTENDED}
+    ),
     COLUMNS,
     by_document,
     loan,
     indexes=("resource", "state"),
 )
 
-TERMS_COLUMNS = {"meant": "TEXT NOT NULL", "asked": "TEXT NOT NULL", "due": "TEXT NOT NULL"}
-
-
-def terms(subject: Subject) -> Sequence[Value] | None:
-    """What was meant by a request that says so; no row for others."""
-    for fact in subject.facts:
-        if fact.kind == ASKED and fact.body is not None and fact.id == subject.key:
-            return fact.body.meant, fact.body.asked, fact.body.due
-    return None
-
-
-TERMS = View("terms", frozenset({ASKED}), TERMS_COLUMNS, by_document, terms)
-"""Beside the loans, whose rows older rules versions have settled as they are."""
-
-VIEWS = (LOANS, CUSTODY, TERMS)
+VIEWS = (LOANS, CUSTODY, TERMS, EXTENSIONS, CANCELS)

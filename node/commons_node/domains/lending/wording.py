@@ -49,8 +49,12 @@ PLACE: Final = N_("You are number {place} on the waiting list for {name}. {why}"
 
 NEWS: Final = Spoken({
     "offered": "{name} is offered to you: take it.",
-    "ready": "{name} is ready: pick it up from {custodian}.",
+    "ready": "{name} is ready: pick it up from {custodian} by the end of {keep}.",
     "moved": "{name} is somewhere else now: pick it up from {custodian}, not from {confirmer}.",
+    "lapsed": "{name} was promised to you and not fetched in time: others may have it now.",
+    "asked": "You asked to keep {name} until the end of {until}; nobody has answered yet.",
+    "refused": "{name} cannot be kept longer: it is due at the end of {day}.",
+    "longer": "You may keep {name} until the end of {day}.",
     "due": "{name} is due at the end of {day}.",
     "overdue": "{name} was due at the end of {day}: bring it back.",
 })  # fmt: skip

@@ -14,8 +14,8 @@ from commons_node.community import Community, Unknown, find, written
 from commons_node.domains.lending.deciding import part
 from commons_node.domains.lending.loans import find_loan
 from commons_node.domains.needed import needs_rules
-from commons_node.domains.reputation import attesting, vouches
-from commons_node.domains.reputation.counting import Word, counts, within, words_about
+from commons_node.domains.reputation import attesting, telling, vouches
+from commons_node.domains.reputation.counting import Word, among, counts, within, words_about
 from commons_node.domains.reputation.facts import BLIND_MS
 from commons_node.domains.reputation.opening import open_due
 from commons_node.domains.reputation.reading import (
@@ -158,10 +158,13 @@ async def show(request: Request[Daemon], args: Looking) -> Reading:
     graph = graph_of(pairs, members)
     starts = founders(community, members)
     known = trust(graph, pairs, viewer, starts, member)
+    weighed = counts(member, among(member, told, known.witnesses))
     newcomer = role is Role.NEWCOMER or not told
     name = names.get(member, member.hex()[:8])
     sentences = in_words(name, counted, newcomer=newcomer)
     trusted = about_trust(name, known, names, viewer, member, starts)
+    if viewer != member and not known.capped:
+        trusted[0] += telling.weight(counted, weighed)
     rows = [await _row(community, word, names) for word in words_about(member, told)]
     return await community.reading(
         {
@@ -170,6 +173,7 @@ async def show(request: Request[Daemon], args: Looking) -> Reading:
             "role": role.word if role is not None else None,
             "newcomer": newcomer,
             "counts": counted,
+            "weighed": weighed,
             "says": " ".join(sentences),
             "trust": {**_trust(known, names), "sentence": trusted[0], "paths_say": trusted[1:]},
             "trust_says": "\n".join(trusted),

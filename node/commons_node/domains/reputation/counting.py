@@ -7,7 +7,7 @@ Pure: rows of the view ``exchanges`` in, counts out. Only loans that came back w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,13 @@ def counts(member: bytes, exchanges: Iterable[Exchange]) -> dict[str, object]:
         "sealed": len(words) - len(opened),
         "months": MONTHS,
     }
+
+
+def among(
+    member: bytes, exchanges: Iterable[Exchange], people: Collection[bytes]
+) -> list[Exchange]:
+    """Those of the member's loans in which one of these people had the other part."""
+    return [one for one in exchanges if (_two(one) - {member}) & frozenset(people)]
 
 
 def _two(one: Exchange) -> set[bytes]:

@@ -34,6 +34,17 @@ def in_words(name: str, counted: Mapping[str, Any], *, newcomer: bool) -> list[s
     return said
 
 
+def weight(counted: Mapping[str, Any], weighed: Mapping[str, Any]) -> str:
+    """How many of a member's loans say anything to whoever looks; "" if all do, or none is."""
+    every = counted["returned"] + counted["lent"]
+    heavy = weighed["returned"] + weighed["lent"]
+    if heavy == every:
+        return ""
+    if not heavy:
+        return " " + wording.light(every)
+    return " " + say(wording.SOME_WEIGH, n=heavy, every=every)
+
+
 def about_trust(
     name: str,
     known: Trust,

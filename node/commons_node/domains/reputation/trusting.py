@@ -31,6 +31,13 @@ class Trust:
     capped: bool
     own: bool
 
+    @property
+    def witnesses(self) -> frozenset[bytes]:
+        """Those by whom the ways reach the subject: at most one a way, so whoever stands behind
+        one edge is one, however many loans are signed there.
+        """
+        return frozenset(way[-2] for way in self.ways)
+
 
 def graph_of(lent: Iterable[Lent], members: Collection[bytes]) -> Graph:
     """Who is joined to whom: one edge for two people, however often; only who is a member now."""

@@ -25,6 +25,10 @@ NO_WAY: Final = N_(
     "Nobody whom you or the founders have borrowed from or lent to leads to {name}. What others "
     "say of {name} may be true; you cannot tell from here."
 )
+SOME_WEIGH: Final = N_(
+    "Of the {every} loans, {n} were with those by whom these ways come; the others are counted and "
+    "weigh nothing from here."
+)
 YOU: Final = N_("you")
 
 READY: Final = N_(
@@ -90,6 +94,15 @@ def ways(n: int, name: str) -> str:
         "{n} ways that share nobody lead to {name} through people who borrowed from each other.",
         n,
     ).format(n=n, name=name)
+
+
+def light(n: int) -> str:
+    """Of somebody to whom no way leads: loans within a circle of their own."""
+    return ngettext(
+        "{n} loan is counted and weighs nothing from here.",
+        "{n} loans are counted and weigh nothing from here.",
+        n,
+    ).format(n=n)
 
 
 def say(template: str, **gaps: object) -> str:

@@ -21,7 +21,7 @@ from commons_crdt.ids import DocumentId, MemberId, OperationId
 from commons_crdt.operation import content
 from commons_crdt.ring import tag_of
 from commons_crdt.texts import _, listed
-from commons_node.community import Community, WrongState, written
+from commons_node.community import Community, WrongState, device_of, written
 from commons_node.domains.own.entries import CheckedIn, Left, Shown
 from commons_node.domains.spaces.commands import SPACES, Nothing, new_enough
 from commons_node.domains.spaces.facts import PRESENCE, SAID, Presence
@@ -35,7 +35,6 @@ from commons_node.domains.spaces.publishing import (
     sealing_keys,
 )
 from commons_node.keystore.unlocked import Unlocked
-from commons_node.membership.settling import device_of
 from commons_node.moments import moment
 from commons_node.realm.authoring import Written
 from commons_node.registry import (
