@@ -22,6 +22,7 @@ from commons_node.home import Home, ready_line, write_ready
 from commons_node.logs import set_up
 from commons_node.membership.unattended import Unattended
 from commons_node.rotating import RotatingFile
+from commons_node.service import handing
 from commons_node.service.asking import ask, declare
 from commons_node.service.notifying import Manager
 from commons_node.telling import tell_error, tell_failure
@@ -99,6 +100,7 @@ def main(arguments: list[str]) -> int:
 async def _run(given: argparse.Namespace) -> int:
     home = Home(home_path(given.home, os.environ))
     with home:
+        handing.check(home)
         flags: dict[str, object] = {}
         if given.listen:
             flags["listen"] = given.listen
