@@ -176,9 +176,8 @@ def peers(client: Client) -> Check:
     try:
         rows = client.view("peer.list", {}, _ASK_S)["peers"]
     except ApiError as error:
-        return Check(
-            "peers", "warn", _("The node does not say: {error}").format(error=error), error.hint
-        )
+        fix = error.hint or "commons-node sync why"
+        return Check("peers", "warn", _("The node does not say: {error}").format(error=error), fix)
     states = Counter(str(row["sync"]["state"]) for row in rows)
     facts = {f"state_{state}": count for state, count in sorted(states.items())}
     facts |= {"known": len(rows), "connected": sum(bool(row["connected"]) for row in rows)}
@@ -201,3 +200,25 @@ def peers(client: Client) -> Check:
         connected=facts["connected"], count=len(rows), told=told
     )
     return Check("peers", "warn" if bad else "ok", detail, fix, facts)
+
+
+def versions(status: Mapping[str, Any]) -> Check:
+    """Whether nodes here speak what others speak.
+
+    No node tells which program it is; what shows is what it does not understand of the others.
+    """
+    held = sum(int(one["held"].get("rules", 0)) for one in status["communities"])
+    unknown = sum(int(one["operations"].get("unknown", 0)) for one in status["communities"])
+    strange = int(status["refusals"].get("version", 0))
+    facts = {"held_rules": held, "unknown": unknown, "other_protocol": strange}
+    if held or unknown:
+        told = _("Acts of others that need a newer program than this one: {count}.")
+        fix = _("upgrade this node: docs/host.md, Upgrading; nothing is lost until then")
+        return Check("versions", "warn", told.format(count=held + unknown), fix, facts)
+    if strange:
+        told = _("Knocks of nodes that speak another version of the protocol: {count}.")
+        fix = _("upgrade the older of the two; commons-node peer list shows who is not reached")
+        return Check("versions", "warn", told.format(count=strange), fix, facts)
+    return Check(
+        "versions", "ok", _("It understands all that other nodes have written."), "", facts
+    )
