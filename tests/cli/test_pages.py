@@ -19,7 +19,7 @@ PAGES += [
 
 
 LONG = {
-    "backup", "leaving", "lost-phone", "reputation", "someone-must-go", "spaces", "two-stories",
+    "access", "backup", "first-evening", "leaving", "lost-phone", "reputation", "someone-must-go", "spaces", "two-stories",
     "usb-stick", "we-disagree",
 }  # fmt: skip
 """Pages that start and stop many nodes."""

@@ -70,7 +70,7 @@ def _service(service: Service) -> str:
         lines += [
             f"User={service.user}",
             f"Group={service.user}",
-            "# For a guests' socket (guest_socket in config.toml): /run/commons-node, of its group.",
+            "# /run/commons-node, of its group: for a guests' socket (config.toml: guest_socket).",
             "RuntimeDirectory=commons-node",
             "RuntimeDirectoryMode=0750",
         ]
