@@ -6,6 +6,7 @@ All have mode 0600. A line is written whole, or the file stands as before.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -51,7 +52,7 @@ class RotatingFile:
             if written < len(line):  # the disk is full: no half line stays
                 os.ftruncate(self._handle, self._size)
                 self._close()
-                raise OSError(f"no room for {self.path.name}")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             self._size += written
 
     def sweep(self) -> None:
