@@ -37,6 +37,10 @@ ELSEWHERE = {
     "protocol/commons_protocol/lan/interfaces.py:ThisMachine.is_near": "what the kernel said",
     "node/commons_node/api/server.py:_ours": "the kernel's struct of who is at the socket",
     "node/commons_node/api/noting.py:_caller": "the kernel's struct of who is at the socket",
+    "node/commons_node/doctor/house.py:doors": "an address of this user's own settings",
+    "node/commons_node/service/handing.py:check": "this node's own mark; a damaged one counts",
+    "node/commons_node/service/handing.py:_check_whole": "what the host carried here; "
+    "tests/e2e/test_handing_over.py flips, cuts and crafts it",
     "node/commons_node/audit.py:Audit.newest": "this node's own lines; a damaged one is left out",
     "node/commons_node/keystore/tokens.py:Tokens._all": "this node's own file, refused if damaged",
     "node/commons_node/access_verbs.py:make": "makes text of what it made itself",

@@ -140,7 +140,7 @@ def take_over(file: Path, home: Home, *, alone: bool = False) -> dict[str, objec
     private_folder(beside)
     try:
         count = 0
-        with tarfile.open(file) as packed:
+        with tarfile.open(file, "r:") as packed:
             for member in packed:
                 if member.name == _DIGESTS:
                     continue
@@ -207,7 +207,7 @@ def _check_whole(file: Path) -> None:
     seen: dict[str, str] = {}
     listed: object = None
     try:
-        with tarfile.open(file) as packed:
+        with tarfile.open(file, "r:") as packed:
             for member in packed:
                 source = packed.extractfile(member) if member.isreg() else None
                 if source is None or not _below(member.name) or member.name in seen:
