@@ -231,23 +231,23 @@ class View:
 Verb = Command | View
 
 RESERVED_NOUNS: Final = frozenset(
-    {
-        "run",
+    [
+        "completion",
         "demo",
         "doctor",
-        "completion",
-        "version",
-        "paths",
-        "help",
         "events",
+        "help",
         "keyring",
+        "paths",
+        "run",
         "service",
         "tui",
-    }
+        "version",
+    ]
 )
 """Commands of the command line itself; no verb takes these names."""
 GLOBAL_OPTIONS: Final = frozenset(
-    {
+    [
         "home",
         "community",
         "as",
@@ -261,7 +261,7 @@ GLOBAL_OPTIONS: Final = frozenset(
         "verbose",
         "help",
         "watch",
-    }
+    ]
 )
 """Options that every command takes; no argument takes these names. ``timeout`` may be taken: then
 the global ``--timeout`` is given to the verb as well."""
