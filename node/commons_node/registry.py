@@ -230,39 +230,15 @@ class View:
 
 Verb = Command | View
 
-RESERVED_NOUNS: Final = frozenset(
-    [
-        "completion",
-        "demo",
-        "doctor",
-        "events",
-        "help",
-        "keyring",
-        "paths",
-        "run",
-        "service",
-        "tui",
-        "version",
-    ]
-)
+RESERVED_NOUNS: Final = frozenset({
+    "completion", "demo", "doctor", "events", "help", "keyring", "paths", "run", "service", "tui",
+    "version",
+})  # fmt: skip
 """Commands of the command line itself; no verb takes these names."""
-GLOBAL_OPTIONS: Final = frozenset(
-    [
-        "home",
-        "community",
-        "as",
-        "passphrase-file",
-        "keyring",
-        "token-file",
-        "socket",
-        "yes",
-        "json",
-        "quiet",
-        "verbose",
-        "help",
-        "watch",
-    ]
-)
+GLOBAL_OPTIONS: Final = frozenset({
+    "home", "community", "as", "passphrase-file", "keyring", "token-file", "socket", "yes", "json",
+    "quiet", "verbose", "help", "watch",
+})  # fmt: skip
 """Options that every command takes; no argument takes these names. ``timeout`` may be taken: then
 the global ``--timeout`` is given to the verb as well."""
 
