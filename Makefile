@@ -91,7 +91,18 @@ lock: ## refresh uv.lock, requirements.lock and overrides.txt after a change
 	   $(bin)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["tool"]["uv"]["override-dependencies"], sep="\n")'; \
 	 } > overrides.txt
 	$(bin)/uv export --locked --quiet --no-dev --no-emit-project --no-annotate --no-header --output-file requirements.lock
+	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: --default-index https://pypi.org/simple --no-annotate --no-header packaging/build.in --output-file packaging/build.lock
 	@sh scripts/setup.sh
+
+# What is in a release, for whoever asks: CycloneDX 1.5, from the lock.
+.PHONY: sbom
+sbom: $(ready) ## dist/sbom.cdx.json: every package that a host installs, with versions and hashes
+	@$(bin)/python scripts/sbom.py
+
+# Known weaknesses of what is locked, as the Python Packaging Advisory Database has them.
+.PHONY: audit
+audit: $(ready) ## ask the public database of weaknesses about every locked package
+	@$(bin)/python scripts/audit.py
 
 .PHONY: clean
 clean: ## remove .venv and every cache

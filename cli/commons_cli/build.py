@@ -121,6 +121,16 @@ def _command(verbs: Verbs, verb: dict[str, Any], name: str) -> click.Command:
     params += [
         option for one in verb["args"] if one["kind"] == "secret" for option in _secret_options(one)
     ]
+    if {"passphrase", "new-passphrase"} <= {one["kind"] for one in verb["args"]}:
+        about = _("The new passphrase, from a file; - is standard input.")
+        params.append(
+            click.Option(
+                ["--new-passphrase-file", "value_new_passphrase_file"], metavar="F", help=about
+            )
+        )
+    if verb.get("watch"):
+        about = _("Show it again whenever something happens, until Ctrl-C.")
+        params.append(click.Option(["--watch", "value_watch"], is_flag=True, help=about))
     text = _(verb["summary"])
     if positional:
         lines = [line for one in positional for line in _described(one)]
@@ -141,8 +151,14 @@ def _runner(verbs: Verbs, verb: dict[str, Any]) -> Callable[..., None]:
         context = click.get_current_context()
         options = context.ensure_object(Options)
         options.command = context.command_path
+        given = {name.removeprefix("value_"): value for name, value in values.items()}
         call = Call(verbs, verb, options)
-        call.run({name.removeprefix("value_"): value for name, value in values.items()})
+        if given.pop("watch", False):
+            from commons_cli.watching import watch
+
+            watch(call, given)
+        else:
+            call.run(given)
 
     return run
 

@@ -7,7 +7,6 @@ Passphrases go from the prompt or a file into the request's body, and nowhere el
 from __future__ import annotations
 
 import math
-import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
@@ -17,10 +16,11 @@ from typing import Any, Final
 
 import click
 
-from commons_cli import progress
+from commons_cli import passphrases, progress
 from commons_cli.options import Options
 from commons_cli.output import lines_of, print_qr, print_result, sentence
-from commons_cli.terminal import load_token, store_token
+from commons_cli.private import read_private
+from commons_cli.terminal import on_terminal, store_token, usage
 from commons_cli.texts import _, language
 from commons_node.api.client import ApiError, Client, timed_out
 from commons_node.api.types import MAX_TIMEOUT_S, ExitCode
@@ -28,7 +28,6 @@ from commons_node.api.types import MAX_TIMEOUT_S, ExitCode
 Verbs = Mapping[str, Any]
 """``verbs.json``: the registry as the node describes it."""
 
-_MIN_PASSPHRASE: Final = 8
 _PASSPHRASES: Final = frozenset({"passphrase", "new-passphrase"})
 _SLACK_S: Final = 5.0
 """How much longer than a verb that waits by itself the whole call may take."""
@@ -50,13 +49,13 @@ class Call:
         given = {name: value for name, value in values.items() if not _absent(value)}
         outs = self._files_out(given)
         self._confirm(given)
-        passphrases = self._passphrases() | self._secrets(given)
-        body = {**given, **{name: Path(path).name for name, path in outs.items()}, **passphrases}
+        secrets = self._passphrases(given) | self._secrets(given)
+        body = {**given, **{name: Path(path).name for name, path in outs.items()}, **secrets}
         timeout = self._timeout(body)
         deadline = time.monotonic() + timeout
         asks_passphrase = any(one["kind"] in _PASSPHRASES for one in self._verb["args"])
         unlock_first = bool(
-            options.passphrase_file
+            (options.passphrase_file or options.keyring)
             and (self._verb.get("member") or options.acting)
             and not asks_passphrase
         )
@@ -65,7 +64,7 @@ class Call:
                 with self._unlocked_for_call(deadline) as client:
                     result = self._send(client, body, deadline)
             else:
-                client = self._client(load_token(options.home_folder))
+                client = self._client(options.token())
                 result = self._send_or_unlock(client, body, deadline)
         except ApiError as error:
             if error.report is not None and not options.json:
@@ -73,7 +72,8 @@ class Call:
                     click.echo(line)
             raise
         token = result.get("session")
-        if self._verb.get("opens_session") and isinstance(token, str):
+        opens = self._verb.get("opens_session") and options.token_file is None
+        if opens and isinstance(token, str):
             store_token(options.home_folder, token)
         self._write(outs, result)
         print_result(self._verb, result, options)
@@ -82,6 +82,16 @@ class Call:
             if isinstance(text, str):
                 print_qr(text)
         self._go_on()
+
+    def ask(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer of a view, not printed. Raises ApiError."""
+        given = {name: value for name, value in values.items() if not _absent(value)}
+        deadline = time.monotonic() + self._timeout(given)
+        return self._send_or_unlock(self._client(self._options.token()), given, deadline)
+
+    def show(self, result: dict[str, Any]) -> None:
+        """Print an answer."""
+        print_result(self._verb, result, self._options)
 
     def _go_on(self) -> None:
         """Ask a person at a terminal for what the next verb needs, and carry it out."""
@@ -120,13 +130,19 @@ class Call:
         if not agreed(question):
             raise ApiError("declined", _("Nothing was changed."), "", ExitCode.FAILED)
 
-    def _passphrases(self) -> dict[str, str]:
-        """The passphrase arguments of this verb, from the file or from a person."""
-        found: dict[str, str] = {}
+    def _passphrases(self, given: dict[str, Any]) -> dict[str, str]:
+        """The passphrase arguments of this verb, from where the person says, or from them."""
+        options, found = self._options, {}
+        kinds = {one["kind"] for one in self._verb["args"]} & _PASSPHRASES
+        other = given.pop("new_passphrase_file", None)
+        member = given.get("member") or options.acting
         for argument in self._verb["args"]:
-            if argument["kind"] in _PASSPHRASES:
-                new = argument["kind"] == "new-passphrase"
-                found[argument["name"]] = self._passphrase(argument["help"], new=new)
+            about, name = argument["help"], argument["name"]
+            if argument["kind"] == "passphrase":
+                found[name] = passphrases.held(options, about, member)
+            elif argument["kind"] == "new-passphrase":
+                file = other if kinds == _PASSPHRASES else options.passphrase_file
+                found[name] = passphrases.new(file, about)
         return found
 
     def _secrets(self, given: dict[str, Any]) -> dict[str, str]:
@@ -138,7 +154,7 @@ class Call:
             name, about = argument["name"], _(argument["help"])
             file, asked = given.pop(f"{name}_file", None), given.pop(name, False)
             if file is not None:
-                found[name] = read_passphrase(file)
+                found[name] = read_private(file)
             elif (asked or argument.get("required")) and on_terminal():
                 found[name] = str(click.prompt(about.capitalize(), err=True))
             elif asked or argument.get("required"):
@@ -146,24 +162,6 @@ class Call:
                 message = _("This needs {about}, and nobody can be asked here.")
                 raise usage(message.format(about=about), hint.format(name=name.replace("_", "-")))
         return found
-
-    def _passphrase(self, about: str, *, new: bool) -> str:
-        if self._options.passphrase_file:
-            passphrase = read_passphrase(self._options.passphrase_file)
-        elif on_terminal():
-            prompt = _("Passphrase ({about})").format(about=_(about))
-            again: bool | str = _("The same again") if new else False
-            passphrase = str(
-                click.prompt(prompt, hide_input=True, confirmation_prompt=again, err=True)
-            )
-        else:
-            hint = _("give it with --passphrase-file F, or run this on a terminal")
-            raise usage(_("A passphrase is needed, and nobody can be asked here."), hint)
-        if new and len(passphrase.strip()) < _MIN_PASSPHRASE:
-            message = _("A passphrase needs at least 8 characters.")
-            hint = _("four or five random words are easy to remember and hard to guess")
-            raise ApiError("weak_passphrase", message, hint, ExitCode.USAGE)
-        return passphrase
 
     def _files_out(self, given: dict[str, Any]) -> dict[str, str]:
         """Files to write, checked before anything happens."""
@@ -217,7 +215,7 @@ class Call:
         arguments = {"member": member, "passphrase": passphrase}
         unlocked = client.command("member.unlock", arguments, _left(deadline))
         token = unlocked.get("session")
-        if isinstance(token, str):
+        if isinstance(token, str) and self._options.token_file is None:
             store_token(self._options.home_folder, token)
             client.session = token
         return self._send(client, body, deadline)
@@ -227,9 +225,9 @@ class Call:
         """A session of its own for this call; the terminal's stays as it is."""
         options = self._options
         unlock = _verb(self._verbs, "member.unlock")
-        assert options.passphrase_file is not None
         client = self._client(None)
-        arguments: dict[str, Any] = {"passphrase": read_passphrase(options.passphrase_file)}
+        passphrase = passphrases.held(options, "the member's passphrase", options.acting)
+        arguments: dict[str, Any] = {"passphrase": passphrase}
         if options.acting is not None:
             arguments["member"] = options.acting
         if unlock is not None and any(one["name"] == "for" for one in unlock["args"]):
@@ -284,34 +282,6 @@ def agreed(question: str) -> bool:
         if said in {"", "n", "no", _("n"), _("no")}:
             return False
         click.echo(_("Error: invalid input"), err=True)
-
-
-def usage(message: str, hint: str) -> ApiError:
-    """A mistake of the caller, found before the node was asked."""
-    return ApiError("usage", message, hint, ExitCode.USAGE)
-
-
-def on_terminal() -> bool:
-    """Whether there is a person to ask."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def read_passphrase(file: str) -> str:
-    """The first line of a file, ``-`` for standard input. Raises ApiError."""
-    try:
-        if file == "-":
-            data = sys.stdin.buffer.readline(4096)
-        else:
-            with Path(file).open("rb") as opened:
-                data = opened.readline(4096)
-        passphrase = data.decode("utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else _("it is not UTF-8")
-        message = _("The passphrase file {file} cannot be read: {why}.").format(file=file, why=why)
-        raise usage(message, "") from None
-    if not passphrase:
-        raise usage(_("The passphrase file {file} is empty.").format(file=file), "")
-    return passphrase
 
 
 def write_file(path: Path, data: bytes) -> None:

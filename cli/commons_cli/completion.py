@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from commons_cli.options import Options
 from commons_cli.tables import clean
-from commons_cli.terminal import load_token
 from commons_node.api.client import ApiError, Client
 from commons_node.api.paths import NotYoursError
 
@@ -26,7 +25,7 @@ def values(options: Options, described: dict[str, Any], begun: str, *, quoted: b
     try:
         client = Client(
             options.socket,
-            session=load_token(options.home_folder),
+            session=options.token(),
             community=options.place,
             member=options.acting,
         )

@@ -13,7 +13,6 @@ from commons_cli.options import Options, global_options
 from commons_cli.output import print_json
 from commons_cli.service import NOUN, service_group
 from commons_cli.tables import details
-from commons_cli.terminal import load_token
 from commons_cli.texts import _, language
 from commons_node.api.client import ApiError, Client
 from commons_node.api.types import ExitCode
@@ -91,7 +90,7 @@ def _doctor(report: str | None, *, quick: bool) -> None:
 
 def _events(count: int | None) -> None:
     options = _options()
-    client = Client(options.socket, session=load_token(options.home_folder), language=language())
+    client = Client(options.socket, session=options.token(), language=language())
     for number, event in enumerate(client.events(options.timeout), 1):
         click.echo(json.dumps(event))
         if number == count:
@@ -178,6 +177,7 @@ LOCAL: Final = (
     "doctor",
     "events",
     "help",
+    "keyring",
     "paths",
     "run",
     "service",
@@ -291,6 +291,10 @@ def local_command(name: str, verbs: Verbs) -> click.Command | None:
     }
     if name == NOUN:
         return service_group()
+    if name == "keyring":
+        from commons_cli.keyring import keyring_group
+
+        return keyring_group()
     if name not in made:
         return None
     callback, text, params = made[name]

@@ -34,6 +34,9 @@ class Options:
     community: str | None = None
     member: str | None = None
     passphrase_file: str | None = None
+    keyring: bool = False
+    token_file: str | None = None
+    socket_file: str | None = None
     timeout: float | None = None
     yes: bool = False
     json: bool = False
@@ -52,7 +55,16 @@ class Options:
     @property
     def socket(self) -> Path:
         """Its socket. Raises NotYoursError."""
+        if self.socket_file:
+            return Path(self.socket_file)
         return socket_path(self.home_folder, self.environment)
+
+    def token(self) -> str | None:
+        """What goes with calls: from ``--token-file``, or this terminal's own. Raises ApiError."""
+        from commons_cli.private import read_private
+        from commons_cli.terminal import load_token
+
+        return read_private(self.token_file) if self.token_file else load_token(self.home_folder)
 
     @property
     def acting(self) -> str | None:
@@ -76,6 +88,19 @@ _ALL: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...] = (
         "Unlock for this call with the passphrase in a file; - is standard input.",
         {"metavar": "F"},
     ),
+    (
+        "keyring",
+        ("--keyring",),
+        "Unlock for this call with the passphrase in the system's keyring.",
+        {"is_flag": True},
+    ),
+    (
+        "token_file",
+        ("--token-file",),
+        "Ask with the token in a file; - is standard input.",
+        {"metavar": "F"},
+    ),
+    ("socket_file", ("--socket",), "Ask at this socket, such as the guests'.", {"metavar": "F"}),
     ("yes", ("--yes",), "Do not ask before something that cannot be undone.", {"is_flag": True}),
     (
         "timeout",

@@ -11,7 +11,7 @@ from commons_cli.options import Options, global_options
 from commons_cli.texts import _
 
 NOUN: Final = "service"
-VERBS: Final = ("install", "show", "uninstall")
+VERBS: Final = ("hand-over", "install", "show", "take-over", "uninstall")
 
 
 def service_group() -> click.Group:
@@ -28,6 +28,8 @@ def service_group() -> click.Group:
 def _command(name: str) -> click.Command:
     """One of ``VERBS``."""
     texts = {
+        "hand-over": _("Put this node into a file for another host; here it runs no more."),
+        "take-over": _("Make a node of such a file, in an empty home; install it afterwards."),
         "install": _("Start the node with this machine or at login, and whenever it failed."),
         "show": _("Print the unit that install would write."),
         "uninstall": _("Stop the service and remove it; the node's folder stays."),
@@ -56,7 +58,30 @@ def _command(name: str) -> click.Command:
     start: list[click.Parameter] = [
         click.Option(["--no-start"], is_flag=True, help=_("Write the unit only."))
     ]
-    given = {"install": [*system, *more, *start], "show": [*system, *more], "uninstall": system}
+    file: list[click.Parameter] = [
+        click.Argument(["file"], type=click.Path(dir_okay=False), required=False)
+    ]
+    back: list[click.Parameter] = [
+        click.Option(
+            ["--undo"],
+            is_flag=True,
+            help=_("Let it run here again; only if the file was never started elsewhere."),
+        )
+    ]
+    alone: list[click.Parameter] = [
+        click.Option(
+            ["--alone"],
+            is_flag=True,
+            help=_("There is no other node to meet, and the file is started here only."),
+        )
+    ]
+    given = {
+        "hand-over": [*file, *system, *back],
+        "install": [*system, *more, *start],
+        "show": [*system, *more],
+        "take-over": [*file, *system, *alone],
+        "uninstall": system,
+    }
     return click.Command(
         name,
         params=[*given[name], *global_options(hidden=True)],
@@ -73,17 +98,22 @@ def _runner(name: str) -> Callable[..., None]:
         user: str = "",
         unlock: tuple[str, ...] = (),
         no_start: bool = False,
+        file: str | None = None,
+        undo: bool = False,
+        alone: bool = False,
     ) -> None:
         context = click.get_current_context()
         options = context.ensure_object(Options)
         options.command = context.command_path
-        arguments: list[Any] = ["-m", "commons_node", NOUN, name]
+        arguments: list[Any] = ["-m", "commons_node", NOUN, name, *([file] if file else [])]
         if options.home or options.environment.get("COMMONS_HOME") or not system:
             arguments += ["--home", str(options.home_folder)]
         arguments += ["--system", "--user", user] if system else []
         for one in unlock:
             arguments += ["--unlock", one]
         arguments += ["--no-start"] if no_start else []
+        arguments += ["--undo"] if undo else []
+        arguments += ["--alone"] if alone else []
         options.start([*arguments, *(["--json"] if options.json else [])])
 
     return run

@@ -9,10 +9,14 @@ number finds nothing.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from commons_node.api.client import ApiError
+from commons_node.api.types import ExitCode
 
 _OLD_S: Final = 7 * 86_400
 
@@ -24,6 +28,16 @@ def session_name() -> str:
     session = os.getsid(0)
     parts = (_terminal(), str(session), _began(session), _boot())
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def on_terminal() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def usage(message: str, hint: str) -> ApiError:
+    """A mistake of the caller, found before the node was asked."""
+    return ApiError("usage", message, hint, ExitCode.USAGE)
 
 
 def load_token(home: Path) -> str | None:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from commons_crdt.texts import _
 
-Status = Literal["failed", "usage", "locked", "timeout", "not_found"]
+Status = Literal["failed", "usage", "locked", "timeout", "not_found", "unavailable"]
 
 
 class CommonsError(Exception):

@@ -22,13 +22,16 @@ from commons_crdt.texts import _
 FILE: Final = "config.toml"
 PREFIX: Final = "COMMONS_"
 
-_LISTS: Final = frozenset({"LISTEN", "ANNOUNCE", "LAN_INTERFACES", "JOBS_AT"})
+_LISTS: Final = frozenset({"LISTEN", "ANNOUNCE", "LAN_INTERFACES", "JOBS_AT", "LOG_LEVELS"})
 
 _HOST: Final = r"(ip4/[0-9.]{7,15}|ip6/[0-9a-fA-F:.]{2,45}|dns[46]?/[A-Za-z0-9.-]{1,120})"
 Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}\Z")]
 """A multiaddr that others dial: an IP address or a name, and a TCP port."""
 
+_ABSOLUTE: Final = r"^(/[^\x00-\x1f]{0,4000})?\Z"
+
 LogLevel = Literal["debug", "info", "warning", "error"]
+ComponentLevel = Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,40}=(debug|info|warning|error)\Z")]
 LogFormat = Literal["auto", "console", "json"]
 BackupParts = Literal["own", "all", "none"]
 PartsPolicy = Literal["all", "texts", "on-demand"]
@@ -102,6 +105,51 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Annotated[
         LogFormat, Meta(description="console, json, or auto: console on a terminal")
     ] = "auto"
+    log_levels: Annotated[
+        tuple[ComponentLevel, ...],
+        Meta(
+            description="other levels for some components, such as membership=debug; while it "
+            "runs: commons-node log level; in the environment separated by commas"
+        ),
+    ] = ()
+    log_file: Annotated[
+        str,
+        Meta(
+            pattern=_ABSOLUTE,
+            description="log to this file instead of stderr, as JSON, as an absolute path; empty: "
+            "stderr",
+        ),
+    ] = ""
+    log_file_mib: Annotated[
+        int, Meta(ge=1, le=1024, description="MiB after which a new log file is begun")
+    ] = 10
+    log_files: Annotated[int, Meta(ge=0, le=100, description="how many earlier log files stay")] = 3
+    audit_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3660,
+            description="days that the audit file keeps who made this node do what; 0: it is not "
+            "written",
+        ),
+    ] = 90
+    guest_socket: Annotated[
+        str,
+        Meta(
+            pattern=_ABSOLUTE,
+            max_length=100,
+            description="a second socket of the API, for programs of other users that hold a "
+            "token, as an absolute path; empty: none",
+        ),
+    ] = ""
+    metrics_listen: Annotated[
+        str,
+        Meta(
+            pattern=r"^((127\.0\.0\.1|\[::1\]|[0-9.]{7,15}|\[[0-9a-f:]{2,45}\]):[0-9]{1,5})?\Z",
+            description="give figures and health over HTTP here, such as 127.0.0.1:9464; anybody "
+            "who reaches it can read them; empty: nowhere",
+        ),
+    ] = ""
     language: Annotated[
         str,
         Meta(
@@ -198,7 +246,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backup_to: Annotated[
         str,
         Meta(
-            pattern=r"^(/[^\x00-\x1f]{0,4000})?\Z",
+            pattern=_ABSOLUTE,
             description="the folder that backups go to by themselves, as an absolute path; "
             "better on another disk; empty: none are made",
         ),
@@ -206,7 +254,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backup_passphrase_file: Annotated[
         str,
         Meta(
-            pattern=r"^(/[^\x00-\x1f]{0,4000})?\Z",
+            pattern=_ABSOLUTE,
             description="the file with the passphrase of these backups, readable by this user "
             "only; keep the passphrase elsewhere, too",
         ),

@@ -1,7 +1,7 @@
 """The daemon: the one place where everything is put together, started and stopped.
 
 One asyncio process, the network's thread, verifier workers; one daemon per home. Decides nothing
-about operations: the judge does.
+about operations: the judge does. What follows from what happens is in `hearing`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, RealmId
 from commons_crdt.operation import Operation
 from commons_node.api.events import Events
-from commons_node.api.server import ApiServer
 from commons_node.attendance.attending import Attending
 from commons_node.backup.restored import Restored
 from commons_node.backup.retiring import Retiring
@@ -34,7 +33,8 @@ from commons_node.disk import MIB, Room, watch_room
 from commons_node.domains import RULES, VIEWS, registry
 from commons_node.domains.leaving.confirming import Confirming
 from commons_node.domains.reputation.opening import Openings
-from commons_node.flips import told
+from commons_node.doors import Doors
+from commons_node.hearing import Hearing
 from commons_node.home import Home
 from commons_node.jobs.node import Jobs
 from commons_node.keeping import Keeping
@@ -46,7 +46,6 @@ from commons_node.membership.arriving import Arriving
 from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
-from commons_node.membership.watching import let_others, prove_forks
 from commons_node.network import network_of
 from commons_node.own.realms import OwnRealms
 from commons_node.parts.keeper import PartsKeeper
@@ -56,8 +55,6 @@ from commons_node.peering.types import Settings
 from commons_node.ports import keep_port, where_to_listen
 from commons_node.realm.parts import RealmParts
 from commons_node.realm.realm import Realm
-from commons_node.realm.revised import Flip
-from commons_node.realm.told import Change
 from commons_node.registry import Request
 from commons_node.repairing import Repairs
 from commons_node.sealing.comparing import Comparer
@@ -76,8 +73,6 @@ from commons_protocol.lan import LanDiscovery, ThisMachine
 from commons_protocol.network import Address
 
 log = structlog.get_logger(component="daemon")
-
-_TICK_S = 30.0
 
 
 class NoCommunity(CommonsError):
@@ -136,7 +131,8 @@ class Daemon:
         )
         self.jobs = Jobs(self)
         self.ready = False
-        self._socket = home.socket(environment)
+        self.doors = Doors(self, home.socket(environment))
+        self.hearing = Hearing(self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.retiring = Retiring(self, Restored(home.path))
         copied = home.moved() or self.retiring.restored.must_meet
@@ -145,7 +141,6 @@ class Daemon:
         self._opening = asyncio.Lock()
         self.store: NodeStore
         self.peering: Peering
-        self._api: ApiServer
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -190,7 +185,7 @@ class Daemon:
                 sync_interval=self.config.sync_interval_s,
                 offences=PATIENCE if self.config.keep_out else 0,
             ),
-            on_change=self._peer_changed,
+            on_change=self.hearing.peer_changed,
             records=StoredRecords(self.store.database),
             parts=self._parts_of,
             attend=self.attending.brought,
@@ -205,16 +200,13 @@ class Daemon:
         undo.push_async_callback(self.jobs.stop)
         await self.repairs.jobs_file(self.jobs.scheduler.path)
         await self.jobs.start(verbs)
-        self._api = ApiServer(
-            verbs, self, self.sessions, self._socket, self.events, self.config.language
-        )
-        undo.push_async_callback(self._api.stop)
-        await self._api.start()
+        undo.push_async_callback(self.doors.close)
+        await self.doors.open(verbs)
         if not self.signing.copied:
             self.home.settle()
         self.spawn(self.pool.warm())
-        self.spawn(self._ticking())
-        self.spawn(watch_room(self.room, self._room_changed))
+        self.spawn(self.hearing.tick())
+        self.spawn(watch_room(self.room, self.hearing.room_changed))
         self.spawn(self.learn_own_tips())
         self.spawn(self.repairs.stay())
         self.ready = True
@@ -237,38 +229,6 @@ class Daemon:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _ticking(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            self.sessions.sweep()
-            self.parts.tick()
-            for community in list(self.communities.values()):
-                try:
-                    await community.realm.tick()
-                except CommonsError as error:  # the disk is full, or a file is being mended
-                    log.warning("tick_failed", community=community.id[:8], why=str(error))
-                except Exception:  # the others still want their turn, and this one its next
-                    log.exception("tick_failed", community=community.id[:8])
-                self.look_at_seals(community)
-                self.confirming.look(community)
-                self.look_at_openings(community)
-            await self.attending.tick()
-
-    def look_at_seals(self, community: Community) -> None:
-        """Something came that may make a seal due, or one ready to be endorsed, or compared."""
-        self.spawn(self.sealing.look(community))
-        self.spawn(self._compare(community))
-
-    def look_at_openings(self, community: Community) -> None:
-        """Somebody has unlocked, or time has passed: what is sealed may be due to be opened."""
-        self.spawn(self.openings.look(community))
-
-    async def _compare(self, community: Community) -> None:
-        found = await self.comparing.news(community.realm, self.now_ms())
-        if found is not None and found.seal is not None:
-            event = {"community": community.id, "seal": found.seal.hex(), "compared": found.state}
-            self.events.publish("seal", event)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run in the background; a failure is logged, and ends nothing else."""
@@ -314,14 +274,14 @@ class Daemon:
         path = self.home.path / "realms" / f"{realm.hex()}.db"
         await self.repairs.realm_file(realm, path)
         held = await self.make_realm(realm, path)
-        held.listeners.append(self._changed)
+        held.listeners.append(self.hearing.changed)
         here = await self.store.members()
         held.notices.residents.update(one for one, of in here.items() if of == realm)
         await self.standing.refresh(held)
         community = Community(held)
         self.communities[realm] = community
         self.signing.add(realm)
-        self.spawn(self._prove_forks(held))
+        self.spawn(self.hearing.prove_forks(held))
         return community
 
     async def add_realm(
@@ -352,66 +312,24 @@ class Daemon:
         async with self._opening:
             await self._open(realm)
 
+    def look_at_seals(self, community: Community) -> None:
+        """Something came that may make a seal due, or one ready to be endorsed, or compared."""
+        self.spawn(self.sealing.look(community))
+        self.spawn(self.hearing.compare(community))
+
+    def look_at_openings(self, community: Community) -> None:
+        """Somebody has unlocked, or time has passed: what is sealed may be due to be opened."""
+        self.spawn(self.openings.look(community))
+
     async def refresh(self, realm: Realm) -> None:
         """Log 0 grew: open new epochs, prove again, subscribe again."""
         await self.standing.refresh(realm)
         self.peering.refresh()
 
-    def _changed(self, change: Change) -> None:
-        community = self.communities.get(change.realm)
-        if community is None:
-            return
-        if change.log_zero:
-            self.spawn(self.refresh(community.realm))
-        if self.ready:
-            self.parts.changed(change)
-        if change.own:
-            self.spawn(self.peering.written(change.realm, change.operations))
-        if self.ready and (change.own or change.log_zero):
-            self.look_at_seals(community)
-        if self.ready:
-            self.confirming.changed(community, change)
-        self.events.publish(
-            "operations",
-            {
-                "community": change.realm.hex(),
-                "count": len(change.ids),
-                "operations": [ident.hex() for ident in change.ids[:16]],
-                "own": change.own,
-            },
-        )
-        if change.flips:
-            self.spawn(self._tell_flips(community, change.flips))
-        if change.forked:
-            self.spawn(self._prove_forks(community.realm))
-
-    async def _tell_flips(self, community: Community, flips: Sequence[Flip]) -> None:
-        for event in await told(community, flips):
-            self.events.publish("flip", event)
-
-    async def _prove_forks(self, realm: Realm) -> None:
-        """Write down, with this node's own device, that somebody's chain forked."""
-        await self.signing.until(realm.realm)
-        node = self.standing.device(realm.realm)
-        if node is not None:
-            await let_others()
-            await prove_forks(realm, node)
-
     def _parts_of(self, realm: RealmId) -> RealmParts | None:
         community = self.communities.get(realm)
         paused = realm in self.keeping.paused
         return None if community is None or paused else community.realm.parts
-
-    def _room_changed(self, *, short: bool) -> None:
-        if not short:
-            self.peering.talks.room_again()
-        self.events.publish("disk", {"detail": "short" if short else "enough"})
-
-    def _peer_changed(self, kind: str, detail: str) -> None:
-        self.events.publish(kind, {"detail": detail})
-        if kind == "peer" and self.ready:
-            self.parts.met()
-            self.spawn(self.attending.bring())
 
     async def learn_own_tips(self) -> None:
         """Ask peers for what this node itself wrote; a copy that was told all of it is at home."""
@@ -443,7 +361,7 @@ class Daemon:
     @property
     def socket(self) -> Path:
         """The API's socket."""
-        return self._socket
+        return self.doors.socket
 
     def now_ms(self) -> int:
         """This machine's clock, in milliseconds UTC."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -160,6 +160,10 @@ class Table:
     empty: str = ""
 
 
+Need = Literal["view", "act", "host", "session"]
+"""What a caller must be allowed: to look, to act as a member (who must be unlocked too), to run the
+node, or to begin and end being somebody at a terminal. See `api.scopes`."""
+
 Run = Callable[[Request[Any], Any], Awaitable[Mapping[str, object]]]
 Read = Callable[[Request[Any], Any], Awaitable[Reading]]
 
@@ -175,7 +179,8 @@ class Command:
     ``session`` is the caller's terminal session from now on. ``member``: needs an unlocked member.
     ``timeout_s``: how long it may take when the caller does not say. ``then``: the command that a
     person at a terminal goes on with at once; what it needs is asked for. ``progress``: the event
-    that says meanwhile how many ``bytes`` of how many (``total``) are done.
+    that says meanwhile how many ``bytes`` of how many (``total``) are done. ``needs``: where it
+    does not follow from the rest.
     """
 
     name: str
@@ -191,11 +196,21 @@ class Command:
     timeout_s: float = 60.0
     then: str = ""
     progress: str = ""
+    needs: Need | None = None
+
+    @property
+    def need(self) -> Need:
+        """What a caller must be allowed."""
+        itself: Need = "act" if self.member else "host"
+        return self.needs or ("session" if self.opens_session else itself)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A verb that only reads; everything else as in ``Command``."""
+    """A verb that only reads; everything else as in ``Command``.
+
+    ``watch``: the command line can show it again and again (``--watch``).
+    """
 
     name: str
     summary: str
@@ -205,17 +220,25 @@ class View:
     table: Table | None = None
     member: bool = False
     timeout_s: float = 30.0
+    watch: bool = False
+
+    @property
+    def need(self) -> Need:
+        """What a caller must be allowed."""
+        return "view"
 
 
 Verb = Command | View
 
-RESERVED_NOUNS: Final = frozenset(
-    {"run", "demo", "doctor", "completion", "version", "paths", "help", "events", "service", "tui"}
-)
+RESERVED_NOUNS: Final = frozenset({
+    "completion", "demo", "doctor", "events", "help", "keyring", "paths", "run", "service", "tui",
+    "version",
+})  # fmt: skip
 """Commands of the command line itself; no verb takes these names."""
-GLOBAL_OPTIONS: Final = frozenset(
-    {"home", "community", "as", "passphrase-file", "yes", "json", "quiet", "verbose", "help"}
-)
+GLOBAL_OPTIONS: Final = frozenset({
+    "home", "community", "as", "passphrase-file", "keyring", "token-file", "socket", "yes", "json",
+    "quiet", "verbose", "help", "watch",
+})  # fmt: skip
 """Options that every command takes; no argument takes these names. ``timeout`` may be taken: then
 the global ``--timeout`` is given to the verb as well."""
 
@@ -268,8 +291,8 @@ class Registry:
     def describe(self) -> dict[str, object]:
         """All verbs as JSON: what ``GET /v1/verbs`` answers and the command line is built from.
 
-        ``{"v", "nouns": {noun: text}, "verbs": [{"name", "kind", "summary", "args": […], …}]}``;
-        what is false or empty is left out. Raises RegistryError when a completion names no view.
+        ``{"v", "nouns": {noun: text}, "verbs": [{"name", "kind", "needs", "args": […], …}]}``; what
+        is false or empty is left out. Raises RegistryError when a completion names no view.
         """
         views = {view.name for view in self.views}
         verbs = [_describe(verb) for verb in sorted(self.verbs(), key=lambda verb: verb.name)]
@@ -305,6 +328,7 @@ def _describe(verb: Verb) -> dict[str, object]:
     described: dict[str, object] = {
         "name": verb.name,
         "kind": "command" if isinstance(verb, Command) else "view",
+        "needs": verb.need,
         "summary": verb.summary,
         "timeout_s": verb.timeout_s,
         "args": describe_arguments(verb),
@@ -322,6 +346,8 @@ def _describe(verb: Verb) -> dict[str, object]:
             "then": verb.then,
             "progress": verb.progress,
         }
+    else:
+        extra["watch"] = verb.watch
     return described | {key: value for key, value in extra.items() if value}
 
 

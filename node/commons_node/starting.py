@@ -21,6 +21,8 @@ from commons_node.daemon import Daemon
 from commons_node.home import Home, ready_line, write_ready
 from commons_node.logs import set_up
 from commons_node.membership.unattended import Unattended
+from commons_node.rotating import RotatingFile
+from commons_node.service import handing
 from commons_node.service.asking import ask, declare
 from commons_node.service.notifying import Manager
 from commons_node.telling import tell_error, tell_failure
@@ -98,13 +100,19 @@ def main(arguments: list[str]) -> int:
 async def _run(given: argparse.Namespace) -> int:
     home = Home(home_path(given.home, os.environ))
     with home:
+        handing.check(home)
         flags: dict[str, object] = {}
         if given.listen:
             flags["listen"] = given.listen
         if given.no_lan:
             flags["lan"] = False
         config = load(home.path, os.environ, flags)
-        set_up(config.log_level, config.log_format)
+        file = (
+            RotatingFile(Path(config.log_file), config.log_file_mib << 20, config.log_files)
+            if config.log_file
+            else None
+        )
+        set_up(config.log_level, config.log_format, of=config.log_levels, file=file)
         reading.set(None)  # what goes on by itself is logged, in English
         manager = Manager(os.environ)
         daemon = Daemon(home, config, os.environ)

@@ -77,6 +77,7 @@ class Terminal:
     def secret(self, name: str) -> str:
         """A file with a passphrase."""
         path = self.home / f"{name}.txt"
+        path.touch(0o600)
         path.write_text(PASSPHRASES.get(name, name) + "\n")
         return str(path)
 
@@ -440,10 +441,20 @@ def test_a_useless_passphrase_file_is_a_usage_error(
 ) -> None:
     path = tmp_path / "secret"
     if content is not None:
+        path.touch(0o600)
         path.write_bytes(content)
     ended = terminal("member", "unlock", "alice", "--passphrase-file", str(path), "--json")
     assert ended.code == 2
     assert ended.error["code"] == "usage"
+
+
+def test_a_passphrase_file_that_others_may_read_is_refused(terminal: Terminal) -> None:
+    file = Path(terminal.secret("alice"))
+    file.chmod(0o640)
+    ended = terminal("member", "unlock", "alice", "--passphrase-file", str(file), "--json")
+    assert (ended.code, ended.error["hint"]) == (2, f"chmod 600 {file}")
+    file.chmod(0o600)
+    assert terminal("member", "unlock", "alice", "--passphrase-file", str(file)).code == 0
 
 
 def test_a_new_member_needs_a_passphrase_that_is_not_weak(

@@ -186,6 +186,7 @@ def in_session(*commands: list[str]) -> list[subprocess.CompletedProcess[str]]:
 
 
 def test_two_terminals_do_not_share_an_unlock(shed: Shed, tmp_path: Path) -> None:
+    (tmp_path / "secret").touch(0o600)
     (tmp_path / "secret").write_text(PASSPHRASES["alice"])
     unlock = line(
         tmp_path, "member", "unlock", "alice", "--passphrase-file", str(tmp_path / "secret")
@@ -247,6 +248,7 @@ def test_a_verb_may_go_on_with_another_that_asks_for_what_it_needs(
 def test_a_secret_that_may_be_left_out_is_asked_for_when_told_so(
     shed: Shed, tmp_path: Path
 ) -> None:
+    (tmp_path / "groups").touch(0o600)
     (tmp_path / "groups").write_text("abcd efgh\n")
     words = ("thing", "paper", "check", "drill", "--groups-file", str(tmp_path / "groups"))
     alice = Person(tmp_path, *words, "--old")
@@ -269,6 +271,7 @@ def test_secrets_come_from_files_where_nobody_can_be_asked(shed: Shed, tmp_path:
     code, text = said("thing", "paper", "check", "drill")
     assert (code, "--groups-file" in text) == (2, True)
     assert said("thing", "paper", "check", "drill", "--groups", "abcd efgh")[0] == 2
+    (tmp_path / "groups").touch(0o600)
     (tmp_path / "groups").write_text("abcd efgh\n")
     file = ("--groups-file", str(tmp_path / "groups"))
     assert said("thing", "paper", "check", "drill", *file) == (0, "It is right.\n")

@@ -77,6 +77,7 @@ class House(Neighbour):
         home.mkdir(mode=0o700, exist_ok=True)
         (home / "config.toml").write_text(config)
         self.passphrase_file = home / "passphrase"
+        self.passphrase_file.touch(0o600)
         self.passphrase_file.write_text(PASSPHRASE + "\n")
         self.member = ""
         super().__init__(name, home)

@@ -22,8 +22,8 @@ from commons_node.home import Home
 CSV = "number,name\n1,Drill\n2,Saw\n3,Ladder\n"
 PRESENT = (
     "program", "home", "modes", "keys", "config", "backup", "database node", "disk",
-    "clock", "zone", "memory", "entropy", "files", "sandbox", "node", "port",
-    "multicast",
+    "clock", "zone", "memory", "entropy", "files", "sandbox", "doors", "node", "port",
+    "multicast", "peers", "versions",
 )  # fmt: skip
 
 Checks = dict[str, dict[str, str]]
@@ -195,6 +195,12 @@ def secrets_of(house: House) -> set[str]:
     found |= {a.split("/tcp/")[1].split("/")[0] for peer in peers for a in peer["addresses"]}
     keys = json.loads((house.home / "node.key").read_text())["secrets"].values()
     found |= set(keys) | {base64.b64decode(key).hex() for key in keys}
+    made = house.do("session.token", only=["view:status"], name="screen in the hall")
+    found |= {made["secret"], "screen in the hall"}
+    found |= {str(one["key"]) for one in json.loads((house.home / "tokens.json").read_text())}
+    lines = (house.home / "audit.jsonl").read_text().splitlines()
+    assert len(lines) > 2, "who did what is written down, and not told"
+    found |= {json.loads(line)["member"] for line in lines if "member" in json.loads(line)}
     for file in (house.home / "keys").glob("*.key"):
         found |= {file.stem, base64.b64encode(file.read_bytes()[-64:]).decode()}
     return found

@@ -93,6 +93,7 @@ def _company(house: House, summary: dict[str, Any]) -> None:
 
 def passphrase(house: House) -> Any:
     file = house.home / "example-passphrase"
+    file.touch(0o600)
     file.write_text(PASSPHRASE + "\n")
     return file
 

@@ -35,6 +35,7 @@ def kiosk(elm_street: Street) -> House:
     """A node in the hall: Alice founded the community there, Bob joined it at the same keys."""
     (house,) = elm_street.build("kiosk")
     for name, passphrase in (("alice", ALICES), ("bob", BOBS)):
+        (house.home / name).touch(0o600)
         (house.home / name).write_text(passphrase + "\n")
     with Terminal(house.home) as founding:
         said = founding.cli(

@@ -29,6 +29,7 @@ from commons_node.api.app import make_app
 from commons_node.api.arguments import Arguments, from_body, from_query
 from commons_node.api.client import ApiError
 from commons_node.api.events import Events
+from commons_node.api.permits import Permits
 from commons_node.api.types import HTTP_STATUS
 from commons_node.domains import registry
 from commons_node.keystore.sessions import Sessions
@@ -153,7 +154,7 @@ def _app() -> Starlette:
         tuple(replace(verb, read=_read) for verb in real.views),
         real.nouns,
     )
-    return make_app(echoing, None, Sessions(), Events())
+    return make_app(echoing, None, Permits(Sessions(), None, "own"), Events())
 
 
 def _request(data: bytes) -> bool:

@@ -20,7 +20,7 @@ from tests.fuzz.target import Target, hold, only
 from tests.fuzz.vectors import operations, vectors
 from tests.unit.pictures import jpeg, png, webp
 
-from commons_cli.calls import read_passphrase
+from commons_cli.private import read_private
 from commons_crdt.ids import digest
 from commons_crdt.operation import Operation
 from commons_node import config
@@ -320,9 +320,10 @@ def _node_key_seeds() -> Mapping[str, bytes]:
 
 def _passphrase(data: bytes) -> bool:
     path = _folder() / "passphrase"
+    path.touch(0o600)
     path.write_bytes(data)
     try:
-        found = read_passphrase(str(path))
+        found = read_private(str(path))
     except ApiError as error:
         hold(error.code == "usage", "a mistake of who wrote the file")
         return False

@@ -32,6 +32,7 @@ FILES = {
     "the meaning of exit codes, is found by its table",
     "node/commons_node/api/openapi.py": "describes the API to programs, in English",
     "node/commons_node/archive/standalone.py": "a program of its own beside an archive, in English",
+    "node/commons_node/service/firewall.py": "commands, the same in every language",
     "node/commons_node/health/metrics.py": "the text format of Prometheus is English",
     "node/commons_node/example/people.py": "names, written into operations: data in one language",
     "node/commons_node/example/year.py": "what people of the example write, likewise",

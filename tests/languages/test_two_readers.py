@@ -31,6 +31,7 @@ class Reader:
     def types(self, *words: str, given: str = "", code: int = 0, alone: bool = False) -> str:
         """Run one command line; all that it printed."""
         file = self.house.home / f"{self.name}.txt"
+        file.touch(0o600)
         file.write_text(self.passphrase + "\n")
         who = [] if alone else ["--as", self.name, "--passphrase-file", str(file)]
         done = subprocess.run(

@@ -113,6 +113,7 @@ def test_every_class_of_error_has_its_exit_code() -> None:
         "not_found": ExitCode.FAILED,
         "too_large": ExitCode.USAGE,
         "internal": ExitCode.FAILED,
+        "unavailable": ExitCode.FAILED,
         "timeout": ExitCode.TIMEOUT,
     }
     assert exit_code(200) == ExitCode.OK

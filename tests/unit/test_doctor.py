@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+import socket
 from collections import namedtuple
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from commons_node.doctor import machine
+from commons_node.api.client import ApiError, Client
+from commons_node.api.types import ExitCode
+from commons_node.config import Config
+from commons_node.doctor import house, machine, network
 from commons_node.doctor.check import STATES, Check, worst
 from commons_node.doctor.seeing import guarded, in_words
 
@@ -40,10 +46,128 @@ def test_a_zone_that_is_not_here() -> None:
     assert (found.state, found.facts) == ("fail", {"zones": 2, "unknown": 1})
 
 
-@pytest.mark.parametrize(("mib", "state"), [(10, "fail"), (100, "warn"), (1000, "ok")])
-def test_a_disk(mib: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("mib", "reserve", "state"),
+    [(10, 0, "fail"), (100, 0, "warn"), (1000, 0, "ok"), (200, 256, "fail"), (400, 256, "warn"),
+     (1000, 256, "ok"), (1000, 900, "warn")],
+)  # fmt: skip
+def test_a_disk_and_its_reserve(
+    mib: int, reserve: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: _Disk(0, 0, mib << 20))
-    assert machine.disk(tmp_path).state == state
+    found = machine.disk(tmp_path, reserve)
+    assert found.state == state
+    assert bool(found.fix) == (state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [(None, "warn"), (64 << 20, "fail"), (300 << 20, "warn"), (2 << 30, "ok")]
+)
+def test_memory(free: int | None, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_available", lambda: free)
+    found = machine.memory()
+    assert (found.state, bool(found.fix)) == (state, state != "ok")
+
+
+@pytest.mark.parametrize(("soft", "state"), [(256, "warn"), (4096, "ok"), (-1, "ok")])
+def test_files_that_may_be_open(soft: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _what: (soft, soft))
+    found = machine.files()
+    assert (found.state, bool(found.fix)) == (state, state != "ok")
+
+
+def test_a_sandbox_that_lacks_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_landlock", lambda: 0)
+    found = machine.sandbox()
+    assert (found.state, "Landlock" in found.detail, bool(found.fix)) == ("warn", True, True)
+
+
+def test_a_port_that_is_taken_and_one_that_nothing_answers_at() -> None:
+    with socket.socket() as other:
+        other.bind(("", 0))
+        taken = other.getsockname()[1]
+        found = network.port(str(taken), (), running=False)
+        assert (found.state, bool(found.fix)) == ("warn", True), "another program has it"
+        other.listen()
+        assert network.port(str(taken), (), running=True).state == "ok"
+    free = network.port(str(taken), (), running=False)
+    assert free.state == "ok"
+    found = network.port(str(taken), (), running=True)
+    assert (found.state, bool(found.fix)) == ("warn", True), "nothing answers"
+    assert network.port(None, ("/ip4/0.0.0.0/tcp/0",), running=False).state == "ok"
+
+
+def test_multicast_that_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert network.multicast(Config(lan=False)).state == "ok"
+    monkeypatch.setattr(network, "current", list)
+    nowhere = network.multicast(Config())
+    monkeypatch.setattr(network, "current", lambda: ["192.0.2.7"])
+    deaf = network.multicast(Config())
+    for found in (nowhere, deaf):
+        assert (found.state, bool(found.fix)) == ("warn", True)
+    assert deaf.facts["deaf"] == 1
+
+
+class _Node:
+    """Answers as a node would that has these peers, or cannot say."""
+
+    def __init__(self, peers: list[dict[str, Any]] | None) -> None:
+        self.peers = peers
+
+    def view(self, _name: str, _arguments: object, _timeout: float) -> dict[str, Any]:
+        if self.peers is None:
+            raise ApiError("timeout", "It takes too long.", "", ExitCode.TIMEOUT)
+        return {"peers": self.peers}
+
+
+def peer(state: str, *, connected: bool) -> dict[str, Any]:
+    return {"connected": connected, "sync": {"state": state, "next_action": f"mend {state}"}}
+
+
+@pytest.mark.parametrize(
+    ("peers", "state"),
+    [
+        (None, "warn"),
+        ([], "warn"),
+        ([peer("unreachable", connected=False)], "warn"),
+        ([peer("synced", connected=True), peer("held", connected=True)], "warn"),
+        ([peer("synced", connected=True), peer("unreachable", connected=False)], "ok"),
+    ],
+)
+def test_peers(peers: list[dict[str, Any]] | None, state: str) -> None:
+    found = network.peers(cast("Client", _Node(peers)))
+    assert (found.state, bool(found.fix)) == (state, state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("held", "unknown", "strange", "state"),
+    [(0, 0, 0, "ok"), (3, 0, 0, "warn"), (0, 2, 0, "warn"), (0, 0, 1, "warn")],
+)
+def test_versions_of_others(held: int, unknown: int, strange: int, state: str) -> None:
+    community = {"held": {"rules": held}, "operations": {"unknown": unknown}}
+    refusals = {"version": strange} if strange else {}
+    found = network.versions({"communities": [community], "refusals": refusals})
+    assert (found.state, bool(found.fix)) == (state, state != "ok")
+
+
+def test_doors_that_stand_open(tmp_path: Path) -> None:
+    phrase = tmp_path / "phrase"
+    phrase.touch(0o644)
+    (tmp_path / "all").mkdir(mode=0o755)
+    (tmp_path / "few").mkdir(mode=0o750)
+    states = {
+        "closed": (Config(), "ok"),
+        "loopback": (Config(metrics_listen="127.0.0.1:9464"), "ok"),
+        "here too": (Config(metrics_listen="[::1]:9464"), "ok"),
+        "figures for all": (Config(metrics_listen="0.0.0.0:9464"), "warn"),
+        "guests": (Config(guest_socket=str(tmp_path / "few" / "s")), "ok"),
+        "everybody": (Config(guest_socket=str(tmp_path / "all" / "s")), "warn"),
+        "no folder": (Config(guest_socket=str(tmp_path / "no" / "s")), "fail"),
+        "passphrase": (Config(backup_passphrase_file=str(phrase)), "fail"),
+    }
+    for name, (config, state) in states.items():
+        found = house.doors(config)
+        assert (found.state, bool(found.fix)) == (state, state != "ok"), name
 
 
 def test_no_randomness_yet(monkeypatch: pytest.MonkeyPatch) -> None:

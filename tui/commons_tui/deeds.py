@@ -210,7 +210,7 @@ def files_out(verb: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, s
 
 def free(outs: Mapping[str, str]) -> None:
     """Raise ApiError for a file that is there already, or whose folder is not."""
-    from commons_cli.calls import usage
+    from commons_cli.terminal import usage
 
     for path in map(Path, outs.values()):
         if path.exists():

@@ -2,8 +2,9 @@
 
 ``POST /v1/commands/{name}``, ``GET /v1/views/{name}``, ``GET /v1/events`` (server-sent events),
 ``GET /v1/verbs``, ``GET /v1/metrics`` (the view of that name as plain text, for Prometheus),
-``GET /v1/openapi.json``. Knows no domain and no socket. A fault of ours is
-logged with its traceback and answered as ``internal``; nobody is ever shown it.
+``GET /v1/health`` (the view of that name, for everybody), ``GET /v1/openapi.json``. Knows no domain
+and no socket; who may what, `permits` decides. A fault of ours is logged with its traceback and
+answered as ``internal``; nobody is ever shown it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ import asyncio
 import math
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import unquote
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,9 +26,13 @@ from starlette.routing import Route
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _, reading
+from commons_node.api.answers import TRANSPORT, json_answer, refusal
 from commons_node.api.arguments import Arguments, from_body, from_query
 from commons_node.api.language import catalogue, of_header
+from commons_node.api.noting import Noted, given_in, noting
 from commons_node.api.openapi import openapi
+from commons_node.api.permits import Permits
+from commons_node.api.streaming import EventStream
 from commons_node.api.types import (
     API_VERSION,
     COMMUNITY_HEADER,
@@ -43,23 +46,17 @@ from commons_node.api.types import (
     TIMEOUT_HEADER,
     error_object,
 )
-from commons_node.registry import Registry, Request, Verb, describe_arguments
+from commons_node.registry import Registry, Request, Verb, View, describe_arguments
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from commons_node.api.events import Events
+    from commons_node.audit import Audit
 
-    from commons_node.api.events import Events, Listener
-    from commons_node.keystore.sessions import Sessions
-
-KEEP_ALIVE_S: Final = 15.0
-"""A line at least this often on an event stream, so that a client knows that we live."""
-TRANSPORT: Final = "commons.transport"
-"""Where the server puts the connection's transport in an ASGI scope's state."""
 METRICS_TYPE: Final = "text/plain; version=0.0.4"
 """https://prometheus.io/docs/instrumenting/exposition_formats/"""
 _OURS: Final[Mapping[str, object]] = {"v": API_VERSION, "ok": True}
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log: structlog.stdlib.BoundLogger = structlog.get_logger(component="api")
 
 
 class UnknownVerb(CommonsError):
@@ -95,22 +92,28 @@ class BadTimeout(CommonsError):
 
 
 def make_app(
-    registry: Registry, node: object, sessions: Sessions, events: Events, language: str = "en"
+    registry: Registry,
+    node: object,
+    permits: Permits,
+    events: Events,
+    language: str = "en",
+    audit: Audit | None = None,
 ) -> Starlette:
-    """The app; ``node`` is handed to every verb as it is.
+    """The app behind one door; ``node`` is handed to every verb as it is.
 
     Every answer is in the language of its request (``Accept-Language``), or else in ``language``.
 
     A verb refuses by raising a CommonsError; a mapping under ``report`` in its details goes with
     the answer, for instance the report on each row of a file that was not imported.
     """
-    api = _Api(registry, node, sessions, language)
+    api = _Api(registry, node, permits, language, audit)
     routes = [
         Route("/v1/commands/{name}", api.guarded(api.command), methods=["POST"]),
         Route("/v1/views/{name}", api.guarded(api.view), methods=["GET"]),
-        Route("/v1/events", _EventStream(events), methods=["GET"]),
+        Route("/v1/events", EventStream(events, permits), methods=["GET"]),
         Route("/v1/verbs", api.guarded(api.verbs), methods=["GET"]),
         Route("/v1/metrics", api.metrics, methods=["GET"]),
+        Route("/v1/health", api.guarded(api.health), methods=["GET"]),
         Route("/v1/openapi.json", api.guarded(api.document), methods=["GET"]),
     ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
@@ -121,11 +124,19 @@ def make_app(
 class _Api:
     """The endpoints that answer with one JSON object."""
 
-    def __init__(self, registry: Registry, node: object, sessions: Sessions, language: str) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        node: object,
+        permits: Permits,
+        language: str,
+        audit: Audit | None,
+    ) -> None:
         self._language = language
         self._registry = registry
         self._node = node
-        self._sessions = sessions
+        self._permits = permits
+        self._audit = audit
         self._verbs = {**registry.describe(), **_OURS}
         self._document = openapi(registry)
         self._arguments = {verb.name: describe_arguments(verb) for verb in registry.verbs()}
@@ -138,9 +149,9 @@ class _Api:
         async def endpoint(http: HttpRequest) -> Response:
             reading.set(catalogue(of_header(http.headers.get(LANGUAGE_HEADER) or self._language)))
             try:
-                return _json(200, await handle(http))
+                return json_answer(200, await handle(http))
             except CommonsError as error:
-                return _refusal(error)
+                return refusal(error)
             except ClientDisconnect:
                 return Response(status_code=499)  # nobody reads it
             except asyncio.CancelledError:
@@ -154,21 +165,25 @@ class _Api:
                 log.exception("a request failed", reference=reference, path=http.url.path)
                 message = _("Something went wrong inside the node.")
                 hint = _("the node's log says more under {reference}").format(reference=reference)
-                return _json(HTTP_STATUS["internal"], error_object("internal", message, hint))
+                return json_answer(HTTP_STATUS["internal"], error_object("internal", message, hint))
 
         return endpoint
 
     async def command(self, http: HttpRequest) -> Mapping[str, object]:
-        """Run a command, all of it within its time."""
+        """Run a command, all of it within its time, and note who did."""
         name = http.path_params["name"]
         command = self._registry.command(name)
         if command is None:
             raise UnknownVerb(kind="command", name=ascii(name[:60]))
-        async with _Limit(http, command):
-            described = self._arguments[name]
-            arguments = from_body(command, described, await _body(http, _body_limit(described)))
-            result = await command.run(self._request(http), arguments)
-        return {**_OURS, **result, **_OURS}
+        with noting(self._audit, self._permits.door, http, command) as noted:
+            request = self._request(http, command, noted)
+            async with _Limit(http, command):
+                described = self._arguments[name]
+                body = await _body(http, _body_limit(described))
+                arguments = from_body(command, described, body)
+                noted.given = given_in(arguments)
+                noted.answer = await command.run(request, arguments)
+        return {**_OURS, **noted.answer, **_OURS}
 
     async def view(self, http: HttpRequest) -> Mapping[str, object]:
         """Read a view."""
@@ -176,9 +191,27 @@ class _Api:
         view = self._registry.view(name)
         if view is None:
             raise UnknownVerb(kind="view", name=ascii(name[:60]))
+        try:
+            request = self._request(http, view, None)
+        except CommonsError:
+            with noting(self._audit, self._permits.door, http, view):
+                raise  # who looks is not written down; who may not, is
+        return await self._read(http, view, request)
+
+    async def health(self, http: HttpRequest) -> Mapping[str, object]:
+        """The view ``health``, for whoever has come as far as the socket."""
+        view = self._registry.view("health")
+        if view is None:
+            raise UnknownVerb(kind="view", name="'health'")
+        return await self._read(http, view, Request(node=self._node))
+
+    async def _read(
+        self, http: HttpRequest, view: View, request: Request[Any]
+    ) -> Mapping[str, object]:
         async with _Limit(http, view):
-            arguments = from_query(view, self._arguments[name], http.query_params.multi_items())
-            reading = await view.read(self._request(http), arguments)
+            described = self._arguments[view.name]
+            arguments = from_query(view, described, http.query_params.multi_items())
+            reading = await view.read(request, arguments)
         trust = {
             "as_of": reading.as_of,
             "missing": reading.missing,
@@ -200,20 +233,27 @@ class _Api:
             return answer
         return Response(str(found["text"]), media_type=METRICS_TYPE)
 
-    async def verbs(self, _http: HttpRequest) -> Mapping[str, object]:
+    async def verbs(self, http: HttpRequest) -> Mapping[str, object]:
         """The registry, described."""
+        self._permits.session(http.headers.get(SESSION_HEADER))
         return {**_OURS, **self._verbs}
 
-    async def document(self, _http: HttpRequest) -> Mapping[str, object]:
+    async def document(self, http: HttpRequest) -> Mapping[str, object]:
         """OpenAPI 3.1."""
+        self._permits.session(http.headers.get(SESSION_HEADER))
         return self._document
 
-    def _request(self, http: HttpRequest) -> Request[Any]:
+    def _request(self, http: HttpRequest, verb: Verb, noted: Noted | None) -> Request[Any]:
+        """The request, once it is clear that it may be made."""
+        session = self._permits.session(http.headers.get(SESSION_HEADER))
+        if noted is not None:
+            noted.session = session
+        self._permits.check(session, verb)
         return Request(
             node=self._node,
             community=_selector(http, COMMUNITY_HEADER),
             member=_selector(http, MEMBER_HEADER),
-            session=self._sessions.find(http.headers.get(SESSION_HEADER)),
+            session=session,
         )
 
 
@@ -245,66 +285,6 @@ class _Limit:
             raise
 
 
-class _EventStream:
-    """``GET /v1/events``: an ASGI app of its own, because it must be able to drop a connection."""
-
-    def __init__(self, events: Events) -> None:
-        self._events = events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        transport = scope.get("state", {}).get(TRANSPORT)
-        listener = self._events.listen(transport.abort if transport is not None else _nothing)
-        if listener is None:
-            busy = error_object("busy", _("Too many programs listen to this node already."), "")
-            await _json(503, busy)(scope, receive, send)
-            return
-        try:
-            headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            telling = asyncio.create_task(_tell(listener, send))
-            leaving = asyncio.create_task(_gone(receive))
-            try:
-                await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (telling, leaving):
-                    task.cancel()
-                await asyncio.gather(telling, leaving, return_exceptions=True)
-            if not listener.dropped:
-                with suppress(OSError):
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            self._events.leave(listener)
-
-
-async def _tell(listener: Listener, send: Send) -> None:
-    """Write events as they come. Flow control holds this up, and nothing else."""
-    await send({"type": "http.response.body", "body": b": here\n\n", "more_body": True})
-    waiting = asyncio.ensure_future(anext(listener))
-    try:
-        while True:
-            done, _ = await asyncio.wait({waiting}, timeout=KEEP_ALIVE_S)
-            body = b": here\n\n"
-            if done:
-                try:
-                    body = b"data: " + waiting.result() + b"\n\n"
-                except StopAsyncIteration:
-                    return
-                waiting = asyncio.ensure_future(anext(listener))
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-    finally:
-        waiting.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    """Return when the client has hung up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _nothing() -> None:
-    """A server without transports in its scope: the listener's end is enough."""
-
-
 def _selector(http: HttpRequest, header: str) -> str | None:
     found = http.headers.get(header)
     return unquote(found, errors="replace") if found else None
@@ -328,23 +308,12 @@ async def _body(http: HttpRequest, limit: int) -> bytes:
     return bytes(body)
 
 
-def _refusal(error: CommonsError) -> Response:
-    status = HTTP_STATUS["too_large" if isinstance(error, TooLarge) else error.status]
-    report = error.details.get("report")
-    shown = report if isinstance(report, Mapping) else None
-    return _json(status, error_object(error.code, str(error), error.way_out, shown))
-
-
-def _json(status: int, content: Mapping[str, object]) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
 async def _no_such_page(http: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = _("The node has no page {path!a} for {method}.").format(
         path=http.url.path[:80], method=http.method
     )
-    return _json(
+    return json_answer(
         error.status_code,
         error_object("unknown_verb", message, _("GET /v1/openapi.json lists all")),
     )

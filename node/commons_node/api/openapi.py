@@ -28,7 +28,7 @@ _TRUST: Final[dict[str, Any]] = {
     "conflicts": {"type": "array", "description": "what is contested"},
 }
 _HEADERS: Final = {
-    SESSION_HEADER: "the token of the terminal session",
+    SESSION_HEADER: "the token of the terminal session, or a limited one",
     COMMUNITY_HEADER: "a community by id, prefix or name, percent-encoded",
     MEMBER_HEADER: "the member who acts, by id, prefix or name, percent-encoded",
     LANGUAGE_HEADER: "the language of sentences, reasons and errors; codes and keys never change",
@@ -52,6 +52,8 @@ def openapi(registry: Registry) -> dict[str, Any]:
             paths[f"/v1/views/{verb.name}"] = {"get": _view(verb, schema)}
     paths["/v1/events"] = {"get": _page("events", "What happens from now on.", "text/event-stream")}
     paths["/v1/verbs"] = {"get": _page("verbs", "All verbs and their arguments.")}
+    paths["/v1/metrics"] = {"get": _page("metrics", "Figures, for Prometheus.", "text/plain")}
+    paths["/v1/health"] = {"get": _page("health", "Whether the node does its work.")}
     paths["/v1/openapi.json"] = {"get": _page("openapi", "This document.")}
     return {
         "openapi": "3.1.0",
@@ -106,6 +108,7 @@ def _operation(verb: Verb) -> dict[str, Any]:
         "operationId": verb.name,
         "summary": verb.summary,
         "tags": [verb.name.partition(".")[0]],
+        "x-needs": verb.need,  # what a limited token must allow (`scopes`)
     }
 
 

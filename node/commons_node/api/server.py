@@ -1,6 +1,7 @@
 """The app on its Unix socket: made private before anybody can connect, stopped in bounded time.
 
-Answers only this user (and root). Handles no signals: the daemon's composition root does.
+Answers only this user (and root); at a guests' socket whoever its folder lets come, and then only
+with a token. Handles no signals: the daemon's composition root does.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from typing import TYPE_CHECKING, Final, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from commons_node.api.app import TRANSPORT, make_app
+from commons_node.api.answers import TRANSPORT
+from commons_node.api.app import make_app
 from commons_node.api.events import Events
+from commons_node.api.permits import Door, Permits
 
 if TYPE_CHECKING:
+    from commons_node.audit import Audit
     from commons_node.keystore.sessions import Sessions
+    from commons_node.keystore.tokens import Tokens
     from commons_node.registry import Registry
 
 GRACE_S: Final = 3.0
@@ -40,17 +45,24 @@ class ApiServer:
         path: Path,
         events: Events | None = None,
         language: str = "en",
+        *,
+        tokens: Tokens | None = None,
+        audit: Audit | None = None,
+        door: Door = "own",
     ) -> None:
         """``path`` is the socket; its folder exists and is private (``Home.create``).
 
-        ``language``: of answers to requests that ask for none.
+        ``language``: of answers to requests that ask for none. ``door``: "guests" for a socket
+        of mode 0660, in a folder that says who comes; nobody is answered there without a token.
         """
         self.events = Events() if events is None else events
         self._path = path
-        self._server = _Server(
+        self._mode = 0o660 if door == "guests" else 0o600
+        permits = Permits(sessions, tokens, door)
+        self._server = QuietServer(
             uvicorn.Config(
-                make_app(registry, node, sessions, self.events, language),
-                http=_LocalProtocol,
+                make_app(registry, node, permits, self.events, language, audit),
+                http=_GuestProtocol if door == "guests" else _LocalProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -68,7 +80,7 @@ class ApiServer:
 
         A socket left by a daemon that was killed is replaced: the home's lock says it is ours.
         """
-        listening = _bind(self._path)
+        listening = _bind(self._path, self._mode)
         self._serving = asyncio.create_task(self._server.serve([listening]), name="api")
         while not self._server.started:
             if self._serving.done():
@@ -92,7 +104,7 @@ class ApiServer:
         self._serving = None
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """uvicorn without its signal handlers, and without waking ten times a second."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -109,12 +121,20 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _LocalProtocol(H11Protocol):
-    """HTTP for callers of our own user, with the transport in the scope's state."""
+class _GuestProtocol(H11Protocol):
+    """HTTP with the transport in the scope's state."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let the app know who is at the other end."""
+        self.app_state = {**self.app_state, TRANSPORT: transport}
+        super().connection_made(transport)
+
+
+class _LocalProtocol(_GuestProtocol):
+    """HTTP for callers of our own user."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Hang up on a stranger, whatever the socket's permissions are."""
-        self.app_state = {**self.app_state, TRANSPORT: transport}
         super().connection_made(transport)
         if not _ours(transport.get_extra_info("socket")):
             transport.abort()
@@ -129,8 +149,8 @@ def _ours(connection: socket.socket) -> bool:
     return uid in {os.getuid(), 0}
 
 
-def _bind(path: Path) -> socket.socket:
-    """A listening socket with mode 0600 from its first moment under this name."""
+def _bind(path: Path, mode: int) -> socket.socket:
+    """A listening socket with this mode from its first moment under this name."""
     # Beside it and never longer, for the name may be as long as an address allows.
     beside = path.with_name(f".{os.getpid() % 10_000}")
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -138,7 +158,7 @@ def _bind(path: Path) -> socket.socket:
         with suppress(FileNotFoundError):
             beside.unlink()
         listening.bind(str(beside))
-        beside.chmod(0o600)
+        beside.chmod(mode)
         listening.listen(128)
         listening.setblocking(False)
         beside.rename(path)

@@ -59,6 +59,7 @@ HTTP_STATUS: Final = {
     "not_found": 404,
     "too_large": 413,
     "internal": 500,
+    "unavailable": 503,
     "timeout": 504,
 }
 """The HTTP status of each class of error (``CommonsError.status``, and two of the server's own)."""

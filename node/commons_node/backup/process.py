@@ -42,6 +42,7 @@ _SAYS: Mapping[str, str] = {
     ),
 }
 _MOST = 4096
+_OTHERS = 0o077
 
 
 class NoPassphrase(CommonsError):
@@ -147,7 +148,14 @@ def _passphrase(file: str | None) -> str:
             if not sys.stdin.isatty():
                 raise NoPassphrase(why=_("nobody can be asked here"))
             return getpass.getpass(_("Passphrase of the backups: "))
-        data = sys.stdin.buffer.read(_MOST) if file == "-" else Path(file).read_bytes()[:_MOST]
+        if file == "-":
+            data = sys.stdin.buffer.read(_MOST)
+        else:
+            path = Path(file)
+            if path.is_file() and path.stat().st_mode & _OTHERS:
+                raise NoPassphrase(why=_("others may read the file; chmod 600 {file}")
+                                   .format(file=file))  # fmt: skip
+            data = path.read_bytes()[:_MOST]
         found = data.decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise NoPassphrase(why=error) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sqlite3
 import stat
@@ -178,3 +179,41 @@ def configuration(home: Home, environment: Mapping[str, str]) -> Check:
         else _("No config.toml: every setting is standard.")
     )
     return Check("config", "ok", detail, "", {"understood": True, "file": there})
+
+
+def doors(config: Config) -> Check:
+    """Whether more people than meant can ask this node, or read what its settings name."""
+    host = config.metrics_listen.rpartition(":")[0].strip("[]")
+    open_port = bool(host) and not ipaddress.ip_address(host).is_loopback
+    readable = [path for path in _named(config) if path.exists() and path.stat().st_mode & _OTHERS]
+    guests = Path(config.guest_socket) if config.guest_socket else None
+    everybody = guests is not None and guests.parent.exists() and bool(
+        guests.parent.stat().st_mode & 0o007
+    )  # fmt: skip
+    facts = {
+        "metrics": bool(host), "metrics_open": open_port, "guests": guests is not None,
+        "guests_everybody": everybody, "readable": len(readable),
+    }  # fmt: skip
+    if readable:
+        names = " ".join(str(path) for path in readable)
+        told = _("Others may read {names}.").format(names=names)
+        return Check("doors", "fail", told, f"chmod 600 {names}", facts)
+    if open_port:
+        told = _("Anybody who reaches {where} can read the node's figures.")
+        fix = _('set metrics_listen = "127.0.0.1:9464", or let the firewall say who comes')
+        return Check("doors", "warn", told.format(where=config.metrics_listen), fix, facts)
+    if guests is not None and everybody:
+        told = _(
+            "Every user of this machine can come to the guests' socket, where a token is needed."
+        )
+        return Check("doors", "warn", told, f"chmod o= {guests.parent}", facts)
+    if guests is not None and not guests.parent.exists():
+        told = _("There is no folder for the guests' socket {path}.").format(path=guests)
+        return Check("doors", "fail", told, f"mkdir -m 2750 {guests.parent}", facts)
+    return Check("doors", "ok", _("Nobody but its owner asks this node, unless you said so."), "",
+                 facts)  # fmt: skip
+
+
+def _named(config: Config) -> list[Path]:
+    """Files with a passphrase that the settings name."""
+    return [Path(config.backup_passphrase_file)] if config.backup_passphrase_file else []

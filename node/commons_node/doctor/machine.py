@@ -125,13 +125,16 @@ def zone(names: list[str]) -> Check:
     return Check("zone", "ok", detail, "", facts)
 
 
-def disk(home: Path) -> Check:
-    """Whether there is room where the node writes."""
+def disk(home: Path, reserve: int) -> Check:
+    """Whether there is room where the node writes; ``reserve``: MiB that stay for small acts."""
     free = shutil.disk_usage(home).free
-    facts = {"free_mib": free // _MIB}
-    detail = _("{free} MiB are free where the node writes.").format(free=free // _MIB)
+    facts = {"free_mib": free // _MIB, "reserve_mib": reserve}
+    detail = _(
+        "{free} MiB are free where the node writes; {reserve} of them stay for small acts."
+    ).format(free=free // _MIB, reserve=reserve)
     fix = _("make room: the node refuses to write when the disk is full, and loses nothing by it")
-    state = _enough(free, _LEAST_DISK, _GOOD_DISK)
+    least = max(_LEAST_DISK, reserve * _MIB)  # below its reserve it takes in nothing of others
+    state = _enough(free, least, max(_GOOD_DISK, 2 * least))
     return Check("disk", state, detail, fix if state != "ok" else "", facts)
 
 
@@ -139,7 +142,8 @@ def memory() -> Check:
     """Whether a daemon and its workers fit."""
     free = _available()
     if free is None:
-        return Check("memory", "warn", _("This system does not say how much memory is free."), "")
+        told = _("This system does not say how much memory is free.")
+        return Check("memory", "warn", told, _("look at it yourself: 512 MiB are enough"))
     detail = _("{free} MiB of memory are available.").format(free=free // _MIB)
     fix = _("set verifier_workers = 1 in config.toml, or give the node at least 512 MiB")
     state = _enough(free, _LEAST_MEMORY, _GOOD_MEMORY)

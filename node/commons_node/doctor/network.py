@@ -19,6 +19,7 @@ from commons_crdt.texts import _
 from commons_node.api.client import ApiError, Client
 from commons_node.config import Config
 from commons_node.doctor.check import Check
+from commons_node.service.firewall import opening
 from commons_protocol.lan.interfaces import current, present
 
 _ASK_S: Final = 10.0
@@ -51,7 +52,7 @@ def asked(client: Client) -> tuple[Check, Mapping[str, Any] | None]:
 
 def port(kept: str | None, addresses: Sequence[str], *, running: bool) -> Check:
     """Whether something listens on the node's port, or could."""
-    wanted = next((p for p in map(_tcp, addresses) if p), None) or (int(kept) if kept else None)
+    wanted = port_in(addresses) or (int(kept) if kept else None)
     if wanted is None:
         told = _("No port was taken yet: the first start takes a free one and keeps it.")
         return Check("port", "ok", told, "", {"known": False})
@@ -60,9 +61,8 @@ def port(kept: str | None, addresses: Sequence[str], *, running: bool) -> Check:
         if _answers(wanted):
             told = _("It listens on TCP port {wanted}.").format(wanted=wanted)
             fix = _(
-                "others reach it if your router and firewall let TCP {wanted} in: ufw allow "
-                "{wanted}/tcp"
-            ).format(wanted=wanted)
+                "others reach it if your router and firewall let TCP {wanted} in: {line}"
+            ).format(wanted=wanted, line=opening(wanted))
             return Check("port", "ok", told, fix, {**facts, "listens": True})
         fix = _("look at `listen` in config.toml, and start the node again")
         told = _("The node runs, and nothing answers on TCP port {wanted} of this machine.").format(
@@ -82,6 +82,11 @@ def port(kept: str | None, addresses: Sequence[str], *, running: bool) -> Check:
     )
     told = _("Another program listens on TCP port {wanted}.").format(wanted=wanted)
     return Check("port", "warn", told, fix, {**facts, "free": False})
+
+
+def port_in(addresses: Sequence[str]) -> int | None:
+    """The first port that was chosen."""
+    return next((port for port in map(_tcp, addresses) if port), None)
 
 
 def _tcp(address: str) -> int | None:
@@ -171,9 +176,8 @@ def peers(client: Client) -> Check:
     try:
         rows = client.view("peer.list", {}, _ASK_S)["peers"]
     except ApiError as error:
-        return Check(
-            "peers", "warn", _("The node does not say: {error}").format(error=error), error.hint
-        )
+        fix = error.hint or "commons-node sync why"
+        return Check("peers", "warn", _("The node does not say: {error}").format(error=error), fix)
     states = Counter(str(row["sync"]["state"]) for row in rows)
     facts = {f"state_{state}": count for state, count in sorted(states.items())}
     facts |= {"known": len(rows), "connected": sum(bool(row["connected"]) for row in rows)}
@@ -196,3 +200,25 @@ def peers(client: Client) -> Check:
         connected=facts["connected"], count=len(rows), told=told
     )
     return Check("peers", "warn" if bad else "ok", detail, fix, facts)
+
+
+def versions(status: Mapping[str, Any]) -> Check:
+    """Whether nodes here speak what others speak.
+
+    No node tells which program it is; what shows is what it does not understand of the others.
+    """
+    held = sum(int(one["held"].get("rules", 0)) for one in status["communities"])
+    unknown = sum(int(one["operations"].get("unknown", 0)) for one in status["communities"])
+    strange = int(status["refusals"].get("version", 0))
+    facts = {"held_rules": held, "unknown": unknown, "other_protocol": strange}
+    if held or unknown:
+        told = _("Acts of others that need a newer program than this one: {count}.")
+        fix = _("upgrade this node: docs/host.md, Upgrading; nothing is lost until then")
+        return Check("versions", "warn", told.format(count=held + unknown), fix, facts)
+    if strange:
+        told = _("Knocks of nodes that speak another version of the protocol: {count}.")
+        fix = _("upgrade the older of the two; commons-node peer list shows who is not reached")
+        return Check("versions", "warn", told.format(count=strange), fix, facts)
+    return Check(
+        "versions", "ok", _("It understands all that other nodes have written."), "", facts
+    )

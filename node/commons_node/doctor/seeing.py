@@ -68,6 +68,7 @@ async def examine(
         checks += [guarded("config", lambda: house.configuration(home, environment))]
     with suppress(CommonsError):  # the check of the configuration has said it
         config = load(home.path, environment)
+    reserve = (config or Config()).disk_reserve
     seen = data.Seen(None, ())
     if home.path.is_dir():
         pool = VerifierPool(os.cpu_count() or 1)
@@ -77,7 +78,7 @@ async def examine(
             await pool.stop()
         checks += found
         checks += [guarded("backup", lambda: house.backup(home, config or Config(), _now_ms()))]
-        checks += [guarded("disk", lambda: machine.disk(home.path))]
+        checks += [guarded("disk", lambda: machine.disk(home.path, reserve))]
     newest, zones = seen.newest_ms, list(seen.zones)
     checks += [
         guarded("clock", lambda: machine.clock(_now_ms(), newest)),
@@ -87,6 +88,7 @@ async def examine(
         guarded("files", machine.files),
         guarded("sandbox", machine.sandbox),
     ]
+    checks += [guarded("doors", lambda: house.doors(config or Config()))]
     checks += _of_the_network(home, config or Config(), environment)
     return checks, config
 
@@ -104,7 +106,10 @@ def _of_the_network(home: Home, config: Config, environment: Mapping[str, str]) 
         guarded("port", lambda: network.port(kept, config.listen, running=running)),
         guarded("multicast", lambda: network.multicast(config)),
     ]
-    return [*checks, guarded("peers", lambda: network.peers(client))] if running else checks
+    if status is not None:
+        checks.append(guarded("peers", lambda: network.peers(client)))
+        checks.append(guarded("versions", lambda: network.versions(status)))
+    return checks
 
 
 def guarded(name: str, ask: Callable[[], Check]) -> Check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
-from commons_node import history, notices, relay_verbs, verbs
+from commons_node import access_verbs, history, log_verbs, notices, relay_verbs, verbs
 from commons_node.backup import commands as backup
 from commons_node.bundles import commands as bundles
 from commons_node.domains import (
@@ -26,6 +26,7 @@ from commons_node.domains import (
 )
 from commons_node.domains.domain import Domain
 from commons_node.example import verbs as example
+from commons_node.health import pulse
 from commons_node.health import verbs as health
 from commons_node.jobs import verbs as jobs
 from commons_node.parts import verbs as parts
@@ -70,6 +71,9 @@ def registry() -> Registry:
     own = (
         verbs.REGISTRY,
         health.REGISTRY,
+        pulse.REGISTRY,
+        access_verbs.REGISTRY,
+        log_verbs.REGISTRY,
         relay_verbs.REGISTRY,
         notices.REGISTRY,
         history.REGISTRY,

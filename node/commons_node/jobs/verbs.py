@@ -282,7 +282,7 @@ REGISTRY = Registry(
              table=Table("jobs", (Column("job", "Job"), Column("state", "State"),
                                   Column("next", "Next", "time"), Column("last", "Last", "time"),
                                   Column("last_state", "Ended"), Column("dead", "Dead", "number"),
-                                  Column("summary", "What it does")), "No jobs.")),
+                                  Column("summary", "What it does")), "No jobs."), watch=True),
         View("job.show", "One job: its runs, limits and notices.", OneJob, show,
              says="{job}: {summary}\nstate {state}, next {next:time}\n{why}", table=_RUNS),
         View("job.why", "Why a job does not run now.", OneJob, explain,

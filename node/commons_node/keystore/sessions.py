@@ -11,6 +11,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
@@ -22,6 +23,9 @@ IDLE_S: Final = 15 * 60.0
 MAX_IDLE_S: Final = 24 * 3600.0
 MAX_SESSIONS: Final = 256
 """Sessions at the same time; the one that was idle longest gives way to a new one."""
+
+acted: ContextVar[str | None] = ContextVar("acted", default=None)
+"""The member who acts, or tries to, in the request that runs now; for the audit."""
 
 
 class Locked(CommonsError):
@@ -68,10 +72,15 @@ class _Open:
 
 @dataclass(slots=True)
 class Session:
-    """One terminal session: its token and the members unlocked in it."""
+    """One terminal session: its token and the members unlocked in it.
 
+    ``only``: the scopes that it is limited to (`api.scopes`); None for a terminal's own.
+    """
+
+    key: bytes
     token: str
     _now: Callable[[], float]
+    only: frozenset[str] | None = None
     _open: dict[str, _Open] = field(default_factory=dict)
     _used: float = 0.0
 
@@ -113,6 +122,7 @@ class Session:
         Raises Locked, MemberLocked, WhichMember.
         """
         self.sweep()
+        acted.set(member)
         if member is None:
             if not self._open:
                 raise Locked
@@ -126,6 +136,7 @@ class Session:
             one = found
         self._used = self._now()
         one.ends = self._used + one.idle_s
+        acted.set(one.unlocked.member)
         return one.unlocked
 
     def holding(self, member: str) -> Unlocked | None:
@@ -170,19 +181,26 @@ class Sessions:
 
     def new(self) -> Session:
         """A session with a fresh token and nobody unlocked."""
+        return self._begin(self._token(), None)
+
+    def limited(self, token: str, only: frozenset[str]) -> Session:
+        """The session of a token that may do some things only; it outlives this process."""
+        found = self.find(token)
+        return found if found is not None and found.only == only else self._begin(token, only)
+
+    def _begin(self, token: str, only: frozenset[str] | None) -> Session:
         self.sweep()
         if len(self._sessions) >= MAX_SESSIONS:
-            oldest = min(self._sessions.values(), key=lambda session: session.idle_since)
-            self.drop(oldest.token)
-        session = Session(self._token(), self._now, _used=self._now())
-        self._sessions[_key(session.token)] = session
+            self._end(min(self._sessions.values(), key=lambda session: session.idle_since))
+        session = Session(key_of(token), token, self._now, only, _used=self._now())
+        self._sessions[session.key] = session
         return session
 
     def find(self, token: str | None) -> Session | None:
         """The session with this token; None without one or when it is unknown."""
         if not token:
             return None
-        session = self._sessions.get(_key(token))
+        session = self._sessions.get(key_of(token))
         if session is not None:
             session.sweep()
         return session
@@ -197,9 +215,17 @@ class Sessions:
 
     def drop(self, token: str) -> None:
         """Lock everybody in a session and forget it."""
-        session = self._sessions.pop(_key(token), None)
+        self.drop_key(key_of(token))
+
+    def drop_key(self, key: bytes) -> None:
+        """As ``drop``, by the hash of the token."""
+        session = self._sessions.get(key)
         if session is not None:
-            session.lock()
+            self._end(session)
+
+    def _end(self, session: Session) -> None:
+        del self._sessions[session.key]
+        session.lock()
 
     def sweep(self) -> None:
         """Lock the idle, forget empty sessions. The daemon calls it now and then."""
@@ -213,6 +239,6 @@ class Sessions:
             self.drop(session.token)
 
 
-def _key(token: str) -> bytes:
-    """Looked up by hash, so that the time of a lookup says nothing about a token."""
+def key_of(token: str) -> bytes:
+    """Its hash. Looked up by hash, so that the time of a lookup says nothing about it."""
     return hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=32).digest()

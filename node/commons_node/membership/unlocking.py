@@ -11,6 +11,7 @@ from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
 from commons_crdt.texts import Spoken, _
 from commons_node.community import device_of, find
+from commons_node.keystore.sessions import acted
 from commons_node.membership.rotation import rotate_if_due
 from commons_node.membership.settling import settle
 from commons_node.notices import told_at_unlock
@@ -34,6 +35,7 @@ async def unlock(
     """Unlock a member of this node in the caller's terminal session."""
     daemon = request.node
     member, name = await _own_member(daemon, selector)
+    acted.set(member.hex())
     unlocked = await daemon.keystore.unlock(member.hex(), passphrase)
     community = daemon.communities[(await daemon.store.members())[member]]
     owed = await daemon.retiring.at_unlock(community, unlocked)
@@ -79,6 +81,19 @@ _RESTORED: Final = Spoken({
     " council has moved your seat: ask the other coordinators to endorse it.",
     "failed": "This home was restored, and your new device cannot be made yet: {why}",
 })  # fmt: skip
+
+
+async def change_passphrase(
+    request: Request[Daemon], selector: str | None, old: str, new: str
+) -> Mapping[str, object]:
+    """Seal a member's keys with another passphrase; the old one must be given.
+
+    Whoever is unlocked stays so. A kill in between leaves the one or the other, never none.
+    """
+    member, name = await _own_member(request.node, selector)
+    acted.set(member.hex())
+    await request.node.keystore.change_passphrase(member.hex(), old, new)
+    return {"member": member.hex(), "name": name}
 
 
 async def lock(request: Request[Daemon], selector: str | None) -> Mapping[str, object]:

@@ -67,7 +67,13 @@ def _service(service: Service) -> str:
         "LimitNOFILE=4096",
     ]
     if service.user:
-        lines += [f"User={service.user}", f"Group={service.user}"]
+        lines += [
+            f"User={service.user}",
+            f"Group={service.user}",
+            "# /run/commons-node, of its group: for a guests' socket (config.toml: guest_socket).",
+            "RuntimeDirectory=commons-node",
+            "RuntimeDirectoryMode=0750",
+        ]
     if service.unlock:
         lines.append("# Read by this service alone; never in its arguments or its environment.")
         lines += [

@@ -202,6 +202,21 @@ async def unlock(request: Request[Daemon], args: Unlock) -> Mapping[str, object]
     return await unlocking.unlock(request, args.member, args.passphrase, args.idle)
 
 
+class Change(msgspec.Struct):
+    """Arguments of ``member passphrase``."""
+
+    passphrase: Annotated[str, passphrase("the passphrase as it is now")]
+    new: Annotated[str, passphrase("the new one", new=True)]
+    member: Annotated[
+        str | None, argument("who, by name or id; not needed on a node of one", complete=_MEMBERS)
+    ] = None
+
+
+async def change(request: Request[Daemon], args: Change) -> Mapping[str, object]:
+    """Protect a member's keys on this node with another passphrase."""
+    return await unlocking.change_passphrase(request, args.member, args.passphrase, args.new)
+
+
 class Lock(msgspec.Struct):
     """Arguments of ``member lock``."""
 
@@ -245,8 +260,13 @@ VERBS = Registry(
                 says=("{name} is unlocked at this terminal until {until:time}.\n{news}",
                       "{name} is unlocked at this terminal until {until:time}."),
                 opens_session=True),
+        Command("member.passphrase", "Change the passphrase of a member on this node.", Change,
+                change,
+                says="The keys of {name} on this node open with the new passphrase only. Backups of"
+                " before open theirs with the old one; a keyring and a service's file are told"
+                " by you.", needs="session"),
         Command("member.lock", "Stop acting as a member at this terminal.", Lock, lock,
-                says="Locked."),
+                says="Locked.", needs="session"),
     ),
     views=(
         View("member.list", "Everybody in the community.", Nothing, list_members,

@@ -1,0 +1,160 @@
+"""A node goes to another host: the file, the old home that refuses, the new one that is careful."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from tests.e2e.neighbourhood import agree, cli, street, until
+
+from commons_node.home import Home
+from commons_node.service.firewall import opening
+from commons_node.service.handing import (
+    BadHandOver,
+    HandedOver,
+    HomeTaken,
+    check,
+    hand_over,
+    take_over,
+    undo,
+)
+
+
+def test_a_node_moves_to_another_host(tmp_path: Path) -> None:
+    with street() as elm_street:
+        alice, bob = elm_street.community("alice", "bob")
+        before = alice.hashes()
+        running = cli(alice.home, "service", "hand-over", str(tmp_path / "node.tar"), "--json")
+        assert running.error["code"] == "already_running", "it stops first"
+        assert not (tmp_path / "node.tar").exists()
+        assert alice.stop() == 0
+        file = tmp_path / "node.tar"
+        done = cli(alice.home, "service", "hand-over", str(file), "--json").json
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert done["files"] > 5
+        refused = cli(alice.home, "run", "--json")
+        assert (refused.code, refused.error["code"]) == (4, "handed_over"), "it runs here no more"
+        new = elm_street.folder / "new"
+        taken = cli(new, "service", "take-over", str(file), "--json").json
+        assert taken["files"] == done["files"]
+        assert not [p for p in new.rglob("*") if stat.S_IMODE(p.stat().st_mode) & 0o077]
+        (moved,) = elm_street.build("new")
+        moved.member = alice.member
+        assert moved.hashes() == before, "all of it is there"
+        moved.unlock()
+        until(lambda: moved.see("peer.list")["peers"][0]["connected"], "it meets bob by itself")
+        until(lambda: moved.do("invite.create", uses=1)["verdict"] == "accepted", "and acts")
+        agree(moved, bob)
+        assert bob.see("fork.list")["forks"] == [], "nobody was forked by it"
+
+
+def made(tmp_path: Path) -> Home:
+    """A home that has run, without a node's daemon."""
+    home = Home(tmp_path / "home")
+    home.create()
+    (home.path / "realms").mkdir(mode=0o700)
+    for name in ("node.key", "node.db", "realms/x.db", "run/place", "run/lock"):
+        (home.path / name).write_bytes(name.encode() * 1000)
+    (home.run / "sessions").mkdir()
+    (home.run / "sessions" / "token").write_text("secret of a terminal")
+    return home
+
+
+def test_what_stays_and_what_goes(tmp_path: Path) -> None:
+    home, file = made(tmp_path), tmp_path / "file"
+    hand_over(home, file)
+    with tarfile.open(file) as packed:
+        names = set(packed.getnames())
+    assert names == {"node.key", "node.db", "realms/x.db", "run/place", "commons-node-digests.json"}
+    with pytest.raises(HandedOver):
+        check(home)
+    with pytest.raises(HandedOver):
+        hand_over(home, tmp_path / "again")
+    undo(home)
+    check(home)
+    alone = Home(tmp_path / "alone")
+    take_over(file, alone, alone=True)
+    assert (alone.path / "realms" / "x.db").read_bytes() == b"realms/x.db" * 1000
+    assert not alone.moved(), "it has nobody to meet"
+    other = Home(tmp_path / "other")
+    take_over(file, other)
+    assert other.moved(), "it waits until it has met somebody"
+    with pytest.raises(HomeTaken):
+        take_over(file, other)
+
+
+def test_a_hand_over_that_does_not_work_leaves_the_old_one_running(tmp_path: Path) -> None:
+    home = made(tmp_path)
+    (tmp_path / "there").write_text("somebody's")
+    with pytest.raises(FileExistsError):
+        hand_over(home, tmp_path / "there")
+    with pytest.raises(OSError, match="No such file"):
+        hand_over(home, tmp_path / "no" / "folder")
+    check(home)
+    assert (tmp_path / "there").read_text() == "somebody's"
+
+
+def with_members(file: Path, *members: tuple[str, bytes, bytes]) -> Path:
+    with tarfile.open(file, "w") as packed:
+        for name, kind, data in members:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.size, entry.linkname = kind, len(data), "/etc/passwd"
+            packed.addfile(entry, BytesIO(data))
+    return file
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil", "/evil", "a/../../evil", "./evil", "a//evil"], ids=lambda one: one
+)
+def test_nothing_is_written_outside_of_the_home(tmp_path: Path, name: str) -> None:
+    file = with_members(tmp_path / "file", (name, tarfile.REGTYPE, b"x"))
+    with pytest.raises(BadHandOver):
+        take_over(file, Home(tmp_path / "home"))
+    assert {p.name for p in tmp_path.iterdir()} == {"file"}
+
+
+def test_links_are_refused_and_so_is_what_was_damaged(tmp_path: Path) -> None:
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
+        with pytest.raises(BadHandOver):
+            take_over(with_members(tmp_path / "file", ("x", kind, b"")), Home(tmp_path / "home"))
+    whole = tmp_path / "whole"
+    hand_over(made(tmp_path), whole)
+    data = bytearray(whole.read_bytes())
+    found = 0
+    for place in range(0, len(data), 4999):
+        data[place] ^= 1
+        (tmp_path / "torn").write_bytes(data)
+        data[place] ^= 1
+        try:
+            take_over(tmp_path / "torn", Home(tmp_path / "new"))
+        except BadHandOver:
+            found += 1
+        else:
+            kept = (tmp_path / "new" / "node.key").read_bytes()
+            assert kept == b"node.key" * 1000, "a flip in padding changes nothing"
+            break
+    assert found >= 2
+    for length in (0, 100, 5000, len(data) - 11_000):
+        (tmp_path / "torn").write_bytes(data[:length])
+        with pytest.raises(BadHandOver):
+            take_over(tmp_path / "torn", Home(tmp_path / "new2"))
+    listed = ("commons-node-digests.json", tarfile.REGTYPE, json.dumps({}).encode())
+    with pytest.raises(BadHandOver):
+        take_over(with_members(tmp_path / "empty", listed), Home(tmp_path / "new2"))
+
+
+@pytest.mark.parametrize(
+    ("there", "line"),
+    [
+        ({"ufw", "nft"}, "ufw allow 4001/tcp"),
+        ({"firewall-cmd", "nft"}, "firewall-cmd --permanent --add-port=4001/tcp"),
+        ({"nft"}, "nft add rule inet filter input tcp dport 4001 accept"),
+        (set(), "ufw allow 4001/tcp"),
+    ],
+)
+def test_the_firewalls_line(there: set[str], line: str) -> None:
+    assert opening(4001, lambda name: name if name in there else None).startswith(line)
