@@ -36,6 +36,7 @@ FILES = {
     "node/commons_node/health/metrics.py": "the text format of Prometheus is English",
     "node/commons_node/example/people.py": "names, written into operations: data in one language",
     "node/commons_node/example/year.py": "what people of the example write, likewise",
+    "node/commons_node/store/database.py": "what aiosqlite says of a closed connection, read only",
     "node/commons_node/example/company.py": "what they say of themselves and each other, likewise",
     "node/commons_node/registry.py": "faults of developers, found when the daemon starts",
     "node/commons_node/service/unit.py": "a file for the service manager, with its comments",
