@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -36,7 +36,6 @@ Value = Annotated[str, Meta(max_length=200)] | int | bool
 Key = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
 Runtime = Literal["python", "wasm"]
 Setting = Annotated[str, Meta(max_length=500)] | int | float | bool
-_T = TypeVar("_T")
 
 
 class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
