@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from commons_node.agents.grants import (
     Approval,
+    agreeing,
     effective,
     effective_limits,
+    kept,
     limits_beyond,
     meet,
     wider,
@@ -94,16 +96,25 @@ def test_granted_is_requested_and_agreed_to() -> None:
 
 def test_an_upgrade_that_wants_more_is_noticed_and_one_that_wants_less_passes() -> None:
     before = manifest(docs_query=Grant(("loan",)), http_fetch=Grant(hosts=("a",)))
-    agreed = Approval({"docs.query": Grant(("loan",))})  # fetching was withheld
-    assert wider(before, agreed, before) == (), "what was withheld is not asked for again"
+    agreed = agreeing(before, {"http.fetch"})
+    assert effective(before, agreed) == {"docs.query": Grant(("loan",))}
+    assert wider(before, agreed) == (), "what was withheld is not asked for again"
     more = manifest(docs_query=Grant(("loan", "member")), http_fetch=Grant(hosts=("a",)))
-    assert wider(more, agreed, before) == ("docs.query",)
+    assert wider(more, agreed) == ("docs.query",)
     elsewhere = manifest(docs_query=Grant(("loan",)), http_fetch=Grant(hosts=("a", "b")))
-    assert wider(elsewhere, agreed, before) == ("http.fetch",)
-    assert wider(manifest(kv_put=Grant()), agreed, before) == ("kv.put",)
-    assert wider(manifest(docs_query=Grant(("loan",), max_rows=3)), agreed, before) == ()
-    assert wider(manifest(), agreed, before) == ()
-    assert wider(manifest(AgentLimits(wall_s=21)), agreed, before) == ("limits",)
+    assert wider(elsewhere, agreed) == ("http.fetch",)
+    assert wider(manifest(kv_put=Grant()), agreed) == ("kv.put",)
+    assert wider(manifest(docs_query=Grant(("loan",), max_rows=3)), agreed) == ()
+    assert wider(manifest(), agreed) == ()
+    assert wider(manifest(AgentLimits(wall_s=21)), agreed) == ("limits",)
+
+
+def test_who_asked_for_less_once_is_asked_about_again() -> None:
+    before = manifest(docs_query=Grant(), kv_put=Grant())
+    less = manifest(docs_query=Grant(("loan",)))
+    agreed = kept(less, agreeing(before))
+    assert wider(less, agreed) == ()
+    assert wider(before, agreed) == ("docs.query", "kv.put")
 
 
 def test_limits_are_the_lower_of_both() -> None:

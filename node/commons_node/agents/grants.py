@@ -6,7 +6,7 @@ goes no further than either. What an upgrade asks for beyond what was agreed to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import ceil
 from typing import Final
 
@@ -21,10 +21,30 @@ _PERIODS: Final = {60: "minute", 3600: "hour", 86_400: "day"}
 
 
 class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a host has agreed to."""
+    """What a host has agreed to, and what was asked for and ``withheld``."""
 
     capabilities: Mapping[str, Grant] = {}
     limits: AgentLimits = AgentLimits()
+    withheld: Mapping[str, Grant] = {}
+
+
+def agreeing(manifest: Manifest, without: Collection[str] = ()) -> Approval:
+    """Agreement to all that a manifest asks for, but for some capabilities."""
+    asked = manifest.capabilities
+    return Approval(
+        {method: grant for method, grant in asked.items() if method not in without},
+        manifest.limits,
+        {method: grant for method, grant in asked.items() if method in without},
+    )
+
+
+def kept(manifest: Manifest, approval: Approval) -> Approval:
+    """What stays agreed to when another version comes: no more than that version asks for.
+
+    So who asks for less, and later for more again, is asked about again.
+    """
+    capabilities, limits = effective(manifest, approval), effective_limits(manifest, approval)
+    return Approval(capabilities, limits, approval.withheld)
 
 
 def effective(manifest: Manifest, approval: Approval) -> Mapping[str, Grant]:
@@ -51,27 +71,23 @@ def effective_limits(manifest: Manifest, approval: Approval) -> AgentLimits:
     return AgentLimits(**lowest, credits=budget)
 
 
-def wider(manifest: Manifest, approval: Approval, before: Manifest) -> tuple[str, ...]:
-    """What of a new version goes beyond what was agreed to: capabilities, and ``limits``.
+def wider(manifest: Manifest, approval: Approval) -> tuple[str, ...]:
+    """What goes beyond what was agreed to: capabilities, and ``limits``.
 
-    What the host withheld of the version ``before`` stays withheld, and is no reason to ask again.
+    What the host withheld stays withheld, and is no reason to ask again.
     """
     found = [
         method
         for method, asked in manifest.capabilities.items()
-        if not _agreed(method, asked, approval, before)
+        if not any(
+            within(asked, known[method])
+            for known in (approval.capabilities, approval.withheld)
+            if method in known
+        )
     ]
     if limits_beyond(manifest.limits, approval.limits):
         found.append("limits")
     return tuple(found)
-
-
-def _agreed(method: str, asked: Grant, approval: Approval, before: Manifest) -> bool:
-    agreed = approval.capabilities.get(method)
-    if agreed is not None and within(asked, agreed):
-        return True
-    former = before.capabilities.get(method)
-    return former is not None and within(asked, former)
 
 
 def limits_beyond(asked: AgentLimits, agreed: AgentLimits) -> tuple[str, ...]:
