@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from commons_crdt.texts import _
 from commons_node.agents import screen, wording
 from commons_node.agents.authoring import REGISTRY as AUTHORING
 from commons_node.agents.house import Installed
@@ -166,7 +165,8 @@ def _answer(found: Installed) -> dict[str, object]:
         "job": found.job,
         "community": found.community,
         "state": found.state,
-        "why": _(found.why) or None,
+        "why": found.why or None,
+        "next_action": found.next_action or None,
         "granted": sorted(found.granted),
     }
 
@@ -222,13 +222,13 @@ _SCREEN: Final = (
 )
 _SUSPENDED: Final = (
     "{agent} {version} is installed in place of {former}, and suspended: {waits}\n"
-    "next: commons-node agent grant {name}"
+    "next: {next_action}"
 )
 _STANDS: Final = (
     "{agent} {version}, {state}: {summary}\npublisher {publisher}\nruns {when}\n"
     "one run takes {run}\nsettings {set}\njob {job}"
 )
-_STOPPED: Final = "{agent} {version}, {state}: {why}\nnext: commons-node agent grant {name}"
+_STOPPED: Final = "{agent} {version}, {state}: {why}\nnext: {next_action}"
 
 _HOST: Final = Registry(
     commands=(
