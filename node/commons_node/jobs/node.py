@@ -15,11 +15,13 @@ from commons_node.api.arguments import from_body
 from commons_node.config import BadConfig
 from commons_node.jobs import times
 from commons_node.jobs.budget import Allowance
+from commons_node.jobs.dealing import Dealing, OwnDuty
 from commons_node.jobs.handler import HANDLERS, Handler
 from commons_node.jobs.job import Cron, Job, Limits, On, Retry, Trigger
+from commons_node.jobs.lease import Lease
 from commons_node.jobs.outbox import Letter
 from commons_node.jobs.scheduler import Around, Scheduler
-from commons_node.jobs.workers import Broker, NotOffered
+from commons_node.jobs.workers import Attempt, NotOffered
 from commons_node.registry import Registry, Request, describe_arguments
 
 if TYPE_CHECKING:
@@ -123,7 +125,7 @@ class Jobs:
             Around(
                 zone=lambda: zone,
                 short=daemon.room.short,
-                broker=self._broker,
+                dealing=self._dealing,
                 given=self._given,
                 told=self._told,
                 ways={"event": self._publish},
@@ -186,8 +188,8 @@ class Jobs:
         home = {"home": str(self._daemon.home.path)} if handler and handler.home else {}
         return {**job.given, **home}
 
-    def _broker(self, job: Job) -> Broker:
-        handler = HANDLERS.get(job.handler, Handler(""))
+    def _dealing(self, lease: Lease, attempt: Attempt) -> Dealing:
+        handler = HANDLERS.get(lease.job.handler, Handler(""))
 
         async def answer(method: str, params: dict[str, Any], /) -> object:
             name = params.get("name")
@@ -195,7 +197,7 @@ class Jobs:
                 raise NotOffered(method=f"{method} {name}" if name else method)
             return await self._view(name, params)
 
-        return answer
+        return OwnDuty(answer)
 
     async def _view(self, name: str, params: Mapping[str, Any]) -> object:
         view = self._registry.view(name)
