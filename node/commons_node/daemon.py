@@ -21,6 +21,7 @@ import structlog
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, RealmId
 from commons_crdt.operation import Operation
+from commons_node.agents.house import Agents
 from commons_node.api.events import Events
 from commons_node.api.server import ApiServer
 from commons_node.attendance.attending import Attending
@@ -134,6 +135,7 @@ class Daemon:
             free=lambda: shutil.disk_usage(home.path).free,
         )
         self.jobs = Jobs(self)
+        self.agents = Agents(home.path, self.jobs)
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -201,7 +203,9 @@ class Daemon:
         undo.push_async_callback(self.arriving.stop)
         verbs = registry()
         undo.push_async_callback(self.jobs.stop)
+        await self.agents.load(self.store.database)
         await self.jobs.start(verbs)
+        await self.agents.arrange()
         self._api = ApiServer(
             verbs, self, self.sessions, self._socket, self.events, self.config.language
         )

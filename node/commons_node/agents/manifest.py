@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -36,7 +36,6 @@ Value = Annotated[str, Meta(max_length=200)] | int | bool
 Key = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
 Runtime = Literal["python", "wasm"]
 Setting = Annotated[str, Meta(max_length=500)] | int | float | bool
-_T = TypeVar("_T")
 
 
 class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,7 +60,7 @@ class AgentLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one run may take. ``credits``: compute credits a run, None for the node's default."""
 
     fuel: Annotated[int, Meta(ge=1_000_000, le=10**13)] = 20_000_000_000
-    memory_mib: Annotated[int, Meta(ge=32, le=1024)] = 128
+    memory_mib: Annotated[int, Meta(ge=64, le=1024)] = 128
     wall_s: Annotated[float, Meta(ge=0.1, le=3600)] = 20.0
     calls: Annotated[int, Meta(ge=0, le=1_000_000)] = 2_000
     output_bytes: Annotated[int, Meta(ge=0, le=8 << 20)] = 1 << 20

@@ -155,6 +155,22 @@ class Jobs:
         await self.scheduler.define(job)
         self._listen()
 
+    async def forget(self, name: str) -> None:
+        """A job is no more; what runs of it ends."""
+        await self.scheduler.forget(name)
+
+    async def pause(self, name: str, *, paused: bool) -> None:
+        """Begin no run of a job, or begin again."""
+        await self.scheduler.pause(name, paused=paused)
+
+    def defined(self) -> Mapping[str, Job]:
+        """All jobs by name."""
+        return self.scheduler.jobs
+
+    def is_paused(self, name: str) -> bool:
+        """Whether no run of a job begins."""
+        return name in self.scheduler.paused
+
     # -- events --------------------------------------------------------------------------------
 
     def _listen(self) -> None:
