@@ -36,6 +36,7 @@ def job_of(row: Row) -> Job:
             calls=limits.calls,
         ),
         retry=manifest.retry,
+        credits=limits.credits,
         given={
             "package": row.package.hex(),
             "fuel": limits.fuel,

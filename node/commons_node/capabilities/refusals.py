@@ -46,7 +46,7 @@ class OverBudget(CommonsError):
     """This run may cost {most} credits, and has used {used}."""
 
     code = "budget"
-    hint = "set credits in the limits of the agent, or agent_run_credits in config.toml"
+    hint = "set credits in the limits of the agent, or agents_run_credits in config.toml"
 
 
 class OnlyDry(CommonsError):

@@ -6,7 +6,6 @@ agent: all its jobs share it, and it goes when the agent is removed.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -16,7 +15,6 @@ from msgspec import Meta
 from commons_node.agents.manifest import Grant
 from commons_node.capabilities.capability import Calling, Capability, bounded
 from commons_node.capabilities.refusals import TooMuch
-from commons_node.jobs.effects import Effect
 from commons_node.jobs.queue import Queue
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -118,31 +116,6 @@ async def measure(calling: Calling, _grant: Grant, params: Measures) -> object:
     """Numbers of this run."""
     body = {"values": dict(params.values)}
     return {"key": calling.want("metrics.put", "sample", params.key, body)}
-
-
-class _Kept(msgspec.Struct, forbid_unknown_fields=True):
-    agent: str
-    name: str
-    quota: int
-    value: Any = None
-    gone: bool = False
-
-
-def commit(file: sqlite3.Connection, _job: str, _run: int, _now: int, effect: Effect) -> None:
-    """The effect ``kv``; a run beside this one may have used up the quota meanwhile."""
-    given = msgspec.convert(effect.body, _Kept)
-    if given.gone:
-        file.execute("DELETE FROM kv WHERE agent = ? AND name = ?", (given.agent, given.name))
-        return
-    value = msgspec.json.encode(given.value)
-    file.execute("INSERT OR REPLACE INTO kv VALUES (?,?,?)", (given.agent, given.name, value))
-    ((held,),) = file.execute(
-        "SELECT coalesce(sum(length(CAST(name AS BLOB)) + length(value)), 0) FROM kv"
-        " WHERE agent = ?",
-        (given.agent,),
-    )
-    if held > given.quota:
-        raise ValueError(f"the agent's store has {held} bytes, of {given.quota} at most")
 
 
 CAPABILITIES: Final = (

@@ -75,9 +75,7 @@ def _letter(calling: Calling, method: str, driver: str, message: dict[str, Any],
         body = calling.inside.drivers.checked(driver, message)
     except BadMessage as error:
         raise BadParameters(method=method, why=error) from None
-    return calling.want(
-        method, "outbox", key, {"to": f"driver:{driver}", "body": body, "agent": calling.agent}
-    )
+    return calling.want(method, "outbox", key, {"to": f"driver:{driver}", "body": body})
 
 
 async def read(calling: Calling, grant: Grant, params: Read) -> object:

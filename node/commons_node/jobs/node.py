@@ -12,6 +12,7 @@ import msgspec
 
 from commons_crdt.texts import N_, _
 from commons_node.api.arguments import from_body
+from commons_node.capabilities.node import Capabilities
 from commons_node.config import BadConfig
 from commons_node.jobs import times
 from commons_node.jobs.budget import Allowance
@@ -19,9 +20,12 @@ from commons_node.jobs.dealing import Dealing, OwnDuty
 from commons_node.jobs.handler import HANDLERS, Handler
 from commons_node.jobs.job import Cron, Job, Limits, On, Retry, Trigger
 from commons_node.jobs.lease import Lease
-from commons_node.jobs.outbox import Letter
+from commons_node.jobs.metering import Allowed, Meter
+from commons_node.jobs.outbox import Deliver, Letter
+from commons_node.jobs.queue import Queue
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.workers import Attempt, NotOffered
+from commons_node.proposals.signing import Signing
 from commons_node.registry import Registry, Request, describe_arguments
 
 if TYPE_CHECKING:
@@ -117,9 +121,11 @@ class Jobs:
         """Starts nothing. Raises ``BadConfig``."""
         config = daemon.config
         self._daemon = daemon
-        self._registry: Registry
+        self.registry: Registry
+        self.signing: Signing
         self._duties = duties(config)
         zone = zone_of(config)
+        self.capabilities = Capabilities(daemon)
         self.scheduler = Scheduler(
             daemon.home.path / FILE,
             Around(
@@ -128,8 +134,15 @@ class Jobs:
                 dealing=self._dealing,
                 given=self._given,
                 told=self._told,
-                ways={"event": self._publish},
+                ways={"event": self._publish, **self._ways()},
                 now=daemon.now_ms,
+                meter=Meter(
+                    Allowed(
+                        config.agents_run_credits,
+                        config.agents_day_credits,
+                        config.agents_community_credits,
+                    )
+                ),
             ),
             Allowance(
                 config.jobs_workers, config.jobs_cpu_s, config.jobs_memory_mib, config.jobs_disk_mib
@@ -139,7 +152,9 @@ class Jobs:
 
     async def start(self, registry: Registry) -> None:
         """Open the file and begin."""
-        self._registry = registry
+        self.registry = registry
+        self.capabilities.start(registry, self.scheduler.desk, self.scheduler.around)
+        self.signing = Signing(self._daemon, registry, self.scheduler.desk)
         await self.scheduler.start(self._duties)
         self._listen()
 
@@ -149,6 +164,11 @@ class Jobs:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
         await self.scheduler.stop()
+        await self.capabilities.stop()
+
+    def _ways(self) -> Mapping[str, Deliver]:
+        drivers = self.capabilities.drivers
+        return {f"driver:{name}": drivers.deliver for name in drivers.names()}
 
     async def define(self, job: Job) -> None:
         """The seam: a job of an agent, of backups, of anything that has a handler."""
@@ -158,6 +178,20 @@ class Jobs:
     async def forget(self, name: str) -> None:
         """A job is no more; what runs of it ends."""
         await self.scheduler.forget(name)
+
+    async def clear(self, agent: str) -> None:
+        """An agent was removed: what it kept goes, and what it proposed that nobody signed."""
+
+        def work(queue: Queue) -> None:
+            with queue.transaction() as file:
+                file.execute("DELETE FROM kv WHERE agent = ?", (agent,))
+                file.execute(
+                    "UPDATE proposals SET state = 'dropped', ended_ms = ?"
+                    " WHERE agent = ? AND state = 'open'",
+                    (queue.now(), agent),
+                )
+
+        await self.scheduler.desk.call(work)
 
     async def pause(self, name: str, *, paused: bool) -> None:
         """Begin no run of a job, or begin again."""
@@ -205,6 +239,8 @@ class Jobs:
         return {**job.given, **home}
 
     def _dealing(self, lease: Lease, attempt: Attempt) -> Dealing:
+        if lease.job.agent is not None:
+            return self.capabilities.dealing(lease, attempt)
         handler = HANDLERS.get(lease.job.handler, Handler(""))
 
         async def answer(method: str, params: dict[str, Any], /) -> object:
@@ -216,7 +252,7 @@ class Jobs:
         return OwnDuty(answer)
 
     async def _view(self, name: str, params: Mapping[str, Any]) -> object:
-        view = self._registry.view(name)
+        view = self.registry.view(name)
         if view is None:
             raise NotOffered(method=f"view {name}")
         community = params.get("community")
