@@ -69,3 +69,10 @@ class Suspended(CommonsError):
 
     code = "suspended"
     hint = "commons-node agent grant {agent}"
+
+
+class AlreadyShared(CommonsError):
+    """{agent} {version} is offered already, with just this package."""
+
+    code = "state"
+    hint = "commons-node agent offers"

@@ -9,9 +9,11 @@ from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
 from commons_node import history, notices, relay_verbs, verbs
+from commons_node.agents import verbs as agents_here
 from commons_node.backup import commands as backup
 from commons_node.bundles import commands as bundles
 from commons_node.domains import (
+    agents,
     council,
     identity,
     leaving,
@@ -45,6 +47,7 @@ DOMAINS: tuple[Domain, ...] = (
     spaces.DOMAIN,
     profiles.DOMAIN,
     leaving.DOMAIN,
+    agents.DOMAIN,
 )
 
 _KINDS = (*CORE, *(kind for domain in DOMAINS for kind in domain.kinds))
@@ -61,7 +64,7 @@ RULES = _rules(_VERSION)
 """The newest rules version, with all kinds that its communities know, and each one before it.
 
 Version 1 is what the authority release listed; 2 adds photos; 3 spaces and own realms, profiles,
-leaving, and what people say of each other.
+leaving, what people say of each other, and agents.
 """
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
@@ -82,5 +85,6 @@ def registry() -> Registry:
         jobs.REGISTRY,
         proposals.REGISTRY,
         drivers.REGISTRY,
+        agents_here.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

@@ -96,9 +96,16 @@ class Logs(msgspec.Struct):
 def _of(request: Request[Daemon], name: str) -> tuple[Scheduler, Job]:
     scheduler = request.node.jobs.scheduler
     job = scheduler.jobs.get(name.strip())
-    if job is None:
-        raise NoJob(job=name)
+    if job is None:  # an agent's job has a longer name than the agent
+        fit = [one for one in scheduler.jobs.values() if _of_agent(one, name.strip())]
+        if len(fit) != 1:
+            raise NoJob(job=name)
+        job = fit[0]
     return scheduler, job
+
+
+def _of_agent(job: Job, name: str) -> bool:
+    return job.agent is not None and name in {job.agent, job.agent.partition("/")[2]}
 
 
 async def list_jobs(request: Request[Daemon], _args: Nothing) -> Reading:
