@@ -21,6 +21,7 @@ from commons_node.jobs.outbox import Letter
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.workers import Broker, NotOffered
 from commons_node.registry import Registry, Request, describe_arguments
+from commons_node.sandbox.preparing import Preparing
 
 if TYPE_CHECKING:
     from commons_node.config import Config
@@ -117,6 +118,7 @@ class Jobs:
         self._daemon = daemon
         self._registry: Registry
         self._duties = duties(config)
+        self.preparing = Preparing(daemon.home.path, lambda: daemon.standing.network_seed)
         zone = zone_of(config)
         self.scheduler = Scheduler(
             daemon.home.path / FILE,
@@ -127,6 +129,7 @@ class Jobs:
                 given=self._given,
                 told=self._told,
                 ways={"event": self._publish},
+                preparer=self.preparing,
                 now=daemon.now_ms,
             ),
             Allowance(
@@ -147,11 +150,14 @@ class Jobs:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
         await self.scheduler.stop()
+        await self.preparing.stop()
 
     async def define(self, job: Job) -> None:
         """The seam: a job of an agent, of backups, of anything that has a handler."""
         await self.scheduler.define(job)
         self._listen()
+        if job.handler == "agent":
+            self.preparing.begin()
 
     # -- events --------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from commons_node.jobs.outbox import Deliver, Outbox
 from commons_node.jobs.queue import Lease, Queue, Used
 from commons_node.jobs.refusals import StaleFence
 from commons_node.jobs.term import new_term
-from commons_node.jobs.workers import Attempt, Broker, Ended, Workers, nothing
+from commons_node.jobs.workers import Attempt, Broker, Ended, Preparer, Workers, nothing
 from commons_node.store.upgrading import Unusable
 
 LEASE_S: Final = 30.0
@@ -49,7 +49,8 @@ log = structlog.get_logger(component="jobs")
 class Around:
     """What the scheduler is given of its node; each has a plain stand-in.
 
-    ``broker`` makes the answers to one run's calls; ``told`` hears that a job's state changed.
+    ``broker`` makes the answers to one run's calls; ``told`` hears that a job's state changed;
+    ``preparer`` has what agents run on.
     """
 
     zone: Callable[[], ZoneInfo] = lambda: ZoneInfo("UTC")
@@ -58,6 +59,7 @@ class Around:
     given: Callable[[Job], Mapping[str, object]] = lambda job: job.given
     told: Callable[[str, int, str], None] = lambda _job, _run, _state: None
     ways: Mapping[str, Deliver] = field(default_factory=dict)
+    preparer: Preparer | None = None
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     mono: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
 
@@ -82,7 +84,7 @@ class Scheduler:
         self.ended: Counter[str] = Counter()
         """Ends of attempts since the start, by what became of the run."""
         self.budget = Budget(allowance, allowance.cpu_s, around.mono())
-        self.workers = Workers()
+        self.workers = Workers(around.preparer)
         self.path = path
         self._rng = rng or Random()  # noqa: S311 - no secret
         self.desk = Desk(lambda: Queue(path, new_term(), around.now, around.mono, self._rng))
@@ -300,7 +302,9 @@ class Scheduler:
             )
         except Ended as error:
             cpu = lease.job.limits.cpu_s * 1000  # it can't say any more what it took
-            ended = frames.Failed(error.code, str(error), error.again, min(cpu, attempt.wall_ms), 0)
+            ended = frames.Failed(
+                error.code, str(error), error.again, min(cpu, attempt.wall_ms), 0, attempt.fuel
+            )
         except asyncio.CancelledError:
             if self._stopping:
                 with suppress(CommonsError):
