@@ -28,7 +28,6 @@ from commons_node.capabilities.refusals import (
     NotGranted,
     OverBudget,
 )
-from commons_node.jobs import frames
 from commons_node.jobs.dealing import Ending, Refusal
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.lease import Lease
@@ -76,15 +75,10 @@ class AgentDealing:
         attempt, limits = self._calling.attempt, self._calling.lease.job.limits
         if ended is None:
             memory = limits.memory_mib * attempt.wall_ms
-            return Spent(None, memory, self.calls, self.cost)
+            return Spent(attempt.fuel or None, memory, self.calls, self.cost)
         mib = -(-ended.memory // _MIB)
         return Spent(
-            _said(ended, "fuel", 0),
-            mib * attempt.wall_ms,
-            self.calls,
-            self.cost,
-            _said(ended, "runner", ""),
-            _said(ended, "engine", ""),
+            ended.fuel, mib * attempt.wall_ms, self.calls, self.cost, ended.runner, ended.engine
         )
 
     async def answer(self, method: str, params: dict[str, Any], /) -> object:
@@ -153,10 +147,6 @@ class AgentDealing:
         if TARIFF.cost(so_far) + capability.cost > most:
             used = TARIFF.cost(so_far) / CREDIT
             raise OverBudget(most=most / CREDIT, used=f"{used:g}")
-
-
-def _said(ended: frames.Done | frames.Failed, name: str, otherwise: Any) -> Any:
-    return getattr(ended, name, otherwise)
 
 
 __all__ = ["AgentDealing"]

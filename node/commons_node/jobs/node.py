@@ -27,6 +27,7 @@ from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.workers import Attempt, NotOffered
 from commons_node.proposals.signing import Signing
 from commons_node.registry import Registry, Request, describe_arguments
+from commons_node.sandbox.preparing import Preparing
 
 if TYPE_CHECKING:
     from commons_node.config import Config
@@ -124,6 +125,7 @@ class Jobs:
         self.registry: Registry
         self.signing: Signing
         self._duties = duties(config)
+        self.preparing = Preparing(daemon.home.path, lambda: daemon.standing.network_seed)
         zone = zone_of(config)
         self.capabilities = Capabilities(daemon)
         self.scheduler = Scheduler(
@@ -135,6 +137,7 @@ class Jobs:
                 given=self._given,
                 told=self._told,
                 ways={"event": self._publish, **self._ways()},
+                preparer=self.preparing,
                 now=daemon.now_ms,
                 meter=Meter(
                     Allowed(
@@ -164,6 +167,7 @@ class Jobs:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
         await self.scheduler.stop()
+        await self.preparing.stop()
         await self.capabilities.stop()
 
     def _ways(self) -> Mapping[str, Deliver]:
@@ -174,6 +178,8 @@ class Jobs:
         """The seam: a job of an agent, of backups, of anything that has a handler."""
         await self.scheduler.define(job)
         self._listen()
+        if job.handler == "agent":
+            self.preparing.begin()
 
     async def forget(self, name: str) -> None:
         """A job is no more; what runs of it ends."""

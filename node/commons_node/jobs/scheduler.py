@@ -34,7 +34,7 @@ from commons_node.jobs.outbox import Deliver, Outbox
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.refusals import StaleFence
 from commons_node.jobs.term import new_term
-from commons_node.jobs.workers import Attempt, Ended, Workers
+from commons_node.jobs.workers import Attempt, Ended, Preparer, Workers
 from commons_node.keystore.sessions import idle_clock
 from commons_node.store.upgrading import Unusable
 
@@ -53,8 +53,9 @@ log = structlog.get_logger(component="jobs")
 class Around:
     """What the scheduler is given of its node; each has a plain stand-in.
 
-    ``dealing`` answers one attempt's calls; ``told`` hears that a job's state changed; ``boot`` is
-    as ``mono``, but goes on while the machine sleeps.
+    ``dealing`` answers one attempt's calls; ``told`` hears that a job's state changed;
+    ``preparer`` has what agents run on; ``boot`` is as ``mono``, but goes on while the machine
+    sleeps.
     """
 
     zone: Callable[[], ZoneInfo] = lambda: ZoneInfo("UTC")
@@ -63,6 +64,7 @@ class Around:
     given: Callable[[Job], Mapping[str, object]] = lambda job: job.given
     told: Callable[[str, int, str], None] = lambda _job, _run, _state: None
     ways: Mapping[str, Deliver] = field(default_factory=dict)
+    preparer: Preparer | None = None
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     mono: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
     boot: Callable[[], int] = lambda: round(idle_clock() * 1000)
@@ -89,7 +91,7 @@ class Scheduler:
         self.ended: Counter[str] = Counter()
         """Ends of attempts since the start, by what became of the run."""
         self.budget = Budget(allowance, allowance.cpu_s, around.mono())
-        self.workers = Workers()
+        self.workers = Workers(around.preparer)
         self.path = path
         self._rng = rng or Random()  # noqa: S311 - no secret
         self.desk = Desk(
@@ -312,7 +314,9 @@ class Scheduler:
         except Ended as error:
             spoke = False
             cpu = lease.job.limits.cpu_s * 1000  # it can't say any more what it took
-            ended = frames.Failed(error.code, str(error), error.again, min(cpu, attempt.wall_ms), 0)
+            ended = frames.Failed(
+                error.code, str(error), error.again, min(cpu, attempt.wall_ms), 0, attempt.fuel
+            )
         except asyncio.CancelledError:
             if self._stopping:
                 with suppress(CommonsError):
