@@ -9,7 +9,8 @@ from typing import Any
 
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.job import Job, Retry, Trigger
-from commons_node.jobs.queue import Lease, Queue
+from commons_node.jobs.lease import Lease
+from commons_node.jobs.queue import Queue
 from commons_node.jobs.refusals import NoRun, StaleFence, WrongState
 
 NOON = 1_780_000_000_000

@@ -39,6 +39,7 @@ def job_of(row: Row, zone: str) -> Job:
             calls=limits.calls,
         ),
         retry=manifest.retry,
+        credits=limits.credits,
         given={
             "package": row.package.hex(),
             "fuel": limits.fuel,

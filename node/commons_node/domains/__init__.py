@@ -27,10 +27,12 @@ from commons_node.domains import (
     spaces,
 )
 from commons_node.domains.domain import Domain
+from commons_node.drivers import verbs as drivers
 from commons_node.example import verbs as example
 from commons_node.health import verbs as health
 from commons_node.jobs import verbs as jobs
 from commons_node.parts import verbs as parts
+from commons_node.proposals import verbs as proposals
 from commons_node.registry import Registry, merge
 
 DOMAINS: tuple[Domain, ...] = (
@@ -81,6 +83,8 @@ def registry() -> Registry:
         parts.REGISTRY,
         example.REGISTRY,
         jobs.REGISTRY,
+        proposals.REGISTRY,
+        drivers.REGISTRY,
         agents_here.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

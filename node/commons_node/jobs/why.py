@@ -6,6 +6,7 @@ from commons_node.jobs import firing
 from commons_node.jobs.catalogue import reason
 from commons_node.jobs.job import Job, On
 from commons_node.jobs.queue import Queue
+from commons_node.jobs.receipts import short_of
 from commons_node.jobs.scheduler import Scheduler, held_mib
 from commons_node.moments import moment
 
@@ -81,6 +82,9 @@ async def _ready(scheduler: Scheduler, job: Job, going: list[int]) -> dict[str, 
             hold, count=len(budget.running), memory=job.limits.memory_mib, mib=round(held),
             seconds=round(budget.until_s()),
         )  # fmt: skip
+    short = await short_of(scheduler, job)
+    if short is not None:
+        return {**reason(f"budget_{short['whose']}", **short), "code": "budget"}
     before = await scheduler.desk.call(lambda queue: _before(queue, job))
     return reason("queued", count=before)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -28,6 +29,14 @@ class NotWritten(CommonsError):
 
     code = "not_written"
     hint = "commons-node status"
+
+
+about_to_store: ContextVar[Callable[[Sequence[OperationId]], Awaitable[None]] | None] = ContextVar(
+    "about_to_store", default=None
+)
+"""Told of own operations after they are signed and before they are stored: for who must know, after
+a crash, whether an act took place. None: nobody asks.
+"""
 
 
 @dataclass(frozen=True, slots=True)

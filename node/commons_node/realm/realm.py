@@ -23,7 +23,7 @@ from commons_crdt.ids import DeviceId, DocumentId, OperationId, RealmId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, operation_id
 from commons_node.disk import Room
-from commons_node.realm.authoring import NotWritten, Written, write_down
+from commons_node.realm.authoring import NotWritten, Written, about_to_store, write_down
 from commons_node.realm.batches import Reading, read
 from commons_node.realm.catching_up import CatchingUp
 from commons_node.realm.documents import Documents, Outcome
@@ -305,6 +305,8 @@ class Realm:
         self, drafts: Sequence[Draft], author: DeviceSecrets, grant: OperationId
     ) -> list[Written]:
         operations = await write_down(self.memory, drafts, author, grant, self._now_ms())
+        if (tell := about_to_store.get()) is not None:
+            await tell([operation_id(operation.header) for operation in operations])
         await self._absorb(read(operations, self.realm), own=True)
         ids = [operation_id(operation.header) for operation in operations]
         found = await self.memory.find(ids)
