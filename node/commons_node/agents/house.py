@@ -74,6 +74,9 @@ class Schedules(Protocol):
     async def pause(self, name: str, *, paused: bool) -> None:
         """Begin no run of it, or begin again."""
 
+    async def clear(self, agent: str) -> None:
+        """An agent was removed: its notes go, and what it proposed that nobody signed."""
+
     def defined(self) -> Mapping[str, Job]:
         """All jobs by name."""
 
@@ -298,6 +301,7 @@ class Agents:
         await self._store.remove(agent)
         self._cannot.discard(agent)
         await self._forget(row)
+        await self._jobs.clear(agent)
 
     # -- its job -------------------------------------------------------------------------------
 

@@ -195,7 +195,11 @@ async def show(request: Request[Daemon], args: One) -> Reading:
     one = agents.find(args.agent)
     approval = agents.approval(one.agent)
     shown = screen.of_package(one.manifest, approval, without=set(approval.withheld))
+    rows = [
+        {**row, "granted": row["capability"] in one.granted} for row in shown["permissions"]
+    ]
     shown |= {
+        "permissions": rows,
         "limits": wording.limit_rows(one.limits, None),
         "settings": dict(one.settings),
         "set": _settings(one),
@@ -215,6 +219,11 @@ _PERMISSIONS: Final = Table(
         Column("bounds", "Within"),
         Column("capability", "Capability"),
     ),
+)
+_GRANTED: Final = Table(
+    "permissions",
+    (Column("granted", "Granted", "yes"), *_PERMISSIONS.columns[1:]),
+    "It may do nothing but compute, write lines to its log and know the time.",
 )
 _SCREEN: Final = (
     "{asking} {version}: {summary}\npublisher {publisher}\nruns {when}\none run takes {run}\n"
@@ -256,8 +265,7 @@ _HOST: Final = Registry(
                                     Column("last", "Last", "time"), Column("last_state", "Ended"),
                                     Column("summary", "What it does")), "No agents.")),
         View("agent.show", "One agent: what it may do, and what one run may take.", One, show,
-             says=(_STOPPED, _STANDS),
-             table=_PERMISSIONS),
+             says=(_STOPPED, _STANDS), table=_GRANTED),
     ),
     nouns={"agent": "small programs that this node runs, within what was granted"},
 )  # fmt: skip
