@@ -53,9 +53,9 @@ class Bounds:
 class Ticker:
     """A thread that interrupts what runs too long; made before the process locks itself."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, *engines: Engine) -> None:
         """Start it."""
-        self._engine = engine
+        self._engines = engines
         self._changed = threading.Condition()
         self._at: float | None = None
         self.rang = False
@@ -75,7 +75,8 @@ class Ticker:
                 left = None if self._at is None else self._at - time.monotonic()
                 if left is not None and left <= 0:
                     self.rang, self._at = True, None
-                    self._engine.increment_epoch()
+                    for engine in self._engines:
+                        engine.increment_epoch()
                     continue
                 self._changed.wait(left)
 

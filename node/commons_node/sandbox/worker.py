@@ -57,13 +57,14 @@ def prepare(told: frames.Prepare) -> tuple[Agents, tuple[str, ...]]:
     made = engine()
     with cache.opened(Path(told.cache), kind(), SHA256, bytes.fromhex(told.key)) as path:
         component = Component.deserialize_file(made, path)
+    alone = engine(alone=True)
     started: list[Ticker] = []
-    layers = lock(lambda: started.append(Ticker(made)))
+    layers = lock(lambda: started.append(Ticker(made, alone)))
     python = Guest(made, component, started[0])
     # the first run touches what others find warm, and shows that the lock leaves it all it needs
     python.run(_WARM, bytes(32), lambda _m, _p: (True, "null"), ('{"a.py": "def main(e, h): pass"}',
                "a.py:main", '{"seed": "00"}'))  # fmt: skip
-    return Agents(made, started[0], python, SHA256), layers
+    return Agents(alone, started[0], python, SHA256), layers
 
 
 def attend(
