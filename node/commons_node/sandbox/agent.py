@@ -67,7 +67,7 @@ class Channel(Protocol):
 
 
 class Failure(HandlerFailed):
-    """The agent failed by itself, and said how."""
+    """The agent failed by itself, and said how: nothing outside of it has suffered."""
 
 
 class _Code(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ class Agents:
     """Runs agents in this process. Made before the process locks itself."""
 
     def __init__(self, engine: Engine, ticker: Ticker, python: Guest, runner: str) -> None:
-        """``python`` is the runner, ``runner`` its sha256."""
+        """``engine`` compiles components; ``python`` is the runner, ``runner`` its sha256."""
         self._engine = engine
         self._ticker = ticker
         self._python = python

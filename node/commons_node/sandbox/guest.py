@@ -23,6 +23,8 @@ _MIB: Final = 1 << 20
 _TABLES: Final = 100_000
 """Elements of a table."""
 _BLOCK: Final = 64
+FUEL_A_SECOND: Final = 10_000_000_000
+"""Of the machine on which it was measured; what a run that was interrupted is said to have used."""
 
 Call = Callable[[str, str], tuple[bool, str]]
 """Method and parameters to (good, JSON)."""
@@ -51,9 +53,9 @@ class Bounds:
 class Ticker:
     """A thread that interrupts what runs too long; made before the process locks itself."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, *engines: Engine) -> None:
         """Start it."""
-        self._engine = engine
+        self._engines = engines
         self._changed = threading.Condition()
         self._at: float | None = None
         self.rang = False
@@ -73,7 +75,8 @@ class Ticker:
                 left = None if self._at is None else self._at - time.monotonic()
                 if left is not None and left <= 0:
                     self.rang, self._at = True, None
-                    self._engine.increment_epoch()
+                    for engine in self._engines:
+                        engine.increment_epoch()
                     continue
                 self._changed.wait(left)
 
@@ -185,6 +188,7 @@ class Guest:
         self._store, self._given, self._stopped = store, bounds.fuel, None
         self._call, self._random, self._began = call, _Random(seed), time.monotonic()
         self._ticker.set(bounds.seconds)
+        busy = time.thread_time()
         try:
             instance = self._linker.instantiate(store, self._component)
             function = instance.get_func(store, "run")
@@ -199,6 +203,9 @@ class Guest:
             rang = self._ticker.rang
             self._ticker.set(None)
             self.fuel = bounds.fuel - store.get_fuel()
+            if rang:  # what a loop used stood in a register, and is lost by the interruption
+                spent = int((time.thread_time() - busy) * FUEL_A_SECOND)
+                self.fuel = min(bounds.fuel, max(self.fuel, spent))
             self._store, self._call = None, _nobody
         if rang:
             raise _late(bounds)
