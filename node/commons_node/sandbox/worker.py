@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def main() -> int:
         told = channel.hear()
         if not isinstance(told, frames.Prepare):
             return 0
-        peak = Peak()
+        began, peak = time.perf_counter(), Peak()
         try:
             agents, layers = prepare(told)
         except (cache.BadCache, NoLayer, Trapped, WasmtimeError, OSError) as error:
@@ -118,7 +119,7 @@ def main() -> int:
             channel.say(frames.Failed(code, str(error)[: frames.LINE], False, cpu_ms(), 0))
             return 0
         base = peak.addresses()
-        channel.say(frames.Ready(layers))
+        channel.say(frames.Ready(layers, round((time.perf_counter() - began) * 1000)))
         while isinstance(start := channel.hear(), frames.Start):
             channel.say(attend(agents, start, channel, peak, base))
     return 0
