@@ -73,9 +73,16 @@ texts: $(ready) ## take new texts into every language, compile, say what is miss
 	$(bin)/python -m commons_node.api.generate cli/commons_cli/verbs.json
 	@$(bin)/python scripts/texts.py update
 	@$(bin)/python scripts/texts.py compile
+.PHONY: capabilities
+capabilities: $(ready) ## docs/capabilities.md, from what is declared
+	@$(bin)/python -m commons_node.capabilities.reference docs/capabilities.md
 .PHONY: homes
 homes: $(ready) ## a home for each schema number of which none is kept yet; commit what it writes
 	@$(bin)/python -m tests.homes.make
+
+.PHONY: runner
+runner: $(ready) ## build the runner of agents again and compare; WRITE=1 replaces it
+	@$(bin)/python scripts/runner.py $(if $(WRITE),--write)
 
 .PHONY: format
 format: $(ready) ## rewrite the code in the house style

@@ -192,6 +192,28 @@ class Call:
         )
 
     def _send(self, client: Client, body: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Call; what wants to be agreed to is shown, and with a yes called once more."""
+        try:
+            return self._call(client, body, deadline)
+        except ApiError as error:
+            if error.code != "not_agreed" or error.report is None or not self._may_agree():
+                raise
+            report = error.report
+        if not self._options.json and not self._options.quiet:
+            for line in lines_of(self._verb, report):
+                click.echo(line)
+        if not self._options.yes:
+            asked = time.monotonic()
+            if not agreed(_("Agree to that?")):
+                raise ApiError("declined", _("Nothing was changed."), "", ExitCode.FAILED)
+            deadline += time.monotonic() - asked
+        return self._call(client, {**body, "agree": report["agree"]}, deadline)
+
+    def _may_agree(self) -> bool:
+        """Whether somebody says yes: in advance, or who can be asked."""
+        return self._options.yes or (not self._options.json and on_terminal())
+
+    def _call(self, client: Client, body: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         call = client.command if self._verb["kind"] == "command" else client.view
         with progress.shown(str(self._verb.get("progress", "")), self._options):
             return call(self._verb["name"], body, _left(deadline))

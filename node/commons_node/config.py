@@ -29,6 +29,12 @@ Reachable = Annotated[str, Meta(pattern=rf"^/{_HOST}/tcp/[0-9]{{1,5}}\Z")]
 """A multiaddr that others dial: an IP address or a name, and a TCP port."""
 
 _ABSOLUTE: Final = r"^(/[^\x00-\x1f]{0,4000})?\Z"
+DriverName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,39}\Z")]
+"""What a host calls a driver or a model."""
+DriverSetting = str | int | float | bool | tuple[str, ...]
+Entry = Annotated[
+    str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.]{0,200}:[A-Za-z_][A-Za-z0-9_]{0,80}\Z")
+]
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 ComponentLevel = Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,40}=(debug|info|warning|error)\Z")]
@@ -234,6 +240,51 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "machine's own",
         ),
     ] = ""
+    agents_http: Annotated[
+        bool,
+        Meta(
+            description="let agents ask web servers through this node: those that each was granted"
+        ),
+    ] = False
+    agents_run_credits: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000_000,
+            description="compute credits that one run of an agent may cost, where it says nothing "
+            "itself; 1 is about a tenth of a second of a core",
+        ),
+    ] = 50
+    agents_day_credits: Annotated[
+        int,
+        Meta(
+            ge=1, le=1_000_000_000, description="compute credits that each agent may use in a day"
+        ),
+    ] = 2_000
+    agents_community_credits: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000_000,
+            description="compute credits that all agents of one community may use in a day",
+        ),
+    ] = 10_000
+    drivers: Annotated[
+        Mapping[DriverName, Mapping[str, DriverSetting]],
+        Meta(
+            max_length=64,
+            description="what this host has standing about for agents (printers, notifiers, "
+            "sensors), each by a name; only in config.toml",
+        ),
+    ] = {}
+    models: Annotated[
+        Mapping[DriverName, Entry],
+        Meta(
+            max_length=64,
+            description="models that agents may ask, as MODULE:NAME of installed Python code, each "
+            "by a name; only in config.toml",
+        ),
+    ] = {}
     parts_quota_mib: Annotated[
         int,
         Meta(

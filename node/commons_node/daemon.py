@@ -21,6 +21,7 @@ import structlog
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DeviceId, MemberId, RealmId
 from commons_crdt.operation import Operation
+from commons_node.agents.house import Agents
 from commons_node.api.events import Events
 from commons_node.attendance.attending import Attending
 from commons_node.backup.restored import Restored
@@ -130,6 +131,7 @@ class Daemon:
             free=lambda: shutil.disk_usage(home.path).free,
         )
         self.jobs = Jobs(self)
+        self.agents = Agents(home.path, self.jobs, self._zone_of)
         self.ready = False
         self.doors = Doors(self, home.socket(environment))
         self.hearing = Hearing(self)
@@ -199,7 +201,9 @@ class Daemon:
         verbs = registry()
         undo.push_async_callback(self.jobs.stop)
         await self.repairs.jobs_file(self.jobs.scheduler.path)
+        await self.agents.load(self.store.database)
         await self.jobs.start(verbs)
+        await self.agents.arrange()
         undo.push_async_callback(self.doors.close)
         await self.doors.open(verbs)
         if not self.signing.copied:
@@ -366,6 +370,11 @@ class Daemon:
     def now_ms(self) -> int:
         """This machine's clock, in milliseconds UTC."""
         return time.time_ns() // 1_000_000
+
+    def _zone_of(self, realm: bytes) -> str:
+        """The IANA zone of a community; UTC where it is not open here."""
+        community = self.communities.get(RealmId(realm))
+        return community.timezone.key if community is not None else "UTC"
 
     def kept(self) -> list[Community]:
         """The communities that this node keeps in step with others."""

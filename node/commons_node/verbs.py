@@ -28,6 +28,7 @@ from commons_node.explaining.splitting import alone_in_words, split_in_words
 from commons_node.moments import moment
 from commons_node.parts.verbs import space
 from commons_node.peering.states import state_with_all
+from commons_node.proposals.wording import proposed
 from commons_node.registry import (
     Column,
     Command,
@@ -57,6 +58,10 @@ _ITS_HEADER = (
     "SELECT header, (SELECT applied FROM edits e WHERE e.n = o.n) FROM operations o WHERE id = ?"
 )
 _HOW = "Node {node:id}, version {version}, up {uptime_s} s, peers connected: {peers}."
+_EXPLAINED = tuple(
+    "{kind} by {author}, {time:time}: {verdict}\n{sentence}\n" + rest
+    for rest in ("{proposed_by}\n{certainty}", "{certainty}")
+)
 
 
 class NotConverged(CommonsError):
@@ -385,6 +390,7 @@ async def explain(request: Request[Daemon], args: OneOperation) -> Reading:
     community, ident = found[0]
     explaining = await Explaining.of(community)
     value = await explaining.held(ident) or (await explaining.explain(ident)).json
+    value |= await proposed(daemon, ident)
     rows = await community.query(_ITS_HEADER, (ident,))
     header = decode_header(rows[0][0]) if rows else None
     links = []
@@ -458,7 +464,7 @@ REGISTRY = Registry(
                                    Column("last_seen", "Seen", "time"),
                                    Column("next", "Next")), "No peers yet."), watch=True),
         View("explain", "Why an operation counts, or does not.", OneOperation, explain,
-             says="{kind} by {author}, {time:time}: {verdict}\n{sentence}\n{certainty}",
+             says=_EXPLAINED,
              table=Table("because", (Column("sentence", "Because"),
                                      Column("operation", "Id", "id")))),
     ),

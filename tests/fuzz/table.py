@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz import (
+    agents,
     api,
     backups,
     changes,
@@ -16,6 +17,7 @@ from tests.fuzz import (
     profiles,
     ranges,
     relays,
+    sandbox,
     spaces,
     sticks,
     streams,
@@ -40,7 +42,9 @@ TARGETS: dict[str, Target] = {
         files,
         spaces,
         jobs,
+        sandbox,
         sticks,
+        agents,
         api,
         backups,
         terminal,

@@ -27,6 +27,7 @@ FILES = {
     "crdt/commons_crdt/authority/state.py": "likewise",
     "crdt/commons_crdt/document/apply.py": "checks of a change, which a verdict names by code",
     "crdt/commons_crdt/document/engine.py": "likewise",
+    "node/commons_node/agents/template.py": "what an author begins with, and writes anew",
     "node/commons_node/api/generate.py": "a tool of developers",
     "node/commons_node/api/types.py": "codes are explained in the documentation; what is shown, "
     "the meaning of exit codes, is found by its table",
@@ -104,6 +105,8 @@ LITERALS = {
     "next signing": "a secret's name", "next sealing": "a secret's name",
     "Mapping[DocumentId, Fields | None]": "a type",
     "of known peers": "a damaged database", "an address is damaged": "a damaged database",
+    "agent, community, package, manifest, approval, settings, waits, installed_ms": "columns",
+    "of installed agents": "a damaged database", "{} is damaged": "a damaged database",
     "of waiting operations": "a damaged database", "a row is damaged": "a damaged database",
     "about strong": "classes of a style", "about says": "classes of a style",
     "borrower = ?1 OR receiver = ?1 OR giver = ?1": "a part of a query",

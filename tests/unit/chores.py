@@ -9,7 +9,9 @@ from typing import Any
 
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.job import Job, Retry, Trigger
-from commons_node.jobs.queue import Lease, Queue
+from commons_node.jobs.lease import Lease
+from commons_node.jobs.metering import METER, Meter
+from commons_node.jobs.queue import Queue
 from commons_node.jobs.refusals import NoRun, StaleFence, WrongState
 
 NOON = 1_780_000_000_000
@@ -19,8 +21,11 @@ LEASE_S = 30.0
 class Bench:
     """One file of jobs, opened by one life after the other."""
 
-    def __init__(self, folder: Path, *, rng: random.Random | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, rng: random.Random | None = None, meter: Meter = METER
+    ) -> None:
         """Begins at ``NOON``."""
+        self.meter = meter
         self.path = folder / "jobs.db"
         self.rng = rng or random.Random(1)
         self.wall = NOON
@@ -36,8 +41,9 @@ class Bench:
             self.queue.close()
         self.life += 1
         self.queue = Queue(
-            self.path, f"life {self.life}", lambda: self.wall, lambda: self.mono, self.rng
-        )
+            self.path, f"life {self.life}", lambda: self.wall, lambda: self.mono, self.rng,
+            meter=self.meter,
+        )  # fmt: skip
         # whether a disk keeps its word is asked of real processes, in tests/e2e/test_jobs_kills.py
         self.queue.file.execute("PRAGMA synchronous = OFF")
         return self.queue.recover()

@@ -14,9 +14,10 @@ import pytest
 from commons_node.api.client import ApiError, Client
 from commons_node.api.types import ExitCode
 from commons_node.config import Config
-from commons_node.doctor import house, machine, network
+from commons_node.doctor import house, machine, network, sandbox
 from commons_node.doctor.check import STATES, Check, worst
 from commons_node.doctor.seeing import guarded, in_words
+from commons_node.sandbox import landlock
 
 _DAY_MS = 86_400_000
 _NOW = 1_760_000_000_000
@@ -77,8 +78,8 @@ def test_files_that_may_be_open(soft: int, state: str, monkeypatch: pytest.Monke
 
 
 def test_a_sandbox_that_lacks_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_landlock", lambda: 0)
-    found = machine.sandbox()
+    monkeypatch.setattr(landlock, "version", lambda: 0)
+    found = sandbox.sandbox()
     assert (found.state, "Landlock" in found.detail, bool(found.fix)) == ("warn", True, True)
 
 

@@ -16,6 +16,7 @@ from tests.unit.chores import LEASE_S, Bench, keep
 from commons_node.jobs import backoff, queue
 from commons_node.jobs.effects import BadEffect, Effect
 from commons_node.jobs.job import Retry
+from commons_node.jobs.lease import Used
 from commons_node.jobs.refusals import NoJob, QueueFull, StaleFence, WrongState
 
 
@@ -223,7 +224,7 @@ def test_fair_shares_between_principals_and_priority_within_one(bench: Bench) ->
         lease = bench.claim()
         assert lease is not None
         order.append(lease.job.name)
-        bench.queue.finish(lease.run, lease.fence, used=queue.Used(cpu_ms=500))
+        bench.queue.finish(lease.run, lease.fence, used=Used(cpu_ms=500))
     shares = Counter("bo" if name == "quiet" else "mallory" for name in order[:40])
     assert shares == {"bo": 20, "mallory": 20}, "who has more jobs has no larger share"
     assert order.index("loud-late") > max(n for n, one in enumerate(order) if one == "loud")
@@ -240,7 +241,7 @@ def test_who_takes_long_is_served_less_often(bench: Bench) -> None:
         assert lease is not None
         order.append(lease.job.name)
         took = 9_000 if lease.job.name == "heavy" else 0
-        bench.queue.finish(lease.run, lease.fence, used=queue.Used(cpu_ms=took))
+        bench.queue.finish(lease.run, lease.fence, used=Used(cpu_ms=took))
     assert 35 <= order.count("light") <= 42, "ten times the cost, a tenth of the turns"
 
 

@@ -21,9 +21,10 @@ from commons_node.jobs.budget import Allowance, Budget
 from commons_node.jobs.desk import Closed, Desk
 from commons_node.jobs.duties.figures import sums
 from commons_node.jobs.job import Every, Job, Limits, On, Retry
+from commons_node.jobs.lease import Used
 from commons_node.jobs.node import DUTIES, duties
 from commons_node.jobs.outbox import Letter
-from commons_node.jobs.queue import Queue, Used
+from commons_node.jobs.queue import Queue
 from commons_node.jobs.refusals import StaleFence
 from commons_node.jobs.scheduler import Around, NoHandler, Scheduler
 from commons_node.jobs.why import why

@@ -18,6 +18,13 @@ from commons_node.api.types import API_VERSION
 QUEUE: Final = 256
 """Events that wait for one listener."""
 MAX_LISTENERS: Final = 64
+EVENTS: Final = frozenset(
+    {
+        "agent", "backup", "bundle", "device", "disk", "example", "flip", "job", "job_notice",
+        "network", "operations", "peer", "repaired", "seal", "sync",
+    }
+)  # fmt: skip
+"""What is told, by name; the fields stand in docs/reference.md."""
 
 
 def _nothing() -> None:

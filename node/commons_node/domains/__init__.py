@@ -9,9 +9,11 @@ from commons_crdt.authority.kinds import CORE
 from commons_crdt.folds import View
 from commons_crdt.kinds import Rules
 from commons_node import access_verbs, history, log_verbs, notices, relay_verbs, verbs
+from commons_node.agents import verbs as agents_here
 from commons_node.backup import commands as backup
 from commons_node.bundles import commands as bundles
 from commons_node.domains import (
+    agents,
     council,
     identity,
     leaving,
@@ -25,11 +27,13 @@ from commons_node.domains import (
     spaces,
 )
 from commons_node.domains.domain import Domain
+from commons_node.drivers import verbs as drivers
 from commons_node.example import verbs as example
 from commons_node.health import pulse
 from commons_node.health import verbs as health
 from commons_node.jobs import verbs as jobs
 from commons_node.parts import verbs as parts
+from commons_node.proposals import verbs as proposals
 from commons_node.registry import Registry, merge
 
 DOMAINS: tuple[Domain, ...] = (
@@ -44,6 +48,7 @@ DOMAINS: tuple[Domain, ...] = (
     spaces.DOMAIN,
     profiles.DOMAIN,
     leaving.DOMAIN,
+    agents.DOMAIN,
 )
 
 _KINDS = (*CORE, *(kind for domain in DOMAINS for kind in domain.kinds))
@@ -60,7 +65,7 @@ RULES = _rules(_VERSION)
 """The newest rules version, with all kinds that its communities know, and each one before it.
 
 Version 1 is what the authority release listed; 2 adds photos; 3 spaces and own realms, profiles,
-leaving, and what people say of each other.
+leaving, what people say of each other, and agents.
 """
 
 VIEWS: tuple[View, ...] = tuple(view for domain in DOMAINS for view in domain.views)
@@ -82,5 +87,8 @@ def registry() -> Registry:
         parts.REGISTRY,
         example.REGISTRY,
         jobs.REGISTRY,
+        proposals.REGISTRY,
+        drivers.REGISTRY,
+        agents_here.REGISTRY,
     )
     return merge([*own, *(domain.verbs for domain in DOMAINS)])

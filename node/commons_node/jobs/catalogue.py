@@ -28,6 +28,9 @@ WHY: Final[Mapping[str, Reason]] = {
         N_("It runs now: run {run}, attempt {attempt}, for {seconds} s."),
         N_("watch it: commons-node job logs {job}"),
     ),
+    "preparing": Reason(
+        N_("What agents run on is being prepared, once for this node: {percent} %."), N_("wait")
+    ),
     "no_handler": Reason(
         N_("This version has no handler {handler}."), N_("install the version that it was made for")
     ),
@@ -66,6 +69,16 @@ WHY: Final[Mapping[str, Reason]] = {
     "disk_share": Reason(
         N_("What jobs have stored is larger than they may: {mib} MiB."),
         N_("commons-node job run tidy, or raise jobs_disk_mib in config.toml"),
+    ),
+    "budget_agent": Reason(
+        N_("The agent has no credits left: {used} of {allowed} are used, and a run may cost"
+           " {wanted}. There are more in {minutes} min."),
+        N_("wait, or raise agents_day_credits in config.toml"),
+    ),
+    "budget_principal": Reason(
+        N_("The agents of this community have no credits left: {used} of {allowed} are used, and"
+           " a run may cost {wanted}. There are more in {minutes} min."),
+        N_("wait, or raise agents_community_credits in config.toml"),
     ),
     "backoff": Reason(
         N_("It failed ({fault}) and is tried again at {next}, attempt {attempt} of {most}."),

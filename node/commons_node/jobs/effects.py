@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from commons_crdt.errors import CommonsError
+from commons_node.jobs.agent_effects import keep_proposal, keep_value
 
 MOST_KEPT: Final = 256
 """Values that one job may keep."""
@@ -53,7 +54,7 @@ class _Sample(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Letter(msgspec.Struct, forbid_unknown_fields=True):
-    to: Annotated[str, Meta(max_length=32)]
+    to: Annotated[str, Meta(max_length=64)]
     body: Mapping[str, object]
 
 
@@ -104,8 +105,12 @@ KINDS: Final[Mapping[str, Callable[[sqlite3.Connection, str, int, int, Effect], 
     "notice": _notice,
     "sample": _sample,
     "outbox": _outbox,
+    "kv": keep_value,
+    "proposal": keep_proposal,
 }
-"""keep {name, value}; notice {text, about}; sample {values}; outbox {to, body}."""
+"""keep {name, value}; notice {text, about}; sample {values}; outbox {to, body}; of agents kv and
+proposal, see `agent_effects`.
+"""
 
 
 def commit(

@@ -22,6 +22,9 @@ LINE: Final = 2_000
 """Letters of one line of a log."""
 
 
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+
 class BadFrame(CommonsError):
     """What came from the other side of a worker cannot be read: {why}."""
 
@@ -43,6 +46,16 @@ class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=True
     event: Mapping[str, object]
 
 
+class Prepare(msgspec.Struct, frozen=True, tag="prepare", forbid_unknown_fields=True):
+    """To a worker of the sandbox, before anything else: where the compiled runner is.
+
+    ``key``: hex of the key of its seal.
+    """
+
+    cache: str
+    key: str
+
+
 class Answer(msgspec.Struct, frozen=True, tag="answer", forbid_unknown_fields=True):
     """To a call: a value, or the code and text of an error."""
 
@@ -58,10 +71,14 @@ class Log(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=True):
 
 
 class Call(msgspec.Struct, frozen=True, tag="call", forbid_unknown_fields=True):
-    """Ask the node for something; the worker waits for the answer."""
+    """Ask the node for something; the worker waits for the answer.
+
+    ``fuel``: what an agent has used so far, for a run that will not end in good order.
+    """
 
     method: Annotated[str, Meta(max_length=64)]
     params: Mapping[str, object]
+    fuel: Count = 0
 
 
 class Wants(msgspec.Struct, frozen=True, tag="effect", forbid_unknown_fields=True):
@@ -70,26 +87,47 @@ class Wants(msgspec.Struct, frozen=True, tag="effect", forbid_unknown_fields=Tru
     effect: Effect
 
 
+class Ready(msgspec.Struct, frozen=True, tag="ready", forbid_unknown_fields=True):
+    """A worker of the sandbox is loaded and locked, by these layers, after so many milliseconds."""
+
+    layers: Annotated[tuple[str, ...], Meta(max_length=16)]
+    load_ms: Count = 0
+
+
 class Done(msgspec.Struct, frozen=True, tag="done", forbid_unknown_fields=True):
-    """Completed; the worker is ready for another run. ``memory`` in bytes."""
+    """Completed; the worker is ready for another run.
+
+    ``memory``: the most that was resident, in bytes. Of an agent also ``fuel``, the sha256 of the
+    ``runner`` that it ran on (in hex), and the version of the ``engine``.
+    """
 
     result: object
-    cpu_ms: Annotated[int, Meta(ge=0)]
-    memory: Annotated[int, Meta(ge=0)]
+    cpu_ms: Count
+    memory: Count
+    fuel: Count = 0
+    runner: Annotated[str, Meta(max_length=64)] = ""
+    engine: Annotated[str, Meta(max_length=32)] = ""
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", forbid_unknown_fields=True):
-    """It did not work; ``again``: another attempt may help. The worker is ready for another run."""
+    """It did not work; ``again``: another attempt may help. The rest as for ``Done``.
+
+    ``fit``: the process is as good as before, and may take another run.
+    """
 
     code: Annotated[str, Meta(max_length=64)]
     error: Annotated[str, Meta(max_length=2 * LINE)]
     again: bool
-    cpu_ms: Annotated[int, Meta(ge=0)]
-    memory: Annotated[int, Meta(ge=0)]
+    cpu_ms: Count
+    memory: Count
+    fuel: Count = 0
+    runner: Annotated[str, Meta(max_length=64)] = ""
+    engine: Annotated[str, Meta(max_length=32)] = ""
+    fit: bool = False
 
 
-Said = Log | Call | Wants | Done | Failed
-Told = Start | Answer
+Said = Ready | Log | Call | Wants | Done | Failed
+Told = Prepare | Start | Answer
 
 _SAID: Final = msgspec.json.Decoder(Said)
 _TOLD: Final = msgspec.json.Decoder(Told)

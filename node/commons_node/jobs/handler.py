@@ -1,8 +1,8 @@
 """What a handler is made of, and which ones this node has.
 
 A handler is a function ``run(host)`` in a module that is loaded in a worker process only. Its name
-is all that a job says: no file, no package and no stored word names code. Agents will be one more
-handler here, whose entry runs their package in the sandbox.
+is all that a job says: no file, no package and no stored word names code. ``agent`` is the one
+whose entry is a kind of process: a locked one, which runs the code of a package in the sandbox.
 """
 
 from __future__ import annotations
@@ -64,5 +64,6 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "tidy": Handler(f"{_DUTIES}.tidy:run", home=True),
     "overdue": Handler(f"{_DUTIES}.overdue:run", frozenset({"loan.list", "status"})),
     "figures": Handler(f"{_DUTIES}.figures:run", frozenset({"metrics"})),
+    "agent": Handler("commons_node.sandbox.worker"),
 }
 """By name."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from commons_node.jobs import windows
+from commons_node.jobs.agent_effects import EXPIRES_MS
+from commons_node.jobs.dealing import Refusal
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.workers import LINES, Attempt
 
 KEPT: Final = 200
 """Ended runs that stay of each job; dead letters stay until they are retried or cancelled."""
 _EFFECTS_MS: Final = 400 * 86_400_000
-"""How long the key of an effect is remembered: longer than anything is retried."""
+"""How long the key of an effect is remembered, longer than anything is retried; and receipts."""
 _LETTERS: Final = 1_000
 """Letters that have arrived, and are still known."""
 
@@ -34,6 +38,18 @@ def flush(queue: Queue, run: int, attempt: Attempt) -> None:
         )
 
 
+def note_refusals(queue: Queue, run: int, refused: Mapping[tuple[str, str], Refusal]) -> None:
+    """What an attempt was refused, and how often; of a run the last attempt is told."""
+    if not refused:
+        return
+    with queue.transaction() as file:
+        file.execute("DELETE FROM refusals WHERE run = ?", (run,))
+        file.executemany(
+            "INSERT INTO refusals VALUES (?,?,?,?,?)",
+            [(run, method, code, one.text, one.count) for (method, code), one in refused.items()],
+        )
+
+
 def tidy(queue: Queue) -> int:
     """Forget what is old; how many runs went."""
     with queue.transaction() as file:
@@ -43,8 +59,17 @@ def tidy(queue: Queue) -> int:
             " WHERE state IN ('done', 'cancelled')) WHERE n > ?)",
             (KEPT,),
         ).rowcount
-        file.execute("DELETE FROM logs WHERE run NOT IN (SELECT run FROM runs)")
-        file.execute("DELETE FROM effects WHERE at_ms < ?", (queue.now() - _EFFECTS_MS,))
+        for table in ("logs", "refusals"):
+            file.execute(f"DELETE FROM {table} WHERE run NOT IN (SELECT run FROM runs)")  # noqa: S608 - our own names
+        old = queue.now() - _EFFECTS_MS
+        file.execute("DELETE FROM effects WHERE at_ms < ?", (old,))
+        file.execute("DELETE FROM receipts WHERE ended_ms < ?", (old,))
+        file.execute("DELETE FROM proposals WHERE state <> 'open' AND ended_ms < ?", (old,))
+        file.execute(
+            "DELETE FROM proposals WHERE state = 'open' AND at_ms < ?", (old - EXPIRES_MS,)
+        )
+        file.execute("DELETE FROM proposed WHERE proposal NOT IN (SELECT proposal FROM proposals)")
+        windows.tidy(queue, file)
         file.execute(
             "DELETE FROM outbox WHERE letter IN (SELECT letter FROM outbox WHERE state = 'sent'"
             " ORDER BY letter DESC LIMIT -1 OFFSET ?)",

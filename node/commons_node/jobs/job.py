@@ -81,6 +81,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
     limits: Limits = Limits()
     retry: Retry = Retry()
+    credits: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+    """Of an agent's: what one run may cost, in compute credits; None: what the node allows."""
     frees_disk: bool = False
     """It may run although the disk is short."""
     given: Mapping[str, object] = {}

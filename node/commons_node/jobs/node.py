@@ -13,16 +13,23 @@ import msgspec
 from commons_crdt.texts import N_, _
 from commons_node.api.arguments import from_body
 from commons_node.backup.schedule import every_s
+from commons_node.capabilities.node import Capabilities
 from commons_node.config import BadConfig
 from commons_node.jobs import times
 from commons_node.jobs.budget import Allowance
+from commons_node.jobs.dealing import Dealing, OwnDuty
 from commons_node.jobs.handler import HANDLERS, Handler
 from commons_node.jobs.job import Cron, Every, Job, Limits, On, Retry, Trigger
-from commons_node.jobs.outbox import Letter
+from commons_node.jobs.lease import Lease
+from commons_node.jobs.metering import Allowed, Meter
+from commons_node.jobs.outbox import Deliver, Letter
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.scheduler import Around, Scheduler
-from commons_node.jobs.workers import Broker, NotOffered
+from commons_node.jobs.workers import Attempt, NotOffered
+from commons_node.proposals.signing import Signing
+from commons_node.proposals.store import Proposal, of_operation
 from commons_node.registry import Registry, Request, describe_arguments
+from commons_node.sandbox.preparing import Preparing
 
 if TYPE_CHECKING:
     from commons_node.config import Config
@@ -135,19 +142,30 @@ class Jobs:
         """Starts nothing. Raises ``BadConfig``."""
         config = daemon.config
         self._daemon = daemon
-        self._registry: Registry
+        self.registry: Registry
+        self.signing: Signing
         self._duties = duties(config)
+        self.preparing = Preparing(daemon.home.path, lambda: daemon.standing.network_seed)
         zone = zone_of(config)
+        self.capabilities = Capabilities(daemon)
         self.scheduler = Scheduler(
             daemon.home.path / FILE,
             Around(
                 zone=lambda: zone,
                 short=daemon.room.short,
-                broker=self._broker,
+                dealing=self._dealing,
                 given=self._given,
                 told=self._told,
-                ways={"event": self._publish, "repair": self._repair},
+                ways={"event": self._publish, "repair": self._repair, **self._ways()},
+                preparer=self.preparing,
                 now=daemon.now_ms,
+                meter=Meter(
+                    Allowed(
+                        config.agents_run_credits,
+                        config.agents_day_credits,
+                        config.agents_community_credits,
+                    )
+                ),
             ),
             Allowance(
                 config.jobs_workers, config.jobs_cpu_s, config.jobs_memory_mib, config.jobs_disk_mib
@@ -157,7 +175,9 @@ class Jobs:
 
     async def start(self, registry: Registry) -> None:
         """Open the file and begin."""
-        self._registry = registry
+        self.registry = registry
+        self.capabilities.start(registry, self.scheduler.desk, self.scheduler.around)
+        self.signing = Signing(self._daemon, registry, self.scheduler.desk)
         await self.scheduler.start(self._duties)
         if await self._daemon.backups.lacking():
             await self.scheduler.desk.call(_first_backup)
@@ -170,11 +190,53 @@ class Jobs:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
         await self.scheduler.stop()
+        await self.preparing.stop()
+        await self.capabilities.stop()
+
+    def _ways(self) -> Mapping[str, Deliver]:
+        drivers = self.capabilities.drivers
+        return {f"driver:{name}": drivers.deliver for name in drivers.names()}
 
     async def define(self, job: Job) -> None:
         """The seam: a job of an agent, of backups, of anything that has a handler."""
         await self.scheduler.define(job)
         self._listen()
+        if job.handler == "agent":
+            self.preparing.begin()
+
+    async def forget(self, name: str) -> None:
+        """A job is no more; what runs of it ends."""
+        await self.scheduler.forget(name)
+
+    async def clear(self, agent: str) -> None:
+        """An agent was removed: what it kept goes, and what it proposed that nobody signed."""
+
+        def work(queue: Queue) -> None:
+            with queue.transaction() as file:
+                file.execute("DELETE FROM kv WHERE agent = ?", (agent,))
+                file.execute(
+                    "UPDATE proposals SET state = 'dropped', ended_ms = ?"
+                    " WHERE agent = ? AND state = 'open'",
+                    (queue.now(), agent),
+                )
+
+        await self.scheduler.desk.call(work)
+
+    async def proposal_of(self, operation: bytes) -> Proposal | None:
+        """Of which proposal an operation came, if it came of one on this node."""
+        return await self.scheduler.desk.call(lambda queue: of_operation(queue, operation))
+
+    async def pause(self, name: str, *, paused: bool) -> None:
+        """Begin no run of a job, or begin again."""
+        await self.scheduler.pause(name, paused=paused)
+
+    def defined(self) -> Mapping[str, Job]:
+        """All jobs by name."""
+        return self.scheduler.jobs
+
+    def is_paused(self, name: str) -> bool:
+        """Whether no run of a job begins."""
+        return name in self.scheduler.paused
 
     # -- events --------------------------------------------------------------------------------
 
@@ -213,8 +275,10 @@ class Jobs:
         home = {"home": str(self._daemon.home.path)} if handler and handler.home else {}
         return {**job.given, **home}
 
-    def _broker(self, job: Job) -> Broker:
-        handler = HANDLERS.get(job.handler, Handler(""))
+    def _dealing(self, lease: Lease, attempt: Attempt) -> Dealing:
+        if lease.job.agent is not None:
+            return self.capabilities.dealing(lease, attempt)
+        handler = HANDLERS.get(lease.job.handler, Handler(""))
 
         async def answer(method: str, params: dict[str, Any], /) -> object:
             name = params.get("name")
@@ -224,10 +288,10 @@ class Jobs:
                 raise NotOffered(method=f"{method} {name}" if name else method)
             return await self._view(name, params)
 
-        return answer
+        return OwnDuty(answer)
 
     async def _view(self, name: str, params: Mapping[str, Any]) -> object:
-        view = self._registry.view(name)
+        view = self.registry.view(name)
         if view is None:
             raise NotOffered(method=f"view {name}")
         community = params.get("community")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,6 +20,8 @@ import structlog
 from commons_node.jobs.backoff import delay_ms
 from commons_node.jobs.effects import Effect, commit
 from commons_node.jobs.job import Job
+from commons_node.jobs.lease import NOTHING, Lease, Used
+from commons_node.jobs.metering import METER, Meter, Spent
 from commons_node.jobs.refusals import NoJob, NoRun, QueueFull, StaleFence, WrongState
 from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.jobs.states import State, after_failure, after_loss, may_cancel, may_retry
@@ -38,32 +39,11 @@ MOST_EVENT = 64 * 1024
 """Bytes of what a run is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """One attempt at a run: what a worker needs, and the fence that it must show."""
-
-    run: int
-    job: Job
-    fence: int
-    attempt: int
-    scheduled_ms: int
-    covers: int
-    dry: bool
-    event: Mapping[str, object]
-    trigger: str
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What an attempt took: milliseconds, and bytes at most."""
-
-    wall_ms: int = 0
-    cpu_ms: int = 0
-    memory: int = 0
-
-
 class Queue:
-    """One open file. ``now``: wall clock (ms, UTC); ``mono``: milliseconds of this boot."""
+    """One open file. ``now``: wall clock (ms, UTC); ``mono``: milliseconds of this boot.
+
+    ``boot``: likewise, but going on while the machine sleeps, where it can tell.
+    """
 
     def __init__(
         self,
@@ -72,12 +52,16 @@ class Queue:
         now: Callable[[], int],
         mono: Callable[[], int],
         rng: Random | None = None,
+        boot: Callable[[], int] | None = None,
+        meter: Meter = METER,
     ) -> None:
         """Open or make the file. Raises ``Unusable``, ``TooNew``. ``recover`` must follow."""
         self.path = path
         self.term = term
         self.now = now
         self._mono = mono
+        self.boot = boot or mono
+        self.meter = meter
         self._rng = rng or Random()  # noqa: S311 - no secret
         try:
             migrate(path, JOBS_SCHEMA)
@@ -239,7 +223,7 @@ class Queue:
             )
             for name, encoded, _first in file.execute(query).fetchall():
                 job = msgspec.json.decode(encoded, type=Job)
-                if fits(job):
+                if fits(job) and self.meter.short(self, job) is None:
                     return self._lease(file, name, job, lease_s)
         return None
 
@@ -264,7 +248,12 @@ class Queue:
         # charged before it is known, so that nobody takes all places at once
         self._charge(file, name, 1.0)
         told = msgspec.json.decode(event, type=dict[str, object]) if event else {}
-        return Lease(run, job, fence, attempts, scheduled, covers, bool(dry), told, trigger)
+        lease = Lease(
+            run, job, fence, attempts, scheduled, covers, bool(dry), told, trigger,
+            self.meter.reservation(job),
+        )  # fmt: skip
+        self.meter.reserve(self, file, lease)
+        return lease
 
     def _charge(self, file: sqlite3.Connection, job: str, by: float) -> None:
         file.execute(
@@ -273,12 +262,14 @@ class Queue:
             (by, job),
         )
 
-    def beat(self, run: int, fence: int, lease_s: float) -> None:
-        """The worker lives: the lease begins anew. Raises ``StaleFence``."""
+    def beat(self, run: int, fence: int, lease_s: float, spent: Spent | None = None) -> None:
+        """The worker lives: the lease begins anew; ``spent`` so far. Raises ``StaleFence``."""
         with self.transaction() as file:
             self._held(file, run, fence)
             until = self._mono() + round(lease_s * 1000)
             file.execute("UPDATE runs SET lease_ms = ? WHERE run = ?", (until, run))
+            if spent is not None:
+                self.meter.report(file, run, fence, spent)
 
     def _held(self, file: sqlite3.Connection, run: int, fence: int) -> tuple[str, int, bool]:
         """Job, attempts and whether dry, of a lease that is this one."""
@@ -308,9 +299,10 @@ class Queue:
         fence: int,
         effects: Sequence[Effect] = (),
         *,
-        used: Used = Used(),
+        used: Used = NOTHING,
         result: object = None,
         budget: float | None = None,
+        spent: Spent | None = None,
     ) -> int:
         """Done, with its effects, all or nothing; how many of them were new.
 
@@ -324,9 +316,10 @@ class Queue:
             told = {"result": result, **({"would": list(effects)} if dry else {})}
             self._end(
                 file, run, State.DONE, ended_ms=now, code=None, error=None,
-                result=msgspec.json.encode(told), **_took(used),
+                result=msgspec.json.encode(told), **used.columns,
             )  # fmt: skip
             self._settle(file, job, used, budget)
+            self.meter.settle(self, file, run, "done", spent)
             return new
 
     def fail(
@@ -337,8 +330,9 @@ class Queue:
         error: str,
         *,
         again: bool = True,
-        used: Used = Used(),
+        used: Used = NOTHING,
         budget: float | None = None,
+        spent: Spent | None = None,
     ) -> State:
         """An attempt failed: what becomes of the run. Raises ``StaleFence``."""
         with self.transaction() as file:
@@ -349,10 +343,11 @@ class Queue:
             now = self.now()
             self._end(
                 file, run, state, not_before_ms=now + wait, delay_ms=wait,
-                code=code, error=error[:2_000], **_took(used),
+                code=code, error=error[:2_000], **used.columns,
                 ended_ms=now if state is State.DEAD else None,
             )  # fmt: skip
             self._settle(file, job, used, budget)
+            self.meter.settle(self, file, run, code, spent)
             return state
 
     def give_back(self, run: int, fence: int) -> None:
@@ -363,6 +358,7 @@ class Queue:
         with self.transaction() as file:
             _, attempts, _ = self._held(file, run, fence)
             self._end(file, run, State.READY, attempts=attempts - 1)
+            self.meter.settle(self, file, run, "given_back", lenient=True)
 
     def _settle(self, file: sqlite3.Connection, job: str, used: Used, budget: float | None) -> None:
         self._charge(file, job, used.cpu_ms / 1000)
@@ -398,6 +394,7 @@ class Queue:
             ended = self.now() if state is State.DEAD else None
             told = "its worker or the node ended before it did"
             self._end(file, run, state, code="lost", error=told, ended_ms=ended)
+            self.meter.settle(self, file, run, "lost")
         return len(found)
 
     # -- by hand -------------------------------------------------------------------------------
@@ -415,6 +412,9 @@ class Queue:
             return state
 
     def _cancel(self, file: sqlite3.Connection, where: str, given: object) -> None:
+        held = f"SELECT run FROM runs WHERE {where} AND state = 'leased'"  # noqa: S608 - our own words
+        for (run,) in file.execute(held, (given,)).fetchall():
+            self.meter.settle(self, file, run, "cancelled")
         file.execute(
             "UPDATE jobs SET running = max(0, running - (SELECT count(*) FROM runs"  # noqa: S608 - our own words
             f" WHERE {where} AND job = jobs.job AND state = 'leased'))",
@@ -449,7 +449,3 @@ class Queue:
         if found is None:
             raise NoRun(run=run)
         return State(found[0])
-
-
-def _took(used: Used) -> dict[str, object]:
-    return {"wall_ms": used.wall_ms, "cpu_ms": used.cpu_ms, "memory": used.memory}

@@ -22,16 +22,20 @@ import structlog
 from commons_crdt.errors import CommonsError
 from commons_node.jobs import firing, frames
 from commons_node.jobs.budget import Allowance, Budget
+from commons_node.jobs.dealing import Dealing, Ending, OwnDuty, believed
 from commons_node.jobs.desk import Closed, Desk
 from commons_node.jobs.effects import BadEffect
 from commons_node.jobs.handler import HANDLERS, Handler
-from commons_node.jobs.history import flush, tidy
+from commons_node.jobs.history import flush, note_refusals, tidy
 from commons_node.jobs.job import Job, On
+from commons_node.jobs.lease import Lease, Used
+from commons_node.jobs.metering import METER, Meter
 from commons_node.jobs.outbox import Deliver, Outbox
-from commons_node.jobs.queue import Lease, Queue, Used
+from commons_node.jobs.queue import Queue
 from commons_node.jobs.refusals import StaleFence
 from commons_node.jobs.term import new_term
-from commons_node.jobs.workers import Attempt, Broker, Ended, Workers, nothing
+from commons_node.jobs.workers import Attempt, Ended, Preparer, Workers
+from commons_node.keystore.sessions import idle_clock
 from commons_node.store.upgrading import Unusable
 
 LEASE_S: Final = 30.0
@@ -49,17 +53,22 @@ log = structlog.get_logger(component="jobs")
 class Around:
     """What the scheduler is given of its node; each has a plain stand-in.
 
-    ``broker`` makes the answers to one run's calls; ``told`` hears that a job's state changed.
+    ``dealing`` answers one attempt's calls; ``told`` hears that a job's state changed;
+    ``preparer`` has what agents run on; ``boot`` is as ``mono``, but goes on while the machine
+    sleeps.
     """
 
     zone: Callable[[], ZoneInfo] = lambda: ZoneInfo("UTC")
     short: Callable[[], bool] = lambda: False
-    broker: Callable[[Job], Broker] = lambda _job: nothing
+    dealing: Callable[[Lease, Attempt], Dealing] = lambda _lease, _attempt: OwnDuty()
     given: Callable[[Job], Mapping[str, object]] = lambda job: job.given
     told: Callable[[str, int, str], None] = lambda _job, _run, _state: None
     ways: Mapping[str, Deliver] = field(default_factory=dict)
+    preparer: Preparer | None = None
     now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     mono: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
+    boot: Callable[[], int] = lambda: round(idle_clock() * 1000)
+    meter: Meter = METER
 
 
 class Scheduler:
@@ -82,10 +91,14 @@ class Scheduler:
         self.ended: Counter[str] = Counter()
         """Ends of attempts since the start, by what became of the run."""
         self.budget = Budget(allowance, allowance.cpu_s, around.mono())
-        self.workers = Workers()
+        self.workers = Workers(around.preparer)
         self.path = path
         self._rng = rng or Random()  # noqa: S311 - no secret
-        self.desk = Desk(lambda: Queue(path, new_term(), around.now, around.mono, self._rng))
+        self.desk = Desk(
+            lambda: Queue(
+                path, new_term(), around.now, around.mono, self._rng, around.boot, around.meter
+            )
+        )
         self.outbox = Outbox(self.desk, around.ways, self._rng)
         self._wake = asyncio.Event()
         self._events: Counter[tuple[str, int]] = Counter()
@@ -293,14 +306,17 @@ class Scheduler:
     # -- one attempt ---------------------------------------------------------------------------
 
     async def _attend(self, lease: Lease, attempt: Attempt) -> None:
-        beating = asyncio.create_task(self._beat(lease, attempt))
+        dealing = self.around.dealing(lease, attempt)
+        beating = asyncio.create_task(self._beat(lease, attempt, dealing))
+        spoke = True
         try:
-            ended = await self.workers.run(
-                self._start_of(lease), attempt, self.around.broker(lease.job)
-            )
+            ended = await self.workers.run(self._start_of(lease), attempt, dealing.answer)
         except Ended as error:
+            spoke = False
             cpu = lease.job.limits.cpu_s * 1000  # it can't say any more what it took
-            ended = frames.Failed(error.code, str(error), error.again, min(cpu, attempt.wall_ms), 0)
+            ended = frames.Failed(
+                error.code, str(error), error.again, min(cpu, attempt.wall_ms), 0, attempt.fuel
+            )
         except asyncio.CancelledError:
             if self._stopping:
                 with suppress(CommonsError):
@@ -310,7 +326,32 @@ class Scheduler:
             beating.cancel()
             await asyncio.gather(beating, return_exceptions=True)
         self.budget.spend(ended.cpu_ms / 1000)
-        await self._keep_trying(lambda: self._close(lease, attempt, ended))
+        spent = dealing.spent(ended if spoke else None)
+        ended, effects = believed(dealing, attempt.effects, ended)
+
+        def work(queue: Queue) -> str:
+            # the log is kept even of a run whose fence is stale, its effects are not
+            flush(queue, lease.run, attempt)
+            note_refusals(queue, lease.run, dealing.refused)
+            used, left = Used(attempt.wall_ms, ended.cpu_ms, ended.memory), self.budget.left_s
+            if isinstance(ended, frames.Done):
+                try:
+                    queue.finish(
+                        lease.run, lease.fence, effects,
+                        used=used, result=ended.result, budget=left, spent=spent,
+                    )  # fmt: skip
+                except BadEffect as error:
+                    failed = frames.Failed("effect", str(error), False, 0, 0)
+                else:
+                    return "done"
+            else:
+                failed = ended
+            return queue.fail(
+                lease.run, lease.fence, failed.code, failed.error,
+                again=failed.again, used=used, budget=left, spent=spent,
+            ).value  # fmt: skip
+
+        await self._keep_trying(lambda: self._close(lease, ended, work))
 
     def _start_of(self, lease: Lease) -> frames.Start:
         job = lease.job
@@ -320,12 +361,15 @@ class Scheduler:
             self.around.given(job), lease.event,
         )  # fmt: skip
 
-    async def _beat(self, lease: Lease, attempt: Attempt) -> None:
+    async def _beat(self, lease: Lease, attempt: Attempt, dealing: Dealing) -> None:
         """Hold the lease while the worker lives; drop the work when it is not ours any more."""
         while True:
             await asyncio.sleep(LEASE_S / 3)
             try:
-                await self.desk.call(lambda queue: queue.beat(lease.run, lease.fence, LEASE_S))
+                spent = dealing.spent(None)
+                await self.desk.call(
+                    lambda queue: queue.beat(lease.run, lease.fence, LEASE_S, spent)  # noqa: B023 - called at once
+                )
                 await self.desk.call(lambda queue: flush(queue, lease.run, attempt))
             except StaleFence:
                 self._tasks[lease.run].cancel()
@@ -333,32 +377,7 @@ class Scheduler:
             except Unusable:
                 continue  # the disk is full: the lease may run out, and the fence decides
 
-    async def _close(
-        self, lease: Lease, attempt: Attempt, ended: frames.Done | frames.Failed
-    ) -> None:
-        used = Used(attempt.wall_ms, ended.cpu_ms, ended.memory)
-        left = self.budget.left_s
-
-        def work(queue: Queue) -> str:
-            # the log is kept even of a run whose fence is stale, its effects are not
-            flush(queue, lease.run, attempt)
-            if isinstance(ended, frames.Failed):
-                return queue.fail(
-                    lease.run, lease.fence, ended.code, ended.error,
-                    again=ended.again, used=used, budget=left,
-                ).value  # fmt: skip
-            try:
-                queue.finish(
-                    lease.run, lease.fence, attempt.effects,
-                    used=used, result=ended.result, budget=left,
-                )  # fmt: skip
-            except BadEffect as error:
-                told = str(error)
-                return queue.fail(
-                    lease.run, lease.fence, "effect", told, again=False, used=used, budget=left
-                ).value
-            return "done"
-
+    async def _close(self, lease: Lease, ended: Ending, work: Callable[[Queue], str]) -> None:
         try:
             state = await self.desk.call(work)
         except StaleFence:

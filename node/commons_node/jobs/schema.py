@@ -56,4 +56,37 @@ FIRST: Final = """
     CREATE TABLE counts (name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID
 """
 
-JOBS_SCHEMA: Final = (FIRST,)
+AGENTS: Final = """
+    CREATE TABLE windows (
+        name TEXT PRIMARY KEY, used INTEGER NOT NULL, passed_ms INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, boot_ms INTEGER NOT NULL, term TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE receipts (
+        run INTEGER NOT NULL, fence INTEGER NOT NULL, job TEXT NOT NULL, agent TEXT NOT NULL,
+        principal TEXT NOT NULL, attempt INTEGER NOT NULL, began_ms INTEGER NOT NULL,
+        ended_ms INTEGER, reserved INTEGER NOT NULL, fuel INTEGER, memory_mib_ms INTEGER,
+        calls INTEGER, call_cost INTEGER, runner TEXT, engine TEXT, tariff INTEGER NOT NULL,
+        how TEXT, cost INTEGER, PRIMARY KEY (run, fence)) WITHOUT ROWID;
+    CREATE INDEX receipts_of ON receipts (job, run);
+    CREATE TABLE refusals (
+        run INTEGER NOT NULL, method TEXT NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL,
+        count INTEGER NOT NULL, PRIMARY KEY (run, method, code)) WITHOUT ROWID;
+    CREATE TABLE kv (
+        agent TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (agent, name)) WITHOUT ROWID;
+    CREATE TABLE proposals (
+        proposal INTEGER PRIMARY KEY, job TEXT NOT NULL, operation TEXT NOT NULL,
+        run INTEGER NOT NULL, agent TEXT NOT NULL, principal TEXT NOT NULL,
+        command TEXT NOT NULL, arguments BLOB NOT NULL, why TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, state TEXT NOT NULL, member TEXT, ended_ms INTEGER,
+        answer BLOB, error TEXT, UNIQUE (job, operation));
+    CREATE INDEX proposals_open ON proposals (agent) WHERE state = 'open';
+    CREATE TABLE proposed (
+        written BLOB PRIMARY KEY, proposal INTEGER NOT NULL) WITHOUT ROWID
+"""
+"""What agents may use up and have used, what they keep, and what they propose.
+
+A receipt is a fact of one attempt: reserved with its lease, settled with its end (``cost``).
+``proposed`` has the operations that came of a proposal, noted before they are stored.
+"""
+
+JOBS_SCHEMA: Final = (FIRST, AGENTS)

@@ -10,6 +10,7 @@ import msgspec
 from commons_crdt.texts import _
 from commons_node.jobs import firing
 from commons_node.jobs.job import Job
+from commons_node.jobs.metering import in_credits
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.scheduler import Scheduler
 from commons_node.moments import moment
@@ -18,7 +19,8 @@ RUNS: Final = 20
 """Runs that `job show` lists."""
 _RUN: Final = (
     "run, job, state, trigger, scheduled_ms, covers, dry, attempts, not_before_ms, began_ms,"
-    " ended_ms, wall_ms, cpu_ms, memory, code, error, result"
+    " ended_ms, wall_ms, cpu_ms, memory, code, error, result,"
+    " (SELECT sum(cost) FROM receipts p WHERE p.run = runs.run)"
 )
 
 
@@ -30,7 +32,7 @@ def run_rows(queue: Queue, where: str, *arguments: object) -> list[dict[str, Any
 
 def _run(row: tuple[Any, ...]) -> dict[str, Any]:
     (run, job, state, trigger, scheduled, covers, dry, attempts, not_before, began, ended,
-     wall, cpu, memory, code, error, result) = row  # fmt: skip
+     wall, cpu, memory, code, error, result, cost) = row  # fmt: skip
     told = msgspec.json.decode(result) if result else {}
     return {
         "run": run, "job": job, "state": state, "trigger": trigger, "dry": bool(dry),
@@ -39,19 +41,34 @@ def _run(row: tuple[Any, ...]) -> dict[str, Any]:
         "began": moment(began), "ended": moment(ended), "wall_ms": wall, "cpu_ms": cpu,
         "memory": memory or None, "code": code, "error": error,
         "result": told.get("result"), "would": told.get("would"),
+        "credits": in_credits(cost),
     }  # fmt: skip
 
 
+def undelivered(queue: Queue, job: str) -> list[dict[str, Any]]:
+    """Letters of a job that have not arrived: where to, how often tried, and why not."""
+    rows = queue.rows(
+        "SELECT kind, state, attempts, error FROM outbox WHERE job = ? AND state <> 'sent'"
+        " AND attempts > 0 ORDER BY letter DESC LIMIT 20",
+        job,
+    )
+    return [
+        {"to": kind.removeprefix("driver:"), "state": state, "attempts": tried, "error": error}
+        for kind, state, tried, error in rows
+    ]
+
+
 async def job_row(scheduler: Scheduler, job: Job) -> dict[str, Any]:
-    """One line of `job list`. ``credits`` is null: nothing is charged for before agents are."""
+    """One line of `job list`. ``credits``: what all its receipts add up to; null for duties."""
     zone = scheduler.around.zone()
 
-    def work(queue: Queue) -> tuple[list[Any], int | None, list[dict[str, Any]]]:
+    def work(queue: Queue) -> tuple[list[Any], int | None, list[dict[str, Any]], int | None]:
         counts = queue.rows("SELECT state, count(*) FROM runs WHERE job = ? GROUP BY 1", job.name)
         due = None if job.name in scheduler.paused else firing.next_due(queue, job, zone)
-        return counts, due, run_rows(queue, "job = ? AND began_ms IS NOT NULL", job.name)
+        ((cost,),) = queue.rows("SELECT sum(cost) FROM receipts WHERE job = ?", job.name)
+        return counts, due, run_rows(queue, "job = ? AND began_ms IS NOT NULL", job.name), cost
 
-    counts, due, runs = await scheduler.desk.call(work)
+    counts, due, runs, cost = await scheduler.desk.call(work)
     states: Mapping[str, int] = dict(counts)
     last = runs[0] if runs else None
     return {
@@ -66,7 +83,7 @@ async def job_row(scheduler: Scheduler, job: Job) -> dict[str, Any]:
         "memory": last["memory"] if last else None,
         "waiting": states.get("ready", 0) + states.get("waiting", 0),
         "dead": states.get("dead", 0),
-        "credits": None,
+        "credits": in_credits(cost),
     }
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from commons_crdt.errors import CommonsError
-from commons_node.jobs import showing
+from commons_node.jobs import receipts, showing
 from commons_node.jobs.catalogue import notice_in_words
+from commons_node.jobs.finding import find_job
 from commons_node.jobs.job import Job
 from commons_node.jobs.queue import Queue
-from commons_node.jobs.refusals import NoJob, NoRun
+from commons_node.jobs.refusals import NoRun
 from commons_node.jobs.scheduler import Scheduler
 from commons_node.jobs.states import ENDED, State
 from commons_node.jobs.why import why
@@ -95,10 +96,7 @@ class Logs(msgspec.Struct):
 
 def _of(request: Request[Daemon], name: str) -> tuple[Scheduler, Job]:
     scheduler = request.node.jobs.scheduler
-    job = scheduler.jobs.get(name.strip())
-    if job is None:
-        raise NoJob(job=name)
-    return scheduler, job
+    return scheduler, find_job(scheduler, name)
 
 
 async def list_jobs(request: Request[Daemon], _args: Nothing) -> Reading:
@@ -112,7 +110,7 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
     """One job, with its last runs and what it has to say."""
     scheduler, job = _of(request, args.job)
 
-    def work(queue: Queue) -> tuple[list[Any], list[Any], list[Any]]:
+    def work(queue: Queue) -> tuple[list[Any], list[Any], list[Any], dict[str, object]]:
         notices = queue.rows(
             "SELECT run, at_ms, text, about FROM notices WHERE job = ?"
             " ORDER BY notice DESC LIMIT 20",
@@ -121,9 +119,14 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
         letters = queue.rows(
             "SELECT state, count(*) FROM outbox WHERE job = ? GROUP BY state", job.name
         )
-        return showing.run_rows(queue, "job = ?", job.name), notices, letters
+        metered: dict[str, object] = {
+            "refused": receipts.refusals_of(queue, job.name),
+            "budget": receipts.today(queue, job),
+            "undelivered": showing.undelivered(queue, job.name),
+        }
+        return showing.run_rows(queue, "job = ?", job.name), notices, letters, metered
 
-    runs, notices, letters = await scheduler.desk.call(work)
+    runs, notices, letters, metered = await scheduler.desk.call(work)
     stands = await why(scheduler, job)
     return Reading(
         {
@@ -144,6 +147,7 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
                 for run, at, text, about in notices
             ],
             "outbox": {"ready": 0, "sent": 0, "dead": 0, **dict(letters)},
+            **metered,
         }
     )
 
@@ -151,7 +155,8 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
 async def explain(request: Request[Daemon], args: OneJob) -> Reading:
     """Why it does not run now."""
     scheduler, job = _of(request, args.job)
-    return Reading({"job": job.name, **await why(scheduler, job)})
+    refused = await scheduler.desk.call(lambda queue: receipts.refusals_of(queue, job.name))
+    return Reading({"job": job.name, **await why(scheduler, job), "refused": refused})
 
 
 async def logs(request: Request[Daemon], args: Logs) -> Reading:
@@ -262,6 +267,10 @@ _RUNS: Final = Table("runs", (Column("run", "Run", "number"), Column("state", "S
                               Column("wall_ms", "ms", "number"), Column("error", "Why")),
                      "It has not run yet.")  # fmt: skip
 
+_REFUSED: Final = Table("refused", (Column("method", "Refused"), Column("code", "Code"),
+                                    Column("count", "Times", "number"),
+                                    Column("text", "Why")))  # fmt: skip
+
 REGISTRY = Registry(
     commands=(
         Command("job.run", "Run a job now.", Run, run,
@@ -286,7 +295,8 @@ REGISTRY = Registry(
         View("job.show", "One job: its runs, limits and notices.", OneJob, show,
              says="{job}: {summary}\nstate {state}, next {next:time}\n{why}", table=_RUNS),
         View("job.why", "Why a job does not run now.", OneJob, explain,
-             says="{sentence}\nnext: {next_action}"),
+             says="{sentence}\nnext: {next_action}", table=_REFUSED),
+        receipts.VIEW,
         View("job.logs", "The last lines that a job has written.", Logs, logs,
              table=Table("lines", (Column("run", "Run", "number"), Column("time", "Time", "time"),
                                    Column("text", "Line")), "It has written nothing.")),

@@ -6,6 +6,7 @@ from commons_node.jobs import firing
 from commons_node.jobs.catalogue import reason
 from commons_node.jobs.job import Job, On
 from commons_node.jobs.queue import Queue
+from commons_node.jobs.receipts import short_of
 from commons_node.jobs.scheduler import Scheduler, held_mib
 from commons_node.moments import moment
 
@@ -23,6 +24,11 @@ async def why(scheduler: Scheduler, job: Job) -> dict[str, str]:
     going = [run for run, *_ in by.get("leased", []) if run in scheduler.attempts]
     if going and len(going) < job.concurrency and by.get("ready"):
         going = []
+    preparing = scheduler.around.preparer
+    if job.handler == "agent" and (going or by.get("ready")) and preparing is not None:
+        percent = preparing.progress()
+        if percent is not None:
+            return reason("preparing", percent=percent)
     if going and not by.get("ready"):
         attempt = scheduler.attempts[going[0]]
         tried = next(row[1] for row in by["leased"] if row[0] == going[0])
@@ -81,6 +87,9 @@ async def _ready(scheduler: Scheduler, job: Job, going: list[int]) -> dict[str, 
             hold, count=len(budget.running), memory=job.limits.memory_mib, mib=round(held),
             seconds=round(budget.until_s()),
         )  # fmt: skip
+    short = await short_of(scheduler, job)
+    if short is not None:
+        return {**reason(f"budget_{short['whose']}", **short), "code": "budget"}
     before = await scheduler.desk.call(lambda queue: _before(queue, job))
     return reason("queued", count=before)
 

@@ -93,16 +93,17 @@ def lock_down() -> None:
 
 def limit(limits: Limits) -> None:
     """The limits of one run: address space, size of a file, processor time from now on."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    spent = int(used.ru_utime + used.ru_stime) + 1
-    wanted = [(resource.RLIMIT_FSIZE, limits.disk_mib * _MIB)]
-    wanted.append((resource.RLIMIT_CPU, spent + limits.cpu_s))
+    soft(resource.RLIMIT_FSIZE, limits.disk_mib * _MIB)
+    soft(resource.RLIMIT_CPU, cpu_ms() // 1000 + 1 + limits.cpu_s)
     if sys.platform == "linux":  # elsewhere it limits nothing, or too much
-        wanted.append((resource.RLIMIT_AS, limits.memory_mib * _MIB))
-    for which, soft in wanted:
-        _, hard = resource.getrlimit(which)
-        most = soft if hard == resource.RLIM_INFINITY else min(soft, hard)
-        resource.setrlimit(which, (most, hard))
+        soft(resource.RLIMIT_AS, limits.memory_mib * _MIB)
+
+
+def soft(which: int, wanted: int) -> None:
+    """A limit of one run, as far as the process may set it."""
+    _, hard = resource.getrlimit(which)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(which, (most, hard))
 
 
 def peak() -> int:
@@ -113,12 +114,12 @@ def peak() -> int:
 
 def attend(start: frames.Start, channel: Channel) -> frames.Done | frames.Failed:
     """One run, to its end or its failure."""
-    before = _cpu()
+    before = cpu_ms()
     try:
         limit(start.limits)
         module, _, name = start.entry.partition(":")
         result = getattr(importlib.import_module(module), name)(Hosted(start, channel))
-        done = frames.Done(result, _cpu() - before, peak())
+        done = frames.Done(result, cpu_ms() - before, peak())
         frames.encode(done)
         return done
     except HandlerFailed as error:
@@ -129,10 +130,11 @@ def attend(start: frames.Start, channel: Channel) -> frames.Done | frames.Failed
         told, code, again = f"it wanted more than {start.limits.memory_mib} MiB", "memory", False
     except Exception as error:  # a fault of the handler, told to the host
         told, code, again = f"{type(error).__name__}: {error}", "fault", True
-    return frames.Failed(code[:64], told[: frames.LINE], again, _cpu() - before, peak())
+    return frames.Failed(code[:64], told[: frames.LINE], again, cpu_ms() - before, peak())
 
 
-def _cpu() -> int:
+def cpu_ms() -> int:
+    """Milliseconds of processor time that this process has taken."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return round((used.ru_utime + used.ru_stime) * 1000)
 

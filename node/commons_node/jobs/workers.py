@@ -1,6 +1,6 @@
 """The scheduler's side of worker processes: start, talk, and end them by their own id.
 
-A worker that did anything but finish or fail in good order is killed, and so is one after so many
+A worker that did anything but finish, or fail and be fit, is killed, and so is one after so many
 runs: what a run leaves behind in a process ends with it.
 """
 
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -31,12 +31,30 @@ _START_S: Final = 30.0
 _SPARE: Final = 1
 """Workers of other handlers that may wait while a new one starts."""
 _GRACE_S: Final = 0.2
+_LATE_S: Final = 0.5
+"""How long after its time a run of the sandbox may say by itself that it took too long."""
+SANDBOX: Final = "commons_node.sandbox.worker"
+"""The entry of agents: a kind of process of its own, which has to be prepared."""
+_PLAIN: Final = "commons_node.jobs.worker"
 
 
 class Broker(Protocol):
     """Answers what a run asks of the node. Raises ``CommonsError`` to refuse."""
 
     def __call__(self, method: str, params: dict[str, Any], /) -> Awaitable[object]: ...
+
+
+class Preparer(Protocol):
+    """Has what a worker of the sandbox needs."""
+
+    async def prepare(self) -> frames.Prepare:
+        """Made first if need be. Raises ``CommonsError``."""
+
+    def spoilt(self) -> None:
+        """A worker has refused it."""
+
+    def progress(self) -> int | None:
+        """How far it is, of 100, while it is made; None if it is not."""
 
 
 @dataclass(slots=True)
@@ -48,6 +66,8 @@ class Attempt:
     effects: list[Effect] = field(default_factory=list)
     calls: int = 0
     pid: int = 0
+    fuel: int = 0
+    """What an agent had used when it last asked for something."""
 
     @property
     def wall_ms(self) -> int:
@@ -76,6 +96,9 @@ class Worker:
         self._draining = asyncio.create_task(self._drain())
         self._attempt: Attempt | None = None
         self.runs = 0
+        self.layers: tuple[str, ...] = ()
+        """What holds it, if it is one of the sandbox."""
+        self.load_ms = 0
 
     @property
     def pid(self) -> int:
@@ -101,6 +124,25 @@ class Worker:
                 if self._attempt is not None:
                     self._attempt.lines.append(text)
 
+    async def ready(self, told: frames.Prepare) -> None:
+        """Wait until a worker of the sandbox is loaded and locked. Raises ``Ended``; it is gone."""
+        try:
+            async with asyncio.timeout(_START_S):
+                await self._send(told)
+                frame = await self._receive()
+            if not isinstance(frame, frames.Ready):
+                code, text = getattr(frame, "code", "bad_frame"), getattr(frame, "error", "")
+                raise Ended(code, text, again=False)
+            self.layers, self.load_ms = frame.layers, frame.load_ms
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await self.leave()  # it has closed its pipe: how it ends is for it to say
+            raise Ended("died", self._how(), again=True) from None
+        except BaseException as error:
+            await self.kill()
+            if isinstance(error, TimeoutError | frames.BadFrame):
+                raise Ended("no_process", f"it did not become ready: {error}", again=True) from None
+            raise
+
     async def run(
         self, start: frames.Start, attempt: Attempt, broker: Broker
     ) -> frames.Done | frames.Failed:
@@ -108,8 +150,9 @@ class Worker:
         self.runs += 1
         attempt.pid = self.pid
         self._attempt = attempt
+        late = _LATE_S if self.entry == SANDBOX else 0.0
         try:
-            async with asyncio.timeout(start.limits.wall_s):
+            async with asyncio.timeout(start.limits.wall_s + late):
                 return await self._talk(start, attempt, broker)
         except TimeoutError:
             await self.kill()
@@ -119,7 +162,7 @@ class Worker:
             await self.kill()
             raise Ended("bad_frame", str(error), again=False) from None
         except (asyncio.IncompleteReadError, ConnectionError):
-            await self.kill()
+            await self.leave()  # it has closed its pipe: how it ends is for it to say
             raise Ended("died", self._how(), again=True) from None
         except BaseException:
             await self.kill()
@@ -153,10 +196,14 @@ class Worker:
                         raise frames.BadFrame(why=f"more than {most} effects, or than 8 MiB")
                 case frames.Call():
                     attempt.calls += 1
+                    attempt.fuel = frame.fuel
                     if attempt.calls > start.limits.calls:
                         raise frames.BadFrame(why=f"more than {start.limits.calls} calls")
                     await self._send(await _answer(broker, frame))
+                case frames.Ready():
+                    raise frames.BadFrame(why="it is ready twice")
                 case _:
+                    attempt.fuel = frame.fuel
                     return frame
 
     async def _send(self, frame: frames.Told) -> None:
@@ -206,13 +253,15 @@ async def _answer(broker: Broker, call: frames.Call) -> frames.Answer:
 class Workers:
     """Processes that wait for a run; as many as run at once, and none for long when idle."""
 
-    def __init__(self, start: Callable[[], Awaitable[asyncio.subprocess.Process]] | None = None):
-        """``start`` makes a process; the usual one is `worker.py` in this interpreter."""
-        self._start = start or start_worker
+    def __init__(self, preparer: Preparer | None = None) -> None:
+        """``preparer``: for those that run agents."""
+        self._preparer = preparer
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
         self.started = 0
         self.replaced = 0
+        self.loaded_ms = 0
+        """How long the last worker of the sandbox took to load and lock."""
 
     def pids(self) -> list[int]:
         """All that live."""
@@ -227,7 +276,8 @@ class Workers:
         keep = False
         try:
             ended = await worker.run(start, attempt, broker)
-            keep = worker.runs < RUNS and not isinstance(ended, frames.Failed)
+            fit = ended.fit if isinstance(ended, frames.Failed) else True
+            keep = worker.runs < RUNS and fit
             return ended
         finally:
             self._busy.discard(worker)
@@ -249,13 +299,36 @@ class Workers:
         if worker is not None:
             self._idle.remove(worker)
             return worker
+        if entry != SANDBOX:
+            return await self._fresh(entry)
+        try:
+            return await self._locked()
+        except Ended as error:
+            if error.code != "bad_cache" or self._preparer is None:
+                raise
+        self._preparer.spoilt()  # somebody has changed the file: it is made anew, once
+        return await self._locked()
+
+    async def _fresh(self, entry: str) -> Worker:
         try:
             async with asyncio.timeout(_START_S):
-                process = await self._start()
+                process = await start_worker(SANDBOX if entry == SANDBOX else _PLAIN)
         except (OSError, TimeoutError) as error:
             raise Ended("no_process", f"no process could be started: {error}", again=True) from None
         self.started += 1
         return Worker(process, entry)
+
+    async def _locked(self) -> Worker:
+        if self._preparer is None:
+            raise Ended("no_layer", "this node has no sandbox", again=False)
+        try:
+            told = await self._preparer.prepare()
+        except CommonsError as error:
+            raise Ended(error.code, str(error), again=True) from None
+        worker = await self._fresh(SANDBOX)
+        await worker.ready(told)
+        self.loaded_ms = worker.load_ms
+        return worker
 
     async def rest(self) -> None:
         """Nobody needs a worker for a while."""
@@ -268,14 +341,18 @@ class Workers:
         await self.rest()
 
 
-async def start_worker() -> asyncio.subprocess.Process:
+async def start_worker(module: str) -> asyncio.subprocess.Process:
     """A fresh interpreter with pipes and nothing of this process's environment but its paths."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "commons_node.jobs.worker",
+        sys.executable, "-m", module,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE, start_new_session=True, env=kept,
+        stderr=asyncio.subprocess.PIPE, start_new_session=True, env=environment(),
     )  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """What a process of this program needs of the daemon's environment."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
 _KEPT: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from commons_crdt.ids import MemberId, RealmId
+from commons_node.agents.store import AGENTS
 from commons_node.peering.types import KnownPeer
 from commons_node.store.database import Database, fetch
 from commons_node.store.peer_records import PEER_RECORDS
@@ -25,6 +26,7 @@ NODE_SCHEMA = (
     CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID
     """,
     PEER_RECORDS,
+    AGENTS,
 )
 
 

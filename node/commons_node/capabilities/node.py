@@ -1,0 +1,72 @@
+"""The broker at home in a daemon: what it sees of it, and the drivers and models of the host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from commons_node.capabilities.broker import AgentDealing
+from commons_node.capabilities.inside import Inside
+from commons_node.capabilities.permit import Permit
+from commons_node.capabilities.proposing import proposable
+from commons_node.capabilities.rates import Rates
+from commons_node.drivers.driver import Around
+from commons_node.drivers.held import Drivers
+from commons_node.jobs.desk import Desk
+from commons_node.jobs.lease import Lease
+from commons_node.jobs.scheduler import Around as Surroundings
+from commons_node.jobs.workers import Attempt
+from commons_node.models.held import Models
+from commons_node.registry import Registry, Request
+from commons_node.web import Web
+
+if TYPE_CHECKING:
+    from commons_node.daemon import Daemon
+
+
+class Capabilities:
+    """One for a daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Touches no device and starts nothing. Raises ``BadConfig``."""
+        config = daemon.config
+        self._daemon = daemon
+        self.web = Web()
+        self.drivers = Drivers(config.drivers, Around(self.web, daemon.home.path))
+        self.models = Models(config.models)
+        self._inside: Inside
+        self._rates: Rates
+
+    def start(self, registry: Registry, desk: Desk, around: Surroundings) -> None:
+        """The verbs of this node, and the file of its jobs."""
+        self._rates = Rates(desk, around.boot)
+        self._inside = Inside(
+            registry=registry,
+            acts=proposable(registry),
+            request=lambda community: Request(self._daemon, community=community),
+            desk=desk,
+            drivers=self.drivers,
+            models=self.models,
+            web=self.web if self._daemon.config.agents_http else None,
+            code=lambda package: self._daemon.agents.code(package.hex()),
+            now_ms=self._daemon.now_ms,
+            zone=around.zone,
+        )
+
+    async def stop(self) -> None:
+        """End the models."""
+        await self.models.stop()
+
+    def dealing(self, lease: Lease, attempt: Attempt) -> AgentDealing:
+        """What an attempt at a run of an agent may do."""
+        agent = str(lease.job.agent)
+        return AgentDealing(self._inside, self._rates, lambda: self._permit(agent), lease, attempt)
+
+    def _permit(self, agent: str) -> Permit | None:
+        """What the host lets an agent do now; None if it may do nothing."""
+        found = self._daemon.agents.installed(agent)
+        if found is None or found.state == "suspended":
+            return None
+        return Permit(
+            found.granted, bytes.fromhex(found.package), found.manifest.version,
+            found.manifest.publisher, found.limits,
+        )  # fmt: skip

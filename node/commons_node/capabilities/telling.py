@@ -1,0 +1,105 @@
+"""``notify.send`` and ``driver.*``: what leaves by the host's drivers, and what they tell.
+
+What is sent is a letter in the outbox, written with the end of the run: it leaves at least once,
+each time with the same key. An agent never touches a device.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from commons_node.agents.manifest import Grant
+from commons_node.capabilities.capability import Calling, Capability, bounded
+from commons_node.capabilities.refusals import BadParameters, NotGranted, OnlyDry
+from commons_node.drivers.held import BadMessage
+
+Via = Annotated[str, Meta(max_length=40)]
+_BYTES: Final = 256 << 10
+
+
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``via``: a notifier of the host; without one it is a notice that `job show` has. ``to``: an
+    address, where the notifier takes one. ``key``: what it is about, so that it is said once.
+    """
+
+    text: Annotated[str, Meta(min_length=1, max_length=2_000)]
+    title: Annotated[str, Meta(max_length=200, pattern=r"^[^\r\n]*\Z")] = ""
+    via: Via = ""
+    to: Annotated[str, Meta(max_length=254)] = ""
+    key: str = ""
+
+
+class Send(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``driver``: as the host named it. ``message``: as its kind says (docs/host/drivers.md)."""
+
+    driver: Via
+    message: dict[str, Any]
+    key: str = ""
+
+
+class Read(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``driver``: as the host named it. ``ask``: as its kind says (docs/host/drivers.md)."""
+
+    driver: Via
+    ask: dict[str, Any] = {}
+
+
+def _granted(method: str, grant: Grant, driver: str) -> None:
+    if driver not in (grant.drivers or ()):
+        raise NotGranted(method=method, why=f"the driver {driver!r}")
+
+
+async def notify(calling: Calling, grant: Grant, params: Notify) -> object:
+    """Tell somebody."""
+    if not params.via:
+        text = f"{params.title}: {params.text}" if params.title else params.text
+        body: dict[str, object] = {"text": text[:2_000], "about": {"agent": calling.agent}}
+        return {"key": calling.want("notify.send", "notice", params.key, body)}
+    _granted("notify.send", grant, params.via)
+    message = {"text": params.text, "title": params.title, "to": params.to}
+    return {"key": _letter(calling, "notify.send", params.via, message, params.key)}
+
+
+async def send(calling: Calling, grant: Grant, params: Send) -> object:
+    """Give something to a driver."""
+    _granted("driver.send", grant, params.driver)
+    return {"key": _letter(calling, "driver.send", params.driver, params.message, params.key)}
+
+
+def _letter(calling: Calling, method: str, driver: str, message: dict[str, Any], key: str) -> str:
+    bounded(method, message, _BYTES)
+    try:
+        body = calling.inside.drivers.checked(driver, message)
+    except BadMessage as error:
+        raise BadParameters(method=method, why=error) from None
+    return calling.want(method, "outbox", key, {"to": f"driver:{driver}", "body": body})
+
+
+async def read(calling: Calling, grant: Grant, params: Read) -> object:
+    """What a driver sees now."""
+    _granted("driver.read", grant, params.driver)
+    if calling.dry:
+        raise OnlyDry(method="driver.read")
+    try:
+        return await calling.inside.drivers.read(params.driver, params.ask)
+    except BadMessage as error:
+        raise BadParameters(method="driver.read", why=error) from None
+
+
+CAPABILITIES: Final = (
+    Capability(
+        "notify.send", "Tell the host, or somebody by a notifier.", Notify, "`{key}`", notify,
+        ("drivers",), 5, effect=True,
+    ),
+    Capability(
+        "driver.send", "Give something to a printer, a folder, a webhook.", Send, "`{key}`", send,
+        ("drivers",), 5, effect=True, needs=("drivers",),
+    ),
+    Capability(
+        "driver.read", "Ask a sensor or a camera.", Read, "what the driver's kind says", read,
+        ("drivers", "max_bytes"), 10, needs=("drivers",),
+    ),
+)  # fmt: skip

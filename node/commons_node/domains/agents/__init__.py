@@ -1,0 +1,10 @@
+"""Agents that a community shares: package by hash, publisher by key; the file is a part."""
+
+from __future__ import annotations
+
+from commons_node.domains.agents.commands import VERBS
+from commons_node.domains.agents.rules import KINDS
+from commons_node.domains.agents.views import VIEWS
+from commons_node.domains.domain import Domain
+
+DOMAIN = Domain("agents", KINDS, VIEWS, VERBS)

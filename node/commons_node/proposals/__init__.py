@@ -1,0 +1,1 @@
+"""What agents propose: listed, signed by a member, or dropped. An agent itself signs nothing."""
