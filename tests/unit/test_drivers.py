@@ -22,10 +22,12 @@ from tests.unit.servers import listening, mail_server, mqtt, web_server
 from commons_crdt.errors import CommonsError
 from commons_node.agents.manifest import Grant
 from commons_node.config import BadConfig, load
+from commons_node.doctor.house import configuration
 from commons_node.drivers.catalogue import KINDS
 from commons_node.drivers.driver import Around, NotSetUp, Undelivered
 from commons_node.drivers.held import BadMessage, Drivers
 from commons_node.drivers.serial_sensor import value_of
+from commons_node.home import Home
 from commons_node.jobs.outbox import Letter, Outbox
 from commons_node.web import Web
 
@@ -405,3 +407,11 @@ async def test_what_an_agent_sends_leaves_with_its_run_again_and_again_with_one_
         assert await run.done() == 0, "another run has nothing to add"
         assert await house.rows("SELECT state, count(*) FROM outbox") == [("sent", 1)]
         await asyncio.sleep(0)
+
+
+def test_doctor_finds_a_driver_with_which_no_node_would_start(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "config.toml").write_text('[drivers.x]\nkind = "teleport"')
+    assert configuration(home, {}).state == "fail"
+    (tmp_path / "config.toml").write_text('[drivers.x]\nkind = "desktop"')
+    assert configuration(home, {}).state == "ok"
