@@ -45,7 +45,6 @@ ELSEWHERE = {
         "a picture of the host's, by libraries of others",
     "node/commons_node/drivers/desktop.py:run": "what a program of the host said, for a sentence",
     "node/commons_node/drivers/file_drop.py:FileDrop.send": "base64 of a checked message",
-    "node/commons_node/drivers/held.py:Drivers.read": "reads by way of `_given`",
     "node/commons_node/drivers/held.py:_given":
         "one struct a kind, hostile messages in test_drivers",
     "node/commons_node/drivers/held.py:_made": "the host's own settings",
