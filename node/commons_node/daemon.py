@@ -135,7 +135,7 @@ class Daemon:
             free=lambda: shutil.disk_usage(home.path).free,
         )
         self.jobs = Jobs(self)
-        self.agents = Agents(home.path, self.jobs)
+        self.agents = Agents(home.path, self.jobs, self._zone_of)
         self.ready = False
         self._socket = home.socket(environment)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -440,6 +440,11 @@ class Daemon:
     def now_ms(self) -> int:
         """This machine's clock, in milliseconds UTC."""
         return time.time_ns() // 1_000_000
+
+    def _zone_of(self, realm: bytes) -> str:
+        """The IANA zone of a community; UTC where it is not open here."""
+        community = self.communities.get(RealmId(realm))
+        return community.timezone.key if community is not None else "UTC"
 
     def kept(self) -> list[Community]:
         """The communities that this node keeps in step with others."""

@@ -1,37 +1,129 @@
-"""Agents of real nodes: made, agreed to, upgraded, shared with a neighbour, and lied about."""
+"""Agents of real nodes: made, agreed to, run, upgraded, shared with a neighbour, taken away."""
 
 from __future__ import annotations
 
-import json
+import asyncio
+import base64
 from pathlib import Path
+from typing import Any
 
-from tests.e2e.neighbourhood import House, street
+from tests.e2e.neighbourhood import House, agree, street, until
+from tests.sandbox.prepared import lend
+
+PADDING = "# " + "what a longer agent has to say\n# " * 200
 
 
-def packed(house: House, folder: Path, version: str, ask: str = "") -> Path:
-    """A signed package of a folder that ``agent new`` made; ``ask``: one capability more."""
+def begun(house: House) -> Path:
+    """A folder as ``agent new`` makes it, with more in it than fits beside a fact."""
+    folder = house.home.parent / "reminders"
+    made = house.do("agent.new", folder=str(folder))
+    assert made["files"] == ["agent.toml", "code/agent.py"]
+    with (folder / "code" / "agent.py").open("a", encoding="utf-8") as file:
+        file.write(PADDING)
+    checked = house.see("agent.check", folder=str(folder))
+    assert (checked["faults"], checked["findings"]) == (0, []), "what agent new makes is sound"
+    return folder
+
+
+def packed(house: House, folder: Path, version: str, ask: str = "") -> str:
+    """A signed package of the folder; ``ask``: one capability more."""
     toml = folder / "agent.toml"
-    text = toml.read_text(encoding="utf-8")
-    begin, _old, rest = text.partition('version = "')
-    text = f'{begin}version = "{version}"{rest.partition(chr(34))[2]}'
+    lines = toml.read_text(encoding="utf-8").splitlines()
+    lines = [f'version = "{version}"' if one.startswith("version") else one for one in lines]
     if ask:
-        text = text.replace("[capabilities]\n", f"[capabilities]\n{ask}\n")
-    toml.write_text(text, encoding="utf-8")
-    file = Path(json.loads(house.cli("agent", "pack", str(folder)).out)["file"])
-    json.loads(house.cli("agent", "sign", str(file)).out)
-    return file
+        lines.insert(lines.index("[capabilities]") + 1, ask)
+    toml.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    signed = house.do("agent.sign", file=house.do("agent.pack", folder=str(folder))["file"])
+    assert signed["signed"]
+    return str(signed["file"])
 
 
-def test_an_agent_comes_is_upgraded_and_goes() -> None:
+def ran(house: House) -> dict[str, Any]:
+    """A run of the agent, by its name."""
+    run: dict[str, Any] = house.do("job.run", job="reminders", wait=60)
+    return run
+
+
+def test_an_agent_is_agreed_to_runs_is_upgraded_and_goes() -> None:
     with street() as elm:
         (anna,) = elm.build("anna")
         anna.found()
-        folder = anna.home.parent / "reminders"
-        made = json.loads(anna.cli("agent", "new", str(folder)).out)
-        print(made)
-        checked = anna.cli("agent", "check", str(folder))
-        print(checked)
+        asyncio.run(lend(anna.home))
+        folder = begun(anna)
         first = packed(anna, folder, "1.0.0")
-        print(anna.cli("agent", "install", str(first)))
-        print(anna.cli("agent", "install", str(first), "--yes"))
-        print(anna.cli("agent", "list"), anna.cli("agent", "show", "reminders"))
+
+        refused = anna.cli("agent", "install", first)
+        assert refused.code == 1
+        assert refused.error["code"] == "not_agreed", "nobody is asked, so nothing is granted"
+        assert anna.see("agent.list")["agents"] == []
+        installed = anna.reads("agent", "install", first, "--yes")
+        assert (installed["state"], installed["granted"]) == (
+            "active", ["docs.query", "notify.send"],
+        )  # fmt: skip
+        assert ran(anna)["state"] == "done"
+        (line,) = anna.see("job.logs", job="reminders")["lines"]
+        assert line["text"] == "overdue: 0", "it has looked into the community"
+
+        anna.kill()
+        anna.again()
+        anna.unlock()
+        (row,) = anna.see("agent.list")["agents"]
+        assert (row["state"], row["last_state"]) == ("active", "done")
+        job = next(one for one in anna.see("job.list")["jobs"] if one["agent"] == row["agent"])
+        assert (job["job"], job["next"]) == (row["job"], row["next"])
+
+        wants = '"http.fetch" = { hosts = ["example.org"] }'
+        wider = anna.do("agent.install", package=_file(packed(anna, folder, "1.1.0", wants)))
+        changes = {one["capability"]: one["change"] for one in wider["permissions"]}
+        assert changes == {
+            "docs.query": "as before", "http.fetch": "new", "notify.send": "as before",
+        }  # fmt: skip
+        assert (wider["state"], wider["granted"]) == ("suspended", [])
+        assert anna.refused("agent.pause", agent="reminders").code == "suspended"
+        assert anna.refused("job.run", job="reminders").code == "unknown", "it has no job"
+        granted = anna.reads("agent", "grant", "reminders", "--yes", "--without", "http.fetch")
+        assert (granted["state"], granted["granted"]) == ("active", installed["granted"])
+        assert ran(anna)["state"] == "done"
+        assert anna.refused("agent.install", package=_file(first)).code == "downgrade"
+
+        anna.do("agent.set", agent="reminders", settings=["greeting=Hej"])
+        assert anna.see("agent.show", agent="reminders")["settings"] == {"greeting": "Hej"}
+        anna.do("agent.pause", agent="reminders")
+        assert anna.see("job.why", job="reminders")["code"] == "paused"
+        anna.do("agent.remove", agent="reminders")
+        assert anna.see("agent.list")["agents"] == []
+        assert [one["job"] for one in anna.see("job.list")["jobs"] if one["agent"]] == []
+
+
+def _file(path: str) -> dict[str, str]:
+    return {"name": "a.agent", "data": base64.b64encode(Path(path).read_bytes()).decode()}
+
+
+def test_a_neighbour_installs_what_is_shared_and_nobody_elses_of_that_name() -> None:
+    with street() as elm:
+        anna, bo = elm.community("anna", "bo")
+        for house in (anna, bo):
+            asyncio.run(lend(house.home))
+        file = packed(anna, begun(anna), "1.0.0")
+        shared = anna.do("agent.share", file=_file(file))
+        assert shared["verdict"] == "accepted"
+        assert anna.refused("agent.share", file=_file(file)).code == "state", "it is there already"
+        agree(anna, bo)
+        until(lambda: bo.see("agent.offers")["offers"][0]["here"], "it comes by itself")
+        (offer,) = bo.see("agent.offers")["offers"]
+        assert (offer["agent"], offer["package"]) == (shared["agent"], shared["package"])
+        assert bo.refused("agent.install", package="reminders").code == "not_agreed"
+        installed = bo.reads("agent", "install", "reminders", "--yes")
+        assert (installed["package"], installed["state"]) == (shared["package"], "active")
+        assert ran(bo)["state"] == "done", "what anna wrote runs at bo's"
+
+        other = bo.home.parent / "other" / "reminders"
+        bo.do("agent.new", folder=str(other))
+        eves = packed(bo, other, "9.0.0")
+        assert bo.refused("agent.install", package=_file(eves)).code == "other_publisher"
+        (row,) = bo.see("agent.list")["agents"]
+        assert row["version"] == "1.0.0", "a newer version of another publisher is none"
+        assert anna.do("agent.withdraw", offer="reminders")["verdict"] == "accepted"
+        agree(anna, bo)
+        assert bo.see("agent.offers")["offers"] == []
+        assert bo.see("agent.list")["agents"][0]["state"] == "active", "who has it keeps it"

@@ -18,6 +18,8 @@ from commons_node.agents.wording import MEANS
 from commons_node.jobs.job import On
 
 Weight = Literal["fault", "hint"]
+FREE: Final = frozenset({"log", "now", "random"})
+"""What needs no grant: nothing of the community, of the host or of the outside is in it."""
 _SHORT: Final = {"log": "log", "now": "now", "random": "random", "query": "docs.query"}
 """Methods of ``host`` by which the runner offers a capability; all others are ``host.a.b``."""
 
@@ -77,11 +79,11 @@ def _of_code(manifest: Manifest, code: Mapping[str, bytes]) -> Iterator[Finding]
         for method, line in _calls(tree):
             used.setdefault(method, (path, line))
     for method, (path, line) in used.items():
-        if method not in manifest.capabilities:
+        if method not in manifest.capabilities and method not in FREE:
             text = _("It calls {method}, and agent.toml does not ask for it.")
             yield Finding("fault", path, line, text.format(method=method))
     for method in manifest.capabilities if whole else ():
-        if method not in used:
+        if method not in used and method not in FREE:
             text = _("It asks for {method}, and no call of it was found.").format(method=method)
             yield Finding("hint", "agent.toml", 0, text)
 

@@ -6,7 +6,7 @@ one is paused stands with its job, and a suspended one has no job at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -14,7 +14,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 import structlog
 
-from commons_crdt.texts import N_
+from commons_crdt.texts import N_, _
 from commons_node.agents.grants import (
     Approval,
     agreeing,
@@ -43,12 +43,23 @@ from commons_node.store.database import Database
 log = structlog.get_logger(component="agents")
 
 State = Literal["active", "paused", "suspended"]
-WHY: Final = {
-    "wider": N_("it asks for more than was agreed to"),
-    "gone": N_("the file of its package is not there any more"),
-    "no_handler": N_("this version of the node cannot run agents"),
+Stop = Literal["", "wider", "gone", "no_handler"]
+"""Why one is suspended; "" where it is not."""
+WHY: Final[Mapping[Stop, tuple[str, str]]] = {
+    "wider": (
+        N_("it asks for more than was agreed to"),
+        N_("commons-node agent grant {name}"),
+    ),
+    "gone": (
+        N_("the file of its package is not there any more"),
+        N_("install the same package again: commons-node agent install FILE"),
+    ),
+    "no_handler": (
+        N_("this version of the node cannot run agents"),
+        N_("install a version that can"),
+    ),
 }
-"""Why one is suspended: texts of this program."""
+"""The sentence, and what to do."""
 
 
 class Schedules(Protocol):
@@ -63,6 +74,9 @@ class Schedules(Protocol):
     async def pause(self, name: str, *, paused: bool) -> None:
         """Begin no run of it, or begin again."""
 
+    async def clear(self, agent: str) -> None:
+        """An agent was removed: its notes go, and what it proposed that nobody signed."""
+
     def defined(self) -> Mapping[str, Job]:
         """All jobs by name."""
 
@@ -75,7 +89,7 @@ class Installed:
     """An agent as it stands: what it is, what it may do, and whether it may run now.
 
     ``agent``: ``publisher's first eight digits/name``; ``package``: SHA-256 in hex; ``community``:
-    whose things it works with, 64 hex digits; ``why``: a text of this program, "" unless suspended.
+    whose things it works with, 64 hex digits; ``stop``: why it is suspended.
     """
 
     agent: str
@@ -86,7 +100,7 @@ class Installed:
     settings: Mapping[str, Setting]
     community: str
     state: State
-    why: str
+    stop: Stop
     installed_ms: int
 
     @property
@@ -94,12 +108,25 @@ class Installed:
         """The name of its job."""
         return job_name(self.manifest)
 
+    @property
+    def why(self) -> str:
+        """Why it is suspended, in the reader's words; "" where it is not."""
+        return _(WHY[self.stop][0]) if self.stop else ""
+
+    @property
+    def next_action(self) -> str:
+        """What to do about that, likewise."""
+        return _(WHY[self.stop][1]).format(name=self.manifest.name) if self.stop else ""
+
 
 class Agents:
     """One for a node. ``load`` before the jobs start, ``arrange`` after."""
 
-    def __init__(self, home: Path, jobs: Schedules) -> None:
-        """``home`` is the node's folder."""
+    def __init__(
+        self, home: Path, jobs: Schedules, zone: Callable[[bytes], str] = lambda _realm: "UTC"
+    ) -> None:
+        """``home`` is the node's folder; ``zone``: the IANA zone of a community."""
+        self._zone = zone
         self._store = AgentStore(home)
         self._jobs = jobs
         self._cannot: set[str] = set()
@@ -151,7 +178,7 @@ class Agents:
         return self._store.code(bytes.fromhex(package))
 
     def _installed(self, row: Row) -> Installed:
-        state, why = self._state(row)
+        state, stop = self._state(row)
         return Installed(
             row.agent,
             row.package.hex(),
@@ -161,19 +188,18 @@ class Agents:
             {**row.manifest.settings, **row.settings},
             row.community.hex(),
             state,
-            why,
+            stop,
             row.installed_ms,
         )
 
-    def _state(self, row: Row) -> tuple[State, str]:
+    def _state(self, row: Row) -> tuple[State, Stop]:
         if row.waits:
-            return "suspended", WHY["wider"]
+            return "suspended", "wider"
         if not self._store.there(row.package):
-            return "suspended", WHY["gone"]
+            return "suspended", "gone"
         if row.agent in self._cannot:
-            return "suspended", WHY["no_handler"]
-        paused = self._jobs.is_paused(job_name(row.manifest))
-        return ("paused" if paused else "active"), ""
+            return "suspended", "no_handler"
+        return ("paused" if self._jobs.is_paused(job_name(row.manifest)) else "active"), ""
 
     # -- changing ------------------------------------------------------------------------------
 
@@ -265,7 +291,7 @@ class Agents:
         """Begin no run of it, or begin again. Raises ``Suspended``."""
         found = self._installed(self._store.rows[agent])
         if found.state == "suspended":
-            raise Suspended(agent=found.manifest.name, why=found.why)
+            raise Suspended(agent=found.agent, why=found.why, next=found.next_action)
         await self._jobs.pause(found.job, paused=paused)
         return self._installed(self._store.rows[agent])
 
@@ -275,6 +301,7 @@ class Agents:
         await self._store.remove(agent)
         self._cannot.discard(agent)
         await self._forget(row)
+        await self._jobs.clear(agent)
 
     # -- its job -------------------------------------------------------------------------------
 
@@ -287,7 +314,7 @@ class Agents:
             await self._forget(row)
             return
         try:
-            await self._jobs.define(job_of(row))
+            await self._jobs.define(job_of(row, self._zone(row.community)))
             self._cannot.discard(row.agent)
         except NoHandler:
             self._cannot.add(row.agent)

@@ -18,8 +18,11 @@ def job_name(manifest: Manifest) -> str:
     return f"{manifest.name}-{manifest.publisher[:8]}"
 
 
-def job_of(row: Row) -> Job:
-    """What the scheduler is told. Its principal is the community that the agent works for."""
+def job_of(row: Row, zone: str) -> Job:
+    """What the scheduler is told. Its principal is the community that the agent works for.
+
+    ``zone``: that of the community, in which the agent is told the time; schedules are the host's.
+    """
     manifest, limits = row.manifest, effective_limits(row.manifest, row.approval)
     return Job(
         name=job_name(manifest),
@@ -42,5 +45,6 @@ def job_of(row: Row) -> Job:
             "fuel": limits.fuel,
             "output_bytes": limits.output_bytes,
             "settings": {**manifest.settings, **row.settings},
+            "timezone": zone,
         },
     )

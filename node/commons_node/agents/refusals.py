@@ -68,7 +68,7 @@ class Suspended(CommonsError):
     """{agent} is suspended: {why}"""
 
     code = "suspended"
-    hint = "commons-node agent grant {agent}"
+    hint = "{next}"
 
 
 class AlreadyShared(CommonsError):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from commons_crdt.texts import _
 from commons_node.agents import screen, wording
 from commons_node.agents.authoring import REGISTRY as AUTHORING
 from commons_node.agents.house import Installed
@@ -166,7 +165,8 @@ def _answer(found: Installed) -> dict[str, object]:
         "job": found.job,
         "community": found.community,
         "state": found.state,
-        "why": _(found.why) or None,
+        "why": found.why or None,
+        "next_action": found.next_action or None,
         "granted": sorted(found.granted),
     }
 
@@ -195,7 +195,11 @@ async def show(request: Request[Daemon], args: One) -> Reading:
     one = agents.find(args.agent)
     approval = agents.approval(one.agent)
     shown = screen.of_package(one.manifest, approval, without=set(approval.withheld))
+    rows = [
+        {**row, "granted": row["capability"] in one.granted} for row in shown["permissions"]
+    ]
     shown |= {
+        "permissions": rows,
         "limits": wording.limit_rows(one.limits, None),
         "settings": dict(one.settings),
         "set": _settings(one),
@@ -216,19 +220,24 @@ _PERMISSIONS: Final = Table(
         Column("capability", "Capability"),
     ),
 )
+_GRANTED: Final = Table(
+    "permissions",
+    (Column("granted", "Granted", "yes"), *_PERMISSIONS.columns[1:]),
+    "It may do nothing but compute, write lines to its log and know the time.",
+)
 _SCREEN: Final = (
     "{asking} {version}: {summary}\npublisher {publisher}\nruns {when}\none run takes {run}\n"
     "It asks to:"
 )
 _SUSPENDED: Final = (
     "{agent} {version} is installed in place of {former}, and suspended: {waits}\n"
-    "next: commons-node agent grant {name}"
+    "next: {next_action}"
 )
 _STANDS: Final = (
     "{agent} {version}, {state}: {summary}\npublisher {publisher}\nruns {when}\n"
     "one run takes {run}\nsettings {set}\njob {job}"
 )
-_STOPPED: Final = "{agent} {version}, {state}: {why}\nnext: commons-node agent grant {name}"
+_STOPPED: Final = "{agent} {version}, {state}: {why}\nnext: {next_action}"
 
 _HOST: Final = Registry(
     commands=(
@@ -256,8 +265,7 @@ _HOST: Final = Registry(
                                     Column("last", "Last", "time"), Column("last_state", "Ended"),
                                     Column("summary", "What it does")), "No agents.")),
         View("agent.show", "One agent: what it may do, and what one run may take.", One, show,
-             says=(_STOPPED, _STANDS),
-             table=_PERMISSIONS),
+             says=(_STOPPED, _STANDS), table=_GRANTED),
     ),
     nouns={"agent": "small programs that this node runs, within what was granted"},
 )  # fmt: skip
