@@ -9,7 +9,7 @@ from tests.cli.pages import Step, differences, matches, steps_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "examples" / "cli").glob("*.md"))
-PAGES.append(ROOT / "docs" / "jobs.md")
+PAGES += [ROOT / "docs" / "agents.md", ROOT / "docs" / "jobs.md"]
 PAGES += [
     page
     for folder in ("guide", "host")

@@ -7,6 +7,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.e2e.neighbourhood import House, agree, street, until
 from tests.sandbox.prepared import lend
 
@@ -44,6 +45,7 @@ def ran(house: House) -> dict[str, Any]:
     return run
 
 
+@pytest.mark.long
 def test_an_agent_is_agreed_to_runs_is_upgraded_and_goes() -> None:
     with street() as elm:
         (anna,) = elm.build("anna")
@@ -99,6 +101,7 @@ def _file(path: str) -> dict[str, str]:
     return {"name": "a.agent", "data": base64.b64encode(Path(path).read_bytes()).decode()}
 
 
+@pytest.mark.long
 def test_a_neighbour_installs_what_is_shared_and_nobody_elses_of_that_name() -> None:
     with street() as elm:
         anna, bo = elm.community("anna", "bo")

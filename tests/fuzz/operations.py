@@ -59,6 +59,7 @@ from commons_crdt.operation import (
     sign,
 )
 from commons_node.domains import RULES
+from commons_node.domains.agents import facts as agents
 from commons_node.domains.leaving import facts as leaving
 from commons_node.domains.lending import facts as lending
 from commons_node.domains.membership import facts as membership
@@ -350,6 +351,7 @@ def facts() -> Mapping[str, msgspec.Struct]:
         own.ENTRY: own.Entry(b"s" * own.SEALED),
         own.DOOR: own.Door((own.DoorShare(b"d" * 32, b"s" * (own.DOOR_BYTES + 48)),)),
         places.ATTENDANCE: spaces.body(),
+        agents.PACKAGE: agents.Shared(b"p" * 32, "tell", "1.0.0", b"h" * 32),
         places.PRESENCE: places.Presence("circle", 1),
     }
 

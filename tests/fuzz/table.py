@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.fuzz import (
+    agents,
     api,
     backups,
     changes,
@@ -41,6 +42,7 @@ TARGETS: dict[str, Target] = {
         spaces,
         jobs,
         sticks,
+        agents,
         api,
         backups,
         terminal,

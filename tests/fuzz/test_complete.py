@@ -77,6 +77,8 @@ ELSEWHERE = {
     "node/commons_node/jobs/catalogue.py:_field": "what this node's own jobs kept",
     "node/commons_node/jobs/verbs.py:show": "what this node's own queue keeps",
     "node/commons_node/verifier/packing.py:_unpacked": "what a process of this daemon packed",
+    "node/commons_node/agents/store.py:_row": "this node's own rows, which it encoded",
+    "node/commons_node/agents/house.py:_value": "a word of the own host, with its own error",
     # Encoding to text that is ASCII by construction.
     "node/commons_node/demo/story.py:_play": "makes base64",
     "node/commons_node/domains/lending/commands.py:_offer": "makes base64",
@@ -90,6 +92,8 @@ ELSEWHERE = {
     "node/commons_node/domains/membership/commands.py:create_invite": "makes base64",
     "cli/commons_cli/values.py:FileIn.convert": "makes base64",
     # Values that were parsed before.
+    "node/commons_node/agents/house.py:Agents.code": "a hash that this node itself wrote in hex",
+    "node/commons_node/domains/agents/commands.py:share": "a key that `parse` took",
     "protocol/commons_protocol/libp2p_host/circuits.py:CircuitConnection.__init__": "a parsed one",
     "protocol/commons_protocol/libp2p_host/relay.py:Relay._voucher": "our own addresses",
     "protocol/commons_protocol/libp2p_host/punching.py:_connect": "our own address",

@@ -23,7 +23,9 @@ from tests.fuzz.watch import counting, repeat, turn, watched
 
 A_WHILE = 60.0
 """Seconds after which something hangs: thousands of times as long as any input takes."""
-SEALED = frozenset({"change", "gossip", "key-file", "note", "sealed-key", "beacon"})
+SEALED = frozenset(
+    {"change", "gossip", "key-file", "note", "sealed-key", "beacon", "agent-package"}
+)
 """Targets of which one changed bit is noticed: what is changed is never, or hardly ever, taken."""
 LARGE = 1 << 16
 AT_ONCE = 16

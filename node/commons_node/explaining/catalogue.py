@@ -290,6 +290,7 @@ ACTS: Final = Spoken({
     "resource.specification.1": "a kind of thing",
     "resource.item.1": "a thing",
     "resource.photo.1": "a photo of a thing",
+    "agent.package.1": "an agent",
     "lending.request.1": "a request for a loan",
     "lending.request.2": "a request for a loan",
     "lending.decision.1": "an answer to a request",
