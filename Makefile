@@ -77,6 +77,10 @@ texts: $(ready) ## take new texts into every language, compile, say what is miss
 homes: $(ready) ## a home for each schema number of which none is kept yet; commit what it writes
 	@$(bin)/python -m tests.homes.make
 
+.PHONY: runner
+runner: $(ready) ## build the runner of agents again and compare; WRITE=1 replaces it
+	@$(bin)/python scripts/runner.py $(if $(WRITE),--write)
+
 .PHONY: format
 format: $(ready) ## rewrite the code in the house style
 	$(bin)/ruff check --fix-only .

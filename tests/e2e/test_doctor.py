@@ -22,7 +22,7 @@ from commons_node.home import Home
 CSV = "number,name\n1,Drill\n2,Saw\n3,Ladder\n"
 PRESENT = (
     "program", "home", "modes", "keys", "config", "backup", "database node", "disk",
-    "clock", "zone", "memory", "entropy", "files", "sandbox", "node", "port",
+    "clock", "zone", "memory", "entropy", "files", "sandbox", "runner", "node", "port",
     "multicast",
 )  # fmt: skip
 

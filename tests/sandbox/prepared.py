@@ -21,7 +21,7 @@ from commons_node.jobs.job import Limits
 from commons_node.jobs.workers import SANDBOX, Attempt, NotOffered, Workers
 from commons_node.keystore.node_key import NodeKey
 from commons_node.sandbox import cache
-from commons_node.sandbox.engine import kind
+from commons_node.sandbox.kind import kind
 from commons_node.sandbox.preparing import Preparing
 from commons_node.sandbox.runner import SHA256
 
@@ -55,6 +55,10 @@ class Shared:
     def spoilt(self) -> None:
         """Nobody spoils this one."""
         raise AssertionError("the shared runner is good")
+
+    def progress(self) -> int | None:
+        """It is there."""
+        return None
 
 
 async def lend(home: Path, secret: bytes | None = None) -> Path:
@@ -128,7 +132,9 @@ class Runs:
 @asynccontextmanager
 async def agents() -> AsyncIterator[Runs]:
     """Workers of the sandbox, none of which is left afterwards."""
-    workers = Workers(Shared())
+    shared = Shared()
+    await shared.prepare()
+    workers = Workers(shared)
     try:
         yield Runs(workers)
     finally:

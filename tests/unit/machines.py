@@ -43,6 +43,13 @@ from commons_node.verifier.pool import VerifierPool
 from commons_protocol.applying import Application, Met, application, request
 
 
+class NoJobs:
+    """A node on which no agent has proposed anything."""
+
+    async def proposal_of(self, _operation: bytes) -> None:
+        """Nobody."""
+
+
 @dataclass
 class Machine:
     """One node: answers verbs as its daemon would."""
@@ -54,6 +61,7 @@ class Machine:
     told: list[bytes] = field(default_factory=list)
     addresses: tuple[Any, ...] = ()
     rules: Any = RULES
+    jobs: NoJobs = field(default_factory=NoJobs)
 
     people: dict[str, tuple[MemberId, DeviceSecrets]] = field(default_factory=dict)
     """Who may act here: a member, with the device that they hold in this story."""

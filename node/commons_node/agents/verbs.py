@@ -195,9 +195,7 @@ async def show(request: Request[Daemon], args: One) -> Reading:
     one = agents.find(args.agent)
     approval = agents.approval(one.agent)
     shown = screen.of_package(one.manifest, approval, without=set(approval.withheld))
-    rows = [
-        {**row, "granted": row["capability"] in one.granted} for row in shown["permissions"]
-    ]
+    rows = [{**row, "granted": row["capability"] in one.granted} for row in shown["permissions"]]
     shown |= {
         "permissions": rows,
         "limits": wording.limit_rows(one.limits, None),

@@ -1,11 +1,10 @@
-"""What the node needs of its machine: time, room, memory, randomness, files, a sandbox.
+"""What the node needs of its machine: time, room, memory, randomness, files.
 
 Asks the system, never the network.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import resource
@@ -30,9 +29,6 @@ _LEAST_MEMORY: Final = 128 * _MIB
 _GOOD_MEMORY: Final = 512 * _MIB
 """A daemon with its workers needs some 250 MiB (docs/BENCHMARKS.md)."""
 _GOOD_FILES: Final = 1024
-_LANDLOCK_CREATE_RULESET: Final = 444
-"""The system call's number on every architecture: it came after the tables were made one."""
-_LANDLOCK_VERSION: Final = 1
 
 
 def program() -> Check:
@@ -189,47 +185,6 @@ def files() -> Check:
         detail = _("Any number of files may be open.")
     fix = _("ulimit -n 4096, or LimitNOFILE=4096 in the service's unit")
     return Check("files", "ok" if many else "warn", detail, "" if many else fix, facts)
-
-
-def sandbox() -> Check:
-    """Which layers of a sandbox this system has for agents' jobs."""
-    landlock, seccomp, root = _landlock(), _seccomp(), os.geteuid() == 0
-    facts = {"landlock_abi": landlock, "seccomp": seccomp, "root": root}
-    lacking = [
-        name for name, there in (("Landlock", landlock > 0), ("seccomp", seccomp)) if not there
-    ]
-    if lacking:
-        detail = _("This system lacks {lacking}.").format(lacking=" and ".join(lacking))
-        fix = _("a kernel from 5.13 on with Landlock and seccomp; the node itself runs without")
-        return Check("sandbox", "warn", detail, fix, facts)
-    detail = _("Landlock (version {landlock}) and seccomp are there.").format(landlock=landlock)
-    if root:
-        fix = _("run the node as a user of its own: useradd --system --create-home commons")
-        return Check(
-            "sandbox", "warn", _("{detail} This runs as root.").format(detail=detail), fix, facts
-        )
-    return Check("sandbox", "ok", detail, "", facts)
-
-
-def _landlock() -> int:
-    """The version of Landlock, 0 without. Source: landlock_create_ruleset(2)."""
-    if sys.platform != "linux":
-        return 0
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        found = library.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
-    except (OSError, AttributeError):
-        return 0
-    return max(0, int(found))
-
-
-def _seccomp() -> bool:
-    """Whether filters of system calls can be set. Source: seccomp(2)."""
-    try:
-        words = Path("/proc/sys/kernel/seccomp/actions_avail").read_text(encoding="ascii")
-    except OSError:
-        return False
-    return "kill_process" in words.split()
 
 
 def _moment(ms: int) -> str:

@@ -21,7 +21,7 @@ from commons_node.api.client import Client
 from commons_node.api.paths import NotYoursError, socket_path
 from commons_node.api.types import API_VERSION, HTTP_STATUS
 from commons_node.config import Config, load
-from commons_node.doctor import data, house, machine, network
+from commons_node.doctor import data, house, machine, network, sandbox
 from commons_node.doctor.check import Check, State, worst
 from commons_node.doctor.report import report, write_report
 from commons_node.home import Home
@@ -78,6 +78,7 @@ async def examine(
         checks += found
         checks += [guarded("backup", lambda: house.backup(home, config or Config(), _now_ms()))]
         checks += [guarded("disk", lambda: machine.disk(home.path))]
+        checks += [guarded("runner", lambda: sandbox.runner(home))]
     newest, zones = seen.newest_ms, list(seen.zones)
     checks += [
         guarded("clock", lambda: machine.clock(_now_ms(), newest)),
@@ -85,7 +86,7 @@ async def examine(
         guarded("memory", machine.memory),
         guarded("entropy", machine.entropy),
         guarded("files", machine.files),
-        guarded("sandbox", machine.sandbox),
+        guarded("sandbox", sandbox.sandbox),
     ]
     checks += _of_the_network(home, config or Config(), environment)
     return checks, config

@@ -28,6 +28,9 @@ WHY: Final[Mapping[str, Reason]] = {
         N_("It runs now: run {run}, attempt {attempt}, for {seconds} s."),
         N_("watch it: commons-node job logs {job}"),
     ),
+    "preparing": Reason(
+        N_("What agents run on is being prepared, once for this node: {percent} %."), N_("wait")
+    ),
     "no_handler": Reason(
         N_("This version has no handler {handler}."), N_("install the version that it was made for")
     ),

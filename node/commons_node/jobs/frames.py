@@ -109,7 +109,10 @@ class Done(msgspec.Struct, frozen=True, tag="done", forbid_unknown_fields=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed", forbid_unknown_fields=True):
-    """It did not work; ``again``: another attempt may help. The rest as for ``Done``."""
+    """It did not work; ``again``: another attempt may help. The rest as for ``Done``.
+
+    ``fit``: the process is as good as before, and may take another run.
+    """
 
     code: Annotated[str, Meta(max_length=64)]
     error: Annotated[str, Meta(max_length=2 * LINE)]
@@ -119,6 +122,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", forbid_unknown_fields=Tr
     fuel: Count = 0
     runner: Annotated[str, Meta(max_length=64)] = ""
     engine: Annotated[str, Meta(max_length=32)] = ""
+    fit: bool = False
 
 
 Said = Ready | Log | Call | Wants | Done | Failed

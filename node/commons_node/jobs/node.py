@@ -26,6 +26,7 @@ from commons_node.jobs.queue import Queue
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.workers import Attempt, NotOffered
 from commons_node.proposals.signing import Signing
+from commons_node.proposals.store import Proposal, of_operation
 from commons_node.registry import Registry, Request, describe_arguments
 from commons_node.sandbox.preparing import Preparing
 
@@ -198,6 +199,10 @@ class Jobs:
                 )
 
         await self.scheduler.desk.call(work)
+
+    async def proposal_of(self, operation: bytes) -> Proposal | None:
+        """Of which proposal an operation came, if it came of one on this node."""
+        return await self.scheduler.desk.call(lambda queue: of_operation(queue, operation))
 
     async def pause(self, name: str, *, paused: bool) -> None:
         """Begin no run of a job, or begin again."""

@@ -24,6 +24,11 @@ async def why(scheduler: Scheduler, job: Job) -> dict[str, str]:
     going = [run for run, *_ in by.get("leased", []) if run in scheduler.attempts]
     if going and len(going) < job.concurrency and by.get("ready"):
         going = []
+    preparing = scheduler.around.preparer
+    if job.handler == "agent" and (going or by.get("ready")) and preparing is not None:
+        percent = preparing.progress()
+        if percent is not None:
+            return reason("preparing", percent=percent)
     if going and not by.get("ready"):
         attempt = scheduler.attempts[going[0]]
         tried = next(row[1] for row in by["leased"] if row[0] == going[0])

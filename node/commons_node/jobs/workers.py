@@ -1,6 +1,6 @@
 """The scheduler's side of worker processes: start, talk, and end them by their own id.
 
-A worker that did anything but finish or fail in good order is killed, and so is one after so many
+A worker that did anything but finish, or fail and be fit, is killed, and so is one after so many
 runs: what a run leaves behind in a process ends with it.
 """
 
@@ -52,6 +52,9 @@ class Preparer(Protocol):
 
     def spoilt(self) -> None:
         """A worker has refused it."""
+
+    def progress(self) -> int | None:
+        """How far it is, of 100, while it is made; None if it is not."""
 
 
 @dataclass(slots=True)
@@ -267,7 +270,8 @@ class Workers:
         keep = False
         try:
             ended = await worker.run(start, attempt, broker)
-            keep = worker.runs < RUNS and not isinstance(ended, frames.Failed)
+            fit = ended.fit if isinstance(ended, frames.Failed) else True
+            keep = worker.runs < RUNS and fit
             return ended
         finally:
             self._busy.discard(worker)

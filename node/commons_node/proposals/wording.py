@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from commons_crdt.ids import OperationId
 from commons_crdt.texts import _
-from commons_node.proposals import store
 from commons_node.registry import Request
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
 async def proposed(daemon: Daemon, ident: OperationId) -> dict[str, object]:
     """``proposed`` {proposal, agent, principal, job, why} and ``proposed_by``, a sentence."""
-    found = await daemon.jobs.scheduler.desk.call(
-        lambda queue: store.of_operation(queue, bytes(ident))
-    )
+    found = await daemon.jobs.proposal_of(bytes(ident))
     if found is None:
         return {}
     community = await daemon.community(Request(daemon, community=found.principal))

@@ -67,7 +67,7 @@ class Channel(Protocol):
 
 
 class Failure(HandlerFailed):
-    """The agent failed by itself, and said how."""
+    """The agent failed by itself, and said how: nothing outside of it has suffered."""
 
 
 class _Code(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar, Final
 
+import msgspec
+
 from commons_crdt.errors import CommonsError
 from commons_node.keystore.disk import private_folder, write_private
 
@@ -31,6 +33,13 @@ class BadCache(CommonsError):
     code: ClassVar[str] = "bad_cache"
     hint: ClassVar[str] = "the node makes it anew by itself"
     status = "failed"
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """To a process that compiles: into which folder, and the key of the seal in hex."""
+
+    folder: str
+    key: str
 
 
 def key_of(secret: bytes) -> bytes:

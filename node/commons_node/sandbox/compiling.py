@@ -20,19 +20,13 @@ from wasmtime.component import Component
 from commons_crdt.errors import CommonsError
 from commons_node.jobs.worker import lock_down
 from commons_node.sandbox import cache
-from commons_node.sandbox.engine import engine, kind
+from commons_node.sandbox.engine import engine
+from commons_node.sandbox.kind import kind
 from commons_node.sandbox.runner import SHA256, component
 
 _TIMES: Final = 48.0
 """Processor time of compiling for each second of unpacking, as measured."""
 _EVERY_S: Final = 0.25
-
-
-class Order(msgspec.Struct, forbid_unknown_fields=True):
-    """Where to, and the key of the seal in hex."""
-
-    folder: str
-    key: str
 
 
 def _tell(percent: int) -> None:
@@ -50,7 +44,7 @@ def main() -> int:
     """0 when the compiled runner is there."""
     lock_down()
     os.nice(10)
-    order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
+    order = msgspec.json.decode(sys.stdin.buffer.read(), type=cache.Order)
     began = time.process_time()
     over = threading.Event()
     try:

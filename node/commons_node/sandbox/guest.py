@@ -23,6 +23,8 @@ _MIB: Final = 1 << 20
 _TABLES: Final = 100_000
 """Elements of a table."""
 _BLOCK: Final = 64
+FUEL_A_SECOND: Final = 10_000_000_000
+"""Of the machine on which it was measured; what a run that was interrupted is said to have used."""
 
 Call = Callable[[str, str], tuple[bool, str]]
 """Method and parameters to (good, JSON)."""
@@ -185,6 +187,7 @@ class Guest:
         self._store, self._given, self._stopped = store, bounds.fuel, None
         self._call, self._random, self._began = call, _Random(seed), time.monotonic()
         self._ticker.set(bounds.seconds)
+        busy = time.thread_time()
         try:
             instance = self._linker.instantiate(store, self._component)
             function = instance.get_func(store, "run")
@@ -199,6 +202,9 @@ class Guest:
             rang = self._ticker.rang
             self._ticker.set(None)
             self.fuel = bounds.fuel - store.get_fuel()
+            if rang:  # what a loop used stood in a register, and is lost by the interruption
+                spent = int((time.thread_time() - busy) * FUEL_A_SECOND)
+                self.fuel = min(bounds.fuel, max(self.fuel, spent))
             self._store, self._call = None, _nobody
         if rang:
             raise _late(bounds)

@@ -22,8 +22,8 @@ from commons_node.sandbox import landlock, seccomp
 _SET_DEATH: Final = 1
 _SET_DUMPABLE: Final = 4
 _SET_NO_NEW_PRIVS: Final = 38
-_FIRST_USER: Final = 60_600
-_USERS: Final = 500
+FIRST_USER: Final = 60_600
+USERS: Final = 500
 """Numbers that no system gives to anybody (systemd's table: 60578 to 61183 are unused)."""
 
 
@@ -37,7 +37,7 @@ class NoLayer(CommonsError):
 
 def other_user() -> int:
     """From root become a user that is nobody else's; the number. Raises OSError."""
-    number = _FIRST_USER + os.getpid() % _USERS
+    number = FIRST_USER + os.getpid() % USERS
     os.setgroups([])
     os.setresgid(number, number, number)
     os.setresuid(number, number, number)

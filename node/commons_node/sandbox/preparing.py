@@ -20,8 +20,7 @@ from commons_crdt.errors import CommonsError
 from commons_node.jobs.frames import Prepare
 from commons_node.jobs.workers import environment
 from commons_node.sandbox import cache
-from commons_node.sandbox.compiling import Order
-from commons_node.sandbox.engine import kind
+from commons_node.sandbox.kind import kind
 from commons_node.sandbox.runner import SHA256
 
 _LONGEST_S: Final = 1_800.0
@@ -77,6 +76,10 @@ class Preparing:
             raise NotPrepared(why=self.failed)
         return Prepare(str(path), cache.key_of(self._secret()).hex())
 
+    def progress(self) -> int | None:
+        """See ``Preparer``."""
+        return self.percent if self.state == "preparing" else None
+
     def spoilt(self) -> None:
         """A worker has refused it: it is made anew."""
         path = cache.there(self.folder, kind(), SHA256)
@@ -122,7 +125,7 @@ class Preparing:
         assert sink is not None
         assert source is not None
         assert errors is not None
-        order = Order(str(self.folder), cache.key_of(self._secret()).hex())
+        order = cache.Order(str(self.folder), cache.key_of(self._secret()).hex())
         with suppress(ConnectionError):
             sink.write(msgspec.json.encode(order))
             await sink.drain()

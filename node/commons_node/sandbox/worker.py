@@ -20,9 +20,10 @@ from commons_node.jobs import frames
 from commons_node.jobs.handler import HandlerFailed
 from commons_node.jobs.worker import Channel, cpu_ms, lock_down, soft
 from commons_node.sandbox import cache
-from commons_node.sandbox.agent import Agents
-from commons_node.sandbox.engine import engine, kind, wasmtime_version
+from commons_node.sandbox.agent import Agents, Failure
+from commons_node.sandbox.engine import engine
 from commons_node.sandbox.guest import Bounds, Guest, Ticker, Trapped
+from commons_node.sandbox.kind import kind, wasmtime_version
 from commons_node.sandbox.lock import NoLayer, lock
 from commons_node.sandbox.memory import Peak
 from commons_node.sandbox.runner import SHA256
@@ -71,7 +72,7 @@ def attend(
     """One run, to its end or its failure."""
     before = cpu_ms()
     peak.reset()
-    again = False
+    again = fit = False
     try:
         soft(resource.RLIMIT_CPU, before // 1000 + 1 + start.limits.cpu_s)
         if sys.platform == "linux":
@@ -85,6 +86,7 @@ def attend(
         return done
     except HandlerFailed as error:
         told, code, again = str(error), error.code, error.again
+        fit = isinstance(error, Failure) and code != "memory"
     except frames.BadFrame as error:
         told, code = str(error), "output"
     except MemoryError:
@@ -93,7 +95,7 @@ def attend(
         told, code, again = f"{type(error).__name__}: {error}", "fault", True
     return frames.Failed(
         code[:64], told[: frames.LINE], again, cpu_ms() - before, peak.bytes(),
-        agents.fuel, agents.ran, wasmtime_version(),
+        agents.fuel, agents.ran, wasmtime_version(), fit,
     )  # fmt: skip
 
 
