@@ -19,10 +19,10 @@ PAGES += [
 
 
 LONG = {
-    "backup", "leaving", "lost-phone", "reputation", "someone-must-go", "spaces", "two-stories",
+    "agents", "backup", "leaving", "lost-phone", "reputation", "someone-must-go", "spaces", "two-stories",
     "usb-stick", "we-disagree",
 }  # fmt: skip
-"""Pages that start and stop many nodes."""
+"""Pages that start and stop many nodes, or prepare a sandbox."""
 
 
 @pytest.mark.parametrize(

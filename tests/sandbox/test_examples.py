@@ -74,10 +74,15 @@ async def test_who_is_late_is_reminded_in_their_language_and_again_after_days(el
     ]  # fmt: skip
     first = await elm.notices()
     assert first == [
-        "En påminnelse från grannskapet: Hej Bo, Ladder (7) skulle ha kommit tillbaka 2026-05-20,"
-        " för 5 dagar sedan. Kan du lämna tillbaka den, eller säga när du kan? Tack!",
-        "A reminder from the neighbourhood: Hello Cia, Drill (8) was to come back on 2026-05-24,"
-        " 1 day ago. Could you bring it back, or say when you can? Thank you!",
+        (
+            "En påminnelse från grannskapet: Hej Bo, Ladder (7) skulle ha kommit tillbaka"
+            " 2026-05-20, för 5 dagar sedan. Kan du lämna tillbaka den, eller säga när du kan?"
+            " Tack!"
+        ),
+        (
+            "A reminder from the neighbourhood: Hello Cia, Drill (8) was to come back on"
+            " 2026-05-24, 1 day ago. Could you bring it back, or say when you can? Thank you!"
+        ),
     ]
     await elm.run("overdue-reminders")
     assert await elm.notices() == first, "nobody is told the same twice a day"
@@ -248,12 +253,14 @@ async def test_a_real_inventory_is_proposed_just_as_an_import_reads_it(
 
 
 async def test_a_table_of_ones_own_needs_a_map_and_its_faults_are_told(elm: Street) -> None:
-    table = "Nr;Benämning;Antal;Status\\n1;Stege;2;active\\n2;;1;active\\n1;Såg;1;active\\n" \
-            "4;Tält;två;active\\n5;Hink;1;borta\\n6;Spade"  # fmt: skip
+    lines = ["Nr;Benämning;Antal;Status", "1;Stege;2;active", "2;;1;active", "1;Såg;1;active",
+             "4;Tält;två;active", "5;Hink;1;borta", "6;Spade"]  # fmt: skip
     found = await elm.run(
-        "csv-to-catalogue", csv=table, map="number=Nr; name=Benämning; quantity=Antal; state=Status"
+        "csv-to-catalogue",
+        csv="\\n".join(lines),
+        map="number=Nr; name=Benämning; quantity=Antal; state=Status",
     )
-    assert [one["args"] if "args" in one else one["name"] for one in found["proposed"]] == ["Stege"]
+    assert [one["name"] for one in found["proposed"]] == ["Stege"]
     assert {one["row"]: one["faults"][0] for one in found["wrong"]} == {
         3: "the name is empty",
         4: "number 1 is in row 2 already",
