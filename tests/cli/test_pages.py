@@ -19,8 +19,8 @@ PAGES += [
 
 
 LONG = {
-    "agents", "backup", "leaving", "lost-phone", "reputation", "someone-must-go", "spaces", "two-stories",
-    "usb-stick", "we-disagree",
+    "agents", "backup", "leaving", "lost-phone", "reputation", "someone-must-go", "spaces",
+    "two-stories", "usb-stick", "we-disagree",
 }  # fmt: skip
 """Pages that start and stop many nodes, or prepare a sandbox."""
 

@@ -13,13 +13,17 @@ ALIKE = 0.5
 
 def main(event, host):
     """Answers what was proposed, what was suggested, and who might mend what."""
-    loans = list(rows(host, "loan", ["loan", "resource", "borrower_name", "state", "from", "due"]))
+    loans = list(
+        rows(host, "loan", ["loan", "resource", "number", "borrower_name", "state", "from", "due"])
+    )
     fields = ["resource", "number", "name", "state", "quantity", "out", "categories"]
     things = {row["resource"]: row for row in rows(host, "resource", fields)}
     taken = [row for row in loans if row["state"] in PROMISED]
     wishes = [row for row in loans if row["state"] == "requested" and row["resource"] in things]
     proposed, suggested = [], []
-    for wish in sorted(wishes, key=lambda row: (row["from"] or "", row["loan"])):
+    for wish in sorted(
+        wishes, key=lambda row: (row["from"] or "", row["number"] or "", row["loan"])
+    ):
         thing = things[wish["resource"]]
         if free(thing, wish, taken):
             host.docs.propose(
