@@ -73,6 +73,9 @@ texts: $(ready) ## take new texts into every language, compile, say what is miss
 	$(bin)/python -m commons_node.api.generate cli/commons_cli/verbs.json
 	@$(bin)/python scripts/texts.py update
 	@$(bin)/python scripts/texts.py compile
+.PHONY: capabilities
+capabilities: $(ready) ## docs/capabilities.md, from what is declared
+	@$(bin)/python -m commons_node.capabilities.reference docs/capabilities.md
 .PHONY: homes
 homes: $(ready) ## a home for each schema number of which none is kept yet; commit what it writes
 	@$(bin)/python -m tests.homes.make

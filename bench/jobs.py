@@ -4,7 +4,7 @@
 is answered, by so many callers at once as a busy node has; `one_by_one` the same by one caller, who
 waits for the disk twice a run. `floor_per_second` are the plainest durable commits on the same disk
 in the same run: nothing that answers each call alone can be faster than half of it.
-The keys of the sandbox (`load_ms`, `warm_p50_ms` …) come with the sandbox.
+The keys of the sandbox: `sandbox`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
+from bench.sandbox import measure_sandbox
 from bench.town import Town, say
 from commons_node.jobs import firing
 from commons_node.jobs.budget import Allowance
@@ -49,7 +50,7 @@ def measure(town: Town) -> dict[str, object]:
     return {
         "queue_per_second": round(together), "one_by_one": round(alone),
         "floor_per_second": round(floor), "cpu_ms_each": round(cpu * 1000, 3),
-        "coalesced": found, "idle_cpu": round(idle, 5),
+        "coalesced": found, "idle_cpu": round(idle, 5), **measure_sandbox(folder),
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from commons_crdt.errors import CommonsError
+from commons_node.agents.refusals import NotAgreed
 from commons_node.api.events import Events
 from commons_node.api.server import ApiServer
 from commons_node.home import Home
@@ -174,6 +175,21 @@ class Nap(msgspec.Struct):
     seconds: Annotated[float, argument("how long")]
 
 
+class Admit(msgspec.Struct):
+    guest: Annotated[str, argument("who wants in")]
+    agree: Annotated[str | None, option("agree to just what was shown")] = None
+
+
+async def admit(request: Request[Shed], args: Admit) -> Mapping[str, object]:
+    word = f"in with {args.guest}"
+    if args.agree != word:
+        wishes = [{"wish": "to sleep under the roof"}, {"wish": "to use the saw"}]
+        raise NotAgreed(agent=args.guest, agree=word,
+                        report={"asking": args.guest, "agree": word, "wishes": wishes})  # fmt: skip
+    request.node.things[args.guest] = "in"
+    return {"guest": args.guest}
+
+
 async def nap(request: Request[Shed], args: Nap) -> Mapping[str, object]:
     await asyncio.sleep(args.seconds)
     return {"slept": args.seconds}
@@ -275,6 +291,9 @@ REGISTRY = Registry(
         Command("thing.export", "Export things.", Export, export, says="{things} things."),
         Command("thing.remove", "Remove a thing.", OneThing, remove, says="{thing} is gone.",
                 asks="Remove {thing} for ever?"),
+        Command("thing.admit", "Let somebody in.", Admit, admit,
+                says=("{asking} wants:", "{guest} is in."),
+                table=Table("wishes", (Column("wish", "Wish"),))),
         Command("thing.nap", "Do nothing for a while.", Nap, nap, timeout_s=20.0),
         Command("thing.stumble", "Fail.", Nothing, stumble),
         Command("thing.timeout", "Fail otherwise.", Nothing, time_out),

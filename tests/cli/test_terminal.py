@@ -139,6 +139,48 @@ def test_what_destroys_asks_and_no_is_the_default(shed: Shed, tmp_path: Path) ->
     assert "drill" not in shed.things
 
 
+def test_what_wants_to_be_agreed_to_is_shown_and_asked(shed: Shed, tmp_path: Path) -> None:
+    alice = Person(tmp_path, "thing", "admit", "cat")
+    alice.sees("cat wants:")
+    alice.sees("to sleep under the roof")
+    alice.sees("to use the saw")
+    alice.sees("Agree to that? [y/N]: ")
+    alice.types("\n")
+    assert alice.ends() == 1
+    assert "Nothing was changed." in alice.seen
+    assert "cat" not in shed.things
+    alice = Person(tmp_path, "thing", "admit", "cat")
+    alice.sees("Agree to that? [y/N]: ")
+    alice.types("y\n")
+    alice.sees("cat is in.")
+    assert alice.ends() == 0
+    assert "cat" in shed.things
+
+
+def test_a_script_agrees_in_advance_or_by_the_word_it_was_given(shed: Shed, tmp_path: Path) -> None:
+    def runs(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            line(tmp_path, "thing", "admit", "owl", *words), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    refused = runs("--json")
+    assert refused.returncode == 1
+    error = json.loads(refused.stderr)["error"]
+    assert error["code"] == "not_agreed"
+    assert len(error["report"]["wishes"]) == 2, "what it asks for is there to be read"
+    assert "owl" not in shed.things, "nobody was asked, so nobody agreed"
+    assert runs("--agree", "something else").returncode == 1
+    assert "owl" not in shed.things
+    assert json.loads(runs("--json", "--agree", error["report"]["agree"]).stdout)["guest"] == "owl"
+    del shed.things["owl"]
+    ended = runs("--yes")
+    assert (ended.returncode, "to use the saw" in ended.stdout) == (0, True), (
+        "it is shown all the same"
+    )
+    assert json.loads(runs("--json", "--yes").stdout)["guest"] == "owl", "one object, as always"
+
+
 def test_ctrl_c_at_a_question_and_during_a_call(shed: Shed, tmp_path: Path) -> None:
     alice = Person(tmp_path, "--as", "alice", "thing", "lend", "drill")
     alice.sees("Passphrase of alice: ")

@@ -66,21 +66,12 @@ REACHES = {
 BOMBS = {
     "10 GB": Try("return len(bytearray(10**10))", "fault", "OverflowError"),
     "2 GB": Try("return len(bytearray(2**31 - 1))", "memory", "MemoryError"),
-    "a list without end": Try("found = []\nwhile True: found.append(' ' * 1000)", "memory"),
     "no end": Try("while True: pass", "fuel", "used up", given=(("fuel", 10**8),)),
     "a pattern": Try(
         "import re\nre.match('(a+)+$', 'a' * 40 + 'b')", "fuel", given=(("fuel", 10**8),)
     ),
     "itself": Try("def f(): f()\nf()", "fault", "RecursionError"),
-    "itself without a limit": Try(
-        "import sys\nsys.setrecursionlimit(10**9)\ndef f(n): return [f(n + 1)]\nf(0)",
-        given=(("fuel", 2 * 10**9),),
-    ),
     "a deep pattern": Try("import re\nre.compile('(' * 10**5 + ')' * 10**5)", "fault"),
-    "a large result": Try(f"return 'x' * {BIG}", given=(("memory", 256),)),
-    "a large argument": Try(
-        f"host.call('echo', text='x' * {BIG})", given=(("memory", 256),)
-    ),
     "an argument that fits no frame": Try(
         "host.call('echo', text='x' * (1 << 20))", "too_large", "at most"
     ),
@@ -105,6 +96,19 @@ BOMBS = {
     ),
     "garbage": Try(
         "import commons_agent\nfrom componentize_py_types import Err\nraise Err('{]')", "fault"
+    ),
+}  # fmt: skip
+
+
+LARGE = {
+    "a list without end": Try("found = []\nwhile True: found.append(' ' * 1000)", "memory"),
+    "a large result": Try(f"return 'x' * {BIG}", given=(("memory", 256),)),
+    "a large argument": Try(
+        "host.call('echo', text='x' * (60 << 20))", given=(("memory", 256),)
+    ),
+    "itself without a limit": Try(
+        "import sys\nsys.setrecursionlimit(10**9)\ndef f(n): return [f(n + 1)]\nf(0)",
+        given=(("fuel", 2 * 10**9),),
     ),
 }  # fmt: skip
 
@@ -163,6 +167,14 @@ async def test_an_agent_reaches_nothing_but_its_node() -> None:
 async def test_an_agent_blows_up_alone() -> None:
     async with agents() as run:
         for name, one in BOMBS.items():
+            await tried(run, name, one)
+            await run.healthy()
+
+
+@pytest.mark.long
+async def test_an_agent_that_takes_much_memory_takes_its_own() -> None:
+    async with agents() as run:
+        for name, one in LARGE.items():
             await tried(run, name, one)
             await run.healthy()
 
@@ -229,12 +241,12 @@ def _listed(value: object) -> list[object]:
 async def test_a_million_calls_and_lines_are_bounded() -> None:
     async with agents() as run:
         calls = main("for n in range(10**6): host.call('echo', n=n)")
-        with pytest.raises(Ended, match="2000 calls"):
-            await run(calls, echo)
-        assert run.attempt.calls == LIMITS.calls + 1
+        with pytest.raises(Ended, match="300 calls"):
+            await run(calls, echo, Limits(wall_s=20, memory_mib=64, calls=300))
+        assert run.attempt.calls == 301
         assert run.attempt.fuel > 10**6, "what it has used so far is known"
         await run.healthy()
-        ended = await run(main("for n in range(10_000): print(n)\nprint('x' * 10**6)"))
+        ended = await run(main("for n in range(1_000): print(n)\nprint('x' * 10**6)"))
         assert isinstance(ended, frames.Done)
         assert len(run.attempt.lines) == 200
         assert max(map(len, run.attempt.lines)) <= frames.LINE

@@ -15,6 +15,7 @@ from commons_node.agents.manifest import AgentLimits, Grant, Manifest, parse
 from commons_node.capabilities.broker import AgentDealing
 from commons_node.capabilities.inside import Inside
 from commons_node.capabilities.permit import Permit
+from commons_node.capabilities.proposing import proposable
 from commons_node.capabilities.rates import Rates
 from commons_node.drivers.driver import Around
 from commons_node.drivers.held import Drivers
@@ -156,7 +157,8 @@ class Bureau:
         self.rates = Rates(self.desk, lambda: self.clock)
         around = Around(Web(), self.folder)
         self.inside = Inside(
-            registry=lambda: REGISTRY,
+            registry=REGISTRY,
+            acts=proposable(REGISTRY),
             request=lambda community: Request(None, community=community),  # type: ignore[arg-type]  # no daemon here
             desk=self.desk,
             drivers=Drivers(self.drivers, around),

@@ -16,6 +16,7 @@ from commons_node.capabilities.catalogue import CAPABILITIES
 from commons_node.capabilities.coding import PIECE
 from commons_node.capabilities.collections import COLLECTIONS
 from commons_node.capabilities.proposing import MOST_OPEN, proposable
+from commons_node.capabilities.reference import page
 from commons_node.domains import registry
 from commons_node.jobs.dealing import believed
 from commons_node.jobs.effects import BadEffect, Effect
@@ -148,6 +149,11 @@ async def test_an_answer_has_at_most_so_many_bytes(house: Bureau) -> None:
     assert (await run("docs.query", collection="loan", limit=2))["rows"]
     assert (await refused(run, "kv.put", name="a", value=1))[0] == "too_much"
     assert run.dealing.effects == [], "a call that was refused has no effect"
+
+
+def test_the_reference_is_made_from_what_is_declared() -> None:
+    file = Path(__file__).parents[2] / "docs" / "capabilities.md"
+    assert file.read_text(encoding="utf-8") == page(registry()), "make capabilities"
 
 
 def test_what_is_in_reach_is_a_list_and_no_rule() -> None:

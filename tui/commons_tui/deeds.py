@@ -20,6 +20,7 @@ from commons_tui.bridge import ApiError, off_loop
 from commons_tui.dialogs.code import Code
 from commons_tui.dialogs.dialog import Ask, Say
 from commons_tui.dialogs.form import Form, checked, command_of, needs_form
+from commons_tui.dialogs.permissions import Permissions
 from commons_tui.dialogs.typed import Typed
 from commons_tui.rows import Column, Row
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from commons_tui.app import CommonsApp
 
 SLACK_S: Final = 5.0
+_INSTALL, _GRANT = "agent.install", "agent.grant"
 _HIDDEN: Final = frozenset(
     {"v", "ok", "as_of", "missing", "conflicts", "operation", "verdict", "reason", "session"}
 )
@@ -73,6 +75,8 @@ class Deeds:
         answer = await self._call(verb, values)
         if answer is not None:
             await self._tell(verb, values, answer, brief=bool(about))
+            if answer.get("waits") and name == _INSTALL:  # a new version that asks for more
+                await self.do(_GRANT, {"agent": answer["agent"]})
         return answer
 
     async def _call(self, verb: Mapping[str, Any], values: dict[str, Any]) -> dict[str, Any] | None:
@@ -80,7 +84,9 @@ class Deeds:
         body = {**values, **{name: Path(path).name for name, path in outs.items()}}
         try:
             await off_loop(lambda: free(outs))
-            answer = await self._send(verb, body)
+            answer = await self._agreed(verb, body)
+            if answer is None:
+                return None
             for one in verb["args"]:
                 data = answer.pop(one["result"], None) if one["kind"] == "file-out" else None
                 if data is not None and one["name"] in outs:
@@ -102,6 +108,19 @@ class Deeds:
             self._app.chosen(answer.get("member"))
         self._app.look_again()
         return answer
+
+    async def _agreed(self, verb: Mapping[str, Any], body: dict[str, Any]) -> dict[str, Any] | None:
+        """Call; what wants to be agreed to is shown, and with a yes called once more."""
+        try:
+            return await self._send(verb, body)
+        except ApiError as error:
+            report = error.report
+            if error.code != "not_agreed" or report is None:
+                raise
+        asked = Permissions(_(verb["summary"]).rstrip("."), report)
+        if not await self._app.push_screen_wait(asked):
+            return None
+        return await self._send(verb, {**body, "agree": report["agree"]})
 
     async def _sure(self, verb: Mapping[str, Any], question: str) -> bool:
         """Whether it shall be done; what can never be undone has to be typed."""

@@ -13,8 +13,11 @@ from typing import Final, Literal
 import msgspec
 
 from commons_crdt.texts import _
-from commons_node.agents.manifest import Manifest
+from commons_node.agents.manifest import Grant, Manifest
 from commons_node.agents.wording import MEANS
+from commons_node.capabilities import collections
+from commons_node.capabilities.capability import Capability
+from commons_node.capabilities.catalogue import CAPABILITIES
 from commons_node.jobs.job import On
 
 Weight = Literal["fault", "hint"]
@@ -46,10 +49,14 @@ def findings(
 
 
 def _of_manifest(manifest: Manifest, events: Collection[str]) -> Iterator[Finding]:
-    for method in manifest.capabilities:
-        if method not in MEANS:
+    for method, grant in manifest.capabilities.items():
+        known = CAPABILITIES.get(method)
+        if known is None or method not in MEANS:
             text = _("This version does not know the capability {method}.").format(method=method)
             yield Finding("fault", "agent.toml", 0, text)
+            continue
+        yield from _of_bounds(known, grant)
+        yield from _of_collections(grant)
     for trigger in manifest.triggers:
         if isinstance(trigger, On) and trigger.event not in events:
             text = _("No event of this version is called {event}.").format(event=trigger.event)
@@ -57,6 +64,32 @@ def _of_manifest(manifest: Manifest, events: Collection[str]) -> Iterator[Findin
     if not manifest.triggers:
         text = _("It has no trigger: it runs only when somebody says so.")
         yield Finding("hint", "agent.toml", 0, text)
+
+
+def _of_bounds(known: Capability, grant: Grant) -> Iterator[Finding]:
+    """What must be said is said, and what is said means something."""
+    said = {name for name in grant.__struct_fields__ if getattr(grant, name) is not None}
+    for needed in known.needs:
+        if needed not in said:
+            text = _("{method} reaches nothing: agent.toml does not say {bound}.")
+            told = text.format(method=known.name, bound=needed)
+            yield Finding("fault", "agent.toml", 0, told)
+    for name in sorted(said - {"rate"} - set(known.narrows)):
+        text = _("{bound} means nothing to {method}.").format(bound=name, method=known.name)
+        yield Finding("hint", "agent.toml", 0, text)
+
+
+def _of_collections(grant: Grant) -> Iterator[Finding]:
+    """Lists and fields that there are."""
+    lists = {name: collections.find(name) for name in grant.collections or ()}
+    for name in sorted(name for name, found in lists.items() if found is None):
+        text = _("There is no collection {name}.").format(name=name)
+        yield Finding("fault", "agent.toml", 0, text)
+    fields = {field for found in lists.values() if found is not None for field in found.fields}
+    for name in (*(grant.fields or ()), *(grant.where or {})):
+        if fields and name not in fields:
+            text = _("No collection that it asks for has the field {name}.").format(name=name)
+            yield Finding("fault", "agent.toml", 0, text)
 
 
 def _of_code(manifest: Manifest, code: Mapping[str, bytes]) -> Iterator[Finding]:

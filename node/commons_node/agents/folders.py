@@ -8,51 +8,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
 from commons_node.agents.manifest import API, KEY, MAX_BYTES
 from commons_node.agents.package import CODE, MAX_FILES, MAX_UNPACKED, TOML
 from commons_node.agents.refusals import BadPackage
-
-_TOML: Final = """\
-[agent]
-name = "{name}"
-version = "0.1.0"
-api = "{api}"
-runtime = "python"
-entry = "agent.py:main"
-publisher = "{key}{publisher}"
-summary = "Says what is overdue"
-
-[[trigger]]
-cron = "0 9 * * *"
-
-[capabilities]
-"docs.query" = {{ collections = ["loan"], fields = ["name", "borrower_name", "due", "overdue"] }}
-"notify.send" = {{ rate = "10/day" }}
-
-[limits]
-memory = "64MiB"
-wall = "10s"
-
-[settings]
-greeting = "Good morning"
-"""
-_CODE: Final = '''\
-"""Says every morning what is overdue."""
-
-
-def main(event, host):
-    """Called for each run; what it returns stands in `job show`."""
-    rows = host.call("docs.query", collection="loan", where={"overdue": True})["rows"]
-    host.log(f"overdue: {len(rows)}")
-    if rows:
-        names = ", ".join(str(row.get("name")) for row in rows)
-        host.call("notify.send", text=f"{event['settings']['greeting']}: {names}")
-    return {"overdue": len(rows)}
-'''
+from commons_node.agents.template import TEMPLATE_CODE, TEMPLATE_TOML
 
 
 class FolderThere(CommonsError):
@@ -73,8 +36,8 @@ class CannotRead(CommonsError):
 
 def begin(folder: Path, publisher: str) -> list[Path]:
     """A folder with an agent that works. Raises ``FolderThere``, ``CannotRead``, ``BadPackage``."""
-    toml = _TOML.format(name=folder.name, api=API, key=KEY, publisher=publisher)
-    files = {folder / TOML: toml, folder / CODE / "agent.py": _CODE}
+    toml = TEMPLATE_TOML.format(name=folder.name, api=API, key=KEY, publisher=publisher)
+    files = {folder / TOML: toml, folder / CODE / "agent.py": TEMPLATE_CODE}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

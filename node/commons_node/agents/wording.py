@@ -22,7 +22,10 @@ Change = Literal["new", "wider", "narrower", "changed", "gone", "as before", "wi
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """A capability: what it means without bounds, and with its main bound (``field``, {what})."""
+    """A capability: what it means with its main bound (``field``, {what}), and without.
+
+    Where ``whole`` is empty it reaches nothing without that bound.
+    """
 
     whole: str
     field: str = ""
@@ -31,36 +34,30 @@ class Means:
 
 MEANS: Final[Mapping[str, Means]] = {
     "docs.query": Means(
-        N_("Read all lists of the community that a member may read"),
-        "collections", N_("Read lists of the community: {what}"),
+        "", "collections", N_("Read lists of the community: {what}"),
     ),
     "docs.get": Means(
-        N_("Look at any entry of the community that a member may read"),
-        "collections", N_("Look at single entries of the community: {what}"),
+        "", "collections", N_("Look at single entries of the community: {what}"),
     ),
     "docs.propose": Means(
-        N_("Prepare any act for a member to sign; without a signature nothing happens"),
-        "kinds", N_("Prepare acts for a member to sign: {what}"),
+        "", "kinds", N_("Prepare acts for a member to sign, or not: {what}"),
     ),
     "notify.send": Means(
         N_("Send messages by every way that the host has set up"),
         "drivers", N_("Send messages by: {what}"),
     ),
     "driver.send": Means(
-        N_("Use every device that the host has set up"),
-        "drivers", N_("Use these devices: {what}"),
+        "", "drivers", N_("Use these devices: {what}"),
     ),
     "driver.read": Means(
-        N_("Read from every device that the host has set up"),
-        "drivers", N_("Read from these devices: {what}"),
+        "", "drivers", N_("Read from these devices: {what}"),
     ),
     "http.fetch": Means(
-        N_("Reach any address on the internet: what it knows may leave this machine"),
-        "hosts", N_("Reach these addresses on the internet: {what}; what it knows may go there"),
+        "", "hosts",
+        N_("Reach these addresses on the internet: {what}; what it knows may go there"),
     ),
     "model.infer": Means(
-        N_("Ask every model that the host has set up"),
-        "drivers", N_("Ask these models: {what}"),
+        "", "drivers", N_("Ask these models: {what}"),
     ),
     "metrics.put": Means(N_("Keep figures on this node")),
     "kv.get": Means(N_("Read its own notes")),
@@ -101,9 +98,9 @@ def means(method: str, grant: Grant) -> str:
     if found is None:
         return _(UNKNOWN).format(method=method)
     values = getattr(grant, found.field) if found.field else None
-    if values is None:
+    if values is None and found.whole:
         return _(found.whole)
-    return _(found.bounded).format(what=", ".join(values) or _("nothing"))
+    return _(found.bounded).format(what=", ".join(values or ()) or _("nothing"))
 
 
 def bounds(method: str, grant: Grant) -> list[str]:

@@ -24,7 +24,7 @@ class Collection:
     arguments: Mapping[str, object] = field(default_factory=dict)
 
 
-_ALL: Final = (
+_LISTED: Final = (
     Collection(
         "loan", "who asked for what, and where it is", "loan.list", "loans", "loan",
         ("loan", "resource", "number", "name", "borrower", "borrower_name", "state", "from", "due",
@@ -55,10 +55,10 @@ _ALL: Final = (
         {"limit": 500},
     ),
 )  # fmt: skip
-COLLECTIONS: Final[Mapping[str, Collection]] = {one.name: one for one in _ALL}
+COLLECTIONS: Final[Mapping[str, Collection]] = {one.name: one for one in _LISTED}
 """By name; ``find`` takes the name of the view as well."""
 
 
 def find(name: str) -> Collection | None:
     """The collection of this name, or of the view of this name."""
-    return COLLECTIONS.get(name) or next((one for one in _ALL if one.view == name), None)
+    return COLLECTIONS.get(name) or next((one for one in _LISTED if one.view == name), None)

@@ -33,7 +33,7 @@ async def fetch(calling: Calling, grant: Grant, params: Fetch) -> object:
     web = calling.inside.web
     if web is None:
         raise Absent(
-            what="http.fetch", why="agents may not ask the internet here",
+            thing="http.fetch", why="agents may not ask the internet here",
             next="agents_http = true in config.toml",
         )  # fmt: skip
     allowed = [Allowed.of(one) for one in grant.hosts or ()]

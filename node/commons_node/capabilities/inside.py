@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from commons_node.agents.manifest import Manifest
 from commons_node.jobs.desk import Desk
-from commons_node.registry import Registry, Request
+from commons_node.registry import Command, Registry, Request
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -31,9 +31,13 @@ class Code(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """``request`` asks in the name of nobody, in the community of the principal that is given."""
+    """``request`` asks in the name of nobody, in the community of the principal that is given.
 
-    registry: Callable[[], Registry]
+    ``acts``: the commands that may be proposed, by name.
+    """
+
+    registry: Registry
+    acts: Mapping[str, Command]
     request: Callable[[str], Request[Daemon]]
     desk: Desk
     drivers: Drivers

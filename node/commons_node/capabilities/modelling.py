@@ -30,7 +30,7 @@ async def infer(calling: Calling, grant: Grant, params: Infer) -> object:
     try:
         return {"output": await calling.inside.models.infer(params.model, params.input)}
     except NoModel as error:
-        raise Absent(what=f"the model {params.model}", why=error, next=error.way_out) from None
+        raise Absent(thing=f"the model {params.model}", why=error, next=error.way_out) from None
     except ModelFault as error:
         raise Fault(method="model.infer", why=error) from None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from commons_node.capabilities.broker import AgentDealing
 from commons_node.capabilities.inside import Inside
 from commons_node.capabilities.permit import Permit
+from commons_node.capabilities.proposing import proposable
 from commons_node.capabilities.rates import Rates
 from commons_node.drivers.driver import Around
 from commons_node.drivers.held import Drivers
@@ -32,16 +33,15 @@ class Capabilities:
         self.web = Web()
         self.drivers = Drivers(config.drivers, Around(self.web, daemon.home.path))
         self.models = Models(config.models)
-        self._registry: Registry
         self._inside: Inside
         self._rates: Rates
 
     def start(self, registry: Registry, desk: Desk, around: Surroundings) -> None:
         """The verbs of this node, and the file of its jobs."""
-        self._registry = registry
         self._rates = Rates(desk, around.boot)
         self._inside = Inside(
-            registry=lambda: registry,
+            registry=registry,
+            acts=proposable(registry),
             request=lambda community: Request(self._daemon, community=community),
             desk=desk,
             drivers=self.drivers,

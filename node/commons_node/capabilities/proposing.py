@@ -21,6 +21,7 @@ from commons_node.api.arguments import (
 )
 from commons_node.capabilities.capability import Calling, Capability
 from commons_node.capabilities.refusals import BadParameters, NotGranted, TooMuch
+from commons_node.jobs.agent_effects import EXPIRES_MS
 from commons_node.registry import Command, Registry, describe_arguments
 
 _NOUNS: Final = frozenset({"loan", "resource", "space"})
@@ -76,7 +77,7 @@ def checked(command: Command, args: dict[str, Any]) -> None:
 
 async def propose(calling: Calling, grant: Grant, params: Propose) -> object:
     """Kept with the end of the run, for somebody to sign."""
-    command = proposable(calling.inside.registry()).get(params.command)
+    command = calling.inside.acts.get(params.command)
     if command is None or params.command not in (grant.kinds or ()):
         raise NotGranted(method="docs.propose", why=f"the command {params.command!r}")
     checked(command, params.args)
@@ -85,7 +86,9 @@ async def propose(calling: Calling, grant: Grant, params: Propose) -> object:
     agent = calling.agent
     ((waiting,),) = await calling.inside.desk.call(
         lambda queue: queue.rows(
-            "SELECT count(*) FROM proposals WHERE agent = ? AND state = 'open'", agent
+            "SELECT count(*) FROM proposals WHERE agent = ? AND state = 'open' AND at_ms > ?",
+            agent,
+            queue.now() - EXPIRES_MS,
         )
     )
     mine = sum(one.kind == "proposal" for one in calling.effects)

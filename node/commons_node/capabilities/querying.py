@@ -65,7 +65,7 @@ def _known(method: str, wanted: Sequence[str], fields: Sequence[str]) -> None:
 
 async def _rows(calling: Calling, grant: Grant, found: Collection) -> tuple[list[Any], object]:
     """All rows within the grant's own filter, and up to what they were computed."""
-    view = calling.inside.registry().view(found.view)
+    view = calling.inside.registry.view(found.view)
     if view is None:
         raise Fault(method="docs.query", why=f"this version has no {found.view}")
     arguments = from_body(

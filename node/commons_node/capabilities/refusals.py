@@ -57,7 +57,7 @@ class OnlyDry(CommonsError):
 
 
 class Absent(CommonsError):
-    """{what} is not set up on this node: {why}."""
+    """{thing} is not set up on this node: {why}."""
 
     code = "not_set_up"
     hint = "{next}"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 if TYPE_CHECKING:
     from commons_node.jobs.effects import Effect
+
+
+EXPIRES_MS: Final = 30 * 86_400_000
+"""A proposal that nobody has decided on by then is nobody's wish any more."""
 
 
 class _Kept(msgspec.Struct, forbid_unknown_fields=True):

@@ -88,9 +88,10 @@ class Wants(msgspec.Struct, frozen=True, tag="effect", forbid_unknown_fields=Tru
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready", forbid_unknown_fields=True):
-    """A worker of the sandbox is loaded and locked, by these layers."""
+    """A worker of the sandbox is loaded and locked, by these layers, after so many milliseconds."""
 
     layers: Annotated[tuple[str, ...], Meta(max_length=16)]
+    load_ms: Count = 0
 
 
 class Done(msgspec.Struct, frozen=True, tag="done", forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from commons_node.jobs import windows
+from commons_node.jobs.agent_effects import EXPIRES_MS
 from commons_node.jobs.dealing import Refusal
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.workers import LINES, Attempt
@@ -64,6 +65,9 @@ def tidy(queue: Queue) -> int:
         file.execute("DELETE FROM effects WHERE at_ms < ?", (old,))
         file.execute("DELETE FROM receipts WHERE ended_ms < ?", (old,))
         file.execute("DELETE FROM proposals WHERE state <> 'open' AND ended_ms < ?", (old,))
+        file.execute(
+            "DELETE FROM proposals WHERE state = 'open' AND at_ms < ?", (old - EXPIRES_MS,)
+        )
         file.execute("DELETE FROM proposed WHERE proposal NOT IN (SELECT proposal FROM proposals)")
         windows.tidy(queue, file)
         file.execute(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
+from commons_node.jobs.finding import find_job
 from commons_node.jobs.job import Job
 from commons_node.jobs.metering import CREDIT, in_credits
 from commons_node.jobs.queue import Queue
@@ -37,7 +38,9 @@ class Which(msgspec.Struct):
 async def list_receipts(request: Request[Daemon], args: Which) -> Reading:
     """One for each attempt at a run of an agent."""
     scheduler = request.node.jobs.scheduler
-    where, given = ("WHERE job = ?", [args.job]) if args.job else ("", [])
+    where, given = "", list[str]()
+    if args.job:
+        where, given = "WHERE job = ?", [find_job(scheduler, args.job).name]
     query = f"SELECT {_COLUMNS} FROM receipts {where} ORDER BY began_ms DESC, run DESC LIMIT ?"  # noqa: S608 - our own words
     rows = await scheduler.desk.call(lambda queue: queue.rows(query, *given, args.limit))
     return Reading({"receipts": [_receipt(row) for row in rows]})

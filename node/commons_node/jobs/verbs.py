@@ -12,9 +12,10 @@ import msgspec
 from commons_crdt.errors import CommonsError
 from commons_node.jobs import receipts, showing
 from commons_node.jobs.catalogue import notice_in_words
+from commons_node.jobs.finding import find_job
 from commons_node.jobs.job import Job
 from commons_node.jobs.queue import Queue
-from commons_node.jobs.refusals import NoJob, NoRun
+from commons_node.jobs.refusals import NoRun
 from commons_node.jobs.scheduler import Scheduler
 from commons_node.jobs.states import ENDED, State
 from commons_node.jobs.why import why
@@ -95,17 +96,7 @@ class Logs(msgspec.Struct):
 
 def _of(request: Request[Daemon], name: str) -> tuple[Scheduler, Job]:
     scheduler = request.node.jobs.scheduler
-    job = scheduler.jobs.get(name.strip())
-    if job is None:  # an agent's job has a longer name than the agent
-        fit = [one for one in scheduler.jobs.values() if _of_agent(one, name.strip())]
-        if len(fit) != 1:
-            raise NoJob(job=name)
-        job = fit[0]
-    return scheduler, job
-
-
-def _of_agent(job: Job, name: str) -> bool:
-    return job.agent is not None and name in {job.agent, job.agent.partition("/")[2]}
+    return scheduler, find_job(scheduler, name)
 
 
 async def list_jobs(request: Request[Daemon], _args: Nothing) -> Reading:

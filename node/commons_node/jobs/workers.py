@@ -96,6 +96,9 @@ class Worker:
         self._draining = asyncio.create_task(self._drain())
         self._attempt: Attempt | None = None
         self.runs = 0
+        self.layers: tuple[str, ...] = ()
+        """What holds it, if it is one of the sandbox."""
+        self.load_ms = 0
 
     @property
     def pid(self) -> int:
@@ -130,6 +133,7 @@ class Worker:
             if not isinstance(frame, frames.Ready):
                 code, text = getattr(frame, "code", "bad_frame"), getattr(frame, "error", "")
                 raise Ended(code, text, again=False)
+            self.layers, self.load_ms = frame.layers, frame.load_ms
         except (asyncio.IncompleteReadError, ConnectionError):
             await self.leave()  # it has closed its pipe: how it ends is for it to say
             raise Ended("died", self._how(), again=True) from None
@@ -256,6 +260,8 @@ class Workers:
         self._busy: set[Worker] = set()
         self.started = 0
         self.replaced = 0
+        self.loaded_ms = 0
+        """How long the last worker of the sandbox took to load and lock."""
 
     def pids(self) -> list[int]:
         """All that live."""
@@ -321,6 +327,7 @@ class Workers:
             raise Ended(error.code, str(error), again=True) from None
         worker = await self._fresh(SANDBOX)
         await worker.ready(told)
+        self.loaded_ms = worker.load_ms
         return worker
 
     async def rest(self) -> None:

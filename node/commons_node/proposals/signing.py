@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from commons_node.api.arguments import from_body
 from commons_node.capabilities.proposing import proposable
 from commons_node.proposals import store
 from commons_node.proposals.store import Decided, Proposal
-from commons_node.realm.authoring import about_to_store
-from commons_node.registry import Registry, Request, describe_arguments
+from commons_node.realm.authoring import telling
+from commons_node.registry import Command, Registry, Request, describe_arguments
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
@@ -65,30 +65,31 @@ class Signing:
             command, describe_arguments(command), msgspec.json.encode(found.arguments)
         )
         self._now.add(number)
-        try:
-            member = actor.member.hex()
-            await self._desk.call(lambda queue: store.begin(queue, number, member))
-            answer = await self._run(number, lambda: command.run(asked, arguments))
-        finally:
-            self._now.discard(number)
+        work = asyncio.create_task(self._do(number, actor.member.hex(), command, asked, arguments))
+        work.add_done_callback(lambda _work: self._now.discard(number))
+        answer = await asyncio.shield(work)  # who stops waiting stops nothing
         return await self._desk.call(lambda queue: store.one(queue, number)), answer
 
-    async def _run(self, number: int, run: Any) -> dict[str, Any]:
-        task = asyncio.current_task()
+    async def _do(
+        self,
+        number: int,
+        member: str,
+        command: Command,
+        request: Request[Daemon],
+        arguments: msgspec.Struct,
+    ) -> dict[str, Any]:
+        """The command, and what became of it."""
 
         async def note(written: Sequence[OperationId]) -> None:
-            if asyncio.current_task() is task:  # what the node does meanwhile is its own
-                await self._desk.call(lambda queue: store.note(queue, number, list(written)))
+            await self._desk.call(lambda queue: store.note(queue, number, list(written)))
 
-        token = about_to_store.set(note)
+        await self._desk.call(lambda queue: store.begin(queue, number, member))
         try:
-            answer: Mapping[str, object] = await run()
-        except BaseException as error:
-            about_to_store.reset(token)
-            if not isinstance(error, asyncio.CancelledError):
-                await self._settle(number, str(error))
+            with telling(note):
+                answer = await command.run(request, arguments)
+        except Exception as error:
+            await self._settle(number, str(error))
             raise
-        about_to_store.reset(token)
         told = {key: value for key, value in answer.items() if key != "file"}
         await self._desk.call(lambda queue: store.signed(queue, number, told, None))
         return told

@@ -14,12 +14,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from commons_crdt.errors import CommonsError
+from commons_node.jobs.agent_effects import EXPIRES_MS
 from commons_node.jobs.queue import Queue
-from commons_node.jobs.windows import DAY_MS
 
 State = Literal["open", "signing", "signed", "dropped", "expired"]
-EXPIRES_MS: Final = 30 * DAY_MS
-"""What nobody has decided on by then is nobody's wish any more."""
 _COLUMNS: Final = (
     "proposal, job, operation, run, agent, principal, command, arguments, why, at_ms, state,"
     " member, ended_ms, answer, error"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from commons_crdt.author import Draft, Place, compose
 from commons_crdt.authority.identity_facts import Limit
@@ -31,12 +34,28 @@ class NotWritten(CommonsError):
     hint = "commons-node status"
 
 
-about_to_store: ContextVar[Callable[[Sequence[OperationId]], Awaitable[None]] | None] = ContextVar(
-    "about_to_store", default=None
-)
-"""Told of own operations after they are signed and before they are stored: for who must know, after
-a crash, whether an act took place. None: nobody asks.
-"""
+Told = Callable[[Sequence[OperationId]], Awaitable[None]]
+_told: ContextVar[tuple[asyncio.Task[Any] | None, Told] | None] = ContextVar("told", default=None)
+
+
+@contextmanager
+def telling(told: Told) -> Iterator[None]:
+    """Tell of what this task writes, after it is signed and before it is stored.
+
+    For who must know, after a crash, whether an act took place. What the node writes meanwhile in
+    tasks of its own is not told.
+    """
+    token = _told.set((asyncio.current_task(), told))
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
+
+def told_of() -> Told | None:
+    """Who is to be told of what this task writes."""
+    found = _told.get()
+    return found[1] if found is not None and found[0] is asyncio.current_task() else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from commons_crdt.ids import DeviceId, DocumentId, OperationId, RealmId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, operation_id
 from commons_node.disk import Room
-from commons_node.realm.authoring import NotWritten, Written, about_to_store, write_down
+from commons_node.realm.authoring import NotWritten, Told, Written, told_of, write_down
 from commons_node.realm.batches import Reading, read
 from commons_node.realm.catching_up import CatchingUp
 from commons_node.realm.documents import Documents, Outcome
@@ -299,14 +299,19 @@ class Realm:
         """
         if self._room is not None:
             self._room.check(drafts)
-        return await self._alone(lambda: self._write(drafts, author, grant))
+        told = told_of()
+        return await self._alone(lambda: self._write(drafts, author, grant, told))
 
     async def _write(
-        self, drafts: Sequence[Draft], author: DeviceSecrets, grant: OperationId
+        self,
+        drafts: Sequence[Draft],
+        author: DeviceSecrets,
+        grant: OperationId,
+        told: Told | None = None,
     ) -> list[Written]:
         operations = await write_down(self.memory, drafts, author, grant, self._now_ms())
-        if (tell := about_to_store.get()) is not None:
-            await tell([operation_id(operation.header) for operation in operations])
+        if told is not None:
+            await told([operation_id(operation.header) for operation in operations])
         await self._absorb(read(operations, self.realm), own=True)
         ids = [operation_id(operation.header) for operation in operations]
         found = await self.memory.find(ids)

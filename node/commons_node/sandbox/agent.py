@@ -25,6 +25,8 @@ CODE: Final = 8 << 20
 """Bytes of an agent's code."""
 _PARAMS: Final = frames.MOST - 4_096
 """Letters of a call's parameters."""
+_TRACEBACK: Final = 60
+"""Lines of a traceback that go to the log."""
 _HELD: Final = 4
 """Agents whose code stays in the worker."""
 _MIB: Final = 1 << 20
@@ -82,7 +84,7 @@ class Agents:
     """Runs agents in this process. Made before the process locks itself."""
 
     def __init__(self, engine: Engine, ticker: Ticker, python: Guest, runner: str) -> None:
-        """``python`` is the runner, ``runner`` its sha256."""
+        """``engine`` compiles components; ``python`` is the runner, ``runner`` its sha256."""
         self._engine = engine
         self._ticker = ticker
         self._python = python
@@ -112,7 +114,7 @@ class Agents:
         guest = code.guest
 
         def asked(method: str, params: str) -> tuple[bool, str]:
-            return _ask(channel, method, params, guest.used())
+            return ask(channel, method, params, guest.used())
 
         limits = start.limits
         bounds = Bounds(
@@ -124,20 +126,7 @@ class Agents:
             found = guest.run(bounds, seed, asked, (code.source, code.entry, event))
         finally:
             self.fuel = guest.fuel
-        good, text = found
-        if good:
-            try:
-                return msgspec.json.decode(text)
-            except (msgspec.DecodeError, RecursionError) as error:
-                told = f"what it returned is no JSON: {error}"
-                raise HandlerFailed("output", told, again=False) from None
-        try:
-            failed = msgspec.json.decode(text, type=_Told)
-        except (msgspec.MsgspecError, RecursionError):
-            failed = _Told()
-        for line in failed.traceback.splitlines()[-60:]:
-            channel.log(line)
-        raise Failure(failed.code, failed.error, again=failed.again)
+        return result_of(*found, channel)
 
     # -- code ----------------------------------------------------------------------------------
 
@@ -199,7 +188,7 @@ def _fetch(channel: Channel) -> tuple[bytes, str, str]:
             return data, piece.runtime, piece.entry
 
 
-def _ask(channel: Channel, method: str, params: str, fuel: int) -> tuple[bool, str]:
+def ask(channel: Channel, method: str, params: str, fuel: int) -> tuple[bool, str]:
     """One call of the guest: what is out of bounds is answered here."""
     if len(params) > _PARAMS or not 0 < len(method) <= 64:
         return False, _error("too_large", f"a call has at most {_PARAMS} letters")
@@ -216,6 +205,23 @@ def _ask(channel: Channel, method: str, params: str, fuel: int) -> tuple[bool, s
     if answer.code:
         return False, _error(answer.code, answer.error)
     return True, msgspec.json.encode(answer.value).decode()
+
+
+def result_of(good: bool, text: str, channel: Channel) -> Any:
+    """What a run gave back; its traceback goes to the log. Raises ``HandlerFailed``."""
+    if good:
+        try:
+            return msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            told = f"what it returned is no JSON: {error}"
+            raise HandlerFailed("output", told, again=False) from None
+    try:
+        failed = msgspec.json.decode(text, type=_Told)
+    except (msgspec.MsgspecError, RecursionError):
+        failed = _Told()
+    for line in failed.traceback.splitlines()[-_TRACEBACK:]:
+        channel.log(line)
+    raise Failure(failed.code, failed.error, again=failed.again)
 
 
 def _error(code: str, text: str) -> str:

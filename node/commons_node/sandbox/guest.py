@@ -53,11 +53,13 @@ class Bounds:
 class Ticker:
     """A thread that interrupts what runs too long; made before the process locks itself."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, *engines: Engine) -> None:
         """Start it."""
-        self._engine = engine
+        self._engines = engines
         self._changed = threading.Condition()
         self._at: float | None = None
+        self._until: float | None = None
+        """Until when it sleeps; None: for ever."""
         self.rang = False
         self._thread = threading.Thread(target=self._run, name="ticker", daemon=True)
         self._thread.start()
@@ -67,17 +69,20 @@ class Ticker:
         with self._changed:
             self._at = None if seconds is None else time.monotonic() + seconds
             self.rang = False
-            self._changed.notify()
+            # it looks again when it wakes; to wake it each time costs a change of threads a run
+            if self._at is not None and (self._until is None or self._at < self._until):
+                self._changed.notify()
 
     def _run(self) -> None:
         with self._changed:
             while True:
-                left = None if self._at is None else self._at - time.monotonic()
-                if left is not None and left <= 0:
+                now = time.monotonic()
+                if self._at is not None and self._at <= now:
                     self.rang, self._at = True, None
-                    self._engine.increment_epoch()
-                    continue
-                self._changed.wait(left)
+                    for engine in self._engines:
+                        engine.increment_epoch()
+                self._until = self._at
+                self._changed.wait(None if self._at is None else self._at - now)
 
 
 class _Random:

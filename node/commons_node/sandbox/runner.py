@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from commons_crdt.errors import CommonsError
 
 NAME: Final = "runner.wasm.xz"
-SHA256: Final = "49b3d08bb49d0b07f39a1fecfc6046f54020e51059dcc339730723cbf36fc9ef"
+SHA256: Final = "a42f9a5deb3431954b16b455b1dd0667df8f4c4d833e4e3039d4f7d5a6291697"
 """Of the component, unpacked."""
 _MOST: Final = 64 << 20
 

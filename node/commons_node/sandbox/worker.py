@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,14 @@ def prepare(told: frames.Prepare) -> tuple[Agents, tuple[str, ...]]:
     made = engine()
     with cache.opened(Path(told.cache), kind(), SHA256, bytes.fromhex(told.key)) as path:
         component = Component.deserialize_file(made, path)
+    alone = engine(alone=True)
     started: list[Ticker] = []
-    layers = lock(lambda: started.append(Ticker(made)))
+    layers = lock(lambda: started.append(Ticker(made, alone)))
     python = Guest(made, component, started[0])
     # the first run touches what others find warm, and shows that the lock leaves it all it needs
     python.run(_WARM, bytes(32), lambda _m, _p: (True, "null"), ('{"a.py": "def main(e, h): pass"}',
                "a.py:main", '{"seed": "00"}'))  # fmt: skip
-    return Agents(made, started[0], python, SHA256), layers
+    return Agents(alone, started[0], python, SHA256), layers
 
 
 def attend(
@@ -109,7 +111,7 @@ def main() -> int:
         told = channel.hear()
         if not isinstance(told, frames.Prepare):
             return 0
-        peak = Peak()
+        began, peak = time.perf_counter(), Peak()
         try:
             agents, layers = prepare(told)
         except (cache.BadCache, NoLayer, Trapped, WasmtimeError, OSError) as error:
@@ -117,7 +119,7 @@ def main() -> int:
             channel.say(frames.Failed(code, str(error)[: frames.LINE], False, cpu_ms(), 0))
             return 0
         base = peak.addresses()
-        channel.say(frames.Ready(layers))
+        channel.say(frames.Ready(layers, round((time.perf_counter() - began) * 1000)))
         while isinstance(start := channel.hear(), frames.Start):
             channel.say(attend(agents, start, channel, peak, base))
     return 0

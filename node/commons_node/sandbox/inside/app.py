@@ -17,6 +17,8 @@ from loading import Files, said  # type: ignore[import-not-found]  # beside this
 from modules import freeze  # type: ignore[import-not-found]  # beside this, in there
 
 freeze()
+SEED = random.seed
+random.seed = lambda *_: None  # what calls us would seed with 2,496 bytes; the event has 32
 
 
 class WitWorld:
@@ -32,6 +34,7 @@ class WitWorld:
         sys.meta_path.insert(0, files)
         try:
             given = json.loads(event)
+            random.seed = SEED
             random.seed(bytes.fromhex(given.pop("seed")))
             return _result(files, entry, given, host)
         except Err:
