@@ -19,6 +19,7 @@ from tests.unit.bureau import Bureau, bureau
 
 from commons_node.agents.folders import read_folder
 from commons_node.agents.manifest import parse
+from commons_node.capabilities.proposing import proposable
 from commons_node.domains import registry
 from commons_node.jobs.frames import Done
 from commons_node.jobs.job import Limits
@@ -145,7 +146,7 @@ async def street(folder: Path, runs: Runs, **given: Any) -> AsyncIterator[Street
     async with bureau(folder, wall=round(MONDAY.timestamp() * 1000), meter=meter, **given) as house:
         made = Street(house, runs)
         verbs = _registry(made.rows)
-        house.inside = replace(house.inside, registry=lambda: verbs)
+        house.inside = replace(house.inside, registry=verbs, acts=proposable(verbs))
         yield made
 
 

@@ -117,9 +117,9 @@ async def test_what_is_free_is_proposed_and_who_waits_is_shown_something_alike(e
     found = await elm.run("offer-request-matcher")
     assert found["wishes"] == 7
     proposals = await elm.proposals()
-    assert [int(given["loan"], 16) for _command, given, _why in proposals] == [3, 6, 7, 5]
+    assert [int(given["loan"], 16) for _command, given, _why in proposals] == [6, 7, 3, 5]
     assert {command for command, _given, _why in proposals} == {"loan.approve"}
-    assert proposals[0][2] == "Eva asked for Ladder (9), and it is free then."
+    assert proposals[2][2] == "Eva asked for Ladder (9), and it is free then."
     said = [(one["to"], one["what"], one["instead"]) for one in found["suggested"]]
     assert said == [("Eva", "Cordless drill (7)", "Drill, cordless (8)")]
     assert [one["who"] for one in found["mending"]] == ["Bo"], "who likes saws mends none"
@@ -215,7 +215,8 @@ async def test_a_year_that_repeats_is_seen_once_there_is_more_than_a_year(elm: S
     assert found["kinds"][0]["method"] == "seasonal, 26 weeks"
     assert (found["kinds"][0]["error"], found["kinds"][0]["forecast"]) == (0, weekly[0])
     elm.rows["loans"] = elm.rows["loans"][-3:]
-    assert (await elm.run("demand-forecast"))["kinds"] == [], "nobody forecasts from nothing"
+    assert (await elm.run("demand-forecast", weeks=104))["tested"] == 24, "from the first one on"
+    assert (await elm.run("demand-forecast", weeks=11))["kinds"] == [], "from little says nothing"
 
 
 # -- tables ----------------------------------------------------------------------------------------

@@ -7,19 +7,21 @@ from forecast import backtest
 
 WEEK_MS = 7 * 24 * 3_600_000
 ALL, OTHER = "all", "others"
+LEAST = 12
+"""Weeks of which something can be said."""
 
 
 def main(event, host):
     """A forecast for each kind, with the error that its method had in the newest weeks."""
     settings = event["settings"]
-    weeks, tested, chosen = settings["weeks"], settings["tested"], settings["chosen"]
-    if weeks < tested + chosen + 2 or min(tested, chosen) < 1:
-        raise ValueError("weeks must be more than tested and chosen together, by two at least")
-    counts = demand(host, host.now()["ms"], weeks)
+    counts = demand(host, host.now()["ms"], settings["weeks"])
     long = begun(counts[ALL])
-    if len(long) < tested + chosen + 2:
-        host.log(f"{len(long)} weeks are known, {tested + chosen + 2} are needed")
+    if len(long) < LEAST:
+        host.log(f"{len(long)} weeks are known, {LEAST} are needed")
         return {"weeks": len(long), "kinds": [], "text": None}
+    # of a short history the newer half is for the error, as far as it goes
+    tested = max(min(settings["tested"], len(long) // 2), 1)
+    chosen = max(min(settings["chosen"], len(long) - tested - 2), 1)
     found = []
     for kind, series in grouped(counts, settings["least"]).items():
         part = series[-len(long) :]
@@ -33,7 +35,7 @@ def main(event, host):
         "forecast": whole["forecast"], "error": whole["error"], "naive_error": whole["naive_error"],
     })  # fmt: skip
     host.log(text)
-    return {"weeks": len(long), "kinds": found, "text": text}
+    return {"weeks": len(long), "tested": tested, "kinds": found, "text": text}
 
 
 def demand(host, now_ms, weeks):
