@@ -25,6 +25,8 @@ API: Final = "commons:agent@0.1"
 """The world that agents of this version are written for (docs/agents.md)."""
 MAX_BYTES: Final = 64 << 10
 KEY: Final = "ed25519:"
+_DEEPEST: Final = 32
+"""Brackets in brackets."""
 
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,39}\Z")]
 Version = Annotated[str, Meta(pattern=r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\Z")]
@@ -158,6 +160,8 @@ def parse(data: bytes, *, publisher: str | None = None) -> Manifest:
     """
     if len(data) > MAX_BYTES:
         raise BadPackage(why=_("agent.toml is longer than 64 KiB"))
+    if _depth(data) > _DEEPEST:
+        raise BadPackage(why=_("agent.toml is nested too deeply"))
     try:
         file = msgspec.convert(tomllib.loads(data.decode()), _File, strict=True)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError, RecursionError) as error:
@@ -200,6 +204,18 @@ def parse(data: bytes, *, publisher: str | None = None) -> Manifest:
         "settings": file.settings,
     }
     return from_builtins(made)
+
+
+def _depth(data: bytes) -> int:
+    """How deeply brackets stand in each other: the parser goes down into each."""
+    depth = deepest = 0
+    for sign in data:
+        if sign in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in b"]}":
+            depth -= 1
+    return deepest
 
 
 def from_builtins(made: Mapping[str, Any]) -> Manifest:
