@@ -31,6 +31,38 @@ SIMULATOR = "node/commons_node/testing/"
 """Takes apart what it made itself; nothing that runs for people imports it."""
 
 ELSEWHERE = {
+    # What agents ask comes as checked frames; drivers and models are the host's.
+    "node/commons_node/capabilities/broker.py:AgentDealing._answer":
+        "parameters behind the frame, by one struct a method; refusals in test_capabilities",
+    "node/commons_node/capabilities/coding.py:_bundle": "files of a package whose hash was checked",
+    "node/commons_node/capabilities/coding.py:piece": "encodes; the offset is a checked number",
+    "node/commons_node/capabilities/fetching.py:fetch":
+        "bytes are told as text or as base64, whatever they are",
+    "node/commons_node/capabilities/node.py:Capabilities._permit": "hex of this node's own row",
+    "node/commons_node/capabilities/reference.py:_parameters": "the program's own schemas",
+    "node/commons_node/capabilities/storing.py:get": "what this node has encoded",
+    "node/commons_node/drivers/camera.py:codes_in":
+        "a picture of the host's, by libraries of others",
+    "node/commons_node/drivers/desktop.py:run": "what a program of the host said, for a sentence",
+    "node/commons_node/drivers/file_drop.py:FileDrop.send": "base64 of a checked message",
+    "node/commons_node/drivers/held.py:_given":
+        "one struct a kind, hostile messages in test_drivers",
+    "node/commons_node/drivers/held.py:_made": "the host's own settings",
+    "node/commons_node/drivers/mqtt_sensor.py:MqttSensor._last":
+        "text of a sensor, replaced if garbage",
+    "node/commons_node/drivers/serial_sensor.py:SerialSensor._line":
+        "text of a sensor, bounded, replaced if garbage",
+    "node/commons_node/drivers/serial_sensor.py:value_of":
+        "JSON or nothing, hostile lines in test_drivers",
+    "node/commons_node/jobs/agent_effects.py:keep_value": "a body that the broker made",
+    "node/commons_node/jobs/agent_effects.py:keep_proposal": "a body that the broker made",
+    "node/commons_node/models/held.py:_hear": "a line of the host's own model, of one struct",
+    "node/commons_node/models/worker.py:main": "a line of this daemon, in the model's process",
+    "node/commons_node/proposals/signing.py:Signing._settle": "hex of this node's own row",
+    "node/commons_node/proposals/store.py:_proposal": "a row of this node's own file",
+    "node/commons_node/proposals/verbs.py:_row": "hex of this node's own row",
+    "node/commons_node/web.py:public": "an address that the system has looked up",
+    "node/commons_node/web.py:_talk": "h11 parses it; hostile answers in test_web",
     # Bytes of the operating system or of this program itself: nobody else writes them.
     "protocol/commons_protocol/lan/interfaces.py:current": "the system's own addresses",
     "protocol/commons_protocol/lan/interfaces.py:present": "the system's own addresses",

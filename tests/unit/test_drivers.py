@@ -22,10 +22,12 @@ from tests.unit.servers import listening, mail_server, mqtt, web_server
 from commons_crdt.errors import CommonsError
 from commons_node.agents.manifest import Grant
 from commons_node.config import BadConfig, load
+from commons_node.doctor.house import configuration
 from commons_node.drivers.catalogue import KINDS
 from commons_node.drivers.driver import Around, NotSetUp, Undelivered
 from commons_node.drivers.held import BadMessage, Drivers
 from commons_node.drivers.serial_sensor import value_of
+from commons_node.home import Home
 from commons_node.jobs.outbox import Letter, Outbox
 from commons_node.web import Web
 
@@ -74,11 +76,11 @@ async def test_what_is_not_set_up_says_why_and_what_to_do(tmp_path: Path) -> Non
         with pytest.raises(NotSetUp):
             await held.deliver(letter(name))
         with pytest.raises(NotSetUp):
-            await held.read(name, {})
+            await held.ask(name, {})
     with pytest.raises(BadMessage):
         held.checked("fine", {"name": "../x", "text": ""})
     with pytest.raises(BadMessage):
-        await held.read("fine", {})
+        await held.ask("fine", {})
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ async def test_each_kind_has_a_fake_that_takes_what_the_device_takes(
         assert len(held.driver("it").taken) == 1, "one key, one message"  # type: ignore[attr-defined]  # a fake
     if one.question is not None:
         ask = {"topic": "hall/temperature"} if kind == "mqtt-sensor" else {}
-        assert await held.read("it", ask) == one.seen
+        assert await held.ask("it", ask) == one.seen
 
 
 # -- by mail ---------------------------------------------------------------------------------------
@@ -282,13 +284,13 @@ async def test_a_sensor_at_a_serial_line(tmp_path: Path) -> None:
     telling.start()
     held = drivers(tmp_path, hall={"kind": "serial-sensor", "device": device, "timeout_s": 3})
     try:
-        found: Any = await held.read("hall", {})
+        found: Any = await held.ask("hall", {})
         assert found["value"] == {"t": 21.5} or found["line"].startswith("half a line")
         stop.set()
         telling.join()
         mute = drivers(tmp_path, hall={"kind": "serial-sensor", "device": device, "timeout_s": 0.2})
         with pytest.raises(Undelivered, match="no whole line"):
-            await mute.read("hall", {})
+            await mute.ask("hall", {})
         asked = drivers(
             tmp_path,
             hall={"kind": "serial-sensor", "device": device, "ask": "T?\n", "timeout_s": 3},
@@ -300,7 +302,7 @@ async def test_a_sensor_at_a_serial_line(tmp_path: Path) -> None:
 
         answering = threading.Thread(target=answer, daemon=True)
         answering.start()
-        assert await asked.read("hall", {}) == {"line": "21.5", "value": 21.5}
+        assert await asked.ask("hall", {}) == {"line": "21.5", "value": 21.5}
         answering.join(5)
     finally:
         stop.set()
@@ -320,15 +322,15 @@ async def test_a_sensor_behind_a_broker(tmp_path: Path) -> None:
             "kind": "mqtt-sensor", "server": "127.0.0.1", "port": port, "timeout_s": 1,
             "topics": ["hall/temperature", "hall/silent"],
         })  # fmt: skip
-        assert await held.read("hall", {"topic": "hall/temperature"}) == {
+        assert await held.ask("hall", {"topic": "hall/temperature"}) == {
             "topic": "hall/temperature", "line": "21.5", "value": 21.5,
         }  # fmt: skip
         with pytest.raises(Undelivered, match="does not let"):
-            await held.read("hall", {"topic": "bedroom/sound"})
+            await held.ask("hall", {"topic": "bedroom/sound"})
         with pytest.raises(Undelivered, match="nothing on"):
-            await held.read("hall", {"topic": "hall/silent"})
+            await held.ask("hall", {"topic": "hall/silent"})
     with pytest.raises(Undelivered):
-        await held.read("hall", {"topic": "hall/temperature"})
+        await held.ask("hall", {"topic": "hall/temperature"})
 
 
 async def test_a_camera_reads_the_codes_of_a_picture(tmp_path: Path) -> None:
@@ -336,23 +338,23 @@ async def test_a_camera_reads_the_codes_of_a_picture(tmp_path: Path) -> None:
     folder.mkdir()
     held = drivers(tmp_path, eye={"kind": "camera", "folder": str(folder)})
     with pytest.raises(Undelivered, match="no picture"):
-        await held.read("eye", {})
+        await held.ask("eye", {})
     segno.make("commons1:DR-1", error="m").save(str(folder / "old.png"), scale=6)
     os.utime(folder / "old.png", (1, 1))
     segno.make("4C1D2E3F4A5B6C7D", micro=False).save(str(folder / "new.png"), scale=6)
-    newest: Any = await held.read("eye", {})
+    newest: Any = await held.ask("eye", {})
     assert newest == {"name": "new.png",
                       "codes": [{"format": "QRCode", "text": "4C1D2E3F4A5B6C7D"}]}  # fmt: skip
-    older: Any = await held.read("eye", {"name": "old.png"})
+    older: Any = await held.ask("eye", {"name": "old.png"})
     assert older["codes"][0]["text"] == "commons1:DR-1"
     (folder / "broken.png").write_bytes(b"\x89PNG no picture")
     (folder / "secret.png").symlink_to("/etc/passwd")
     with pytest.raises(Undelivered):
-        await held.read("eye", {"name": "broken.png"})
+        await held.ask("eye", {"name": "broken.png"})
     with pytest.raises(Undelivered, match="no such"):
-        await held.read("eye", {"name": "secret.png"})
+        await held.ask("eye", {"name": "secret.png"})
     with pytest.raises(BadMessage):
-        await held.read("eye", {"name": "../pictures/new.png"})
+        await held.ask("eye", {"name": "../pictures/new.png"})
 
 
 # -- from an agent to the outside ------------------------------------------------------------------
@@ -406,3 +408,11 @@ async def test_what_an_agent_sends_leaves_with_its_run_again_and_again_with_one_
         assert await run.done() == 0, "another run has nothing to add"
         assert await house.rows("SELECT state, count(*) FROM outbox") == [("sent", 1)]
         await asyncio.sleep(0)
+
+
+def test_doctor_finds_a_driver_with_which_no_node_would_start(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (tmp_path / "config.toml").write_text('[drivers.x]\nkind = "teleport"')
+    assert configuration(home, {}).state == "fail"
+    (tmp_path / "config.toml").write_text('[drivers.x]\nkind = "desktop"')
+    assert configuration(home, {}).state == "ok"

@@ -84,7 +84,7 @@ async def read(calling: Calling, grant: Grant, params: Read) -> object:
     if calling.dry:
         raise OnlyDry(method="driver.read")
     try:
-        return await calling.inside.drivers.read(params.driver, params.ask)
+        return await calling.inside.drivers.ask(params.driver, params.ask)
     except BadMessage as error:
         raise BadParameters(method="driver.read", why=error) from None
 

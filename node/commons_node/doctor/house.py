@@ -15,9 +15,12 @@ from commons_node.backup.state import NAME as BACKUP
 from commons_node.backup.state import BackupState, decode
 from commons_node.config import Config, load
 from commons_node.doctor.check import Check
+from commons_node.drivers.driver import Around
+from commons_node.drivers.held import Drivers
 from commons_node.home import Home
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.store import Keystore
+from commons_node.web import Web
 
 _OTHERS = 0o077
 _DAY_MS = 86_400_000
@@ -163,7 +166,8 @@ def keys(home: Home) -> Check:
 def configuration(home: Home, environment: Mapping[str, str]) -> Check:
     """Whether config.toml and the environment are understood."""
     try:
-        load(home.path, environment)
+        found = load(home.path, environment)
+        Drivers(found.drivers, Around(Web(), home.path))  # who starts the node finds out as well
     except CommonsError as error:
         return Check("config", "fail", str(error), error.way_out, {"understood": False})
     there = (home.path / "config.toml").exists()

@@ -116,7 +116,7 @@ class Drivers:
         message = _given(name, held.kind.message, letter.body)
         await held.driver.send(letter.key, message)
 
-    async def read(self, name: str, ask: object) -> object:
+    async def ask(self, name: str, ask: object) -> object:
         """What a driver sees. Raises ``NotSetUp``, ``BadMessage``, ``Undelivered``."""
         held = self._ready(name)
         question = _given(name, held.kind.question, ask)
