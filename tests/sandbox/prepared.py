@@ -49,7 +49,7 @@ class Shared:
         """See ``Preparing``."""
         FOLDER.mkdir(exist_ok=True)
         with (FOLDER / "sandbox.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)  # others of this loop go on
             return await self.preparing.prepare()
 
     def spoilt(self) -> None:
