@@ -25,10 +25,10 @@ async def test_files_are_listed_the_newest_first_and_read_whole(tmp_path: Path) 
     (tmp_path / "folder").mkdir()
     (tmp_path / "link.csv").symlink_to("/etc/hostname")
     held = inbox(tmp_path)
-    assert await held.read("inbox", {}) == {
+    assert await held.ask("inbox", {}) == {
         "files": [{"name": "ny tabell.csv", "bytes": 9}, {"name": "old.csv", "bytes": 9}]
     }
-    found = await held.read("inbox", {"name": "ny tabell.csv"})
+    found = await held.ask("inbox", {"name": "ny tabell.csv"})
     assert found == {"name": "ny tabell.csv", "text": "number\n1\n"}
 
 
@@ -43,11 +43,11 @@ async def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
     held = inbox(within, most_kib=1)
     for name in ("../secret", "/etc/passwd", "..", ".hidden", "a\x00b", "a/b"):
         with pytest.raises(BadMessage):
-            await held.read("inbox", {"name": name})
+            await held.ask("inbox", {"name": name})
     for name, why in (("link", "no file"), ("pipe", "no file"), ("gone", "no file"),
                       ("big", "larger"), ("picture", "UTF-8")):  # fmt: skip
         with pytest.raises(Undelivered, match=why):
-            await held.read("inbox", {"name": name})
+            await held.ask("inbox", {"name": name})
 
 
 async def test_one_without_its_folder_says_what_to_do(tmp_path: Path) -> None:
@@ -55,4 +55,4 @@ async def test_one_without_its_folder_says_what_to_do(tmp_path: Path) -> None:
     (row,) = held.rows()
     assert (row["state"], row["next_action"]) == ("lacking", "make it, readable by this user")
     with pytest.raises(CommonsError, match="there is no folder"):
-        await held.read("inbox", {})
+        await held.ask("inbox", {})
