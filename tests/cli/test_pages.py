@@ -21,8 +21,9 @@ PAGES += [
 LONG = {
     "access", "backup", "first-evening", "leaving", "lost-phone", "reputation", "someone-must-go",
     "spaces", "two-stories", "usb-stick", "we-disagree",
+    "agents",
 }  # fmt: skip
-"""Pages that start and stop many nodes."""
+"""Pages that start and stop many nodes, or prepare a sandbox."""
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ ELSEWHERE = {
     "node/commons_node/drivers/held.py:_given":
         "one struct a kind, hostile messages in test_drivers",
     "node/commons_node/drivers/held.py:_made": "the host's own settings",
+    "node/commons_node/drivers/inbox.py:Inbox._text": "text of the host, refused if it is none",
     "node/commons_node/drivers/mqtt_sensor.py:MqttSensor._last":
         "text of a sensor, replaced if garbage",
     "node/commons_node/drivers/serial_sensor.py:SerialSensor._line":

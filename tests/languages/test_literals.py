@@ -58,6 +58,7 @@ FILES = {
     "node/commons_node/drivers/desktop.py": "why a letter has not arrived is a log",
     "node/commons_node/drivers/driver.py": "why a letter has not arrived is a log",
     "node/commons_node/drivers/file_drop.py": "why a letter has not arrived is a log",
+    "node/commons_node/drivers/inbox.py": "why a driver cannot tell goes to a log, and to an agent",
     "node/commons_node/drivers/mail.py": "why a letter has not arrived is a log",
     "node/commons_node/drivers/mqtt_sensor.py": "why a letter has not arrived is a log",
     "node/commons_node/drivers/serial_sensor.py": "why a letter has not arrived is a log",

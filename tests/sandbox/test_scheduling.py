@@ -11,10 +11,12 @@ from tests.sandbox.prepared import SECRET, code, lend
 
 from commons_crdt.errors import CommonsError
 from commons_node.jobs.budget import Allowance
+from commons_node.jobs.dealing import Dealing, OwnDuty
 from commons_node.jobs.job import Job, Limits, Retry
+from commons_node.jobs.lease import Lease
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.why import why
-from commons_node.jobs.workers import Broker
+from commons_node.jobs.workers import Attempt
 from commons_node.sandbox.preparing import Preparing
 
 SOURCE = """
@@ -42,7 +44,7 @@ class Slow(Preparing):
         await lend(self.folder.parent, SECRET)
 
 
-def broker(_job: Job) -> Broker:
+def dealing(_lease: Lease, _attempt: Attempt) -> Dealing:
     fetch = code(SOURCE)
 
     async def answer(method: str, params: dict[str, Any], /) -> object:
@@ -52,13 +54,13 @@ def broker(_job: Job) -> Broker:
             raise CommonsError
         return {"text": f"hello {params['name']}"}
 
-    return answer
+    return OwnDuty(answer)
 
 
 async def test_a_job_waits_for_the_runner_then_fails_once_and_is_done(tmp_path: Path) -> None:
     preparing = Slow(tmp_path)
     engine = Scheduler(
-        tmp_path / "jobs.db", Around(broker=broker, preparer=preparing),
+        tmp_path / "jobs.db", Around(dealing=dealing, preparer=preparing),
         Allowance(places=1, cpu_s=1_000, memory_mib=1_024), rng=random.Random(1),
     )  # fmt: skip
     job = Job(

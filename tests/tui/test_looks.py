@@ -25,6 +25,7 @@ _MASKS = (
     (r"\b\d{4}-\d\d-\d\d( \d\d:\d\d)?", lambda found: re.sub(r"\d", "0", found[0])),
     (r"in \d days", "in 0 days"),
     (r"(in \d+ (min|h|days)|tomorrow|today) *", lambda found: "soon".ljust(len(found[0]))),
+    (r"\b\d\.\d\d\b", "0.00"),
     (r"\b\d+ MiB", lambda found: "0 MiB".rjust(len(found[0]))),
     (r"\b[\d.]+ m?s\b", lambda found: "0 ms".ljust(len(found[0]))),
     (r"(now|\d+ min ago) *", lambda found: "now".ljust(len(found[0]))),

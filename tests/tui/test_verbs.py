@@ -103,7 +103,8 @@ def test_keys_of_one_place_do_not_hide_each_other() -> None:
         for act in view.acts:
             keys.setdefault(act.key, set()).add(act.id)
         twice = {key: ids for key, ids in keys.items() if len(ids) > 1}
-        either = {frozenset({"peer.block", "peer.unblock"}), frozenset({"job.pause", "job.resume"})}
+        either = {frozenset({"peer.block", "peer.unblock"}), frozenset({"job.pause", "job.resume"}),
+              frozenset({"agent.remove", "proposal.drop"})}  # fmt: skip
         assert set(map(frozenset, twice.values())) <= either, "one of both fits a row"
         digits_and_q = {"q", "u", *map(str, range(10))}
         assert not digits_and_q & set(keys), f"{place.id}: these keys work everywhere"

@@ -119,6 +119,7 @@ async def test_each_kind_has_a_fake_that_takes_what_the_device_takes(
         "mail": {"server": "mail.example", "sender": "a@example.org", "to": ["b@example.org"]},
         "printer": {"queue": "labels"}, "file-drop": {"folder": "/nowhere"},
         "webhook": {"url": "https://example.org/"}, "camera": {"folder": "/nowhere"},
+        "inbox": {"folder": "/nowhere"},
         "serial-sensor": {"device": "/dev/ttyUSB9"},
         "mqtt-sensor": {"server": "x", "topics": ["hall/temperature"]},
     }  # fmt: skip

@@ -50,6 +50,14 @@ JOBS: Final = {
     "retrying": Look("▲", "tried again", "warn"),
     "paused": Look("✕", "paused", "quiet"),
     "dead": Look("✕", "failed", "bad"),
+    "suspended": Look("▲", "suspended", "warn"),
+}
+PROPOSALS: Final = {
+    "open": Look("?", "to sign", "warn"),
+    "signing": Look("◐", "being signed", "warn"),
+    "signed": Look("✓", "signed", "good"),
+    "dropped": Look("✕", "dropped", "quiet"),
+    "expired": Look("◌", "too old", "quiet"),
 }
 RUNS: Final = {
     "ready": Look("◌", "queued", "warn"),

@@ -34,7 +34,7 @@ _LISTED: Final = (
         "resource", "the things that the community shares", "resource.list", "resources",
         "resource",
         ("resource", "number", "name", "state", "custodian", "custodian_name", "loan", "brand",
-         "model", "quantity", "out", "provisional", "settled"),
+         "model", "categories", "quantity", "out", "provisional", "settled"),
     ),
     Collection(
         "member", "who is in the community", "member.list", "members", "member",

@@ -9,6 +9,7 @@ from commons_node.drivers import (
     camera,
     desktop,
     file_drop,
+    inbox,
     mail,
     mqtt_sensor,
     printer,
@@ -18,7 +19,7 @@ from commons_node.drivers import (
 from commons_node.drivers.driver import Kind
 
 _MODULES: Final = (
-    desktop, mail, printer, file_drop, serial_sensor, mqtt_sensor, camera, webhook,
+    desktop, mail, printer, file_drop, inbox, serial_sensor, mqtt_sensor, camera, webhook,
 )  # fmt: skip
 KINDS: Final[Mapping[str, Kind]] = {module.KIND.name: module.KIND for module in _MODULES}
 """By name, as ``kind`` in config.toml has it."""

@@ -218,6 +218,7 @@ def row_of(thing: Thing, names: Mapping[MemberId, str]) -> dict[str, object]:
         "loan": thing.loan.hex() if thing.loan else None,
         "brand": thing.kind["brand"],
         "model": thing.kind["model"],
+        "categories": thing.kind["categories"],
         "quantity": thing.quantity,
         "out": thing.out,
         "provisional": thing.provisional,
