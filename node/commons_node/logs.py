@@ -29,9 +29,9 @@ _NOT_SECRET: Final = frozenset({"public_key", "device_key", "error_code"})
 _MAX_DEPTH: Final = 6
 LIBRARIES: Final = ("asyncio", "libp2p", "uvicorn", "zeroconf")
 COMPONENTS: Final = (
-    "api", "attendance", "audit", "backup", "daemon", "disk", "example", "jobs", "keeping",
-    "lan", "leaving", "libp2p_host", "membership", "own", "parts", "peering", "realm",
-    "reputation", "sealing", "store", "verifier",
+    "agents", "api", "attendance", "audit", "backup", "daemon", "disk", "example", "jobs",
+    "keeping", "lan", "leaving", "libp2p_host", "membership", "own", "parts", "peering", "realm",
+    "reputation", "sandbox", "sealing", "store", "verifier",
 )  # fmt: skip
 """What says of itself what it is, in ``component``; a test holds this to the code."""
 _OURS: Final = re.compile(r"commons_(?:node|protocol)\.([a-z0-9_]+)")

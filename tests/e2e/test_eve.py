@@ -71,6 +71,7 @@ def assert_healthy(alice: House, bob: House) -> None:
         lambda: loan in {one["loan"] for one in alice.see("loan.list")["loans"]},
         "a request arrives at the other node",
     )
+    bob.do("loan.cancel", loan=loan)
     agree(alice, bob)
 
 

@@ -24,6 +24,7 @@ from commons_node.service.handing import (
 )
 
 
+@pytest.mark.long
 def test_a_node_moves_to_another_host(tmp_path: Path) -> None:
     with street() as elm_street:
         alice, bob = elm_street.community("alice", "bob")

@@ -195,6 +195,7 @@ def test_a_thief_who_is_cut_off_gains_nothing_against_the_recovery_key(elm_stree
         assert told["verdict"] == "rejected", f"what Eve did as Bob does not count: {told}"
 
 
+@pytest.mark.long
 def test_two_of_three_guardians_bring_a_member_back_while_one_is_away(elm_street: Street) -> None:
     alice, cia, dan, lost = elm_street.community(
         "alice", "cia", "dan", "bob", roles={"bob": "member"}
@@ -264,6 +265,7 @@ def test_a_kiosk_writes_what_it_was_let_in_for_and_then_closes(elm_street: Stree
     assert devices(alice, "alice")["kiosk"]["standing"] == "closed"
 
 
+@pytest.mark.long
 def test_who_was_suspended_comes_back_with_a_new_device(elm_street: Street) -> None:
     alice, bob = elm_street.community("alice", "bob", roles={"bob": "member"})
     old = standing(alice, "bob")

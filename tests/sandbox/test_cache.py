@@ -55,6 +55,7 @@ async def test_the_released_runner_is_the_one_that_is_pinned(
         runner.component()
 
 
+@pytest.mark.long
 async def test_it_is_private_to_the_node_and_made_once(tmp_path: Path) -> None:
     made = Counted(tmp_path, lambda: SECRET)
     states = [made.state]

@@ -34,6 +34,7 @@ async def unlocks_as(screen: Seat, name: str, passphrase: str) -> None:
     await screen.sees(f"◆ {name}", "Waiting for you")
 
 
+@pytest.mark.long
 async def test_longer_and_called_off_by_keys(hall: House) -> None:
     async with seat(hall.home, (40, 20)) as bo:
         await unlocks_as(bo, "Bo", BOS)

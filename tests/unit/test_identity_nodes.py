@@ -201,7 +201,7 @@ async def test_a_limited_device_keeps_to_its_limit(tmp_path: Path, pool: Verifie
         kinds = ("lending.request.1", "lending.request.2")
         assert (row.limit.kinds, row.limit.operations) == (kinds, 1)
         await refused("limit", north, "kiosk", "invite.create")
-        await refused("limit", north, "kiosk", "resource.add", name="Saw", number="8")
+        await refused("limit", north, "kiosk", "resource.add", name="Lathe", number="9")
         loan = await north.do("kiosk", "loan.request", resource="7", days=2)
         assert loan["verdict"] == "accepted"
         await refused("limit", north, "kiosk", "loan.request", resource="8", days=2)

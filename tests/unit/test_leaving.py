@@ -70,6 +70,7 @@ async def test_a_receipt_is_written_once_the_bytes_are_gone_and_not_before(
         assert await north.state_hash() == await south.state_hash()
 
 
+@pytest.mark.long
 async def test_a_node_that_still_reads_the_old_state_confirms_later(
     tmp_path: Path, pool: VerifierPool
 ) -> None:

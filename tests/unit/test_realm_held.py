@@ -186,6 +186,7 @@ def check_with_poison(items: Sequence[work.Check]) -> list[work.Checked]:
     return work.check(items)
 
 
+@pytest.mark.long
 async def test_an_operation_that_kills_is_held_and_tried_again(
     rooms: Rooms, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ DID: Final = Spoken({
     "leaving.receipt.1": "{author} confirmed that erased things are gone.",
     "leaving.goodbye.1": "{author} left.",
     "leaving.forgiven.1": "{author} forgave the loan of {about}.",
+    "agent.package.1": "{author} offered an agent, or took one back.",
     "leaving.closing.1": "{author} said whether the community shall close.",
     "reputation.attest.1": "{author} said how the loan of {about} went, sealed for now.",
     "reputation.opening.1": "{author} opened what was said of the loan of {about}.",
