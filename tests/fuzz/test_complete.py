@@ -159,7 +159,7 @@ ELSEWHERE = {
     "node/commons_node/daemon.py:Daemon.actor": "a member's id of an own session",
     "node/commons_node/domains/lending/loans.py:find_loan": "letters that were found to be hex",
     "node/commons_node/domains/resources/things.py:find_thing": "letters that were found to be hex",
-    "node/commons_node/verbs.py:explain": "letters that were found to be hex",
+    "node/commons_node/explaining/verbs.py:explain": "letters that were found to be hex",
     "node/commons_node/bundles/commands.py:export": "this node's own id",
     "node/commons_node/bundles/importing.py:Import._marked": "any bytes are a number",
     "node/commons_node/domains/identity/devices.py:confirm": "makes base64",

@@ -29,10 +29,12 @@ from commons_node.domains import (
 from commons_node.domains.domain import Domain
 from commons_node.drivers import verbs as drivers
 from commons_node.example import verbs as example
+from commons_node.explaining import verbs as explaining
 from commons_node.health import pulse
 from commons_node.health import verbs as health
 from commons_node.jobs import verbs as jobs
 from commons_node.parts import verbs as parts
+from commons_node.peering import verbs as peering
 from commons_node.proposals import verbs as proposals
 from commons_node.registry import Registry, merge
 
@@ -75,6 +77,8 @@ def registry() -> Registry:
     """Every verb of every domain, and of the node itself."""
     own = (
         verbs.REGISTRY,
+        peering.REGISTRY,
+        explaining.REGISTRY,
         health.REGISTRY,
         pulse.REGISTRY,
         access_verbs.REGISTRY,
