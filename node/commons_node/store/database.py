@@ -176,6 +176,8 @@ async def snapshot(database: Database) -> aiosqlite.Connection:
     As long as it is open the WAL only grows: close it soon.
     """
     connection = await _connect(database.path, "query_only = ON")
+    if (tell := _ON_DAMAGE.get(database.read)) is not None:
+        _ON_DAMAGE[connection] = tell
     try:
         await connection.execute("BEGIN")
         await fetch(connection, "SELECT 1 FROM sqlite_master LIMIT 1")  # it begins to see here
