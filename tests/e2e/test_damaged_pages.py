@@ -181,9 +181,14 @@ def test_whoever_meets_a_broken_page_is_told_and_has_it_mended(
     alice, bob = neighbours
     safe = Safe(elm_street.folder)
     first = safe.of(bob)
-    overwrite(file_of(bob, "realm"), rng, 12)
-    with pytest.raises(ApiError) as told:
-        safe.of(bob)
+
+    def break_page_by_page() -> None:
+        for _ in range(30):
+            overwrite(file_of(bob, "realm"), rng, 1)
+            safe.of(bob)
+
+    with pytest.raises(ApiError) as told:  # as soon as the backup reads one of them
+        break_page_by_page()
     assert told.value.code == "database", told.value
     mended(bob, "realm")
     meet(bob, alice)
