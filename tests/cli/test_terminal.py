@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ class Person:
         self._read_to = 0
         pid, self._terminal = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests may ignore it
             os.execv(sys.executable, line(home, *words))  # noqa: S606 -- our own program
         self.pid = pid
         termios.tcsetwinsize(self._terminal, size)
@@ -69,6 +71,10 @@ class Person:
         """Read on until the program ends; its exit code."""
         while self._read(15.0):
             pass
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(1)  # the terminal closes a moment before the end; whoever stays is ended
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(status)
