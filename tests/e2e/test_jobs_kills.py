@@ -98,11 +98,11 @@ def holds(folder: Path, jobs: int) -> None:
 
 
 def test_a_few_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    killed = storm(tmp_path, jobs=24, kills=6, seed=8, seconds=0.05)
+    killed = storm(tmp_path, jobs=80, kills=6, seed=8, seconds=0.05)
     assert sum(killed.values()) == 6
     assert len(killed) == 2, "workers and schedulers were killed"
     wait_for_letters(tmp_path)
-    holds(tmp_path, 24)
+    holds(tmp_path, 80)
 
 
 @pytest.mark.long

@@ -7,12 +7,14 @@ One that is ``private`` shows nothing while nobody is unlocked at this terminal.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.css.query import NoMatches
 from textual.widgets import Static
 from textual.worker import Worker
 
@@ -137,7 +139,8 @@ class PlaceView(Vertical):
             else:
                 if not self.shut:  # somebody may have locked it meanwhile
                     self.note(None)
-                    self.show(found)
+                    with suppress(NoMatches):  # an answer came while the place is taken down
+                        self.show(found)
                     self.app.keys_changed()
             if not self._again or not self.is_attached:
                 return
