@@ -172,14 +172,16 @@ class Repairs:
         if why is not None and self._held(realm) is held:
             await self.replace(realm, why)
 
-    async def told(self, name: str, why: str) -> None:
-        """Somebody has looked, and found the file of this stem damaged; that of jobs waits for the
-        next start.
+    async def told(self, name: str, why: str, inode: int) -> None:
+        """Somebody has looked at the file of this stem and ``inode``, and found it damaged.
+
+        It may have been made anew since. That of jobs waits for the next start.
         """
         if name == "node":
             self.suspect()
         for realm in self._open():
-            if realm.hex() == name:
+            held = self._held(realm)
+            if realm.hex() == name and held is not None and _inode(held) == inode:
                 await self.replace(realm, said("{why}", why=why))
 
     async def replace(self, realm: RealmId, why: Said) -> None:
@@ -258,6 +260,10 @@ class Repairs:
             " {kept}. Look after the disk, and make a backup.",
             count,
         ).format(count=count, kept=names)
+
+
+def _inode(held: Realm) -> int:
+    return held.store.database.path.stat().st_ino
 
 
 def _fault(path: Path) -> Said | None:

@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -58,19 +57,72 @@ def file_of(house: House, kind: str) -> Path:
 
 
 def overwrite(file: Path, rng: random.Random, count: int) -> None:
-    """Noise over pages behind the first one: so many, and more until one of them is in use."""
+    """Noise over pages of content: so many, and more until one of them is in use.
+
+    Not where the file would be beyond repair, for which there is another story: tried on a copy.
+    """
     with closing(sqlite3.connect(file, timeout=10)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    pages = list(range(1, file.stat().st_size // PAGE))
-    rng.shuffle(pages)
-    with file.open("r+b") as out:
-        for written, page in enumerate(pages, 1):
-            out.seek(page * PAGE)
-            out.write(rng.randbytes(PAGE))
-            out.flush()
-            if written >= count and not sound(file):
-                return
+    needed = standing(file)
+    copy = file.with_name("copy")
+    pages = sorted(set(range(1, file.stat().st_size // PAGE)) - set(schema_pages(file)))
+    for _ in range(20):
+        shutil.copyfile(file, copy)
+        rng.shuffle(pages)
+        noise = {}
+        for page in pages:
+            noise[page] = rng.randbytes(PAGE)
+            put(copy, page, noise[page])
+            if len(noise) >= count and not sound(copy):
+                break
+        found = not sound(copy) and reads(copy, needed)
+        copy.unlink()
+        if found:
+            for page, data in noise.items():
+                put(file, page, data)
+            return
     raise AssertionError("no page of it is in use")
+
+
+def put(file: Path, page: int, data: bytes) -> None:
+    with file.open("r+b") as out:
+        out.seek(page * PAGE)
+        out.write(data)
+
+
+def standing(file: Path) -> list[int]:
+    """The operations that say who is who; none in a file of another kind."""
+    with closing(sqlite3.connect(file, timeout=10)) as connection:
+        if not connection.execute("PRAGMA table_info(operations)").fetchall():
+            return []
+        rows = connection.execute(
+            "SELECT n FROM operations WHERE chain IN (SELECT n FROM chains WHERE log = 0)"
+        ).fetchall()
+    return [n for (n,) in rows]
+
+
+def reads(file: Path, numbers: list[int]) -> bool:
+    """Whether each of these operations reads."""
+    wanted = "SELECT header, signature, body FROM operations WHERE n = ?"
+    try:
+        with closing(sqlite3.connect(file, timeout=10)) as connection:
+            return all(connection.execute(wanted, (n,)).fetchall() for n in numbers)
+    except sqlite3.DatabaseError:
+        return False
+
+
+def schema_pages(file: Path) -> list[int]:
+    """Where, behind the first page, SQLite keeps what tables there are: without it nothing reads.
+
+    Source: SQLite's file format, "B-tree pages"; the first page begins with 100 bytes of header.
+    """
+    first = file.read_bytes()[:PAGE]
+    if first[100] != 5:
+        return []  # all of it is in the first page
+    cells = int.from_bytes(first[103:105])
+    at = [int.from_bytes(first[112 + 2 * n : 114 + 2 * n]) for n in range(cells)]
+    below = [int.from_bytes(first[one : one + 4]) for one in at]
+    return [page - 1 for page in (*below, int.from_bytes(first[108:112]))]
 
 
 def sound(file: Path) -> bool:
@@ -113,7 +165,6 @@ def test_of_a_stopped_node(neighbours: tuple[House, House], rng: random.Random) 
     bob.stop()
     whole = bob.home.with_name("whole")
     shutil.copytree(bob.home, whole, ignore=shutil.ignore_patterns("api.sock", "log"))
-    came: Counter[str] = Counter()
     for kind, count in [("realm", 1), ("realm", 6), ("own", 1), ("node", 2), ("jobs", 3)]:
         for old in ("realms", "own"):
             shutil.rmtree(bob.home / old)
@@ -121,19 +172,9 @@ def test_of_a_stopped_node(neighbours: tuple[House, House], rng: random.Random) 
             file.unlink()
         shutil.copytree(whole, bob.home, dirs_exist_ok=True)
         overwrite(file_of(bob, kind), rng, count)
-        damaged = file_of(bob, kind).read_bytes()
         bob.process = bob.start()
-        try:
-            bob.ready()
-        except RuntimeError:
-            said = cli(bob.home, "run", "--no-lan", "--json")
-            assert said.error["code"] == "database", said
-            assert "backup restore" in said.error["hint"]
-            assert file_of(bob, kind).read_bytes() == damaged, "left for whoever can read more"
-            came["refused"] += 1
-            continue
+        bob.ready()
         assert repaired(bob) == [file_of(bob, kind).name], kind
-        came[kind] += 1
         bob.session = None
         meet(bob, alice)
         agree(alice, bob)
@@ -144,9 +185,31 @@ def test_of_a_stopped_node(neighbours: tuple[House, House], rng: random.Random) 
             assert bob.see("checkin.list")["checkins"], "what nobody else has is here"
         assert sound(file_of(bob, kind))
         bob.stop()
-    assert sum(came.values()) == 5
-    assert all(came[kind] for kind in ("realm", "node", "jobs")), came
-    print(dict(came))  # noqa: T201 - a figure
+
+
+def test_a_file_whose_tables_cannot_be_found_is_left_for_whoever_can_read_more(
+    neighbours: tuple[House, House], rng: random.Random
+) -> None:
+    """While the node runs, and when it starts: it says what the host can do, and shows the rest."""
+    _, bob = neighbours
+    file = file_of(bob, "realm")
+    with closing(sqlite3.connect(file, timeout=10)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    for page in schema_pages(file):
+        put(file, page, rng.randbytes(PAGE))
+    damaged = file.read_bytes()
+    bob.do("job.run", job="integrity", wait=120)
+    until(lambda: "backup restore" in str(bob.see("status")["warning"]), "status says it", 60)
+    assert repaired(bob) == []
+    with pytest.raises(ApiError) as told:
+        bob.see("resource.list")
+    assert told.value.code == "database"
+    bob.stop()
+    assert file.read_bytes() == damaged
+    said = cli(bob.home, "run", "--no-lan", "--json")
+    assert said.error["code"] == "database", said
+    assert "backup restore" in said.error["hint"]
+    assert file.read_bytes() == damaged
 
 
 def test_of_a_node_that_runs(neighbours: tuple[House, House], rng: random.Random) -> None:

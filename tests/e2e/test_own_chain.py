@@ -28,13 +28,34 @@ def assert_one_chain(*houses: House) -> None:
         assert house.operations()["contested"] == 0
 
 
-def copied(elm_street: Street, alice: House) -> House:
+def copied(elm_street: Street, alice: House, *without: str) -> House:
     """The same home at another place, as a backup program or a curious person makes it."""
     home = elm_street.folder / "copy"
-    shutil.copytree(alice.home, home, ignore=shutil.ignore_patterns("api.sock"))
+    shutil.copytree(alice.home, home, ignore=shutil.ignore_patterns("api.sock", *without))
     (copy,) = elm_street.build("copy")
     copy.member = alice.member
     return copy
+
+
+@pytest.mark.long
+def test_a_copied_home_without_its_node_key_signs_nothing_when_it_is_unlocked(
+    elm_street: Street,
+) -> None:
+    """Unlocking makes a node at home that has no device; here that is an act at a taken place."""
+    alice, bob = elm_street.community("alice", "bob")
+    bob.stop()
+    alice.stop()
+    copy = copied(elm_street, alice, "node.key")
+    alice.again()
+    alice.unlock()
+    newer = writes(alice, 2)
+    before = copy.verdicts()
+    copy.unlock()
+    assert copy.node != alice.node, "it has lost its device"
+    assert copy.refused("invite.create", uses=1).code == "copied_home"
+    assert copy.see("member.list")["members"], "it can be read"
+    assert copy.verdicts() == before, "it signed nothing"
+    assert set(newer).isdisjoint(before), "and the places are taken"
 
 
 @pytest.mark.long

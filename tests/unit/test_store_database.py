@@ -15,7 +15,7 @@ from tests.unit.town import town
 
 from commons_crdt.ids import RealmId
 from commons_node.realm.memory import Foreign
-from commons_node.store.database import fetch, open_database
+from commons_node.store.database import Closed, Database, fetch, open_database
 from commons_node.store.upgrading import TooNew, TooOld, Unusable
 
 SCHEMA = ("CREATE TABLE things (n INTEGER PRIMARY KEY) ",)
@@ -157,3 +157,34 @@ async def test_views_that_changed_are_folded_anew(rooms: Rooms) -> None:
     file.close()
     room = await rooms.open("a", home)
     assert await room.facts() == facts
+
+
+async def test_whoever_reads_while_a_file_is_closed_is_told_so(tmp_path: Path) -> None:
+    """Whatever of the two comes first: the answer, or one of SQLite's or of the library's noes."""
+    told: list[str] = []
+
+    async def steps(count: int) -> None:
+        for _ in range(count):
+            await asyncio.sleep(0)
+
+    async def closes(database: Database) -> None:
+        await steps(5)
+        await database.close()
+
+    async def reads(database: Database, turn: int) -> None:
+        await steps(turn)
+        try:
+            await fetch(database.read, "SELECT 1")
+        except Closed as error:
+            told.append(error.code)
+        else:
+            told.append("read")
+
+    for _ in range(30):
+        database = await open_database(tmp_path / "a.db", SCHEMA)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(closes(database))
+            for turn in range(40):
+                group.create_task(reads(database, turn))
+    assert len(told) == 30 * 40
+    assert set(told) == {"read", "database"}

@@ -33,10 +33,12 @@ from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.arriving import next_device
 from commons_node.membership.identities import head, identity, named_by, tip
 from commons_node.membership.settling import settle
+from commons_node.peering.types import PeerState
 from commons_node.realm.authoring import NotWritten, Written
 from commons_node.sealing.keeper import table_of, write_step
 from commons_node.signing import CatchingUp, Copied
 from commons_node.standing import share
+from commons_protocol.names import NodeId
 from commons_protocol.network import Address, NetworkError
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ log = structlog.get_logger(component="backup")
 _OLD_SIGNING: Final = "old signing"
 _OLD_SEALING: Final = "old sealing"
 """Names, in a key file, of the lost machine's device, until it has ended."""
+_POLL_S: Final = 0.1
 
 
 class Retiring:
@@ -127,13 +130,20 @@ class Retiring:
         owed, peering = self.restored.owed, self._daemon.peering
         if owed is None:
             return
-        for peer in peering.peers():
-            if peer.connected and peer.node == owed.node:
-                raise OldNodeLives(address=next(iter(peer.addresses), peer.node[:8]))
+        with suppress(TimeoutError):  # the end of a connection is heard a little later
+            async with asyncio.timeout(LOOK_S):
+                while self._connected(NodeId(owed.node)):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(_POLL_S)
+        if peer := self._connected(NodeId(owed.node)):
+            raise OldNodeLives(address=next(iter(peer.addresses), peer.node[:8]))
         for address in owed.addresses:
             with suppress(NetworkError):
                 await peering.network.connect(Address(address), timeout=LOOK_S)
                 raise OldNodeLives(address=address)
+
+    def _connected(self, node: NodeId) -> PeerState | None:
+        peers = self._daemon.peering.peers()
+        return next((peer for peer in peers if peer.connected and peer.node == node), None)
 
     # -- steps ---------------------------------------------------------------------------------
 

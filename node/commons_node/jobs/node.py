@@ -266,7 +266,10 @@ class Jobs:
 
     async def _repair(self, letter: Letter) -> None:
         """A file is damaged, or shows something else than its operations give: it is made anew."""
-        await self._daemon.repairs.told(str(letter.body["file"]), str(letter.body["why"]))
+        body = letter.body
+        await self._daemon.repairs.told(
+            str(body["file"]), str(body["why"]), int(str(body["inode"]))
+        )
 
     # -- what a run may ask --------------------------------------------------------------------
 

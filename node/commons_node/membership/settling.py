@@ -94,5 +94,10 @@ async def _open_epochs(realm: Realm, member: MemberId, secrets: DeviceSecrets) -
         )
         grant = authority.devices[secrets.keys.id].id
         await realm.write([Draft.fact(EPOCH, body, log=0)], secrets, grant)
+    await read(realm, secrets)
+
+
+async def read(realm: Realm, secrets: DeviceSecrets) -> None:
+    """Open every epoch key that is sealed to a device; writes nothing."""
     known = await realm.store.everything("c.log = 0")
     realm.epoch_keys.update(open_epochs(known, secrets))

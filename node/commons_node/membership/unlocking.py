@@ -10,10 +10,11 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
 from commons_crdt.texts import Spoken, _
-from commons_node.community import device_of, find
+from commons_node.community import Community, device_of, find
 from commons_node.keystore.sessions import acted
+from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.rotation import rotate_if_due
-from commons_node.membership.settling import settle
+from commons_node.membership.settling import read, settle
 from commons_node.notices import told_at_unlock
 from commons_node.registry import Request
 
@@ -40,7 +41,10 @@ async def unlock(
     community = daemon.communities[(await daemon.store.members())[member]]
     owed = await daemon.retiring.at_unlock(community, unlocked)
     if community.realm.own_credential is None and not daemon.retiring.owes(member):
-        await settle(daemon, community.realm, member, device_of(unlocked), None)
+        if daemon.may_sign(community.realm.realm):
+            await settle(daemon, community.realm, member, device_of(unlocked), None)
+        else:
+            daemon.spawn(_settle_later(daemon, community, member, unlocked))
     known = community.realm.judge.authority.members()
     owing = daemon.retiring.owes(member)
     if (
@@ -66,6 +70,19 @@ async def unlock(
         "news": " ".join(one for one in (_of_restored(owed), news) if one) or None,
         "restored": owed,
     }
+
+
+async def _settle_later(
+    daemon: Daemon, community: Community, member: MemberId, unlocked: Unlocked
+) -> None:
+    """Finish what a crash cut off, once own newer acts are here.
+
+    They may have ended this very device, and whatever it wrote without them would be a fork.
+    """
+    await read(community.realm, device_of(unlocked))
+    await daemon.signing.until(community.realm.realm)
+    if not unlocked.wiped:  # else the next unlocking does it
+        await settle(daemon, community.realm, member, device_of(unlocked), None)
 
 
 def _of_restored(owed: Mapping[str, object] | None) -> str | None:

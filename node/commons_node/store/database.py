@@ -21,8 +21,10 @@ from commons_node.store.upgrading import PATIENCE_S, Unusable, migrate
 _ON_DAMAGE: WeakKeyDictionary[aiosqlite.Connection, Callable[[], None]] = WeakKeyDictionary()
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 """How the names of SQLite's results begin that say so."""
-_CLOSED = frozenset({"Connection closed", "no active connection"})
-"""What aiosqlite says of a connection that was closed."""
+_CLOSED = frozenset(
+    {"Connection closed", "no active connection", "Cannot operate on a closed database."}
+)
+"""What aiosqlite, and SQLite behind it, say of a connection that was closed."""
 
 
 class Damaged(CommonsError):
@@ -68,19 +70,18 @@ class Database:
             await self.write.execute("BEGIN IMMEDIATE")
             yield self.write
             await self.write.commit()
-        except sqlite3.DatabaseError as error:
+        except BaseException as error:
+            if _is_closed(error):
+                raise Closed from error
             with suppress(sqlite3.DatabaseError):
                 await self.write.rollback()
+            if not isinstance(error, sqlite3.DatabaseError):
+                raise
             if (damage := _damage(self.write, error)) is not None:
                 raise damage from error
             if not isinstance(error, sqlite3.OperationalError):
                 raise
             raise Unusable(file=self.path.name, why=error) from error
-        except BaseException as error:
-            if isinstance(error, ValueError) and str(error) in _CLOSED:
-                raise Closed from error
-            await self.write.rollback()
-            raise
 
     def on_damage(self, tell: Callable[[], None]) -> None:
         """Call ``tell`` each time that SQLite finds the file damaged while it is used."""
@@ -116,17 +117,19 @@ async def fetch(
     """
     try:
         return list(await connection.execute_fetchall(query, arguments))
-    except ValueError as error:
-        if str(error) in _CLOSED:
+    except (ValueError, sqlite3.DatabaseError) as error:
+        if _is_closed(error):
             raise Closed from error
-        raise
-    except sqlite3.DatabaseError as error:
         if (damage := _damage(connection, error)) is not None:
             raise damage from error
         raise
 
 
-def _damage(connection: aiosqlite.Connection, error: sqlite3.DatabaseError) -> Damaged | None:
+def _is_closed(error: BaseException) -> bool:
+    return isinstance(error, (ValueError, sqlite3.ProgrammingError)) and str(error) in _CLOSED
+
+
+def _damage(connection: aiosqlite.Connection, error: Exception) -> Damaged | None:
     """What to raise where SQLite says that the file is damaged; whoever mends it is told."""
     if not getattr(error, "sqlite_errorname", "").startswith(_DAMAGE):
         return None
@@ -166,16 +169,25 @@ async def _connect(path: Path, *more: str) -> aiosqlite.Connection:
         "cache_size = -16000",
         *more,
     ):
-        await connection.execute(f"PRAGMA {pragma}")
+        try:
+            await connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            await connection.close()
+            raise
     return connection
 
 
 async def snapshot(database: Database) -> aiosqlite.Connection:
     """Another reading connection, which sees what is committed now and nothing later.
 
-    As long as it is open the WAL only grows: close it soon.
+    As long as it is open the WAL only grows: close it soon. Raises ``Damaged``.
     """
-    connection = await _connect(database.path, "query_only = ON")
+    try:
+        connection = await _connect(database.path, "query_only = ON")
+    except sqlite3.DatabaseError as error:
+        if (damage := _damage(database.read, error)) is not None:
+            raise damage from error
+        raise
     if (tell := _ON_DAMAGE.get(database.read)) is not None:
         _ON_DAMAGE[connection] = tell
     try:

@@ -24,13 +24,14 @@ def run(host: Host) -> dict[str, int]:
     found = files(Home(Path(str(host.given["home"]))))
     damaged = 0
     for path, schema in found:
+        looked_at = path.stat().st_ino
         why, fix, facts = fault_of(path, schema)
         if why is None and schema is REALM_SCHEMA:
             why, facts = _shown_otherwise(host, path), {"sound": False}
         # A newer version's file is no damaged one; that of jobs is mended at the next start.
         if why is not None and not facts["sound"] and path.stem != "jobs":
             fix = said(_MENDS)
-            letter = {"file": path.stem, "why": str(why)}
+            letter = {"file": path.stem, "why": str(why), "inode": looked_at}
             host.effect("outbox", f"{host.run}/{path.name}/repair", to="repair", body=letter)
         stands = "ok" if why is None else f"fail. {why}"
         host.log(f"database {path.stem[:8]}: {stands}")
