@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from tests.e2e.neighbourhood import House, Street
 from tests.tui.hall import BOS, PASSPHRASE, build
-from tests.tui.screen import seat
+from tests.tui.screen import PATIENCE_S, seat
+from textual.css.query import NoMatches
 from textual.geometry import Offset
+from textual.widgets import Static
+from textual.worker import Worker, WorkerFailed
 
 from commons_tui.frame import Line
+from commons_tui.place import PlaceView
+from commons_tui.places.activity import Activity
 from commons_tui.rows import Rows
 
 
@@ -81,6 +88,81 @@ async def test_every_line_is_explained_and_every_cause_in_turn(hall: House) -> N
         await anna.sees("a request for a loan")
         await anna.press("escape")
         await anna.sees("e Why")
+
+
+class Slow(Static):
+    """A part of a place that takes as long as the test wants to go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go = asyncio.Event()
+
+    async def on_unmount(self) -> None:
+        await self.may_go.wait()
+
+
+async def test_an_answer_that_comes_while_a_place_is_taken_down_shows_nothing(
+    hall: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, shown = asyncio.Event(), list[object]()
+
+    async def late(view: Activity) -> dict[str, list[object]]:
+        await answer.wait()
+        return {"activity": []}
+
+    async with seat(hall.home) as anna:
+        await anna.unlocks(PASSPHRASE)
+        await anna.press("7")
+        await anna.sees("Bo asked for Cordless drill 8.")
+        view = anna.app.view
+        assert isinstance(view, Activity)
+        await anna.until(lambda: not _reads(view), "what it read has come")
+        slow = Slow()
+        await view.mount(slow)
+        monkeypatch.setattr(Activity, "load", late)
+        monkeypatch.setattr(Activity, "show", lambda _view, found: shown.append(found))
+        view.read()
+        gone = view.remove()
+        try:
+            await _until(lambda: not view.query("#list"))
+            assert view.is_attached, "its list has gone, the place itself has not"
+            (reading,) = _reads(view)
+            answer.set()
+            await _until(lambda: reading.is_finished)
+            assert reading.error is None
+            assert shown == [], "there is nothing to show it in"
+        finally:
+            slow.may_go.set()
+            await gone
+
+
+async def test_a_place_that_lost_its_list_is_a_fault_and_no_silence(hall: House) -> None:
+    with pytest.raises((NoMatches, WorkerFailed), match="#list"):
+        await _loses_its_list(hall)
+
+
+async def _loses_its_list(hall: House) -> None:
+    async with seat(hall.home) as anna:
+        await anna.unlocks(PASSPHRASE)
+        await anna.press("7")
+        await anna.sees("Bo asked for Cordless drill 8.")
+        view = anna.app.view
+        assert isinstance(view, Activity)
+        await view.list.remove()
+        view.read()
+        await anna.until(lambda: anna.app._exception is not None, "it fails loudly")
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    """Wait without the pilot, who would wait for the part that stays, too."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():  # noqa: ASYNC110 - Textual tells nobody of it
+            await asyncio.sleep(0.01)
+
+
+def _reads(view: PlaceView) -> list[Worker[object]]:
+    mine = [one for one in view.workers if one.node is view and one.group == "default"]
+    return [one for one in mine if not one.is_finished]
 
 
 async def test_the_palette_does_a_verb_and_shows_its_command(hall: House) -> None:

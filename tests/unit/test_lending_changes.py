@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.street import HOUR_MS, Home, homes
 from tests.unit.test_lending_nodes import drill, lent, refused
 
-from commons_node.domains.lending.opening import Week
+from commons_node.domains.lending.opening import Week, open_days_later
 from commons_node.domains.lending.terms import pick_up
 from commons_node.verifier.pool import VerifierPool
 
@@ -198,15 +200,65 @@ async def test_one_member_asks_for_and_holds_so_much_and_no_more(
         await north.do("bob", "loan.request", resource="3", days=3)
 
 
-def test_a_promise_ends_with_an_open_day() -> None:
+async def test_days_on_which_nobody_was_there_extend_a_promise_at_every_node(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    async with homes(tmp_path, pool, "north south") as (north, south):
+        await newest_rules(north)
+        await drill(north)
+        loan = str((await north.do("bob", "loan.request", resource="1622", days=30))["loan"])
+        await north.do("alice", "loan.approve", loan=loan)
+        kept = date.fromisoformat(str((await shown(north, loan))["keep"]))
+        north.now += 8 * DAY_MS
+        south.now = north.now
+        await north.tell(south)
+        for home in (north, south):
+            assert (await shown(home, loan))["lapsed"] is True, "nobody knows of an outage yet"
+        lost = [f"closed.{kept - timedelta(days=ago)}=1" for ago in (0, 1, 2)]
+        await north.do("alice", "community.propose", what="constitution", settings=lost)
+        await north.tell(south)
+        for home in (north, south):
+            told = await shown(home, loan)
+            assert (told["keep"], told["lapsed"]) == (str(kept + timedelta(days=3)), False)
+        assert await news(south, "bob") == ["ready"]
+        south.now = north.now = north.now + 3 * DAY_MS
+        for home in (north, south):
+            assert (await shown(home, loan))["lapsed"] is True, "three days longer, and no more"
+
+
+def test_a_promise_is_kept_for_so_many_open_days() -> None:
     zone = ZoneInfo("Europe/Stockholm")
     monday = int(datetime(2026, 3, 23, 22, 30, tzinfo=UTC).timestamp() * 1000)
     kept = pick_up(monday, 7, zone, Week(frozenset({0, 1, 2, 3, 4}), frozenset({"03-30"})))
     assert kept is not None
     day, end_ms = kept
-    assert day.isoformat() == "2026-03-31", "the 30th is closed"
-    assert datetime.fromtimestamp(end_ms / 1000, zone).isoformat() == "2026-04-01T00:00:00+02:00"
+    assert day.isoformat() == "2026-04-02", "neither the weekend nor the 30th counts"
+    assert datetime.fromtimestamp(end_ms / 1000, zone).isoformat() == "2026-04-03T00:00:00+02:00"
     assert pick_up(1 << 61, 7, zone, Week()) is None, "beyond the calendar"
+    assert pick_up(monday, 1 << 61, zone, Week()) is None, "so many days, too"
+
+
+@given(
+    st.dates(date(1971, 1, 1), date(2100, 1, 1)),
+    st.integers(1, 60),
+    st.frozensets(st.integers(0, 6), min_size=1),
+    st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 31)).map(str), max_size=9),
+)
+def test_a_closed_day_more_never_makes_a_promise_shorter(
+    day: date, count: int, week: frozenset[int], closed: frozenset[str]
+) -> None:
+    found = open_days_later(day, count, Week(week, closed))
+    assert Week(week, closed).is_open(found)
+    between = ((found - timedelta(days=n)) for n in range((found - day).days))
+    assert sum(Week(week, closed).is_open(one) for one in between) == count
+    assert open_days_later(day, count, Week(week)) <= found
+    assert open_days_later(day, count, Week(week, closed | {str(found)})) > found
+
+
+def test_a_place_that_never_opens_keeps_nobody_waiting_for_ever() -> None:
+    year = frozenset((date(2028, 1, 1) + timedelta(days=n)).isoformat()[5:] for n in range(366))
+    assert open_days_later(date(2026, 3, 23), 7, Week(closed=year)) == date(2026, 3, 30)
+    assert open_days_later(date(2026, 3, 23), 400, Week()) == date(2027, 4, 27)
 
 
 def _at(home: Home, hours: float) -> object:

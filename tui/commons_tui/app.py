@@ -218,9 +218,9 @@ class CommonsApp(App[None]):
     async def _go(self, at: int, key: str | None = None) -> None:
         self._here = at
         place = places()[at]
-        body = self.screen_stack[0].query_one("#body", ContentSwitcher)
-        if self.now.community is None:
+        if self.now.community is None or not self.is_running:
             return
+        body = self.screen_stack[0].query_one("#body", ContentSwitcher)
         view = self._views.get(place.id)
         if view is None:
             view = self._views[place.id] = place.make()
@@ -257,6 +257,8 @@ class CommonsApp(App[None]):
         self._adopt(await ask_now(self.bridge, self.now.acting))
 
     def _adopt(self, now: Now) -> None:
+        if not self.is_running:  # an answer came while the screen is taken down
+            return
         before = self.now
         if now.here is False:  # what was known stays on the screen
             now = Now(False, now.error, before.community, before.communities, before.peers,

@@ -121,13 +121,6 @@ class Listing(PlaceView):
     # -- the list --------------------------------------------------------------------------------
 
     @property
-    def ready(self) -> bool:
-        """False before its widgets are there, and while they are taken down: keys may still come,
-        and what was being read.
-        """
-        return bool(self.query("#list")) and bool(self.query("#sub"))
-
-    @property
     def list(self) -> Rows:
         """The list itself."""
         return self.query_one("#list", Rows)
@@ -144,8 +137,6 @@ class Listing(PlaceView):
 
     def show(self, found: Any) -> None:
         """Other rows, through the filter."""
-        if not self.ready:
-            return
         self._all = self.rows_of(found)
         self._shown_for = None  # what is known of the row may have changed too
         self._filter(self._wanted)

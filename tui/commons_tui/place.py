@@ -7,14 +7,12 @@ One that is ``private`` shows nothing while nobody is unlocked at this terminal.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.css.query import NoMatches
 from textual.widgets import Static
 from textual.worker import Worker
 
@@ -104,6 +102,14 @@ class PlaceView(Vertical):
     # -- reading ---------------------------------------------------------------------------------
 
     @property
+    def ready(self) -> bool:
+        """False before its widgets are there, and from when it is taken down: keys may still come,
+        and what was being read. Textual ends a widget's workers only after its children are gone
+        (Textualize/textual#6361), but stops running it before.
+        """
+        return self.is_mounted and self.is_running
+
+    @property
     def shut(self) -> bool:
         """True while there is nobody to show it to."""
         return self.private and self.app.now.me is None
@@ -137,10 +143,9 @@ class PlaceView(Vertical):
             except ApiError as error:
                 self.note(error)
             else:
-                if not self.shut:  # somebody may have locked it meanwhile
+                if self.ready and not self.shut:  # somebody may have locked it meanwhile
                     self.note(None)
-                    with suppress(NoMatches):  # an answer came while the place is taken down
-                        self.show(found)
+                    self.show(found)
                     self.app.keys_changed()
             if not self._again or not self.is_attached:
                 return

@@ -104,12 +104,12 @@ class Home(PlaceView):
 
     def wipe(self) -> None:
         """Only what anybody may see."""
-        if self.is_mounted:
+        if self.ready:
             self.show(Found())
 
     def subject(self) -> Any:
         """What the row under the cursor is about: ``(what, key)``."""
-        row = self.query_one(Rows).row if self.is_mounted else None
+        row = self.query_one(Rows).row if self.ready else None
         return row.data if row is not None else None
 
     def arrive(self) -> None:

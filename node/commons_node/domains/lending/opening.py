@@ -82,3 +82,15 @@ def next_open(day: date, opening: OpenDays) -> date:
     """``day``, or the first open day after it; ``day`` if none within a year is open."""
     days = (day + timedelta(days=n) for n in range(_FAR))
     return next((one for one in days if opening.is_open(one)), day)
+
+
+def open_days_later(day: date, count: int, opening: OpenDays) -> date:
+    """The open day that is number ``count`` after ``day``.
+
+    More than a year of them goes by the calendar; so does a step where no day of a year is open.
+    """
+    if count > _FAR:
+        return next_open(day + timedelta(days=count), opening)
+    for _n in range(count):
+        day = next_open(day + timedelta(days=1), opening)
+    return day

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
 from commons_node.domains.lending.facts import MAX_LOAN_MS
-from commons_node.domains.lending.opening import ALWAYS, OpenDays, next_open
+from commons_node.domains.lending.opening import ALWAYS, OpenDays, next_open, open_days_later
 
 MAX_DAYS = 365
 
@@ -133,11 +133,12 @@ def _ms(moment: datetime, zone: ZoneInfo) -> int:
 def pick_up(since_ms: int, days: int, zone: ZoneInfo, opening: OpenDays) -> tuple[date, int] | None:
     """The day to whose end a thing is kept that was ready at ``since_ms``, and that moment.
 
-    ``days`` days later, or on the next open day. None beyond the calendar.
+    ``days`` open days later: a day on which nobody is there to fetch it from does not count.
+    None beyond the calendar.
     """
     try:
         ready = datetime.fromtimestamp(since_ms / 1000, zone).date()
-        last = next_open(ready + timedelta(days=days), opening)
+        last = open_days_later(ready, days, opening)
         end = datetime.combine(last + timedelta(days=1), time.min, zone)
         return last, int(end.timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
