@@ -1,7 +1,7 @@
 """The runner for Python: one file that is part of this program, and its hash.
 
 Built by ``make runner``; its builds differ byte by byte, so the file is what is released, not its
-recipe (docs/decisions/0101).
+recipe (docs/decisions/0029).
 """
 
 from __future__ import annotations
