@@ -194,6 +194,15 @@ def restoring(safe: Safe, home: Path) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
+def contents(home: Path) -> tuple[set[str], list[tuple[bytes, int]]]:
+    """The names of its files, and every operation of its only community with its verdict."""
+    names = {str(one.relative_to(home)) for one in home.rglob("*") if one.is_file()}
+    (file,) = (home / "realms").glob("*.db")
+    with closing(sqlite3.connect(file)) as opened:
+        assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return names, opened.execute("SELECT id, verdict FROM operations ORDER BY id").fetchall()
+
+
 def test_in_a_restore(elm_street: Street, safe: Safe, rng: random.Random) -> None:
     """There is no home, or a whole one; the next try sweeps up."""
     (alice,) = elm_street.build("alice")
@@ -201,8 +210,9 @@ def test_in_a_restore(elm_street: Street, safe: Safe, rng: random.Random) -> Non
     many(alice, 400)
     made = safe.of(alice)
     lose(alice)
-    takes = length_of(lambda: restoring(safe, elm_street.folder / "other").wait(60))
-    home = elm_street.folder / "alice-2"
+    other, home = elm_street.folder / "other", elm_street.folder / "alice-2"
+    takes = length_of(lambda: restoring(safe, other).wait(60))
+    whole = contents(other)
     beside = home.with_name(".alice-2.restoring")
     within = half = 0
     for _ in range(_MOST):
@@ -211,14 +221,16 @@ def test_in_a_restore(elm_street: Street, safe: Safe, rng: random.Random) -> Non
         process = restoring(safe, home)
         time.sleep(takes * rng.uniform(0.4, 0.98))
         process.kill()
-        if process.wait(10) != -signal.SIGKILL:
-            assert home.exists(), "it was faster"
+        cut_off = process.wait(10) == -signal.SIGKILL
+        if home.exists() or not cut_off:  # it was faster, if only with what comes before it ends
+            assert contents(home) == whole
             shutil.rmtree(home)
             takes *= 0.8
             continue
-        assert not home.exists()
         within += 1
-        half += beside.exists()
+        half += (begun := beside.exists())
+        if not begun:
+            takes *= 1.2  # it was slower: kill later
     assert within >= 3, f"died before there was a home: {within}"
     assert half >= 2, f"some of it was on the disk: {half} of {within}"
     assert restoring(safe, home).wait(60) == 0
