@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from tests.disks import MIB
 from tests.e2e.neighbourhood import (
     QUICK,
     House,
@@ -262,8 +263,8 @@ def test_in_an_upgrade(elm_street: Street, rng: random.Random) -> None:
     elm_street.houses.append(newer)
     within = 0
     for _ in range(4):
-        until(lambda: wal.exists() and wal.stat().st_size > 1 << 20, "the long step has begun", 60)
-        time.sleep(rng.random() * 0.3)
+        size = rng.uniform(1, 60) * MIB  # of the 116 that it writes, and the slowest part follows
+        until(lambda least=size: wal.exists() and wal.stat().st_size > least, "it has begun", 60)  # type: ignore[misc]
         newer.kill()
         within += schema_of(newer) == len(REALM_SCHEMA) + 1
         assert file.with_name(f"{file.name}.before-{len(REALM_SCHEMA)}").exists(), "with its copy"
