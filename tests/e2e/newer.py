@@ -1,6 +1,7 @@
 """A node of a version to come: this program, with two more steps of the realm's file.
 
-One of the steps takes its time, so that a test can end the node within it. Run as
+One of the steps takes its time, by the disk and then by the processor, so that a test can end the
+node within it on any machine. Run as
 ``python -m tests.e2e.newer run …``, in place of ``python -m commons_node``.
 """
 
@@ -16,7 +17,10 @@ _SLOW = (
     "CREATE TABLE slow (n INTEGER PRIMARY KEY, text BLOB);"
     " INSERT INTO slow SELECT value, zeroblob(2000) FROM"
     " (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM c WHERE value < {rows})"
-    " SELECT value FROM c); DELETE FROM slow"
+    " SELECT value FROM c); DELETE FROM slow;"
+    " INSERT INTO later SELECT count(*) FROM"
+    " (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM c"
+    " WHERE value < 50 * {rows}) SELECT value FROM c)"
 )
 
 
