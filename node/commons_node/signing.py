@@ -78,7 +78,9 @@ class Signing:
         self.copied = copied
         self._keeping = keeping
         self._may: dict[RealmId, asyncio.Event] = {}
+        self._met: set[RealmId] = set()
         self._denied: dict[RealmId, NodeId] = {}
+        self._denies: Callable[[RealmId], NodeId | None] = lambda _realm: None
 
     def add(self, realm: RealmId) -> None:
         """A realm is open; nothing may be signed in it yet."""
@@ -86,15 +88,20 @@ class Signing:
 
     def fresh(self, realm: RealmId) -> None:
         """Every key of ours in this realm is new: there is nothing to be told."""
-        self._may[realm].set()
+        self.met(realm)
 
     def met(self, realm: RealmId) -> None:
         """Somebody has told what they have, if only by letter."""
+        self._met.add(realm)
         self._may[realm].set()
 
     def allowed(self, realm: RealmId) -> bool:
-        """Whether this node knows its own newest operations in a realm, as far as it can tell."""
-        return self._may[realm].is_set() and not self._is_paused(realm)
+        """Whether this node knows its own newest operations in a realm, as far as it can tell.
+
+        Who was met by nobody, and is not accepted by somebody, knows that it does not.
+        """
+        sure = realm in self._met or not self._is_denied(realm)
+        return self._may[realm].is_set() and sure and not self._is_paused(realm)
 
     def _is_paused(self, realm: RealmId) -> bool:
         return self._keeping is not None and realm in self._keeping.paused
@@ -133,6 +140,7 @@ class Signing:
         Returns when every realm that is kept may sign; a copy that has met somebody in each of its
         communities is none any more. What was let go of waits until somebody was met.
         """
+        self._denies = peering.denied
         loop = asyncio.get_running_loop()
         patience = loop.time() + WAIT_S
         asked: set[NodeId] = set()
@@ -141,7 +149,7 @@ class Signing:
             for node in {peer.node for peer in known} - asked:
                 asked.add(node)
                 spawn(self._first_rounds(peering, node))
-            denied = {realm for realm in waiting if self._is_denied(peering, realm)}
+            denied = {realm for realm in waiting if self._is_denied(realm)}
             late = loop.time() - patience
             telling = late < _TELL_S and any(
                 peer.connected and peer.sync.state in _TELLING for peer in known
@@ -153,9 +161,9 @@ class Signing:
             await asyncio.sleep(_LOOK_S)
         self.copied = self.copied and not all(sure.is_set() for sure in self._may.values())
 
-    def _is_denied(self, peering: Peering, realm: RealmId) -> bool:
+    def _is_denied(self, realm: RealmId) -> bool:
         """Whether somebody knows better than we whether this device still stands."""
-        node = peering.denied(realm)
+        node = self._denies(realm)
         if node is None:
             self._denied.pop(realm, None)
             return False
@@ -168,7 +176,7 @@ class Signing:
             if (await peering.wait_converged([node], timeout=_ROUND_S)).converged:
                 for peer in peering.peers():
                     for realm in peer.realms if peer.node == node else ():
-                        self._may[realm].set()
+                        self.met(realm)
                         if self._keeping is not None:
                             await self._keeping.met(realm)
                 await asyncio.sleep(_LOOK_S)
