@@ -189,11 +189,13 @@ class PartsKeeper:
         Until it knows better, what the last round said stands: something is not here all the time.
         """
         policy, quota = await self.policy(realm), await self.quota(realm)
+        over = (await realm.parts.usage()).bytes > quota
         if policy != "all":
             desk.why = "policy"
-        elif (await realm.parts.usage()).bytes > quota:
+        elif over:
             desk.why = "quota"  # said before anything is let go
-        await self._room.make(realm, 0, quota, sparing=self._busy(realm))
+        if over:
+            await self._room.make(realm, 0, quota, sparing=self._busy(realm))
         if policy == "on-demand" or not self._asking.around(realm):
             if policy == "all" and await realm.parts.lacking():
                 desk.why = "nobody"
