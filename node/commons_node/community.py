@@ -89,6 +89,14 @@ def device_of(unlocked: Unlocked) -> DeviceSecrets:
     return DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
 
 
+class Names(dict[MemberId, str]):
+    """Of members; whoever was let in since they were read is called by the start of the id."""
+
+    def __missing__(self, member: MemberId) -> str:
+        """The first 8 digits."""
+        return member.hex()[:_PREFIX]
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """An unlocked member: device keys, the operation that granted them, and the role now."""
@@ -146,7 +154,8 @@ class Community:
 
     async def names(self) -> dict[MemberId, str]:
         """What members call themselves; the first 8 digits of the id where nothing is known."""
-        names = {member: member.hex()[:_PREFIX] for member in self.realm.judge.authority.members()}
+        members = self.realm.judge.authority.members()
+        names = Names({member: member.hex()[:_PREFIX] for member in members})
         for member, part in await self.query(
             "SELECT v.key, p.bytes FROM v_profiles v JOIN operations o ON o.id = v.operation"
             " JOIN parts p ON p.operation = o.n AND p.name = 'name'"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.e2e.neighbourhood import House, Street, agree, meet, street, until
@@ -28,10 +30,24 @@ def assert_one_chain(*houses: House) -> None:
         assert house.operations()["contested"] == 0
 
 
+@contextmanager
+def held_still(house: House) -> Iterator[None]:
+    """All files are of one moment, as in a snapshot of the disk: a file and its log fit."""
+    runs = house.process.poll() is None
+    if runs:
+        house.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if runs:
+            house.process.send_signal(signal.SIGCONT)
+
+
 def copied(elm_street: Street, alice: House, *without: str) -> House:
     """The same home at another place, as a backup program or a curious person makes it."""
     home = elm_street.folder / "copy"
-    shutil.copytree(alice.home, home, ignore=shutil.ignore_patterns("api.sock", *without))
+    with held_still(alice):
+        shutil.copytree(alice.home, home, ignore=shutil.ignore_patterns("api.sock", *without))
     (copy,) = elm_street.build("copy")
     copy.member = alice.member
     return copy

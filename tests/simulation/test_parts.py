@@ -296,6 +296,20 @@ def test_the_quota_holds_and_what_others_have_goes_first() -> None:
         await asyncio.sleep(120)
         assert whole(bob) == [2], "in the background nothing goes beyond it"
         assert bob.parts.why(bob.realm) == "quota"
+        said, refuses = [], bob.parts._room.refuses
+
+        async def listening(*given: Any) -> Any:
+            said.append(bob.parts.why(bob.realm))
+            return await refuses(*given)
+
+        bob.parts._room.refuses = listening  # type: ignore[method-assign,assignment]  # hears all
+        await asyncio.sleep(120)
+        assert set(said) == {"quota"}, "and status says why at every moment, also while it looks"
+        await bob.run(bob.parts.choose(bob.realm, quota=SIZE + 100_000))
+        await until(lambda: whole(bob) == [1])
+        assert bob.parts.why(bob.realm) == "quota", "as soon as one is gone"
+        await bob.run(bob.parts.choose(bob.realm, quota=town.parts_quota))
+        await until(lambda: whole(bob) == [2], 120)
         await looks(bob, 0)
         (missing,) = [n for n, row in enumerate(rows(bob)) if not row[2]]
         await looks(bob, missing)

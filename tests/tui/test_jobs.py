@@ -79,6 +79,7 @@ async def test_a_dead_letter_stands_first_and_is_tried_again(house: House) -> No
         await anna.sees("dead letter", "the roof fell in", "Dead letters")
         await anna.press("escape", "t")
         await anna.until(lambda: states(house, "overdue") == ["ready"], "it is in the queue again")
+        await anna.sees("c Cancel")
         await anna.press("c")
         await anna.until(lambda: states(house, "overdue") == ["cancelled"], "and cancelled")
         await anna.press("p")

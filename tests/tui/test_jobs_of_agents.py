@@ -95,6 +95,7 @@ async def test_an_agent_is_run_paused_and_removed_by_keys(hall: House) -> None:
         await anna.press("slash")
         await anna.types("offer-req")
         await anna.press("enter")
+        await anna.sees("▸ offer-req", "r Run")  # since it was unlocked the list comes anew
         runs = len(hall.see("job.show", job=MATCHER)["runs"])
         await anna.press("r")
         await anna.until(

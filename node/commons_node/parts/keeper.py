@@ -184,10 +184,18 @@ class PartsKeeper:
                 log.warning("parts_not_stored", realm=realm.realm.hex()[:8], why=str(error))
 
     async def _round(self, realm: Realm, desk: _Desk) -> None:
-        """Everything once that is wanted now and due."""
+        """Everything once that is wanted now and due.
+
+        Until it knows better, what the last round said stands: something is not here all the time.
+        """
         policy, quota = await self.policy(realm), await self.quota(realm)
-        desk.why = "policy" if policy != "all" else ""
-        await self._room.make(realm, 0, quota, sparing=self._busy(realm))
+        over = (await realm.parts.usage()).bytes > quota
+        if policy != "all":
+            desk.why = "policy"
+        elif over:
+            desk.why = "quota"  # said before anything is let go
+        if over:
+            await self._room.make(realm, 0, quota, sparing=self._busy(realm))
         if policy == "on-demand" or not self._asking.around(realm):
             if policy == "all" and await realm.parts.lacking():
                 desk.why = "nobody"
@@ -197,21 +205,24 @@ class PartsKeeper:
                 self._note(desk, small.id, found=await self._asking.small(realm, small))
         if policy != "all":
             return
+        why: Why = ""
         for part in await realm.parts.lacking():
             key = PartId(part.operation, part.hash)
             if part.n in desk.fetching:
                 continue
             if not self._due(desk, key):
-                desk.why = desk.why or "nobody"
+                why = why or "nobody"
                 continue
             refused = await self._room.refuses(realm, part, quota)
             if refused:
-                desk.why = refused
+                why = refused
                 continue
+            desk.why = why  # this one comes
             task = self._begin(desk, part, self._asking.large(realm, part))
             found = await asyncio.shield(task)
             self._note(desk, key, found=found)
-            desk.why = desk.why if found else desk.why or "nobody"
+            why = why if found else why or "nobody"
+        desk.why = why
 
     def _due(self, desk: _Desk, part: PartId) -> bool:
         retry = desk.retries.get(part)
