@@ -159,3 +159,27 @@ def test_a_person_sees_how_far_the_first_compiling_is() -> None:
         again = anna.reads("agent", "prepare")
         assert (again["state"], again["seconds"]) == ("ready", None), "never twice"
         assert sorted(anna.home.glob("sandbox/*.cwasm")) == made
+
+
+@pytest.mark.long
+def test_an_agent_whose_package_vanishes_fails_once_and_says_why() -> None:
+    with street() as elm:
+        (anna,) = elm.build("anna")
+        anna.found()
+        asyncio.run(lend(anna.home))
+        first = packed(anna, begun(anna), "1.0.0")
+        job = anna.reads("agent", "install", first, "--yes")["job"]
+        (file,) = anna.home.glob("agents/*.agent")
+        for way in ("emptied, before any worker knows its code", "taken away"):
+            file.unlink()
+            if way.startswith("emptied"):
+                file.write_bytes(b"")
+            assert ran(anna)["state"] == "cancelled", "it is not tried four times more"
+            (row,) = anna.see("agent.list")["agents"]
+            assert row["state"] == "suspended"
+            assert "not there any more, or was changed" in row["why"]
+            assert "install the same package again" in row["next_action"]
+            assert anna.refused("job.run", job=job).code == "unknown", "nothing of it is due"
+            again = anna.do("agent.install", package=_file(first))
+            assert again["state"] == "active"
+            assert ran(anna)["state"] == "done"

@@ -262,6 +262,16 @@ class Jobs:
 
     def _told(self, job: str, run: int, state: str) -> None:
         self._daemon.events.publish("job", {"job": job, "run": run or None, "state": state})
+        found = self.scheduler.jobs.get(job)
+        if found is None or found.agent is None or state == "leased":
+            return
+        if self._daemon.agents.lacks(found.agent):  # it would fail again and again
+            self._daemon.spawn(self._suspend(found.agent))
+
+    async def _suspend(self, agent: str) -> None:
+        if self._daemon.agents.lacks(agent):
+            state = (await self._daemon.agents.suspend(agent)).state
+            self._daemon.events.publish("agent", {"agent": agent, "state": state})
 
     def _compiling(self, percent: int) -> None:
         self._daemon.events.publish("runner", {"done": percent, "total": 100})
