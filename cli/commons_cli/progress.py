@@ -18,6 +18,8 @@ from commons_cli.texts import _
 from commons_node.api.client import ApiError, Client
 
 _ERASE: Final = "\r\x1b[K"
+_BAR: Final = 20
+"""Letters of a bar; ASCII, as it is drawn in every locale."""
 
 
 @contextmanager
@@ -47,11 +49,16 @@ def shown(event: str, options: Options) -> Iterator[None]:
 def line(event: dict[str, Any]) -> str:
     """``3.2 of 10.0 MB (32 %)``, or what is done where nobody knows of how much.
 
-    What is counted in other things than bytes is a share alone.
+    What is counted in other things than bytes is a share alone, with a bar, and goes when all is
+    done: the call may take longer than that.
     """
     steps, every = event.get("done"), event.get("total")
-    if isinstance(steps, int) and isinstance(every, int) and every:
-        return _("{percent} %").format(percent=steps * 100 // every)
+    if isinstance(steps, int) and isinstance(every, int) and every > 0:
+        if not 0 <= steps < every:
+            return ""
+        full = "#" * (steps * _BAR // every)
+        share = _("{percent} %").format(percent=steps * 100 // every)
+        return f"[{full:-<{_BAR}}] {share}"
     done, total = event.get("bytes"), event.get("total")
     if not isinstance(done, int):
         return ""

@@ -20,6 +20,14 @@ def test_the_line_says_how_much_of_how_much() -> None:
     assert progress.line({"bytes": "x\x1b[2J", "total": 1}) == "", "nothing drives the terminal"
 
 
+def test_a_share_has_a_bar_that_goes_when_all_is_done() -> None:
+    assert progress.line({"done": 34, "total": 100}) == "[######--------------] 34 %"
+    assert progress.line({"done": 0, "total": 7}) == f"[{'-' * 20}] 0 %"
+    assert progress.line({"done": 100, "total": 100}) == "", "what comes after it takes its time"
+    assert progress.line({"done": -1, "total": 100}) == ""
+    assert progress.line({"done": 1, "total": -5}) == ""
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -45,13 +45,21 @@ def line(home: Path, *words: str) -> list[str]:
 class Person:
     """Somebody who runs one command at a terminal of their own, reads and types."""
 
-    def __init__(self, home: Path, *words: str, size: tuple[int, int] = (24, 80)) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *words: str,
+        size: tuple[int, int] = (24, 80),
+        program: list[str] | None = None,
+    ) -> None:
+        """``program``: another one than that of the shed."""
         self.seen = ""
         self._read_to = 0
         pid, self._terminal = pty.fork()
         if pid == 0:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests may ignore it
-            os.execv(sys.executable, line(home, *words))  # noqa: S606 -- our own program
+            argv = [*program, *words] if program else line(home, *words)
+            os.execv(sys.executable, argv)  # noqa: S606 -- our own program
         self.pid = pid
         termios.tcsetwinsize(self._terminal, size)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.test_terminal import Person
 from tests.e2e.neighbourhood import House, agree, street, until
 from tests.sandbox.prepared import lend
 
@@ -130,3 +132,54 @@ def test_a_neighbour_installs_what_is_shared_and_nobody_elses_of_that_name() -> 
         agree(anna, bo)
         assert bo.see("agent.offers")["offers"] == []
         assert bo.see("agent.list")["agents"][0]["state"] == "active", "who has it keeps it"
+
+
+@pytest.mark.long
+def test_a_person_sees_how_far_the_first_compiling_is() -> None:
+    """Of a real node at a real terminal; whoever comes later waits for nothing."""
+    with street() as elm:
+        (anna,) = elm.build("anna")
+        anna.found()
+        first = packed(anna, begun(anna), "1.0.0")
+        program = [sys.executable, "-m", "commons_cli.main", "--home", str(anna.home)]
+
+        host = Person(anna.home, "agent", "install", first, "--yes", program=program)
+        host.sees("is installed; its job is", seconds=120)
+        host.sees("] ", seconds=120)
+        host.sees(" %", seconds=120)
+        host.sees("What agents run on is prepared; it took ", seconds=600)
+        assert host.ends() == 0
+        made = sorted(anna.home.glob("sandbox/*.cwasm"))
+        assert len(made) == 1
+        assert ran(anna)["state"] == "done"
+
+        anna.kill()
+        anna.again()
+        anna.unlock()
+        again = anna.reads("agent", "prepare")
+        assert (again["state"], again["seconds"]) == ("ready", None), "never twice"
+        assert sorted(anna.home.glob("sandbox/*.cwasm")) == made
+
+
+@pytest.mark.long
+def test_an_agent_whose_package_vanishes_fails_once_and_says_why() -> None:
+    with street() as elm:
+        (anna,) = elm.build("anna")
+        anna.found()
+        asyncio.run(lend(anna.home))
+        first = packed(anna, begun(anna), "1.0.0")
+        job = anna.reads("agent", "install", first, "--yes")["job"]
+        (file,) = anna.home.glob("agents/*.agent")
+        for way in ("emptied, before any worker knows its code", "taken away"):
+            file.unlink()
+            if way.startswith("emptied"):
+                file.write_bytes(b"")
+            assert ran(anna)["state"] == "cancelled", "it is not tried four times more"
+            (row,) = anna.see("agent.list")["agents"]
+            assert row["state"] == "suspended"
+            assert "not there any more, or was changed" in row["why"]
+            assert "install the same package again" in row["next_action"]
+            assert anna.refused("job.run", job=job).code == "unknown", "nothing of it is due"
+            again = anna.do("agent.install", package=_file(first))
+            assert again["state"] == "active"
+            assert ran(anna)["state"] == "done"

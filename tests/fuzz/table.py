@@ -6,6 +6,7 @@ from tests.fuzz import (
     agents,
     api,
     backups,
+    broker,
     changes,
     codes,
     days,
@@ -47,6 +48,7 @@ TARGETS: dict[str, Target] = {
         agents,
         api,
         backups,
+        broker,
         terminal,
         words,
     )

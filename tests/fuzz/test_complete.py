@@ -31,16 +31,11 @@ SIMULATOR = "node/commons_node/testing/"
 """Takes apart what it made itself; nothing that runs for people imports it."""
 
 ELSEWHERE = {
-    # What agents ask comes as checked frames; drivers and models are the host's.
-    "node/commons_node/capabilities/broker.py:AgentDealing._answer":
-        "parameters behind the frame, by one struct a method; refusals in test_capabilities",
-    "node/commons_node/capabilities/coding.py:_bundle": "files of a package whose hash was checked",
-    "node/commons_node/capabilities/coding.py:piece": "encodes; the offset is a checked number",
+    # The broker checks what agents ask, and has a target; drivers and models are the host's.
     "node/commons_node/capabilities/fetching.py:fetch":
         "bytes are told as text or as base64, whatever they are",
     "node/commons_node/capabilities/node.py:Capabilities._permit": "hex of this node's own row",
     "node/commons_node/capabilities/reference.py:_parameters": "the program's own schemas",
-    "node/commons_node/capabilities/storing.py:get": "what this node has encoded",
     "node/commons_node/drivers/camera.py:codes_in":
         "a picture of the host's, by libraries of others",
     "node/commons_node/drivers/desktop.py:run": "what a program of the host said, for a sentence",
@@ -55,8 +50,6 @@ ELSEWHERE = {
         "text of a sensor, bounded, replaced if garbage",
     "node/commons_node/drivers/serial_sensor.py:value_of":
         "JSON or nothing, hostile lines in test_drivers",
-    "node/commons_node/jobs/agent_effects.py:keep_value": "a body that the broker made",
-    "node/commons_node/jobs/agent_effects.py:keep_proposal": "a body that the broker made",
     "node/commons_node/models/held.py:_hear": "a line of the host's own model, of one struct",
     "node/commons_node/models/worker.py:main": "a line of this daemon, in the model's process",
     "node/commons_node/proposals/signing.py:Signing._settle": "hex of this node's own row",

@@ -196,6 +196,32 @@ async def test_a_package_that_is_not_what_it_was_runs_nothing(tmp_path: Path) ->
         assert (await put(agents, whole)).state == "active", "installed again, it is whole again"
 
 
+async def test_one_that_lost_its_package_is_suspended_until_it_is_installed_again(
+    tmp_path: Path,
+) -> None:
+    async with living(tmp_path) as (agents, shed):
+        found = await put(agents, made())
+        assert not agents.lacks(AGENT)
+        (file,) = (tmp_path / "agents").iterdir()
+        whole = file.read_bytes()
+        for harm in (b"", whole.replace(b"return 1", b"return 2")):
+            file.write_bytes(harm)
+            with pytest.raises(PackageGone):
+                agents.code(found.package)
+            assert agents.lacks(AGENT), "its job would fail each time"
+            lost = await agents.suspend(AGENT)
+            assert (lost.state, lost.stop, lost.granted) == ("suspended", "gone", {})
+            assert "install the same package again" in lost.next_action
+            assert JOB not in shed.scheduler.jobs, "nothing of it is due any more"
+            assert not agents.lacks(AGENT)
+            assert (await put(agents, whole)).state == "active"
+            assert JOB in shed.scheduler.jobs
+        file.unlink()
+        assert agents.lacks(AGENT)
+        assert (await agents.suspend(AGENT)).stop == "gone"
+        assert not agents.lacks("00000000/nobody")
+
+
 async def test_what_a_crash_left_is_put_in_order(tmp_path: Path) -> None:
     async with living(tmp_path) as (agents, shed):
         await put(agents, made())

@@ -51,7 +51,7 @@ WHY: Final[Mapping[Stop, tuple[str, str]]] = {
         N_("commons-node agent grant {name}"),
     ),
     "gone": (
-        N_("the file of its package is not there any more"),
+        N_("the file of its package is not there any more, or was changed"),
         N_("install the same package again: commons-node agent install FILE"),
     ),
     "no_handler": (
@@ -294,6 +294,20 @@ class Agents:
             raise Suspended(agent=found.agent, why=found.why, next=found.next_action)
         await self._jobs.pause(found.job, paused=paused)
         return self._installed(self._store.rows[agent])
+
+    def lacks(self, agent: str) -> bool:
+        """Whether it has a job, and nothing that the job could run."""
+        row = self._store.rows.get(agent)
+        if row is None or self._store.there(row.package):
+            return False
+        return job_name(row.manifest) in self._jobs.defined()
+
+    async def suspend(self, agent: str) -> Installed:
+        """Its package is gone: it has no job until the same package is installed again."""
+        row = self._store.rows[agent]
+        await self._arrange(row)
+        log.warning("agent_package_gone", agent=agent)
+        return self._installed(row)
 
     async def remove(self, agent: str) -> None:
         """It is no more, and what runs of it ends."""

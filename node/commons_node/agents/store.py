@@ -65,6 +65,8 @@ class AgentStore:
         self._database: Database
         self.rows: dict[str, Row] = {}
         """By agent."""
+        self._spoilt: set[bytes] = set()
+        """Packages whose file was found to be another one, until it is written anew."""
 
     async def load(self, database: Database) -> None:
         """Read the rows of the node's file; files that belong to none of them go."""
@@ -77,6 +79,7 @@ class AgentStore:
         """Insert or replace a row, with the bytes of its package; durable when it returns."""
         if data is not None:
             await asyncio.to_thread(self._write, row.package, data)
+            self._spoilt.discard(row.package)
         await self._database.write.execute(
             f"INSERT OR REPLACE INTO agents ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)",  # noqa: S608 - own columns
             (
@@ -105,14 +108,15 @@ class AgentStore:
             with self._path(package).open("rb") as file:
                 data = file.read(MAX_PACKAGE + 1)
             if hashlib.sha256(data).digest() != package:
+                self._spoilt.add(package)
                 raise PackageGone
             return read(data, signed=True)
         except (OSError, BadPackage):
             raise PackageGone from None
 
     def there(self, package: bytes) -> bool:
-        """Whether a package's file stands where it should."""
-        return self._path(package).is_file()
+        """Whether a package's file stands where it should, and was not found to be another one."""
+        return package not in self._spoilt and self._path(package).is_file()
 
     def _path(self, package: bytes) -> Path:
         return self._folder / f"{package.hex()}.agent"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -101,6 +102,15 @@ async def _package(request: Request[Daemon], given: File | str) -> tuple[Package
     community = await request.node.community(request)
     offer = chosen(await offers(community), given)
     return await fetched(request.node, community, offer)
+
+
+async def prepare(request: Request[Daemon], _args: Nothing) -> Mapping[str, object]:
+    """Wait until what agents run on is compiled; at once where it is."""
+    preparing = request.node.jobs.preparing
+    began, before = time.monotonic(), preparing.made
+    await preparing.prepare()
+    seconds = round(time.monotonic() - began) if preparing.made > before else None
+    return {"state": preparing.state, "seconds": seconds}
 
 
 async def grant(request: Request[Daemon], args: Grant) -> Mapping[str, object]:
@@ -243,7 +253,11 @@ _HOST: Final = Registry(
                 says=(_SCREEN, _SUSPENDED,
                       "{agent} {version} is installed in place of {former}.",
                       "{agent} {version} is installed; its job is {job}."),
-                table=_PERMISSIONS, timeout_s=180.0),
+                table=_PERMISSIONS, timeout_s=180.0, then="agent.prepare"),
+        Command("agent.prepare", "Compile what agents run on, once for this node.", Nothing,
+                prepare, timeout_s=1_900.0, progress="runner",
+                says=("What agents run on is prepared; it took {seconds} s.",
+                      "What agents run on is prepared.")),
         Command("agent.grant", "Agree to what an agent asks for, or to some of it.", Grant, grant,
                 says=(_SCREEN, "{agent} may do now what was shown."), table=_PERMISSIONS),
         Command("agent.set", "Change settings of an agent, for its next runs.", Set, put,

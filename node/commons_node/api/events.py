@@ -21,7 +21,7 @@ MAX_LISTENERS: Final = 64
 EVENTS: Final = frozenset(
     {
         "agent", "backup", "bundle", "device", "disk", "example", "flip", "job", "job_notice",
-        "network", "operations", "peer", "repaired", "seal", "sync",
+        "network", "operations", "peer", "repaired", "runner", "seal", "sync",
     }
 )  # fmt: skip
 """What is told, by name; the fields stand in docs/reference.md."""

@@ -90,9 +90,9 @@ def _fits(value: object, wanted: object) -> bool:
 
 
 def _ordered(value: Any, order: str, than: Any) -> bool:
-    same = isinstance(value, str) == isinstance(than, str)
-    if value is None or not same:
-        return False
+    kinds = str if isinstance(than, str) else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False  # a list, a truth or nothing is neither before nor after
     match order:
         case "lt":
             return bool(value < than)

@@ -145,7 +145,9 @@ class Jobs:
         self.registry: Registry
         self.signing: Signing
         self._duties = duties(config)
-        self.preparing = Preparing(daemon.home.path, lambda: daemon.standing.network_seed)
+        self.preparing = Preparing(
+            daemon.home.path, lambda: daemon.standing.network_seed, self._compiling
+        )
         zone = zone_of(config)
         self.capabilities = Capabilities(daemon)
         self.scheduler = Scheduler(
@@ -260,6 +262,19 @@ class Jobs:
 
     def _told(self, job: str, run: int, state: str) -> None:
         self._daemon.events.publish("job", {"job": job, "run": run or None, "state": state})
+        found = self.scheduler.jobs.get(job)
+        if found is None or found.agent is None or state == "leased":
+            return
+        if self._daemon.agents.lacks(found.agent):  # it would fail again and again
+            self._daemon.spawn(self._suspend(found.agent))
+
+    async def _suspend(self, agent: str) -> None:
+        if self._daemon.agents.lacks(agent):
+            state = (await self._daemon.agents.suspend(agent)).state
+            self._daemon.events.publish("agent", {"agent": agent, "state": state})
+
+    def _compiling(self, percent: int) -> None:
+        self._daemon.events.publish("runner", {"done": percent, "total": 100})
 
     async def _publish(self, letter: Letter) -> None:
         self._daemon.events.publish("job_notice", {"key": letter.key, **letter.body})

@@ -274,7 +274,7 @@ _REFUSED: Final = Table("refused", (Column("method", "Refused"), Column("code", 
 REGISTRY = Registry(
     commands=(
         Command("job.run", "Run a job now.", Run, run,
-                timeout_s=3700.0,
+                timeout_s=3700.0, progress="runner",
                 says=("Run {run} of {job} has ended: {state}.",
                       "Run {run} of {job} waits: {waits}", "Run {run} of {job} begins.")),
         Command("job.cancel", "End runs of a job that wait or go on.", OneRun, cancel,

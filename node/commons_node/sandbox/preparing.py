@@ -41,10 +41,16 @@ class NotPrepared(CommonsError):
 class Preparing:
     """One for a node. ``secret``: the node's own, of which the seal's key is made."""
 
-    def __init__(self, home: Path, secret: Callable[[], bytes]) -> None:
-        """Touches nothing yet. ``home``: the folder of the node."""
+    def __init__(
+        self,
+        home: Path,
+        secret: Callable[[], bytes],
+        tell: Callable[[int], None] = lambda _percent: None,
+    ) -> None:
+        """Touches nothing yet. ``home``: the folder of the node; ``tell`` hears how far it is."""
         self.folder = home / cache.FOLDER
         self._secret = secret
+        self._tell = tell
         self._making: asyncio.Task[None] | None = None
         self.percent = 0
         self.failed = ""
@@ -132,6 +138,7 @@ class Preparing:
         sink.close()
         while line := await source.readline():
             if line.strip().isdigit():
-                self.percent = int(line)
+                self.percent = min(int(line), 100)
+                self._tell(self.percent)
         found = await errors.read(_ERRORS)
         return found.decode("utf-8", "replace").strip()

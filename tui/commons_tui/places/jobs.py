@@ -45,7 +45,7 @@ class Found:
 class Jobs(Listing):
     """What waits for somebody first: proposals, suspended agents, jobs in trouble."""
 
-    events = frozenset({"job", "job_notice", "disk", "agent"})
+    events = frozenset({"job", "job_notice", "disk", "agent", "runner"})
     columns = (
         Column("Job", 0, least=12), Column("State", 13), Column("Next", 14, 1),
         Column("Last", 18, 2),
