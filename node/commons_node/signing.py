@@ -81,10 +81,17 @@ class Signing:
         self._met: set[RealmId] = set()
         self._denied: dict[RealmId, NodeId] = {}
         self._denies: Callable[[RealmId], NodeId | None] = lambda _realm: None
+        self._young: set[RealmId] = set()
 
-    def add(self, realm: RealmId) -> None:
-        """A realm is open; nothing may be signed in it yet."""
+    def add(self, realm: RealmId, *, young: bool = False) -> None:
+        """A realm is open; nothing may be signed in it yet.
+
+        ``young``: its keys are newer than the copy, so that it waits no longer than any home does.
+        """
         self._may[realm] = asyncio.Event()
+        self._met.discard(realm)
+        if young:
+            self._young.add(realm)
 
     def fresh(self, realm: RealmId) -> None:
         """Every key of ours in this realm is new: there is nothing to be told."""
@@ -125,7 +132,8 @@ class Signing:
         if self._is_paused(realm):
             raise Paused
         with suppress(TimeoutError):
-            async with asyncio.timeout(WAIT_S if self.copied else 2 * WAIT_S):
+            copied = self.copied and realm not in self._young
+            async with asyncio.timeout(WAIT_S if copied else 2 * WAIT_S):
                 await self.until(realm)
         if not self.allowed(realm) and realm in self._denied:
             raise Denied(node=self._denied[realm][:16])
@@ -154,8 +162,10 @@ class Signing:
             telling = late < _TELL_S and any(
                 peer.connected and peer.sync.state in _TELLING for peer in known
             )
-            if not self.copied and (not known or (late > 0 and not telling)):
+            if not known or (late > 0 and not telling):
                 for realm in waiting:
+                    if self.copied and realm not in self._young:
+                        continue
                     if not self._is_freed(realm) and realm not in denied:
                         self._may[realm].set()
             await asyncio.sleep(_LOOK_S)

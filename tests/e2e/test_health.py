@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -99,6 +100,17 @@ def test_each_row_says_how_it_stands_and_by_which_way(neighbours: list[House]) -
     assert said.error["code"] == "unknown"
 
 
+def health(house: House) -> dict[str, str]:
+    """Each part with its word, as whoever reaches the socket is told."""
+    connection = _Unix(house._socket)
+    connection.request("GET", "/v1/health")
+    answer = connection.getresponse()
+    told = json.loads(answer.read())
+    connection.close()
+    assert (answer.status, told["healthy"]) == (200, True), told
+    return {one["part"]: one["state"] for one in told["parts"]}
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 MiB of its own."""
@@ -126,6 +138,8 @@ def test_a_disk_that_runs_full_is_said_by_all_and_mended_by_making_room(small_di
         ballast = small_disk / "ballast"
         ballast.write_bytes(b"x" * (free.f_bavail * free.f_frsize - (20 << 20)))
         until(lambda: bob.see("status")["limits"]["disk_short"], "the disk is short")
+        assert health(bob)["disk"] == "short", "it works, and will not for long"
+        assert health(alice)["disk"] == "ok", "who asks for no reserve is not told"
         alice.do("resource.add", name="A drill", number="77")
         until(
             lambda: {"disk", "held_disk"} <= {c["code"] for c in bob.see("sync.why")["causes"]},
@@ -141,6 +155,6 @@ def test_a_disk_that_runs_full_is_said_by_all_and_mended_by_making_room(small_di
         until(
             lambda: [t for t in bob.see("resource.list")["resources"] if t["number"] == "77"],
             "it comes by itself when there is room",
-            30,
         )
+        until(lambda: health(bob)["disk"] == "ok", "and health says so")
         agree(alice, bob)

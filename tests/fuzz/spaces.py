@@ -20,6 +20,7 @@ from commons_node.domains.own.entries import (
     CheckedIn,
     Content,
     Left,
+    Regained,
     Shown,
     open_entry,
     seal_entry,
@@ -170,6 +171,7 @@ def _entries() -> Mapping[str, Content]:
         "left": Left(digest("f-in"), 3),
         "shown": Shown(digest("f-in"), digest("f-op"), 4, (digest("f-m"),)),
         "blank": Blank(5),
+        "regained": Regained(digest("f-in"), 6),
     }
 
 

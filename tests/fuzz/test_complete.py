@@ -72,6 +72,7 @@ ELSEWHERE = {
     "node/commons_node/access_verbs.py:make": "makes text of what it made itself",
     "node/commons_node/access_verbs.py:revoke": "the hash of a token that this node has made",
     "node/commons_node/home.py:Home.lock": "a process number for a sentence, replaced if garbage",
+    "node/commons_node/own/lost.py:LostRealms.files": "names that restoring gave the files",
     "node/commons_node/backup/folder.py:Folder.keep_manifest": "names of files that fit a pattern",
     "node/commons_node/backup/folder.py:Folder.manifest": "reads a file; `manifest` parses it",
     "node/commons_node/backup/process.py:_passphrase": "text of this user's own file",

@@ -31,6 +31,7 @@ from commons_node.domains.own.entries import (
     CheckedIn,
     Content,
     Left,
+    Regained,
     Shown,
     open_entry,
     seal_entry,
@@ -186,6 +187,7 @@ ENTRIES: list[Content] = [
     Left(digest("t-in"), 5),
     Shown(digest("t-in"), digest("t-op"), 6, tuple(digest("t-m", bytes([n])) for n in range(16))),
     Blank(7),
+    Regained(digest("t-in"), 8),
 ]
 
 

@@ -19,11 +19,12 @@ from commons_crdt.ring import sign_ring, tag_of
 from commons_node.attendance.desk import KEEP_DAYS, Desk
 from commons_node.attendance.rings import keys_of, ring_with
 from commons_node.community import Community, device_of
-from commons_node.domains.own.entries import Blank, CheckedIn
+from commons_node.domains.own.entries import Blank, CheckedIn, Regained
 from commons_node.domains.spaces.finding import any_space, space_of, written_tags
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.own.doors import look_at_doors
 from commons_node.own.realms import DAY_MS, OwnRealm
+from commons_node.own.regaining import regain
 from commons_protocol.attendance import (
     MIN_RING,
     Answer,
@@ -97,7 +98,10 @@ class Attending:
             async with self._greeting:  # two at once would go in by two devices
                 if not await look_at_doors(self._daemon, community, unlocked):
                     return
+            if self._daemon.own.awaits_door(unlocked):
+                return
             own = await self._daemon.own.make(unlocked)
+            await regain(self._daemon, unlocked, own, self._daemon.now_ms() - _KEEP_MS)
             await forget_old(own, self._daemon.now_ms())
             today = (unlocked.member, self._daemon.now_ms() // DAY_MS)
             if today not in self._blanked:
@@ -108,16 +112,21 @@ class Attending:
             log.info("own_realm", why=str(error) or repr(error))
 
     async def attend(self, community: Community, unlocked: Unlocked, own: OwnRealm) -> None:
-        """Make tokens for check-ins that do not count yet, and bring what can be brought."""
+        """Make tokens for check-ins that do not count yet, and bring what can be brought.
+
+        One that a lost machine has made is not told again: this device's tag would be another.
+        """
         realm, now = community.realm.realm, self._daemon.now_ms()
         keys = await keys_of(community.realm)
         device = device_of(unlocked)
         key = device.keys.signing
-        for opened in await own.entries():
+        entries = await own.entries()
+        regained = {one.entry.checkin for one in entries if isinstance(one.entry, Regained)}
+        for opened in entries:
             entry = opened.entry
             if not isinstance(entry, CheckedIn) or entry.community != realm:
                 continue
-            if entry.at_ms + _KEEP_MS < now or key not in keys.values():
+            if entry.at_ms + _KEEP_MS < now or entry.id in regained or key not in keys.values():
                 continue
             space = DocumentId(entry.space)
             scope = scope_of(realm, space, entry.slot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,15 +54,22 @@ async def backed_up(daemon: Daemon, path: Path, phrase: str, *, keep: int, parts
     found = await states.load(daemon.store)
     found.tried_ms = daemon.now_ms()
     try:
-        source = Source(
-            daemon.home,
-            daemon.node,
-            daemon.addresses,
-            [community.realm for community in daemon.communities.values()],
-            daemon.now_ms(),
-        )
-        tell = _progress(daemon)
-        made = await create(source, path, phrase, keep=keep, parts=parts, tell=tell)
+        async with AsyncExitStack() as opened_here:
+            own = {one.realm: one for one in daemon.own.replicas()}
+            for realm, file in daemon.own.lost.files().items():
+                if realm not in own:  # not taken up again yet: it stands in no other file
+                    own[realm] = await daemon.make_realm(realm, file)
+                    opened_here.push_async_callback(own[realm].close)
+            source = Source(
+                daemon.home,
+                daemon.node,
+                daemon.addresses,
+                [community.realm for community in daemon.communities.values()],
+                daemon.now_ms(),
+                list(own.values()),
+            )
+            tell = _progress(daemon)
+            made = await create(source, path, phrase, keep=keep, parts=parts, tell=tell)
     except (CommonsError, OSError) as error:
         found.failed = of_error(error)
         await _noted(daemon, found)

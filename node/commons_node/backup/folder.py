@@ -273,7 +273,7 @@ def erased_since(folder: Folder, chosen_one: Path) -> Mapping[bytes, dict[bytes,
             if path == chosen_one:
                 raise
             continue
-        for realm in manifest.realms:
+        for realm in manifest.every:
             known = found.setdefault(realm.realm, {})
             for one in realm.erased:
                 known[one.operation] = known.get(one.operation, False) or one.body

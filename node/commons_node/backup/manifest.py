@@ -9,7 +9,8 @@ import msgspec
 from commons_crdt.texts import N_
 from commons_node.backup.sealed_file import BadBackup
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""2: members' own realms are in it. What version 1 lists is read as before."""
 MAX_MANIFEST: Final = 1 << 28
 """Bytes: some ten million operations."""
 
@@ -51,7 +52,9 @@ class Erased(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 
 class RealmBackup(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One community. The head is that of an archive: what its operations must give.
+    """One community, or a member's own realm.
+
+    The head is that of an archive: what its operations must give.
 
     ``settings`` are the node's own about it; ``erased`` what must never come back.
     """
@@ -69,7 +72,10 @@ class RealmBackup(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
 
 
 class Manifest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """One backup. ``node`` is the id of the node that it is of, ``addresses`` where that was."""
+    """One backup. ``node`` is the id of the node that it is of, ``addresses`` where that was.
+
+    ``own`` are realms of one member each; which member's, only the key files say.
+    """
 
     version: _Count
     created_ms: _Count
@@ -78,15 +84,21 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     addresses: tuple[str, ...]
     files: tuple[FileChunk, ...]
     realms: tuple[RealmBackup, ...]
+    own: tuple[RealmBackup, ...] = ()
 
     @property
     def chunks(self) -> set[str]:
         """The names of all that it needs."""
         return {
             *(one.chunk.name for one in self.files),
-            *(one.name for realm in self.realms for one in realm.chunks),
-            *(one.chunk.name for realm in self.realms for one in realm.parts),
+            *(one.name for realm in self.every for one in realm.chunks),
+            *(one.chunk.name for realm in self.every for one in realm.parts),
         }
+
+    @property
+    def every(self) -> tuple[RealmBackup, ...]:
+        """Communities, then own realms."""
+        return self.realms + self.own
 
     @property
     def operations(self) -> int:

@@ -103,7 +103,7 @@ class Contents:
     async def realm(
         self, realm: RealmBackup, path: Path, pool: VerifierPool
     ) -> AsyncIterator[Realm]:
-        """One community in a new file, judged and compared. Raises ``BadBackup``."""
+        """One community, or own realm, in a new file, judged and compared. Raises ``BadBackup``."""
         before = self.left_out
         try:
             head = head_of(realm)
@@ -129,6 +129,9 @@ async def verify(folder: Folder, manifest: Manifest, pool: VerifierPool) -> Veri
                 of_set, of_state = await made.hashes()
                 sets[realm.realm.hex()], states[realm.realm.hex()] = of_set.hex(), of_state.hex()
             _check_parts(contents, realm, path)
+        for realm in manifest.own:
+            async with contents.realm(realm, Path(temporary) / f"{realm.realm.hex()}.db", pool):
+                pass  # compared with what the list names when it was opened
         for file in manifest.files:
             _check_file(file, contents.file(file), Path(temporary))
     return Verified(manifest.operations, contents.bytes, states, sets)

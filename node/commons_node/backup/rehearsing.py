@@ -15,6 +15,7 @@ from commons_node.doctor.data import files, opened, sound
 from commons_node.home import Home
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.store import Keystore
+from commons_node.own.lost import LOST
 from commons_node.said import said
 from commons_node.verifier.pool import VerifierPool
 
@@ -34,12 +35,13 @@ async def rehearse(
             check = sound(file, schema, file.stem[:8])
             if check.state == "fail":
                 raise BadBackup("rehearsal", said("{why}", why=check.detail))
-        for realm in manifest.realms:
-            file = home.path / "realms" / f"{realm.realm.hex()}.db"
-            async with opened(file, pool, now_ms) as again:
-                _, state = await again.hashes()
-            if state.hex() != made.states[realm.realm.hex()]:
-                raise BadBackup("state", N_("opened again, a community shows another state"))
+        for folder_of, realms in (("realms", manifest.realms), (LOST, manifest.own)):
+            for realm in realms:
+                file = home.path / folder_of / f"{realm.realm.hex()}.db"
+                async with opened(file, pool, now_ms) as again:
+                    _, state = await again.hashes()
+                if state.hex() != (made.states | made.own)[realm.realm.hex()]:
+                    raise BadBackup("state", N_("opened again, a community shows another state"))
         if Keystore(home.keys).damaged():
             raise BadBackup("key", N_("a member's key file in it is damaged"))
         NodeKey(home.node_key).load()

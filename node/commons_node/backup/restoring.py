@@ -31,6 +31,7 @@ from commons_node.config import Config
 from commons_node.keystore.disk import private_folder, sync_folder, write_private
 from commons_node.keystore.node_key import NodeKey
 from commons_node.network import network_of
+from commons_node.own.lost import LOST
 from commons_node.realm.realm import Realm
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
@@ -63,7 +64,10 @@ class OldNodeLives(CommonsError):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new home. ``left_out``: operations whose contents were erased after the backup."""
+    """A new home. ``left_out``: operations whose contents were erased after the backup.
+
+    ``states`` are its communities' state hashes by id in hex, ``own`` those of own realms.
+    """
 
     home: Path
     node: str
@@ -73,6 +77,7 @@ class Made:
     left_out: int
     parts: int
     states: dict[str, str] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict)
 
 
 async def lives(manifest: Manifest) -> str | None:
@@ -134,12 +139,20 @@ async def unpack(
     private_folder(home / "realms")
     contents = Contents(folder, manifest, erased_since(folder, path))
     states: dict[str, str] = {}
+    own: dict[str, str] = {}
     parts = 0
     for realm in manifest.realms:
         file = home / "realms" / f"{realm.realm.hex()}.db"
         async with contents.realm(realm, file, pool) as made:
             parts += await _fill(contents, realm, made)
             states[realm.realm.hex()] = (await made.hashes())[1].hex()
+        file.chmod(0o600)
+    if manifest.own:
+        private_folder(home / LOST)
+    for realm in manifest.own:
+        file = home / LOST / f"{realm.realm.hex()}.db"
+        async with contents.realm(realm, file, pool) as made:
+            own[realm.realm.hex()] = (await made.hashes())[1].hex()
         file.chmod(0o600)
     for one in manifest.files:
         _write_file(home, one, contents.file(one))
@@ -158,7 +171,7 @@ async def unpack(
         restored.write(home, owed)
     return Made(
         home, node, manifest.node, list(members), manifest.operations, contents.left_out, parts,
-        states,
+        states, own,
     )  # fmt: skip
 
 

@@ -49,13 +49,17 @@ _NODE_MOST: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is backed up: the home, its open realms, and where others reach it."""
+    """What is backed up: the home, its open realms, and where others reach it.
+
+    ``own`` are members' own realms.
+    """
 
     home: Home
     node: str
     addresses: Sequence[str]
     realms: Sequence[Realm]
     now_ms: int
+    own: Sequence[Realm] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ async def create(
     folder = await asyncio.to_thread(Folder.made, path, passphrase)
     with folder.alone():
         realms = [await _realm(folder, realm, parts, tell) for realm in source.realms]
+        own = [await _realm(folder, realm, "none", tell) for realm in source.own]
         files = await asyncio.to_thread(_files, folder, source.home)
         manifest = Manifest(
             VERSION,
@@ -95,6 +100,7 @@ async def create(
             tuple(source.addresses),
             tuple(files),
             tuple(realms),
+            tuple(own),
         )
         written = await asyncio.to_thread(folder.keep_manifest, manifest)
         gone = await asyncio.to_thread(folder.let_go, keep)

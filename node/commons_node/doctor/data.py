@@ -26,6 +26,7 @@ from commons_node.doctor.check import Check, Fact
 from commons_node.domains import RULES, VIEWS
 from commons_node.home import Home
 from commons_node.jobs.schema import JOBS_SCHEMA
+from commons_node.own.lost import LOST
 from commons_node.realm.realm import Realm
 from commons_node.said import Said, said
 from commons_node.store.database import open_database
@@ -68,7 +69,7 @@ def files(home: Home) -> list[tuple[Path, Sequence[str]]]:
     """Every database of a home with the schema that it should have."""
     found: list[tuple[Path, Sequence[str]]] = [(home.path / "node.db", NODE_SCHEMA)]
     found.append((home.path / "jobs.db", JOBS_SCHEMA))
-    for folder in ("realms", "own"):
+    for folder in ("realms", "own", LOST):
         found += [(path, REALM_SCHEMA) for path in sorted((home.path / folder).glob("*.db"))]
     return [(path, schema) for path, schema in found if path.exists()]
 

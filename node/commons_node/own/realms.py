@@ -30,6 +30,7 @@ from commons_node.domains.own.entries import DATA_KEY_BYTES, Content, open_entry
 from commons_node.domains.own.facts import ENTRY, Entry
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.membership.settling import identity_of, new_device, settle
+from commons_node.own.lost import LostRealms
 from commons_node.realm.authoring import Written
 from commons_node.realm.realm import Realm
 from commons_node.realm.told import Change
@@ -42,6 +43,8 @@ log = structlog.get_logger(component="own")
 
 OWN = "own"
 """The name of the secret in the key file: realm, the two seeds of its device, the entries' key."""
+GONE = "own gone"
+"""Realm and entries' key of each lost realm (see `lost`) whose entries are not written anew yet."""
 DAY_MS = 86_400_000
 
 
@@ -116,9 +119,11 @@ class OwnRealms:
         self._making = asyncio.Lock()
         self._opening = asyncio.Lock()
         self.held: dict[RealmId, Realm] = {}
+        self.lost = LostRealms(folder / "lost")
 
     async def load(self) -> None:
         """Open every own realm of this machine: its node keeps it in step, whoever is unlocked."""
+        await asyncio.to_thread(self.lost.load)
         for path in sorted(self._folder.glob("*.db")):
             await self.open(RealmId(bytes.fromhex(path.stem)))
 
@@ -136,7 +141,9 @@ class OwnRealms:
         held.listeners.append(self._changed)
         await daemon.standing.refresh(held)
         self.held[realm] = held
-        daemon.signing.add(realm)
+        # What a restored home holds of these was made here, after it was restored: see `lost`.
+        young = daemon.retiring.restored.must_meet and not daemon.home.moved()
+        daemon.signing.add(realm, young=young)
         return held
 
     async def adopt(self, made: OwnRealms) -> None:
@@ -184,7 +191,7 @@ class OwnRealms:
             return await self._of(unlocked)
 
     async def _of(self, unlocked: Unlocked) -> OwnRealm | None:
-        known = unlocked.find(OWN)
+        known = self._known(unlocked)
         if known is None:
             return None
         if not self.file(RealmId(known[:32])).exists():
@@ -200,7 +207,7 @@ class OwnRealms:
 
     def inside(self, unlocked: Unlocked) -> bool:
         """True if the member's realm is here, and this machine's device is in it."""
-        known = unlocked.find(OWN)
+        known = self._known(unlocked)
         realm = self.held.get(RealmId(known[:32])) if known is not None else None
         if known is None or realm is None:
             return False
@@ -209,7 +216,7 @@ class OwnRealms:
 
     def asked_with(self, unlocked: Unlocked) -> DeviceSecrets | None:
         """The device that was to be let into a realm which is not here, if any."""
-        known = unlocked.find(OWN)
+        known = self._known(unlocked)
         if known is None or self.inside(unlocked):
             return None
         return DeviceSecrets(known[32:64], known[64:96])
@@ -234,6 +241,20 @@ class OwnRealms:
             await held.ingest(operations, "join")
             member = identity_of(secrets).member
             await settle(self._daemon, held, member, secrets, None)
+
+    def awaits_door(self, unlocked: Unlocked) -> bool:
+        """True if another machine of the member founded the realm of a lost one: it lets in."""
+        known = unlocked.find(OWN)
+        if known is None or self._known(unlocked) is not None:
+            return False
+        return not self.lost.founded(RealmId(known[:32]), _device(known))
+
+    def _known(self, unlocked: Unlocked) -> bytes | None:
+        """The secret of the member's own realm, unless its device is a lost machine's."""
+        known = unlocked.find(OWN)
+        if known is None or self.lost.has(RealmId(known[:32]), _device(known)):
+            return None
+        return known
 
     def _own(self, realm: Realm, secrets: DeviceSecrets, key: bytes) -> OwnRealm:
         return OwnRealm(realm, secrets, key, partial(self._daemon.signing.soon, realm.realm))
@@ -260,9 +281,18 @@ class OwnRealms:
     async def keep(
         self, unlocked: Unlocked, realm: RealmId, secrets: DeviceSecrets, key: bytes
     ) -> None:
-        """Write into the member's key file where the own realm is, before anything is in it."""
-        secret = _secret(realm, secrets, key)
-        await self._daemon.keystore.add(unlocked.member, OWN, secret, unlocked)
+        """Write into the member's key file where the own realm is, before anything is in it.
+
+        The keys of a lost machine's device go in the same step; what opens its entries stays.
+        """
+        kept, former = {OWN: _secret(realm, secrets, key)}, unlocked.find(OWN)
+        if former is not None and self._known(unlocked) is None:
+            kept[GONE] = (unlocked.find(GONE) or b"") + former[:32] + former[96:]
+        await self._daemon.keystore.add_all(unlocked.member, kept, unlocked)
+
+
+def _device(secret: bytes) -> DeviceSecrets:
+    return DeviceSecrets(secret[32:64], secret[64:96])
 
 
 def _secret(realm: RealmId, secrets: DeviceSecrets, key: bytes) -> bytes:

@@ -58,7 +58,16 @@ class Blank(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     at_ms: _Time
 
 
-Content = CheckedIn | Left | Shown | Blank
+class Regained(
+    msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag="regained"
+):
+    """A check-in came from a lost machine's backup: that one has told the space of it, or none."""
+
+    checkin: Hash
+    at_ms: _Time
+
+
+Content = CheckedIn | Left | Shown | Blank | Regained
 DATA_KEY_BYTES: Final = SecretBox.KEY_SIZE
 
 
