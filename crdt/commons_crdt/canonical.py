@@ -30,20 +30,31 @@ def decode(data: bytes, limit: int, depth: int = MAX_DEPTH) -> Any:
     """The value of ``data``; ``Refused("size" or "encoding")`` for anything not canonical."""
     if len(data) > limit:
         raise Refused("size")
+    value = read(data, depth)
     try:
-        value = cbor2.loads(
-            data,
-            max_depth=depth,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            semantic_decoders=_NO_TAGS,
-        )
         same = _plain(value) and cbor2.dumps(value, canonical=True) == data
     except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise Refused("encoding") from error
     if not same:
         raise Refused("encoding")
     return value
+
+
+def read(data: bytes, depth: int = MAX_DEPTH) -> Any:
+    """The value of bytes that were decoded when they came; compares nothing.
+
+    ``Refused("encoding")`` for what is no CBOR: a disk may have changed it.
+    """
+    try:
+        return cbor2.loads(
+            data,
+            max_depth=depth,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            semantic_decoders=_NO_TAGS,
+        )
+    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Refused("encoding") from error
 
 
 def _plain(value: object) -> bool:

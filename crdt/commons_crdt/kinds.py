@@ -141,12 +141,24 @@ def encode_fact(fact: msgspec.Struct) -> bytes:
     return canonical.encode(msgspec.to_builtins(fact, builtin_types=(bytes,)))
 
 
-def decode_fact(kind: type[T], data: bytes, limit: int = MAX_BODY) -> T:
-    """Parse a fact; ``Refused("malformed")`` if it is not canonical or not of its type."""
+def _convert(kind: type[T], read: Callable[..., Any], *given: object) -> T:
     try:
-        fact = msgspec.convert(canonical.decode(data, limit), kind, builtin_types=(bytes,))
+        return msgspec.convert(read(*given), kind, builtin_types=(bytes,))
     except (Refused, msgspec.ValidationError) as error:
         raise Refused("malformed") from error
+
+
+def read_fact(kind: type[T], data: bytes) -> T:
+    """A fact that stands, so was decoded before: its encoding is not looked at again.
+
+    ``Refused("malformed")`` if it is not of its type, as where a disk has changed it.
+    """
+    return _convert(kind, canonical.read, data)
+
+
+def decode_fact(kind: type[T], data: bytes, limit: int = MAX_BODY) -> T:
+    """Parse a fact; ``Refused("malformed")`` if it is not canonical or not of its type."""
+    fact = _convert(kind, canonical.decode, data, limit)
     if encode_fact(fact) != data:  # a default left out, a set with repeats
         raise Refused("malformed")
     return fact

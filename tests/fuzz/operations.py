@@ -41,7 +41,7 @@ from commons_crdt.document.values import Value
 from commons_crdt.document.write import create
 from commons_crdt.errors import Refused
 from commons_crdt.ids import ZERO, digest
-from commons_crdt.kinds import Kind, decode_fact, encode_fact
+from commons_crdt.kinds import Kind, decode_fact, encode_fact, read_fact
 from commons_crdt.operation import (
     MAX_BODY,
     MAX_HEADER,
@@ -304,6 +304,7 @@ def _fact(struct: type[msgspec.Struct], data: bytes, limit: int) -> bool:
         return False
     hold(encode_fact(fact) == data, "a fact has one encoding")
     hold(decode_fact(struct, encode_fact(fact), limit) == fact, "and means one thing")
+    hold(read_fact(struct, data) == fact, "and is read the same once it stands")
     hold(len(data) <= limit, "within the bound of its kind")
     return True
 

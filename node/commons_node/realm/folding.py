@@ -15,7 +15,7 @@ from commons_crdt.authority.state import Authority
 from commons_crdt.errors import Refused
 from commons_crdt.folds import Fact, Subject, Value, View, state_hash
 from commons_crdt.ids import DocumentId
-from commons_crdt.kinds import Rules, decode_fact
+from commons_crdt.kinds import Rules, read_fact
 from commons_crdt.operation import content
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
@@ -245,7 +245,7 @@ def fact_of(rules: Rules, judge: Judge, standing: Standing, body: bytes | None) 
     parsed = None
     if not erased and kind.schema is None and body is not None:
         try:
-            parsed = decode_fact(kind.body, content(body))  # type: ignore[arg-type]  # a fact's body is a Struct
+            parsed = read_fact(kind.body, content(body))  # type: ignore[arg-type]  # a fact's body is a Struct
         except Refused:
             return None
     role = Role(standing.role or Role.NEWCOMER)
