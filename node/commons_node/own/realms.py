@@ -43,7 +43,7 @@ log = structlog.get_logger(component="own")
 
 OWN = "own"
 """The name of the secret in the key file: realm, the two seeds of its device, the entries' key."""
-GONE = "own gone"
+GONE = "own.gone"
 """Realm and entries' key of each lost realm (see `lost`) whose entries are not written anew yet."""
 DAY_MS = 86_400_000
 
