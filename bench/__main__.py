@@ -1,4 +1,7 @@
-"""`python -m bench NAME`: one figure, or all; each one JSON object a line, progress on stderr."""
+"""`python -m bench NAME …`: some figures of one town, or all.
+
+Each is one JSON object a line; progress is on stderr.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ BENCHES: Mapping[str, Callable[[Town], dict[str, object]]] = {
 def main(arguments: list[str]) -> int:
     """Measure; exit code 0, or 1 when a measurement did not come to its end."""
     parser = argparse.ArgumentParser(prog="bench/run.py")
-    parser.add_argument("name", nargs="?", choices=BENCHES)
+    parser.add_argument("name", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--things", type=int, default=10_000)
     parser.add_argument("--edits", type=int, default=4, help="edits of each thing")
     parser.add_argument("--together", type=int, help="things made before they are edited: all")
@@ -72,9 +75,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--idle", type=float, default=180, help="idle, peers: seconds to look on")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each wait")
     given = parser.parse_args(arguments)
+    # choices= would look for the empty list among them, too
+    if unknown := set(given.name) - BENCHES.keys():
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     # an end from outside also stops the daemons
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    names = [given.name] if given.name else list(BENCHES)
+    names = given.name or list(BENCHES)
     size = Size(
         things=given.things,
         edits=given.edits,

@@ -4,7 +4,7 @@
 is answered, by so many callers at once as a busy node has; `one_by_one` the same by one caller, who
 waits for the disk twice a run. `floor_per_second` are the plainest durable commits on the same disk
 in the same run: nothing that answers each call alone can be faster than half of it.
-The keys of the sandbox: `sandbox`.
+The keys of the sandbox: `sandbox`; those of an agent at a whole node: `broker`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
+from bench.broker import measure_broker
 from bench.sandbox import measure_sandbox
 from bench.town import Town, say
 from commons_node.jobs import firing
 from commons_node.jobs.budget import Allowance
+from commons_node.jobs.definitions import define
 from commons_node.jobs.desk import Desk
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.handler import Handler
@@ -51,6 +53,7 @@ def measure(town: Town) -> dict[str, object]:
         "queue_per_second": round(together), "one_by_one": round(alone),
         "floor_per_second": round(floor), "cpu_ms_each": round(cpu * 1000, 3),
         "coalesced": found, "idle_cpu": round(idle, 5), **measure_sandbox(folder),
+        **measure_broker(folder, folder),
     }  # fmt: skip
 
 
@@ -80,7 +83,7 @@ async def _queue(path: Path, runs: int, callers: int) -> tuple[float, float]:
 
     def fill(queue: Queue) -> None:
         for n in range(_JOBS):
-            queue.define(Job(f"job-{n}", "bench", principal=f"p{n}", concurrency=64))
+            define(queue, Job(f"job-{n}", "bench", principal=f"p{n}", concurrency=64))
             for number in range(runs // _JOBS):
                 queue.enqueue(f"job-{n}", trigger="bench", dedup=f"{n}/{number}")
 
@@ -112,7 +115,7 @@ def _coalesced(path: Path) -> dict[str, object]:
         for n in range(_TRIGGERS)
     ]
     for job in jobs:
-        queue.define(job)
+        define(queue, job)
         firing.arm(queue, job)
     with queue.transaction() as file:
         file.execute("UPDATE triggers SET anchor_ms = anchor_ms - ?", (_DUE * 60_000,))

@@ -70,8 +70,11 @@ class Acts:
         """Seconds until the author's own node had answered."""
 
     def request(self) -> float:
-        """Seconds until a request for a thing was seen."""
-        return self._timed("loan.request", resource=next(self._numbers), days=3)
+        """Seconds until a request was seen; it is called off then, as nobody has 200 at once."""
+        thing = next(self._numbers)
+        seconds = self._timed("loan.request", resource=thing, days=3)
+        self._watch.when(self._author.do("loan.cancel", loan=thing)["operation"])
+        return seconds
 
     def edit(self) -> float:
         """Seconds until an edit of a thing was seen."""

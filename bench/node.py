@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,6 +30,8 @@ class Node:
         self.session: str | None = None
         self.community: str | None = None
         """Which one is meant, where there are several."""
+        self.settings: dict[str, str] = {}
+        """``COMMONS_*`` of its next start."""
         self._socket = Path()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -62,6 +65,7 @@ class Node:
                     "--listen", "/ip4/127.0.0.1/tcp/0", "--no-lan", "--ready-file", str(ready),
                 ],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                env={**os.environ, **self.settings},
             )  # fmt: skip
         while not ready.exists():
             if self._process.poll() is not None or time.monotonic() > began + _START_S:

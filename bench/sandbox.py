@@ -2,10 +2,11 @@
 
 `compile_seconds` is once a node (`compile_cpu_s`: all its threads, at low priority). `load_ms` is
 once a worker process: to check the seal, load, lock and run once; `start_ms` is all from nothing to
-the end of a first run, of which `python_ms` starts an interpreter that does nothing. `warm_*` are
-whole runs of an agent with eleven calls that the daemon answers, one after the other, and
-`warm_cpu_ms` what both processes took of the processor for each; `jobs_per_second` are runs that do
-nothing, in one worker. `overhead` is the processor time of a calculation in there for each second
+the end of a first run, of which `python_ms` starts an interpreter that does nothing. `stand_in_*`
+are whole warm runs of an agent with eleven calls, one after the other, that a function of one line
+answers: the sandbox and its pipe alone, the floor of `warm_*` (`broker`), and `stand_in_cpu_ms`
+what both processes took of the processor for each; `jobs_per_second` are runs that do nothing, in
+one worker. `overhead` is the processor time of a calculation in there for each second
 of the same calculation in this interpreter, in the same run. `wall_overrun_s` is how long a run
 that had one second was there beyond it: one that loops, one that asks what nobody answers.
 `fuel_spread` is between the least and the most fuel of one seed and event, in several processes.
@@ -140,9 +141,9 @@ async def _measure(folder: Path) -> dict[str, object]:
         "load_ms": round(min(loads)), "load_p50_ms": round(statistics.median(loads)),
         "python_ms": round(await _python()), "start_ms": round(min(starts)),
         "start_p50_ms": round(statistics.median(starts)),
-        "warm_p50_ms": round(statistics.median(warm), 1),
-        "warm_p99_ms": round(statistics.quantiles(warm, n=100)[98], 1),
-        "warm_cpu_ms": round(cpu_ms, 1),
+        "stand_in_p50_ms": round(statistics.median(warm), 1),
+        "stand_in_p99_ms": round(statistics.quantiles(warm, n=100)[98], 1),
+        "stand_in_cpu_ms": round(cpu_ms, 1),
         "jobs_per_second": round(1 / each.seconds), "jobs_per_cpu_second": round(1 / each.cpu),
         "overhead": round(inside / native, 2), "native_ms": round(native * 1000),
         "wall_overrun_s": round(max(overrun.values()), 2), "overruns_s": overrun,

@@ -74,6 +74,7 @@ fi
     exit 1
 }
 say "installing the locked packages into $venv"
-"$venv/bin/uv" sync --frozen --quiet
+# Compiled now, once: not by each process where nobody may write, or where Python was told not to.
+"$venv/bin/uv" sync --frozen --quiet --compile-bytecode
 "$venv/bin/python" scripts/texts.py compile
 touch "$venv/.synced"

@@ -49,11 +49,13 @@ class Call:
         given = {name: value for name, value in values.items() if not _absent(value)}
         outs = self._files_out(given)
         self._confirm(given)
+        asks_passphrase = any(one["kind"] in _PASSPHRASES for one in self._verb["args"])
+        if asks_passphrase and on_terminal():
+            self._client(None).reach()  # before somebody thinks of words for it
         secrets = self._passphrases(given) | self._secrets(given)
         body = {**given, **{name: Path(path).name for name, path in outs.items()}, **secrets}
         timeout = self._timeout(body)
         deadline = time.monotonic() + timeout
-        asks_passphrase = any(one["kind"] in _PASSPHRASES for one in self._verb["args"])
         unlock_first = bool(
             (options.passphrase_file or options.keyring)
             and (self._verb.get("member") or options.acting)
@@ -81,7 +83,8 @@ class Call:
             text = result.get(self._verb["qr"])
             if isinstance(text, str):
                 print_qr(text)
-        self._go_on()
+        if result.get("goes_on") is not False:
+            self._go_on()
 
     def ask(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of a view, not printed. Raises ApiError."""

@@ -78,7 +78,7 @@ def _run(arguments: Sequence[str], verbs: dict[str, Any], options: Options) -> i
             _("{command} did not work").format(command=options.command or PROGRAM),
             error.code,
             error.message,
-            error.hint,
+            options.run_line if error.exit == ExitCode.NOT_RUNNING else error.hint,
             as_json=as_json,
             report=error.report,
         )

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from commons_cli.texts import _
-from commons_node.api.paths import home_path, socket_path
+from commons_node.api.paths import home_path, socket_path, typed
 
 
 def _become(arguments: list[str]) -> NoReturn:
@@ -58,6 +58,13 @@ class Options:
         if self.socket_file:
             return Path(self.socket_file)
         return socket_path(self.home_folder, self.environment)
+
+    @property
+    def run_line(self) -> str:
+        """What starts the node that is meant; of a socket elsewhere nobody knows the home."""
+        if self.socket_file:
+            return "commons-node run"
+        return typed("run", self.home_folder, self.environment)
 
     def token(self) -> str | None:
         """What goes with calls: from ``--token-file``, or this terminal's own. Raises ApiError."""

@@ -33,7 +33,10 @@ def held(options: Options, about: str, member: str | None) -> str:
 
 def new(file: str | None, about: str) -> str:
     """One that is chosen now, asked twice, refused when it is weak. Raises as ``held``."""
-    passphrase = read_private(file) if file else _asked(about, twice=True)
+    return _strong(read_private(file)) if file else _asked(about, twice=True)
+
+
+def _strong(passphrase: str) -> str:
     if len(passphrase.strip()) < _LEAST:
         message = _("A passphrase needs at least 8 characters.")
         hint = _("four or five random words are easy to remember and hard to guess")
@@ -46,5 +49,8 @@ def _asked(about: str, *, twice: bool) -> str:
         hint = _("give it with --passphrase-file F, or run this on a terminal")
         raise usage(_("A passphrase is needed, and nobody can be asked here."), hint)
     prompt = _("Passphrase ({about})").format(about=_(about))
-    again: bool | str = _("The same again") if twice else False
-    return str(click.prompt(prompt, hide_input=True, confirmation_prompt=again, err=True))
+    if not twice:
+        return str(click.prompt(prompt, hide_input=True, err=True))
+    again = _("The same again")  # asked for what is strong enough only
+    return str(click.prompt(prompt, hide_input=True, confirmation_prompt=again, err=True,
+                            value_proc=_strong))  # fmt: skip

@@ -41,18 +41,28 @@ def _command(name: str) -> click.Command:
             help=_("For the whole machine, as a user of its own; needs root."),
         )
     ]
-    more: list[click.Parameter] = [
+    user: list[click.Parameter] = [
         click.Option(
             ["--user"],
             default="commons",
             metavar="NAME",
             help=_("With --system: the user to run as.  [default: commons]"),
         ),
+    ]
+    more: list[click.Parameter] = [
+        *user,
         click.Option(
             ["--unlock"],
             multiple=True,
             metavar="MEMBER=FILE",
             help=_("Unlock a member at the start with the passphrase in a file; may be repeated."),
+        ),
+        click.Option(
+            ["--also"],
+            multiple=True,
+            metavar="FOLDER",
+            type=click.Path(file_okay=False, resolve_path=False),
+            help=_("Another folder that the node may write in; may be repeated."),
         ),
     ]
     start: list[click.Parameter] = [
@@ -72,14 +82,17 @@ def _command(name: str) -> click.Command:
         click.Option(
             ["--alone"],
             is_flag=True,
-            help=_("There is no other node to meet, and the file is started here only."),
+            help=_(
+                "There is no other node to meet, and it is started here only. Without FILE: said of"
+                " a home that is here already."
+            ),
         )
     ]
     given = {
         "hand-over": [*file, *system, *back],
         "install": [*system, *more, *start],
         "show": [*system, *more],
-        "take-over": [*file, *system, *alone],
+        "take-over": [*file, *system, *user, *alone],
         "uninstall": system,
     }
     return click.Command(
@@ -97,6 +110,7 @@ def _runner(name: str) -> Callable[..., None]:
         system: bool,
         user: str = "",
         unlock: tuple[str, ...] = (),
+        also: tuple[str, ...] = (),
         no_start: bool = False,
         file: str | None = None,
         undo: bool = False,
@@ -111,6 +125,8 @@ def _runner(name: str) -> Callable[..., None]:
         arguments += ["--system", "--user", user] if system else []
         for one in unlock:
             arguments += ["--unlock", one]
+        for one in also:
+            arguments += ["--also", one]
         arguments += ["--no-start"] if no_start else []
         arguments += ["--undo"] if undo else []
         arguments += ["--alone"] if alone else []

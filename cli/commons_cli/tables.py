@@ -25,6 +25,8 @@ CODES: Final = frozenset({
 """Fields of answers that hold codes, which people read as words."""
 _GAP: Final = "  "
 _SHORTEST: Final = 6
+_NARROW: Final = 60
+"""Below so many columns a table whose words would be cut is shown row by row."""
 SHORT_ID: Final = 12
 
 Columns = Sequence[tuple[str, str, str]]
@@ -119,7 +121,10 @@ def width(text: str) -> int:
 
 
 def table(columns: Columns, rows: Sequence[Mapping[str, Any]], wide: int) -> list[str]:
-    """Lines with a title and one row each, wrapped within its column at ``wide``."""
+    """Lines with a title and one row each, wrapped within its column at ``wide``.
+
+    On a narrow terminal that would cut words, each row stands for itself, one field a line.
+    """
     kinds = [kind_of(field, kind) for field, _title, kind in columns]
     cells = [[_(title) for _field, title, _kind in columns]]
     cells += [
@@ -131,6 +136,8 @@ def table(columns: Columns, rows: Sequence[Mapping[str, Any]], wide: int) -> lis
     ]
     widths = [max(width(row[at]) for row in cells) for at in range(len(columns))]
     _shrink(widths, wide - len(_GAP) * (len(columns) - 1))
+    if wide < _NARROW and rows and _cuts(cells, widths):
+        return _one_by_one(cells, wide)
     lines: list[str] = []
     for row in cells:
         wrapped = [wrap(cell, at) for cell, at in zip(row, widths, strict=True)]
@@ -152,6 +159,31 @@ def _shrink(widths: list[int], wide: int) -> None:
     """Take from the widest column until all fit, or none can give any more."""
     while sum(widths) > wide and max(widths) > _SHORTEST:
         widths[widths.index(max(widths))] -= 1
+
+
+def _cuts(cells: Sequence[Sequence[str]], widths: Sequence[int]) -> bool:
+    """Whether any word is longer than its column is wide."""
+    return any(
+        width(word) > wide
+        for row in cells
+        for cell, wide in zip(row, widths, strict=True)
+        for word in cell.split(" ")
+    )
+
+
+def _one_by_one(cells: Sequence[Sequence[str]], wide: int) -> list[str]:
+    """Each row with the titles (the first of ``cells``) in front, an empty line between two."""
+    titles, *rows = cells
+    longest = max(map(width, titles))
+    room = max(wide - longest - len(_GAP), _SHORTEST)
+    lines: list[str] = []
+    for row in rows:
+        lines += [""] * bool(lines)
+        for title, cell in zip(titles, row, strict=True):
+            for number, part in enumerate(wrap(cell, room)):
+                name = _pad("" if number else title, longest, right=False)
+                lines.append(f"{name}{_GAP}{isolated(part)}".rstrip())
+    return lines
 
 
 def wrap(text: str, wide: int) -> list[str]:

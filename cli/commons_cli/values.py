@@ -146,7 +146,9 @@ def type_of(argument: dict[str, Any]) -> click.ParamType[Any]:
     """The click type for one described argument."""
     match argument["kind"]:
         case "integer":
-            return click.IntRange(argument.get("min"), argument.get("max"))
+            whole = click.IntRange(argument.get("min"), argument.get("max"))
+            whole.name = _("whole number")  # as a refusal calls it
+            return whole
         case "number":
             return click.FloatRange(argument.get("min"), argument.get("max"))
         case "duration":

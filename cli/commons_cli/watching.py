@@ -1,20 +1,25 @@
 """``--watch``: a view, shown again when something has happened, until Ctrl-C.
 
 The node's events say when; without any the view is asked every ten seconds, for what time alone
-changes. On a terminal the screen is drawn anew, otherwise only what differs is printed.
+changes. On a terminal the screen is drawn anew, from the top and as far as it reaches; otherwise
+only what differs is printed.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from itertools import accumulate
 from typing import Any, Final
 
 import click
 
 from commons_cli.calls import Call
 from commons_cli.options import Options
+from commons_cli.tables import width
 from commons_cli.texts import language
 from commons_node.api.client import ApiError, Client
 from commons_node.api.types import ExitCode
@@ -36,13 +41,35 @@ def watch(call: Call, given: Mapping[str, Any]) -> None:
         bare = {key: value for key, value in answer.items() if key not in _MOVES}
         if bare != before or sys.stdout.isatty():
             if sys.stdout.isatty() and not options.json:
-                click.clear()
-            call.show(answer)
+                _draw(call, answer)
+            else:
+                call.show(answer)
             sys.stdout.flush()
             before = bare
         if end is not None and time.monotonic() + _SHORTEST_S > end:
             return
         _wait(options, _LONGEST_S if end is None else min(_LONGEST_S, end - time.monotonic()))
+
+
+def _draw(call: Call, answer: dict[str, Any]) -> None:
+    """Anew from the top: warnings too, and nothing that would push the first lines away."""
+    import shutil
+
+    drawn = StringIO()
+    with redirect_stdout(drawn), redirect_stderr(drawn):
+        call.show(answer)
+    size = shutil.get_terminal_size((80, 24))
+    click.clear()
+    click.echo("\n".join(fitting(drawn.getvalue().splitlines(), size.columns, size.lines - 1)))
+
+
+def fitting(lines: Sequence[str], columns: int, rows: int) -> list[str]:
+    """The first lines that a terminal has room for, with an ellipsis where there are more."""
+    heights = [max(1, -(-width(line) // columns)) for line in lines]
+    if sum(heights) <= rows:
+        return list(lines)
+    kept = [line for line, end in zip(lines, accumulate(heights), strict=True) if end < rows]
+    return [*kept, "…"]
 
 
 def _wait(options: Options, longest: float) -> None:

@@ -8,6 +8,7 @@ Source: ARCHITECTURE §2; Ed25519 (RFC 8032) and X25519 (RFC 7748) as libsodium 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -44,7 +45,9 @@ class DeviceKeys(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
         return True
 
 
-class DeviceSecrets(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class DeviceSecrets(
+    msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, dict=True
+):
     """The private half of a device: two 32-byte seeds. Never printed, never sent."""
 
     signing: Key
@@ -54,9 +57,9 @@ class DeviceSecrets(msgspec.Struct, array_like=True, frozen=True, forbid_unknown
         """Say nothing: reprs end in logs."""
         return "DeviceSecrets(…)"
 
-    @property
+    @cached_property
     def keys(self) -> DeviceKeys:
-        """The public half."""
+        """The public half; two multiplications on the curve, so made once."""
         return DeviceKeys(
             1,
             crypto_sign_seed_keypair(self.signing)[0],

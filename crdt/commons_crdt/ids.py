@@ -25,7 +25,12 @@ def digest(purpose: str, *parts: bytes) -> bytes:
     ``purpose`` has at most 8 ASCII characters (the personalisation holds 16 bytes). Callers
     make sure that the concatenation is unambiguous: fixed lengths, or one canonical encoding.
     """
-    h = blake2b(digest_size=ID_BYTES, person=b"commons/" + purpose.encode("ascii"))
+    h = hasher(purpose)
     for part in parts:
         h.update(part)
     return h.digest()
+
+
+def hasher(purpose: str) -> blake2b:
+    """``digest`` for what comes piece by piece."""
+    return blake2b(digest_size=ID_BYTES, person=b"commons/" + purpose.encode("ascii"))

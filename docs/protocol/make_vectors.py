@@ -40,6 +40,7 @@ def files() -> dict[str, str]:
         "authority": listed(authority_story()),
         "archive": archives.archive(),
         "bundle": bundles.bundle(),
+        "bundle-parts": bundles.bundle_parts(),
         "sync": syncing.sync(),
         "parts": large_parts.parts(),
         "spaces": presence.spaces(),

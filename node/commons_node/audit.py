@@ -37,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     ``given``: the names of the arguments. ``member``: who acted or tried to, in hex. ``session``:
     8 digits that tell one terminal session, or token, from another. ``community``, ``operation``:
     what was written where, in hex. ``uid``, ``pid``: of the program that asked. ``ms``: how long.
+    ``agent``, ``run``, ``policy``: what asked, where no program did.
     """
 
     at: str
@@ -52,6 +53,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     uid: int | None = None
     pid: int | None = None
     ms: int = 0
+    agent: str = ""
+    run: int = 0
+    policy: int = 0
 
 
 class Audit:
@@ -74,8 +78,13 @@ class Audit:
         answer: object = None,
         caller: tuple[int, int] | None = None,
         began: float = 0.0,
+        agent: str = "",
+        run: int = 0,
+        policy: int = 0,
     ) -> None:
-        """Write a line. ``caller``: (uid, pid); ``began``: by the monotonic clock."""
+        """Write a line. ``caller``: (uid, pid); ``began``: by the monotonic clock. ``policy``: by
+        which a ``run`` of an ``agent`` had something signed.
+        """
         if self._file is None:
             return
         told = answer if isinstance(answer, dict) else {}
@@ -93,6 +102,9 @@ class Audit:
             uid=caller[0] if caller else None,
             pid=caller[1] if caller else None,
             ms=round((time.monotonic() - began) * 1000) if began else 0,
+            agent=agent,
+            run=run,
+            policy=policy,
         )
         try:
             self._file.append(msgspec.json.encode(entry) + b"\n")

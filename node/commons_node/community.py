@@ -178,13 +178,18 @@ class Community:
         choices = [(member, (name,)) for member, name in names.items()]
         return MemberId(find("member", selector, choices, "commons-node member list"))
 
+    def grants_of(self, member: MemberId) -> list[OperationId]:
+        """What lets this member's devices and nodes write, those that ended too."""
+        grants = self.realm.judge.authority.grants
+        return [ident for ident, grant in grants.items() if grant.member == member]
+
     # -- acting --------------------------------------------------------------------------------
 
     async def actor(self, unlocked: Unlocked) -> Actor:
         """The unlocked member as an author in this community."""
         member = MemberId(bytes.fromhex(unlocked.member))
         authority = self.realm.judge.authority
-        role = authority.members().get(member)
+        role = authority.role_now(member)
         secrets = device_of(unlocked)
         granted = authority.devices.get(secrets.keys.id)
         if role is None and (found := all_gone(self).get(member)) is not None:
@@ -193,7 +198,7 @@ class Community:
             raise Unknown(
                 what="member", name=unlocked.member[:_PREFIX], list="commons-node join CODE"
             )
-        if secrets.keys.id not in authority.standing_devices():
+        if not authority.stands(secrets.keys.id, granted):
             why = self.realm.judge.end(secrets.keys.id, 0).why
             raise Retired(how=why if why == "closed" else "retired")
         return Actor(member, role, secrets, granted.id)

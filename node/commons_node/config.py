@@ -40,7 +40,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 ComponentLevel = Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,40}=(debug|info|warning|error)\Z")]
 LogFormat = Literal["auto", "console", "json"]
 BackupParts = Literal["own", "all", "none"]
-PartsPolicy = Literal["all", "texts", "on-demand"]
+PartsPolicy = Literal["all", "recent", "texts", "on-demand"]
 
 # Read by the command line, before there is a configuration.
 _NOT_SETTINGS: Final = frozenset({"HOME", "COMMUNITY", "AS", "NODE_COMPLETE"})
@@ -198,7 +198,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         PartsPolicy,
         Meta(
             description="what is fetched before somebody looks: all (photos too, in the "
-            "background, up to the quota), texts, or on-demand (nothing)"
+            "background, up to the quota), recent (photos only of what no seal has settled; "
+            "others go again), texts, or on-demand (nothing)"
         ),
     ] = "all"
     jobs_workers: Annotated[
@@ -285,6 +286,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "by a name; only in config.toml",
         ),
     ] = {}
+    models_memory_mib: Annotated[
+        int,
+        Meta(
+            ge=16,
+            le=1_048_576,
+            description="MiB that each model may take to answer, beside what it has when it is "
+            "loaded; on Linux only",
+        ),
+    ] = 2_048
     parts_quota_mib: Annotated[
         int,
         Meta(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ from commons_node.backup.safety import Safety, safety_of
 from commons_node.backup.schedule import Schedule
 from commons_node.community import Actor, Community, find
 from commons_node.config import Config
+from commons_node.databases import files
 from commons_node.disk import MIB, Room, watch_room
 from commons_node.domains import RULES, VIEWS, registry
 from commons_node.domains.leaving.confirming import Confirming
 from commons_node.domains.reputation.opening import Openings
 from commons_node.doors import Doors
+from commons_node.health.probing import Probing
 from commons_node.hearing import Hearing
 from commons_node.home import Home
 from commons_node.jobs.node import Jobs
@@ -47,6 +50,7 @@ from commons_node.membership.arriving import Arriving
 from commons_node.membership.devices import Devices
 from commons_node.membership.joining import Joining
 from commons_node.membership.paper import Papers
+from commons_node.membership.unattended import Unattended
 from commons_node.network import network_of
 from commons_node.own.realms import OwnRealms
 from commons_node.parts.keeper import PartsKeeper
@@ -68,8 +72,10 @@ from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.peer_records import StoredRecords
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
-from commons_node.store.upgrading import Unusable
+from commons_node.store.upgrading import Unusable, see_that_all_can
+from commons_node.verbs import VERSION
 from commons_node.verifier.pool import VerifierPool
+from commons_protocol.about import About
 from commons_protocol.lan import LanDiscovery, ThisMachine
 from commons_protocol.network import Address
 
@@ -119,6 +125,7 @@ class Daemon:
         self.comparing = Comparer()
         self.backups = Schedule(self)
         self.repairs = Repairs(self)
+        self.probing = Probing(self)
         self.keeping = Keeping(self)
         self.confirming = Confirming(self)
         self.own = OwnRealms(self, home.path / "own")
@@ -128,7 +135,7 @@ class Daemon:
             lambda: [community.realm for community in self.keeping.kept()],
             policy=config.parts,
             quota=config.parts_quota_mib << 20,
-            free=lambda: shutil.disk_usage(home.path).free,
+            fits=self.room.fits_part,
         )
         self.jobs = Jobs(self)
         self.agents = Agents(home.path, self.jobs, self._zone_of)
@@ -139,6 +146,7 @@ class Daemon:
         self.retiring = Retiring(self, Restored(home.path))
         copied = home.moved() or self.retiring.restored.must_meet
         self.signing = Signing(copied=copied, keeping=self.keeping)
+        self.unattended = Unattended(self, environment)
         self._undo = AsyncExitStack()
         self._opening = asyncio.Lock()
         self.store: NodeStore
@@ -157,9 +165,11 @@ class Daemon:
 
     async def _start(self, undo: AsyncExitStack) -> None:
         """``undo`` closes in the order that loses nothing: callers, peers, tasks, files."""
+        await asyncio.to_thread(see_that_all_can, files(self.home))
         await self.repairs.node_file(self.home.path / "node.db")
         self.store = NodeStore(await open_database(self.home.path / "node.db", NODE_SCHEMA))
         self.watch_damage(self.store.database, None)
+        self.standing.keep = self._keep_standing
         undo.push_async_callback(self.store.database.close)
         undo.callback(self.sessions.close)
         undo.push_async_callback(self.pool.stop)
@@ -167,7 +177,7 @@ class Daemon:
         (self.home.path / "realms").mkdir(mode=0o700, exist_ok=True)
         await self.keeping.load()
         for realm in await self.store.realms():
-            await self._open(realm)
+            await self.repairs.opened(realm, self._open(realm))
         await self.own.load()
         await self.repairs.members()
         listen = await where_to_listen(self.store, self.config.listen)
@@ -191,6 +201,7 @@ class Daemon:
             records=StoredRecords(self.store.database),
             parts=self._parts_of,
             attend=self.attending.brought,
+            about=About(VERSION, RULES.version),
         )
         undo.push_async_callback(self._end_tasks)
         undo.push_async_callback(self.peering.stop)
@@ -201,6 +212,7 @@ class Daemon:
         verbs = registry()
         undo.push_async_callback(self.jobs.stop)
         await self.repairs.jobs_file(self.jobs.scheduler.path)
+        self.jobs.scheduler.desk.on_damage = self.repairs.suspect_jobs
         await self.agents.load(self.store.database)
         await self.jobs.start(verbs)
         await self.agents.arrange()
@@ -214,10 +226,12 @@ class Daemon:
         self.spawn(self.learn_own_tips())
         self.spawn(self.repairs.stay())
         self.ready = True
+        log.info("started", version=VERSION, communities=len(self.communities))
 
     async def stop(self) -> None:
         """Close everything that ``start`` has opened."""
         self.ready = False
+        log.info("stopping")
         await self._undo.aclose()
 
     def _replicas(self) -> list[Realm]:
@@ -279,6 +293,7 @@ class Daemon:
         await self.repairs.realm_file(realm, path)
         held = await self.make_realm(realm, path)
         held.listeners.append(self.hearing.changed)
+        held.parts.on_damage = partial(self.repairs.part_gone, held)
         here = await self.store.members()
         held.notices.residents.update(one for one, of in here.items() if of == realm)
         await self.standing.refresh(held)
@@ -315,6 +330,13 @@ class Daemon:
         """Open a realm whose file is another one now."""
         async with self._opening:
             await self._open(realm)
+
+    async def _keep_standing(self, realm: RealmId, path: Sequence[Operation]) -> None:
+        """A copy for bad days: no day becomes one because it cannot be kept."""
+        try:
+            await self.store.keep_standing(realm, path)
+        except (CommonsError, sqlite3.Error) as error:
+            log.warning("standing_not_kept", realm=realm.hex()[:8], why=str(error))
 
     def look_at_seals(self, community: Community) -> None:
         """Something came that may make a seal due, or one ready to be endorsed, or compared."""
@@ -382,8 +404,11 @@ class Daemon:
 
     async def community(self, request: Request[Daemon]) -> Community:
         """The community that a request means."""
+        for realm, error in self.repairs.away.items():
+            if not self.communities or realm.hex().startswith(request.community or "-"):
+                raise error
         if not self.communities:
-            raise next(iter(self.repairs.away.values()), NoCommunity())
+            raise NoCommunity
         if request.community is None:
             if len(self.communities) > 1:
                 raise WhichCommunity

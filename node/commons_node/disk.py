@@ -1,8 +1,9 @@
 """The last room on the disk is for those who live here: what others wrote is not taken into it.
 
 Below the reserve nothing of others' log 1 is stored; their log 0 (who may do what) still comes
-until half of the reserve is gone. Own small acts are written to the last. Looks at the disk each
-time, and so goes on by itself when there is room again.
+until half of the reserve is gone. Photos stop well above it, so that those who take them do not
+keep away what others do. Own small acts are written to the last. Looks at the disk each time, and
+so goes on by itself when there is room again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from commons_crdt.errors import CommonsError
 from commons_node.realm.batches import Reading
 
 MIB = 1 << 20
+FOR_ACTS = 128 * MIB
+"""Above the reserve: into this no photo of others is fetched, that their acts go on coming."""
 _LOOK_S = 2.0
 SMALL = 16 * 1024
 """Bytes of own acts that are written together and still are small."""
@@ -60,6 +63,10 @@ class Room:
     def short(self) -> bool:
         """Less is left than the reserve."""
         return self.reserve > 0 and self.free < self.reserve
+
+    def fits_part(self, missing: int) -> bool:
+        """May so many bytes of a photo be fetched? The write-ahead log holds them a second time."""
+        return self.free >= self.reserve + FOR_ACTS + 2 * missing
 
     def withhold(self, reading: Reading) -> Counter[str]:
         """Take out of a batch of others' what there is no room for; how much, as held for a reason.

@@ -67,11 +67,13 @@ class Hearing:
             return
         if change.log_zero:
             daemon.spawn(daemon.refresh(community.realm))
+            if daemon.ready:
+                daemon.spawn(daemon.jobs.trusting.changed(community))
         if daemon.ready:
             daemon.parts.changed(change)
         if change.own:
             daemon.spawn(daemon.peering.written(change.realm, change.operations))
-        if daemon.ready and (change.own or change.log_zero):
+        if daemon.ready and change.log_zero:  # all else makes a seal due in the long run: `tick`
             daemon.look_at_seals(community)
         if daemon.ready:
             daemon.confirming.changed(community, change)

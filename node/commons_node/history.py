@@ -76,7 +76,7 @@ async def _where(community: Community, args: Lines) -> tuple[str, Sequence[objec
     where, arguments = ["1"], list[object]()
     if args.who is not None:
         member = await community.member(args.who)
-        mine = [ident for ident, grant in grants.items() if grant.member == member]
+        mine = community.grants_of(member)
         where.append(f"origin IN ({placeholders(len(mine))})")
         arguments += mine
     if not args.nodes:

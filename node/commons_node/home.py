@@ -45,9 +45,10 @@ class NoHome(CommonsError):
 class Home:
     """One node's folder. Use as a context manager: entered, it is locked for this process."""
 
-    def __init__(self, path: Path) -> None:
-        """Touches nothing yet."""
+    def __init__(self, path: Path, *, owner: int | None = None) -> None:
+        """Touches nothing yet. ``owner``: the user whose it is, where root works on it for them."""
         self.path = path.absolute()
+        self._owner = os.getuid() if owner is None else owner
         self._lock: int | None = None
 
     @property
@@ -84,13 +85,20 @@ class Home:
             private_folder(self.run)
         except OSError as error:
             raise NoHome(home=self.path, why=error.strerror or error) from None
-        if self.path.stat().st_uid != os.getuid():
+        if self.path.stat().st_uid != self._owner:
             raise NoHome(home=self.path, why=_("it belongs to another user"))
+
+    def give_back(self, *made: Path) -> None:
+        """What root has made in here belongs to the home's owner; links are not followed."""
+        if self._owner != os.getuid():
+            for path in made:
+                os.chown(path, self._owner, self.path.stat().st_gid, follow_symlinks=False)
 
     def lock(self) -> None:
         """Take the home for this process. Raises NoHome, AlreadyRunning naming the other one."""
         self.create()
-        handle = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(self.run / "lock", flags, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -102,11 +110,13 @@ class Home:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         self._lock = handle
+        self.give_back(self.run, self.run / "lock")
 
     def unlock(self) -> None:
         """Give the home free. The lock file stays: removing it would let two hold it."""
         if self._lock is not None:
-            os.ftruncate(self._lock, 0)
+            with suppress(OSError):  # a disk that fails keeps nobody: the lock itself is in memory
+                os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = None
 
@@ -127,11 +137,12 @@ class Home:
     def moved(self) -> bool:
         """Whether this folder is a copy: last run on another machine, or as another folder.
 
-        A copied node would sign with the same keys as the original. False when it never ran.
+        A copied node would sign with the same keys as the original. False when it never ran; a
+        damaged note may say anything, so that it counts as another place.
         """
         try:
-            recorded = self.place.read_text(encoding="ascii").strip()
-        except (FileNotFoundError, UnicodeDecodeError):
+            recorded = self.place.read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
             return False
         return recorded != self._place()
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 _WORDS: Final = ("debug", "info", "warning", "error")
+_REST: Final = "*"
+"""Whatever has no level of its own, as the table has it."""
 
 
 class BadLevel(CommonsError):
@@ -55,18 +57,21 @@ async def change(request: Request[Daemon], args: Change) -> Mapping[str, object]
     of = dict(levels.of) if args.level else levels_of(config.log_levels)
     for given in args.level:
         component, _equals, word = given.rpartition("=")
-        if word not in _WORDS or component not in {"", *COMPONENTS, *LIBRARIES}:
-            raise BadLevel(given=ascii(given[:60]), components=", ".join(COMPONENTS))
-        if component:
-            of |= levels_of([given])
-        else:
+        if word not in _WORDS or component not in {"", _REST, *COMPONENTS, *LIBRARIES}:
+            known = ", ".join((*COMPONENTS, *LIBRARIES))
+            raise BadLevel(given=ascii(given[:60]), components=known)
+        if not component:
             everything, of = cast("LogLevel", word), {}
+        elif component == _REST:
+            everything = cast("LogLevel", word)
+        else:
+            of |= levels_of([given])
     levels.set(everything, of)
     return _now(config.log_file)
 
 
 def _now(file: str) -> dict[str, object]:
-    rows = [{"component": "*", "level": levels.all}]
+    rows = [{"component": _REST, "level": levels.all}]
     rows += [{"component": name, "level": level} for name, level in sorted(levels.of.items())]
     return {"levels": rows, "file": file or None}
 

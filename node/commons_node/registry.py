@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -36,13 +37,15 @@ class Request(Generic[NodeT]):
 
     ``community`` and ``member`` are the selectors as typed (id, prefix or name) or None; what they
     mean is for the domain to find out. ``session`` is the caller's terminal session, None when the
-    caller has none or the node no longer knows it.
+    caller has none or the node no longer knows it. ``fields``: those of a list's rows that anybody
+    will look at, None for all; a view may leave out others that cost it something.
     """
 
     node: NodeT
     community: str | None = None
     member: str | None = None
     session: Session | None = None
+    fields: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +181,11 @@ class Command:
     field of the answer that a terminal may show as a QR code. ``opens_session``: the answer's
     ``session`` is the caller's terminal session from now on. ``member``: needs an unlocked member.
     ``timeout_s``: how long it may take when the caller does not say. ``then``: the command that a
-    person at a terminal goes on with at once; what it needs is asked for. ``progress``: the event
+    person at a terminal goes on with at once, unless the answer says ``goes_on`` false; what it
+    needs is asked for. ``progress``: the event
     that says meanwhile how many ``bytes`` of how many (``total``) are done. ``needs``: where it
-    does not follow from the rest.
+    does not follow from the rest. ``trustable``: a member may say beforehand that they sign what an
+    agent proposes of it; for what can be undone, moves no credits and changes no one's rights.
     """
 
     name: str
@@ -197,6 +202,7 @@ class Command:
     then: str = ""
     progress: str = ""
     needs: Need | None = None
+    trustable: bool = False
 
     @property
     def need(self) -> Need:
@@ -359,10 +365,16 @@ def describe_arguments(verb: Verb) -> list[dict[str, object]]:
     file-or-text (a ``File | str``), file-out, path-in, path-out, folder, passphrase,
     new-passphrase, secret. Raises RegistryError.
     """
-    info = inspect.type_info(verb.args)
+    info = _type_info(verb.args)
     if not isinstance(info, inspect.StructType):
         raise RegistryError(f"{verb.name}: arguments are not a struct")
     return [_describe_field(verb.name, one) for one in info.fields]
+
+
+@cache
+def _type_info(of: type[msgspec.Struct]) -> inspect.Type:
+    """What msgspec says of a type: a start asks five times of every verb's arguments."""
+    return inspect.type_info(of)
 
 
 def _describe_field(verb: str, one: inspect.Field) -> dict[str, object]:

@@ -36,7 +36,10 @@ class Copied(CommonsError):
     """This home is a copy: the other one may sign with the same keys, and two would be a fork."""
 
     code = "copied_home"
-    hint = "connect to a node of the community first: commons-node sync wait"
+    hint = (
+        "connect to a node of the community first: commons-node sync wait; only if there is none,"
+        " and the other home runs no more, stop this one: commons-node service take-over --alone"
+    )
     status = "locked"
 
 
@@ -129,16 +132,24 @@ class Signing:
 
         Raises ``Paused``, ``Denied``, ``Copied`` or ``CatchingUp``.
         """
+        if not self._is_paused(realm):
+            with suppress(TimeoutError):
+                copied = self.copied and realm not in self._young
+                async with asyncio.timeout(WAIT_S if copied else 2 * WAIT_S):
+                    await self.until(realm)
+        hindrance = self.hindrance(realm)
+        if hindrance is not None:
+            raise hindrance
+
+    def hindrance(self, realm: RealmId) -> CommonsError | None:
+        """Why nothing may be signed in a realm now; None if it may."""
         if self._is_paused(realm):
-            raise Paused
-        with suppress(TimeoutError):
-            copied = self.copied and realm not in self._young
-            async with asyncio.timeout(WAIT_S if copied else 2 * WAIT_S):
-                await self.until(realm)
-        if not self.allowed(realm) and realm in self._denied:
-            raise Denied(node=self._denied[realm][:16])
-        if not self.allowed(realm):
-            raise Copied if self.copied else CatchingUp
+            return Paused()
+        if self.allowed(realm):
+            return None
+        if realm in self._denied:
+            return Denied(node=self._denied[realm][:16])
+        return Copied() if self.copied else CatchingUp()
 
     async def learn(
         self, peering: Peering, spawn: Callable[[Coroutine[Any, Any, None]], None]

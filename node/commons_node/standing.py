@@ -7,7 +7,7 @@ nothing else, and never in a member's name.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -55,6 +55,8 @@ class NodeStanding:
         self._secrets = key.load()
         if _NETWORK not in self._secrets:
             self._add({_NETWORK: os.urandom(32)})
+        self.keep: Callable[[RealmId, Sequence[Operation]], Awaitable[None]] = _nowhere
+        """Told what proves the node's standing in a realm: kept elsewhere than in its file."""
 
     def _add(self, secrets: dict[str, bytes]) -> None:
         self._key.add(secrets)
@@ -120,6 +122,10 @@ class NodeStanding:
             stored = [operation for _, operation in await realm.store.everything("c.log = 0")]
             path = path_to(grant.id, stored)  # what a grant builds on never changes
             realm.own_credential = Credential(keys.id, grant.id, signer(secrets), path)
+            await self.keep(realm.realm, path)
+
+
+async def _nowhere(_realm: RealmId, _path: Sequence[Operation]) -> None: ...
 
 
 def signer(secrets: DeviceSecrets) -> Callable[[bytes], bytes]:

@@ -20,7 +20,6 @@ from commons_node.config import load
 from commons_node.daemon import Daemon
 from commons_node.home import Home, ready_line, write_ready
 from commons_node.logs import set_up
-from commons_node.membership.unattended import Unattended
 from commons_node.rotating import RotatingFile
 from commons_node.service import handing
 from commons_node.service.asking import ask, declare
@@ -29,6 +28,10 @@ from commons_node.telling import tell_error, tell_failure
 from commons_protocol.network import NetworkError
 
 _FAILED = N_("the node did not start")
+_READY = N_(
+    "The node of {home} runs, as process {pid}. Ctrl-C stops it; give commands in another"
+    " terminal.\nOther nodes reach it at:\n  {addresses}"
+)
 _YOUNG = 50_000
 """New objects before Python looks for cycles among them: a batch of operations makes thousands and
 no cycle, and what was imported and loaded stays anyway."""
@@ -97,6 +100,12 @@ def main(arguments: list[str]) -> int:
         return ExitCode.INTERRUPTED
 
 
+def _closed(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """Nobody is at the other end any more; asked again, it would say so again without end."""
+    loop.remove_reader(sys.stdin.fileno())
+    ended.set()
+
+
 async def _run(given: argparse.Namespace) -> int:
     home = Home(home_path(given.home, os.environ))
     with home:
@@ -113,6 +122,7 @@ async def _run(given: argparse.Namespace) -> int:
             else None
         )
         set_up(config.log_level, config.log_format, of=config.log_levels, file=file)
+        ready = _(_READY)
         reading.set(None)  # what goes on by itself is logged, in English
         manager = Manager(os.environ)
         daemon = Daemon(home, config, os.environ)
@@ -121,14 +131,18 @@ async def _run(given: argparse.Namespace) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, ended.set)
         if given.until_stdin_closes:
-            loop.add_reader(sys.stdin.fileno(), ended.set)
+            loop.add_reader(sys.stdin.fileno(), _closed, loop, ended)
         await daemon.start()
         gc.freeze()
         gc.set_threshold(_YOUNG)
         line = ready_line(
             node=daemon.node, pid=os.getpid(), socket=daemon.socket, addresses=daemon.addresses
         )
-        sys.stdout.write(line + "\n")
+        told = line
+        if sys.stdout.isatty() and not given.json:
+            addresses = "\n  ".join(daemon.addresses)
+            told = ready.format(home=home.path, pid=os.getpid(), addresses=addresses)
+        sys.stdout.write(told + "\n")
         sys.stdout.flush()
         if given.ready_file:
             write_ready(given.ready_file, line)
@@ -136,7 +150,7 @@ async def _run(given: argparse.Namespace) -> int:
         async with asyncio.TaskGroup() as beside:
             living = [
                 beside.create_task(manager.live()),
-                beside.create_task(Unattended(daemon, os.environ).stay()),
+                beside.create_task(daemon.unattended.stay()),
             ]
             await ended.wait()
             for task in living:

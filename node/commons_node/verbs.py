@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from commons_crdt.ids import RealmId
-from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.archive.writing import standalone_script, write_archive
 from commons_node.bundles.standing_with import by_bundle
@@ -22,6 +21,7 @@ from commons_node.certainty import standing_of_seals
 from commons_node.community import Community
 from commons_node.explaining.doubting import Doubt, doubt_of
 from commons_node.explaining.splitting import alone_in_words, split_in_words
+from commons_node.health.overview import of_pause
 from commons_node.parts.verbs import space
 from commons_node.peering.states import state_with_all
 from commons_node.registry import (
@@ -98,6 +98,7 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
     return Reading(
         {
             "version": VERSION,
+            "rules": daemon.rules.version,
             "node": daemon.node,
             "uptime_s": round(time.monotonic() - daemon.started, 1),
             "ready": daemon.ready,
@@ -110,11 +111,15 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
                 "kept_out": sum(p.penalty is not None for p in peers),
                 "shed": dict(daemon.peering.load.shed),
                 "queued": dict(+daemon.peering.load.waiting),
+                "taken": dict(+daemon.peering.load.taken),
+                "frames": daemon.peering.load.frames,
             },
             "peers": sum(peer.connected for peer in peers),
+            "health": safe.health,
             "backup": safe.backup,
             "repaired": safe.repaired,
             "restored": safe.restored,
+            "unattended": safe.unattended,
             "warning": " ".join(warnings) or None,
             "advice": " ".join(dict.fromkeys(advice)) or None,
         }
@@ -129,10 +134,9 @@ def _in_step(
     causes: Sequence[Cause],
 ) -> dict[str, object]:
     """How a community stands with everybody who is here: a word, why, and what to do."""
-    if realm in daemon.keeping.paused:
-        freed = realm in daemon.keeping.freed
-        held = _("who may do what") if freed else _("what had come until then")
-        sync, doubt, causes = None, None, [Cause("paused", detail=held)]
+    pause = of_pause(daemon.keeping, realm)
+    if pause is not None:
+        sync, doubt, causes = None, None, [pause]
     why = [doubt.sentence] if doubt else []
     why += [one.sentence for one in causes]
     todo = [doubt.next_action] if doubt else []
@@ -192,13 +196,16 @@ class Archive(msgspec.Struct):
     script: Annotated[
         bool, option("also write FILE.verify.py, which checks it with Python alone")
     ] = False
+    parts_up_to: Annotated[
+        int | None, option("leave larger photos and other large parts out", metavar="BYTES")
+    ] = None
 
 
 async def community_archive(request: Request[Daemon], args: Archive) -> Mapping[str, object]:
     """Write everything that this node holds of a community to one file."""
     community = await request.node.community(request)
     path = checked_path(args.file)
-    found = await write_archive(community.realm, path)
+    found = await write_archive(community.realm, path, args.parts_up_to)
     script: dict[str, object] = {}
     if args.script:
         beside = checked_path(f"{path}.verify.py")
@@ -217,11 +224,13 @@ REGISTRY = Registry(
                 resume, says="{name} is kept in step again."),
         Command("community.archive", "Write all that this node holds of the community to a file.",
                 Archive, community_archive, timeout_s=3600.0,
-                says=(("{operations} operations, {bytes} bytes, are in {file}. It can be checked"
-                       " anywhere: commons-node community verify FILE, or without this program:"
-                       " python3 {script} FILE"),
-                      ("{operations} operations, {bytes} bytes, are in {file}. It can be checked"
-                       " anywhere: commons-node community verify FILE"))),
+                says=(("{operations} operations and {parts} photos and other large parts, {bytes}"
+                       " bytes, are in {file}. Not on this node, and not in it: {parts_missing}."
+                       " It can be checked anywhere: commons-node community verify FILE, or"
+                       " without this program: python3 {script} FILE"),
+                      ("{operations} operations and {parts} photos and other large parts, {bytes}"
+                       " bytes, are in {file}. Not on this node, and not in it: {parts_missing}."
+                       " It can be checked anywhere: commons-node community verify FILE"))),
     ),
     views=(
         View("status", "How the node is.", Nothing, status,

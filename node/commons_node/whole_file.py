@@ -10,6 +10,7 @@ from typing import BinaryIO, ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
+from commons_node.service.veils import refuse_veiled
 
 
 class CannotWrite(CommonsError):
@@ -21,10 +22,11 @@ class CannotWrite(CommonsError):
 
 
 def checked_path(file: str) -> Path:
-    """The path of a file that may be written; ``CannotWrite``."""
+    """The path of a file that may be written; ``CannotWrite``, or ``Veiled`` from a service."""
     path = Path(file)
     if not path.is_absolute():
         raise CannotWrite(file=file, why=_("it is no absolute path of a file"))
+    refuse_veiled(path, write=True)
     if path.is_dir():
         raise CannotWrite(file=file, why=_("it is a folder: name a file in it"))
     return path

@@ -24,7 +24,7 @@ from commons_crdt.ids import digest
 from commons_crdt.operation import Operation
 from commons_protocol import carriage, wire
 from commons_protocol.frame import decode, encode
-from commons_protocol.limits import Bucket
+from commons_protocol.limits import Buckets
 from commons_protocol.network import PeerId
 
 SIZES = (256, 512, 1024, 2048, 4096)
@@ -164,15 +164,8 @@ class Gate:
         self, burst: float = 64, per_second: float = 20, most_peers: int = MOST_GATED
     ) -> None:
         """``most_peers``: how many buckets are kept; the longest unused is forgotten."""
-        self._burst = burst
-        self._per_second = per_second
-        self._most = most_peers
-        self._buckets: OrderedDict[PeerId, Bucket] = OrderedDict()
+        self._buckets: Buckets[PeerId] = Buckets(burst, per_second, most_peers)
 
     def admits(self, peer: PeerId, now: int) -> bool:
         """Take a token of this peer at ``now`` (ms)."""
-        bucket = self._buckets.pop(peer, None) or Bucket(self._burst, self._per_second)
-        self._buckets[peer] = bucket
-        if len(self._buckets) > self._most:
-            self._buckets.popitem(last=False)
-        return bucket.take(now)
+        return self._buckets.of(peer).take(now)

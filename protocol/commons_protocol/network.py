@@ -170,11 +170,15 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class RelayUse:
-    """What this node carries for others now; `carried` are bytes since it listens."""
+    """What this node carries for others now; `carried` are bytes since it listens.
+
+    `holders`: who has a place here, and would lose it with the connection.
+    """
 
     reservations: int
     circuits: int
     carried: int
+    holders: frozenset[PeerId] = frozenset()
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ The machine reads no clock and draws no randomness itself. Source: ARCHITECTURE 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -39,6 +39,10 @@ from commons_protocol.transcript import Ends, Sealer, Side, claim_parts, other
 
 Random = Callable[[int], bytes]
 """Gives as many random bytes as it is asked for."""
+
+KEPT = 12
+"""Tags of a dialler that stay for communities that the peer has proven before; the rest of them
+go round where not all find room."""
 
 MAX_PATH = 8 * 1024 * 1024
 """Bytes of log-0 operations that a peer may show as the way to its grant."""
@@ -75,8 +79,15 @@ class Prover:
         peer: PeerId,
         replicas: Sequence[Replica],
         random: Random,
+        *,
+        turn: int = 0,
+        met: Collection[RealmId] = (),
     ) -> None:
-        """``replicas``: the realms of this node; those without a credential take no part."""
+        """``replicas``: the realms of this node; those without a credential take no part.
+
+        Of a dialler that knows more keys than a stream has tags: ``turn`` counts its streams with
+        this peer, each shows others of them; ``met`` are the realms that the peer has proven.
+        """
         self.side = side
         self._keys = (peer_key(own), peer_key(peer))
         self._random = random
@@ -86,9 +97,13 @@ class Prover:
             for replica in replicas
             if (credential := replica.credential()) is not None
         ]
+        self._turn = turn
+        self._met = frozenset(met)
         self._ends: Ends | None = None
         self._own_tags = b""
         self._listed: dict[int, tuple[int, bytes]] = {}
+        self.matched = False
+        """True once the tags of both sides were compared."""
         self.slots: dict[int, _Slot] = {}
 
     def begin(self) -> list[Effect]:
@@ -104,6 +119,14 @@ class Prover:
     def lacks(self) -> bool:
         """True if a community in common was not proven, and never will be on this stream."""
         return any(slot.dead for slot in self.slots.values())
+
+    @property
+    def left_out(self) -> bool:
+        """True if there was no room to show each realm of this node on this stream."""
+        if self.side != "dialler" or not self.matched:
+            return False
+        shown = {index for index, _ in self._listed.values()}
+        return not shown.issuperset(index for index, _ in self._pairs())
 
     @property
     def shared(self) -> bool:
@@ -169,7 +192,7 @@ class Prover:
         own, peer = self._keys
         if self.side == "dialler":
             self._ends = Ends(self._nonce, message.nonce, own, peer)
-            return self._send_tags(self._pairs())
+            return self._send_tags(self._in_turn(self._pairs()))
         self._ends = Ends(message.nonce, self._nonce, peer, own)
         return []
 
@@ -180,6 +203,18 @@ class Prover:
             for index, (replica, _) in enumerate(self._replicas)
         ]
         return [pair for row in zip_longest(*columns) for pair in row if pair is not None]
+
+    def _in_turn(self, pairs: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        """Which of them this stream shows, where there are more than it has tags."""
+        if len(pairs) <= wire.SLOTS:
+            return pairs
+        newest = {index: (index, key) for index, key in reversed(pairs)}
+        met = [index for index, (one, _) in enumerate(self._replicas) if one.realm in self._met]
+        kept = [newest[index] for index in met if index in newest][:KEPT]
+        rest = [pair for pair in pairs if pair not in kept]
+        room = wire.SLOTS - len(kept)
+        begin = self._turn * room % len(rest)
+        return [*kept, *(rest[begin:] + rest[:begin])[:room]]
 
     def _send_tags(self, pairs: list[tuple[int, bytes]]) -> list[Effect]:
         ends = self._ends
@@ -223,6 +258,7 @@ class Prover:
                     Sealer(key, transcript, number, theirs),
                 )
         self._transcript = transcript
+        self.matched = True
         if not self.slots:
             return [*effects, Close("stranger")]
         if self.side == "dialler":

@@ -49,7 +49,8 @@ CATALOGUE: Final = {
         Reason(
             "copied_home", "",
             "This home is a copy, and signs nothing before it has met another node.",
-            "Start another node of the community, then `commons-node sync wait`.",
+            "Start another node of the community, then `commons-node sync wait`; only if there is"
+            " none, and the other home runs no more: `commons-node service take-over --alone`.",
         ),
         Reason(
             "catching_up", "",
@@ -149,6 +150,11 @@ CATALOGUE: Final = {
             "not_at_relay", "unreachable",
             "It is not at its relay now: its node is off, or has lost its place there.",
             "It is dialled again by itself; over there `commons-node peer relay list` says why.",
+        ),
+        Reason(
+            "in_turn", "unreachable",
+            "This node has as many connections as it keeps, and meets the others in turn.",
+            "Wait: its turn comes by itself; `commons-node peer connect ADDRESS` meets it now.",
         ),
         Reason(
             "unreachable", "unreachable",

@@ -110,3 +110,6 @@ class Replica(Protocol):
 
     def node_keys(self, device: DeviceId) -> DeviceKeys | None:
         """The keys of a node's device whose grant stands here, or None."""
+
+    def whose(self, device: DeviceId) -> bytes:
+        """The member whose device it is, who has one share for all of hers; itself if nobody's."""

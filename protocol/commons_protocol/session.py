@@ -6,12 +6,13 @@ After `Close` it does nothing more. A realm is served only while the peer's node
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from commons_crdt.errors import Refused
 from commons_crdt.ids import DeviceId, RealmId
 from commons_crdt.operation import Operation
 from commons_protocol import carriage, wire
+from commons_protocol.allowances import Allowance, Allowances
 from commons_protocol.effects import Close, Count, Effect, Ingest, Met, Proven, Purpose, Send
 from commons_protocol.ends import Vector
 from commons_protocol.limits import Bucket
@@ -28,11 +29,7 @@ SYNC = ProtocolName("/commons/sync/1")
 MAX_PUSH = 1024
 """Bytes of an operation that may be pushed."""
 
-_PUSHES = 256.0
-_PUSHES_PER_SECOND = 100.0
 _PUSHES_AT_ONCE = 32
-_INTRODUCTIONS = 32.0
-_INTRODUCTIONS_PER_SECOND = 0.5
 
 
 class Session:
@@ -48,25 +45,32 @@ class Session:
         random: Random,
         now: int,
         *,
+        allowances: Allowances | None = None,
         proof_timeout: int = 15_000,
         round_timeout: int = 60_000,
         may_pull: Callable[[RealmId, int], bool] = lambda _realm, _size: True,
+        turn: int = 0,
+        met: Collection[RealmId] = (),
     ) -> None:
         """Times in milliseconds; ``memory`` gives what is remembered of this peer in a realm.
 
-        ``may_pull`` is asked before that many operations of a realm are fetched.
+        ``may_pull`` is asked before that many operations of a realm are fetched. ``allowances``
+        of the whole node: what this peer and its members have left; None: of this stream alone.
+        ``turn`` and ``met`` are for a dialler that has more communities than tags, see ``Prover``.
         """
         self.peer = peer
         self.realms: dict[RealmId, RealmSync] = {}
         self.devices: dict[RealmId, DeviceId] = {}
+        self.members: dict[RealmId, bytes] = {}
+        """Whose devices these are."""
         self.closed = ""
         """The code of ``Close``, or "" while the session lives."""
-        self._prover = Prover(side, own, peer, replicas, random)
+        self._prover = Prover(side, own, peer, replicas, random, turn=turn, met=met)
         self._leads = side == "dialler"
         self._memory = memory
         self._slots: dict[int, RealmSync] = {}
-        self._pushes = Bucket(_PUSHES, _PUSHES_PER_SECOND)
-        self._introductions = Bucket(_INTRODUCTIONS, _INTRODUCTIONS_PER_SECOND)
+        self._allowances = allowances or Allowances()
+        self._allowed: dict[RealmId, Allowance] = {}
         self._pushed: dict[RealmId, int] = {}
         self._dropped: set[RealmId] = set()
         self._catching_up = Bucket(burst=2, per_second=0.5)
@@ -88,6 +92,16 @@ class Session:
     def settled(self) -> bool:
         """True once it is clear which realms are shared."""
         return self._prover.settled
+
+    @property
+    def matched(self) -> bool:
+        """True once the tags of both sides were compared."""
+        return self._prover.matched
+
+    @property
+    def left_out(self) -> bool:
+        """True if this side had no room to show all of its realms on this stream."""
+        return self._prover.left_out
 
     @property
     def denied(self) -> frozenset[RealmId]:
@@ -119,10 +133,10 @@ class Session:
             return self._closing([Close("order")])
         self._prover.heard(message.slot)
         match message:
-            case wire.Members() if not self._introductions.take(now):
-                return [Count("flood")]
             case wire.Members():
-                return [Met(sync.replica.realm, message.nodes)]
+                realm = sync.replica.realm
+                heard = self._allowed[realm].introductions.take(now)
+                return [Met(realm, message.nodes) if heard else Count("flood")]
             case wire.Push():
                 return self._closing(self._on_push(sync, message, now))
             case wire.Digest() | wire.Want() if not self._stands(sync.replica):
@@ -133,7 +147,8 @@ class Session:
     def _on_push(self, sync: RealmSync, message: wire.Push, now: int) -> list[Effect]:
         realm = sync.replica.realm
         waiting = self._pushed.get(realm, 0)
-        if waiting > _PUSHES_AT_ONCE or not self._pushes.take(now, len(message.operations)):
+        pushes = self._allowed[realm].pushes
+        if waiting > _PUSHES_AT_ONCE or not pushes.take(now, len(message.operations)):
             sync.hint()
             self._dropped.add(realm)
             return [Count("push_flood"), *self._catch_up(now)]
@@ -161,17 +176,22 @@ class Session:
 
     def _open(self, proven: Proven, now: int) -> list[Effect]:
         slot = next(s for s in self._prover.slots.values() if s.replica.realm == proven.realm)
+        member = slot.replica.whose(proven.device)
+        allowed = self._allowances.of(self.peer, proven.realm, member)
         sync = RealmSync(
             slot.replica,
             slot.number,
             self._memory(proven.realm),
             now,
+            allowed=allowed,
             range_key=self._prover.range_key(proven.realm),
             leads=self._leads,
             round_timeout=self._round_timeout,
             may_pull=lambda size: self._may_pull(proven.realm, size),
         )
         self.devices[proven.realm] = proven.device
+        self.members[proven.realm] = member
+        self._allowed[proven.realm] = allowed
         self.realms[proven.realm] = self._slots[slot.number] = sync
         return sync.poke() if self._leads else []
 

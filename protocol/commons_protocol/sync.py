@@ -32,9 +32,9 @@ from typing import Literal
 from commons_crdt.errors import Refused
 from commons_crdt.operation import Operation
 from commons_protocol import wire
+from commons_protocol.allowances import Allowance
 from commons_protocol.effects import Changed, Close, Compared, Effect, NeedVector, Send
 from commons_protocol.ends import Vector
-from commons_protocol.limits import Bucket
 from commons_protocol.pull import Pull
 from commons_protocol.ranges import Comparison
 from commons_protocol.reasons import of_held, of_refusals
@@ -43,6 +43,8 @@ from commons_protocol.serve import Serve
 from commons_protocol.status import SyncStatus
 from commons_protocol.wants import Memory, Pair, lacking, size
 
+_DIGESTS = 40.0
+_DIGESTS_PER_SECOND = 5.0
 MOST_ROUNDS = 10
 """Rounds that follow each other by themselves."""
 _ANSWER_MS = 20_000
@@ -64,6 +66,7 @@ class RealmSync:
         memory: Memory,
         now: int,
         *,
+        allowed: Allowance,
         range_key: bytes,
         leads: bool,
         round_timeout: int = 60_000,
@@ -71,6 +74,7 @@ class RealmSync:
     ) -> None:
         """``leads``: this side may speak first; the other waits for the peer's first digest.
 
+        ``allowed``: how much of it all the peer may ask for, and its member's other nodes with it.
         ``range_key``: 32 bytes that both sides have from the stream's nonces. ``may_pull`` is
         asked before that many operations are fetched: a node with several peers fetches much
         from one of them at a time.
@@ -87,7 +91,9 @@ class RealmSync:
         self._postponed = False
         self._pull = Pull(replica.realm, slot)
         self._serve = Serve(replica.realm, slot)
-        self._digests = Bucket(burst=40, per_second=5)
+        self._allowed = allowed
+        self._put_off: tuple[int, wire.Digest] | None = None
+        """A round that the peer has begun and this side goes into later, and when."""
         self._phase: Phase = "idle"
         self._again = False
         self._row = 0
@@ -133,7 +139,7 @@ class RealmSync:
 
     def poke(self) -> list[Effect]:
         """Begin a round, or another one after the present one."""
-        if self._phase != "idle" or not self._speaks:
+        if self._phase != "idle" or not self._speaks or self._put_off is not None:
             self._again = True
             return []
         return self._send_digest(answers=False)
@@ -186,8 +192,21 @@ class RealmSync:
                 return [Close("order")]
 
     def _on_digest(self, message: wire.Digest, now: int) -> list[Effect]:
-        if not self._digests.take(now):
+        if not self._allowed.comparisons.peer.take(now):
             return [Close("flood")]
+        if self._put_off is not None:
+            return [Close("order")]
+        if self._phase != "idle" or message.answers:
+            return self._compare(message, now)
+        later = self._allowed.put_off(now)
+        if later is None:
+            return [Close("crowded")]
+        if later:
+            self._put_off = now + later, message
+            return []
+        return self._compare(message, now)
+
+    def _compare(self, message: wire.Digest, now: int) -> list[Effect]:
         effects: list[Effect] = []
         if self._phase == "idle" and not message.answers:
             self._speaks = True
@@ -354,6 +373,9 @@ class RealmSync:
 
     def tick(self, now: int) -> list[Effect]:
         """Give up on a peer that is silent in the middle of a round."""
+        if self._put_off is not None and not 0 < self._put_off[0] - now < _ANSWER_MS:
+            message, self._put_off = self._put_off[1], None
+            return self._compare(message, now)
         patience = self._round_timeout
         if self._phase == "comparing":
             patience = min(patience, _ANSWER_MS)

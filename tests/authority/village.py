@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -169,7 +169,7 @@ class Signed:
         """What it follows in its chain."""
         return OperationId(self.header.prev)
 
-    @property
+    @cached_property
     def candidate(self) -> Candidate:
         """What the verifier makes of it: parsed by the kinds that any rules version lists."""
         kind = RULES[2].kinds.get(self.header.kind)

@@ -27,7 +27,7 @@ from typing import Final
 FENCE: Final = re.compile(r"^```console(?: \(exit=(\d+)\))?\s*$")
 ANYTHING: Final = "[..]"
 ANY_LINES: Final = "..."
-PATIENCE_S: Final = 90.0
+PATIENCE_S: Final = 300.0
 
 
 @dataclass

@@ -162,13 +162,20 @@ def test_2_when_the_command_line_is_wrong(terminal: Terminal, line: str) -> None
 
 
 def test_3_when_no_node_runs(alone: Terminal) -> None:
-    plain = alone("status")
+    usual = {"COMMONS_HOME": str(alone.home)}
+    plain = alone("status", **usual)
     assert plain.code == int(ExitCode.NOT_RUNNING) == 3
     assert plain.err.endswith("  try: commons-node run\n")
-    ended = alone("status", "--json")
+    ended = alone("status", "--json", **usual)
     assert ended.code == 3
     assert ended.error["code"] == "not_running"
     assert ended.error["hint"] == "commons-node run"
+
+
+def test_what_starts_a_node_in_an_unusual_place_says_where(alone: Terminal) -> None:
+    line = f"commons-node --home {alone.home} run"
+    assert alone("status").err.endswith(f"  try: {line}\n"), "not one that starts another node"
+    assert alone("status", "--json").error["hint"] == line
 
 
 def test_3_also_when_a_killed_node_left_its_socket(alone: Terminal) -> None:

@@ -19,9 +19,9 @@ PAGES += [
 
 
 LONG = {
-    "access", "backup", "first-evening", "leaving", "lost-phone", "reputation", "someone-must-go",
-    "spaces", "two-stories", "usb-stick", "we-disagree",
-    "agents",
+    "access", "agents", "another-host", "backup", "first-evening", "jobs", "leaving",
+    "lost-phone", "moved", "not-in-sync", "peers", "reputation", "someone-must-go", "spaces",
+    "two-stories", "usb-stick", "we-disagree",
 }  # fmt: skip
 """Pages that start and stop many nodes, or prepare a sandbox."""
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from commons_cli.output import sentence
 from commons_cli.tables import clean, details, shown, table, width, wrap
 from commons_cli.values import show_duration
+from commons_cli.watching import fitting
 
 COLUMNS = (("name", "Name", "text"), ("due", "Due", "text"), ("n", "No.", "number"))
 
@@ -33,6 +34,33 @@ def test_a_narrow_terminal_wraps_within_the_column() -> None:
     assert lines[1].startswith("a cordless drill")
     assert lines[2].startswith("with two")
     assert "Friday" in lines[1]
+
+
+def test_a_terminal_too_narrow_for_its_words_shows_one_row_after_the_other() -> None:
+    rows: list[dict[str, Any]] = [
+        {"name": "ladder", "due": "2026-11-22", "n": 7},
+        {"name": "a drill with two batteries", "due": None, "n": 1622},
+    ]
+    assert table(COLUMNS, rows, 20) == [
+        "Name  ladder",
+        "Due   2026-11-22",
+        "No.   7",
+        "",
+        "Name  a drill with",
+        "      two batteries",
+        "Due   -",
+        "No.   1622",
+    ]
+    assert table(COLUMNS, [], 20), "titles alone stay in one line"
+
+
+def test_what_is_watched_begins_at_the_top_and_ends_with_the_screen() -> None:
+    lines = ["a long first line", "two", "three"]
+    assert fitting(lines, 80, 3) == lines
+    assert fitting(lines, 80, 2) == ["a long first line", "…"]
+    assert fitting(lines, 10, 4) == lines, "a long line takes two"
+    assert fitting(lines, 10, 3) == ["a long first line", "…"]
+    assert fitting(lines, 5, 3) == ["…"]
 
 
 def test_wide_and_joined_characters_take_their_room() -> None:

@@ -139,6 +139,36 @@ def test_a_new_passphrase_is_asked_twice(shed: Shed, tmp_path: Path) -> None:
     assert alice.ends() == 0
 
 
+def test_a_weak_passphrase_is_not_asked_for_again(shed: Shed, tmp_path: Path) -> None:
+    alice = Person(tmp_path, "found", "Söder")
+    alice.sees("Passphrase (protects your keys): ")
+    alice.types("anna\n")
+    assert alice.ends() == 2
+    assert "at least 8 characters" in alice.seen
+    assert "The same again" not in alice.seen
+
+
+def test_nobody_thinks_of_a_passphrase_for_a_node_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "verbs.json").write_text(json.dumps(VERBS))
+    alice = Person(tmp_path, "found", "Söder")
+    assert alice.ends() == 3
+    assert "No node runs here" in alice.seen
+    assert "Passphrase" not in alice.seen
+
+
+@pytest.mark.long
+def test_on_a_terminal_a_node_says_in_words_that_it_runs(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "commons_node", "run", "--home", str(tmp_path / "home"),
+               "--no-lan", "--listen", "/ip4/127.0.0.1/tcp/0"]  # fmt: skip
+    anna = Person(tmp_path, program=program)
+    anna.sees(f"as process {anna.pid}. Ctrl-C stops it", 60)
+    anna.sees("/ip4/127.0.0.1/tcp/", 60)
+    anna.types("\x03")
+    anna.sees("network: down", 60)
+    assert anna.ends() == 0
+    assert '"ready"' not in anna.seen, "that is for programs"
+
+
 def test_what_destroys_asks_and_no_is_the_default(shed: Shed, tmp_path: Path) -> None:
     alice = Person(tmp_path, "thing", "remove", "drill")
     alice.sees("Remove drill for ever? [y/N]: ")

@@ -318,6 +318,9 @@ class _Thief:
     def node_keys(self, device: bytes) -> None:
         del device
 
+    def whose(self, device: bytes) -> bytes:
+        return device
+
     async def ingest(self, operations: Sequence[Operation], source: str) -> Any:
         del source
         self.got += len(operations)

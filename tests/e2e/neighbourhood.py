@@ -51,6 +51,8 @@ class House(Neighbour):
 
     module = "commons_node"
     """What is run; a test may have a house of another version."""
+    python: str | Path = sys.executable
+    """Which Python runs it: that of this tree, or of another release's."""
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class House(Neighbour):
         self.passphrase_file.touch(0o600)
         self.passphrase_file.write_text(PASSPHRASE + "\n")
         self.member = ""
+        self.place: str | None = None
         super().__init__(name, home)
 
     # -- the process ---------------------------------------------------------------------------
@@ -91,7 +94,7 @@ class House(Neighbour):
         process = subprocess.Popen(
             [
                 *self.under,
-                sys.executable, "-m", self.module, "run", "--home", str(self.home),
+                self.python, "-m", self.module, "run", "--home", str(self.home),
                 "--listen", self.listen, "--ready-file", str(self._file),
                 "--until-stdin-closes", *([] if self.lan else ["--no-lan"]),
             ],
@@ -149,7 +152,16 @@ class House(Neighbour):
     def _client(self) -> Client:
         """Asks in the language that the command line would speak."""
         speaks = language.of_environment(os.environ)
-        return Client(self._socket, session=self.session, language=speaks)
+        return Client(self._socket, session=self.session, community=self.place, language=speaks)
+
+    @contextmanager
+    def at(self, community: str) -> Iterator[Self]:
+        """Whatever is asked in the block is asked of this community."""
+        before, self.place = self.place, community
+        try:
+            yield self
+        finally:
+            self.place = before
 
     def cli(self, *words: str, given: str | None = None, session: bool = False) -> Said:
         """The command line on this home, as the house's member where somebody must act."""

@@ -6,19 +6,32 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.neighbourhood import PASSPHRASE, QUICK, House, children_of, cli, street, until
+from tests.e2e.neighbourhood import (
+    PASSPHRASE,
+    QUICK,
+    House,
+    children_of,
+    clean_environment,
+    cli,
+    street,
+    until,
+)
 
 from commons_node.api.client import ApiError, Client
 from commons_node.api.types import ExitCode
+from commons_node.verbs import VERSION
 
 FORBIDDEN = 0o077
 
@@ -298,7 +311,9 @@ def test_health_says_so_in_its_exit_code(alice: House, tmp_path: Path) -> None:
 
 def test_the_log_is_a_file_and_changes_while_it_runs(alice: House) -> None:
     log = alice.home / "node.log"
-    assert all(json.loads(line)["event"] for line in log.read_text().splitlines())
+    said = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all(line["event"] for line in said)
+    assert {line["version"] for line in said if line["event"] == "started"} == {VERSION}
     assert alice.whole_log() == "", "nothing on stderr"
     before = alice.cli("log", "show").json
     assert before["levels"] == [
@@ -306,8 +321,10 @@ def test_the_log_is_a_file_and_changes_while_it_runs(alice: House) -> None:
     ]  # fmt: skip
     changed = alice.cli("log", "level", "peering=debug", "warning").json["levels"]
     assert changed == [{"component": "*", "level": "warning"}], "a level for all clears the others"
-    changed = alice.cli("log", "level", "peering=debug").json["levels"]
-    assert {"component": "peering", "level": "debug"} in changed
+    changed = alice.cli("log", "level", "peering=debug", "*=info").json["levels"]
+    assert changed == [
+        {"component": "*", "level": "info"}, {"component": "peering", "level": "debug"},
+    ], "the sign of the rest is taken as it is shown"  # fmt: skip
     with street() as elm_street:
         (bob,) = elm_street.build("bob")
         bob.do("peer.connect", address=alice.address)
@@ -316,12 +333,50 @@ def test_the_log_is_a_file_and_changes_while_it_runs(alice: House) -> None:
     assert alice.cli("log", "level").json["levels"] == before["levels"], "as it is configured"
 
 
-def test_status_is_watched(alice: House) -> None:
-    said = cli(alice.home, "status", "--watch", "--json", "--timeout", "3")
-    assert said.code == 0, said
-    first, *others = [json.loads(line) for line in said.out.splitlines()]
-    assert first["ready"] is True
-    assert len(others) <= 3
+def test_status_is_watched_and_shows_what_happens(alice: House) -> None:
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "commons_cli.main", "status", "--watch", "--json"],
+        env=clean_environment(alice.home), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    overdue = threading.Timer(120, watching.kill)
+    overdue.start()
+    try:
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())
+        assert first["ready"] is True
+        before = first["communities"][0]["operations"]["accepted"]
+        alice.unlock()
+        alice.do("resource.add", name="Kite", number="K-9")
+        for line in watching.stdout:
+            (community,) = json.loads(line)["communities"]
+            if (community["set_hash"], community["state_hash"]) == alice.hashes():
+                break
+        else:
+            raise AssertionError("what happens is shown")
+        assert community["operations"]["accepted"] > before
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(60) == ExitCode.INTERRUPTED
+    finally:
+        overdue.cancel()
+        watching.kill()
+        watching.wait()
+        if watching.stdout is not None:
+            watching.stdout.close()
+
+
+@pytest.mark.long
+def test_who_does_nothing_for_a_while_is_locked_at_that_terminal_alone(alice: House) -> None:
+    """By the daemon's own clock."""
+    alice.session = None
+    alice.unlock()
+    other, alice.session = alice.session, None
+    alice.do("member.unlock", member=alice.member, passphrase=PASSPHRASE, **{"for": 2})
+    time.sleep(2.5)
+    refused = alice.refused("invite.create", uses=1)
+    assert refused.code == "locked"
+    assert "member unlock" in refused.hint
+    alice.session = other
+    alice.do("invite.create", uses=1)
 
 
 # -- another passphrase -------------------------------------------------------------------------

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
+from tests.e2e.installed import installed, jobs
 from tests.e2e.neighbourhood import QUICK, House, Street, street, until
-from tests.sandbox.prepared import lend
 
 SOURCE = """
 from commons_agent import HostError
@@ -78,7 +75,10 @@ class Hook(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Told)
         self.keys: list[str] = []
+        self.whose: set[tuple[str, str]] = set()
         self.held = threading.Event()
+        self.away = False
+        """It has no time for anybody."""
 
 
 class _Told(BaseHTTPRequestHandler):
@@ -88,9 +88,10 @@ class _Told(BaseHTTPRequestHandler):
         assert isinstance(server, Hook)
         self.rfile.read(int(self.headers["Content-Length"]))
         server.keys.append(self.headers["Idempotency-Key"])
+        server.whose.add((self.headers["Commons-Agent"], self.headers["Commons-Principal"]))
         server.held.wait(30)
         with suppress(OSError):
-            self.send_response(204)
+            self.send_response(503 if server.away else 204)
             self.end_headers()
 
     def log_message(self, *_args: object) -> None:
@@ -115,23 +116,9 @@ def prepared(elm: Street, hook: Hook) -> House:
     text = f'{QUICK}\n[drivers.post]\nkind = "webhook"\nurl = "{url}"\n'
     (anna,) = elm.build("anna", config=text)
     anna.found()
-    asyncio.run(lend(anna.home))
     anna.do("resource.add", name="Drill", number="DR-1")
-    folder = elm.folder / "names"
-    anna.do("agent.new", folder=str(folder))
-    (folder / "agent.toml").write_text(TOML)
-    (folder / "code" / "agent.py").write_text(SOURCE)
-    signed = anna.do("agent.sign", file=anna.do("agent.pack", folder=str(folder))["file"])
-    anna.reads("agent", "install", str(signed["file"]), "--yes")
+    installed(anna, TOML, {"agent.py": SOURCE})
     return anna
-
-
-def jobs(anna: House, sql: str, *arguments: object) -> list[Any]:
-    """What stands in the file of jobs."""
-    with closing(sqlite3.connect(anna.home / "jobs.db", timeout=10)) as file:
-        found = file.execute(sql, arguments).fetchall()
-        file.commit()
-        return found
 
 
 REFUSED = {
@@ -203,6 +190,16 @@ def test_an_agent_proposes_a_member_signs_once_and_the_act_is_explained(hook: Ho
         assert anna.do("job.run", job="names", wait=60)["state"] == "dead", "no Drill any more"
         assert len(anna.see("proposal.list", all=True)["proposals"]) == 1
         assert len(hook.keys) == 1, "what is about one thing is told once"
+        whose = (proposal["agent"], community["community"])
+        assert hook.whose == {whose}, "and by whom, for whom"
+        anna.do("agent.remove", agent="names")
+        assert jobs(anna, "SELECT DISTINCT agent, principal FROM outbox") == [whose]
+        assert jobs(anna, "SELECT DISTINCT agent, principal FROM samples") == [whose]
+        named = (
+            "SELECT DISTINCT r.agent, r.principal FROM effects e LEFT JOIN receipts r USING (run)"
+            " WHERE e.job = ?"
+        )
+        assert jobs(anna, named, shown["job"]) == [whose], "each effect, also when it is gone"
 
 
 @pytest.mark.long
@@ -247,3 +244,52 @@ def test_a_node_that_dies_tells_again_with_one_key_and_signs_nothing_twice(hook:
         assert anna.operations() != before
         anna.do("agent.remove", agent="names")
         assert jobs(anna, "SELECT count(*) FROM kv") == [(0,)], "what it kept goes with it"
+
+
+def _held(anna: House, hook: Hook) -> bool:
+    """The letter was due, the node looked, and nobody was told; one try may have been under way."""
+    told = len(hook.keys)
+    jobs(anna, "UPDATE outbox SET attempts = 1, not_before_ms = 0")
+    anna.do("job.run", job="tidy", dry=True, wait=60)  # so that the node looks
+    found = jobs(anna, "SELECT state, attempts FROM outbox")
+    return found == [("ready", 1)] and len(hook.keys) == told
+
+
+@pytest.mark.long
+def test_an_agent_that_was_removed_or_may_send_no_more_says_nothing_more(hook: Hook) -> None:
+    with street() as elm:
+        anna = prepared(elm, hook)
+        hook.away = True
+        hook.held.set()
+        assert anna.do("job.run", job="names", wait=60)["state"] == "done"
+        letter = "SELECT state, error FROM outbox"
+        until(lambda: jobs(anna, "SELECT attempts FROM outbox") > [(0,)], "it is tried in vain")
+        assert jobs(anna, letter)[0][0] == "ready"
+        anna.do("agent.pause", agent="names")
+        until(lambda: _held(anna, hook), "nothing is tried any more")
+        assert anna.see("agent.show", agent="names")["letters"] == 1
+        anna.do("agent.resume", agent="names")
+        until(lambda: jobs(anna, "SELECT attempts FROM outbox") > [(1,)], "it is tried again")
+        (late,) = [
+            one for one in anna.see("job.why", job="names")["besides"] if one["code"] == "late"
+        ]
+        assert "post" in late["sentence"]
+        assert "503" in late["sentence"]
+        assert late["next_action"] in anna.reads("job", "show", "names")["also"]
+        hook.away = False
+        assert anna.do("job.retry", job="names")["letters"] == 1
+        until(lambda: jobs(anna, letter)[0][0] == "sent", "it is sent at once")
+        assert anna.refused("job.retry", job="names").code == "state"
+        again = "UPDATE outbox SET state = 'ready', not_before_ms = ?1, delay_ms = ?1"
+        later = 9_000_000_000_000
+        jobs(anna, again, later)
+        anna.reads("agent", "grant", "names", "--without", "driver.send", "--yes")
+        jobs(anna, "UPDATE outbox SET not_before_ms = 0")
+        anna.do("job.run", job="names", dry=True, wait=60)  # so that the node looks
+        until(lambda: jobs(anna, letter)[0][0] == "dead", "its driver was taken back")
+        assert "post" in jobs(anna, letter)[0][1]
+        tried = len(hook.keys)
+        jobs(anna, again, later)
+        anna.do("agent.remove", agent="names")
+        assert jobs(anna, letter) == [("dead", "its agent was removed")]
+        assert len(hook.keys) == tried, "nobody was told anything"

@@ -56,6 +56,8 @@ def test_an_agent_is_agreed_to_runs_is_upgraded_and_goes() -> None:
         folder = begun(anna)
         first = packed(anna, folder, "1.0.0")
 
+        gone = anna.refused("agent.sign", file=f"{first}.gone")
+        assert (gone.code, gone.hint) == ("bad_file", "commons-node agent pack FOLDER writes one")
         refused = anna.cli("agent", "install", first)
         assert refused.code == 1
         assert refused.error["code"] == "not_agreed", "nobody is asked, so nothing is granted"
@@ -77,7 +79,8 @@ def test_an_agent_is_agreed_to_runs_is_upgraded_and_goes() -> None:
         assert (job["job"], job["next"]) == (row["job"], row["next"])
 
         wants = '"http.fetch" = { hosts = ["example.org"] }'
-        wider = anna.do("agent.install", package=_file(packed(anna, folder, "1.1.0", wants)))
+        second = packed(anna, folder, "1.1.0", wants)
+        wider = anna.do("agent.install", package=_file(second))
         changes = {one["capability"]: one["change"] for one in wider["permissions"]}
         assert changes == {
             "docs.query": "as before", "http.fetch": "new", "notify.send": "as before",
@@ -87,6 +90,10 @@ def test_an_agent_is_agreed_to_runs_is_upgraded_and_goes() -> None:
         assert anna.refused("job.run", job="reminders").code == "unknown", "it has no job"
         granted = anna.reads("agent", "grant", "reminders", "--yes", "--without", "http.fetch")
         assert (granted["state"], granted["granted"]) == ("active", installed["granted"])
+        again = anna.do("agent.install", package=_file(second))
+        changes = {one["capability"]: one["change"] for one in again["permissions"]}
+        assert changes["http.fetch"] == "withheld", "it is not granted by being installed again"
+        assert again["granted"] == granted["granted"]
         assert ran(anna)["state"] == "done"
         assert anna.refused("agent.install", package=_file(first)).code == "downgrade"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +21,9 @@ from tests.e2e.neighbourhood import (
     until,
 )
 from tests.e2e.safes import SAFE, Safe, assert_no_fork, devices, lose, restored, writes
+from tests.sandbox.prepared import lend
+from tests.unit.agents import made as package
+from tests.unit.pictures import jpeg
 
 
 @pytest.fixture
@@ -298,3 +303,37 @@ def test_a_coordinator_among_several_ends_the_old_device_when_the_seat_has_moved
     assert len(answer["restored"]["retired"]) == 1
     agree(new, bob)
     assert_no_fork(new, bob)
+
+
+@pytest.mark.long
+def test_photos_jobs_and_agents_come_back_with_a_node(elm_street: Street, safe: Safe) -> None:
+    """What only this machine had: a photo, what was paused, what runs by itself and may."""
+    alice, bob = elm_street.community("alice", "bob", config=QUICK + 'parts = "on-demand"\n')
+    asyncio.run(lend(alice.home))
+    alice.do("resource.add", name="Drill", number="1")
+    alice.do("resource.photo.add", resource="1",
+             file={"name": "d.jpg", "data": base64.b64encode(jpeg(300_000)).decode()})  # fmt: skip
+    photo = alice.see("resource.photo.show", resource="1", out="d.jpg")["picture"]
+    (elm_street.folder / "tell.agent").write_bytes(package())
+    agent = alice.reads("agent", "install", str(elm_street.folder / "tell.agent"), "--yes")
+    assert agent["state"] == "active"
+    alice.do("job.pause", job="tidy")
+    run = alice.do("job.run", job="figures", wait=60)["run"]
+    agree(alice, bob)
+    assert safe.of(alice)["left_out"] is None
+    assert safe.does("verify", elm_street.folder).code == 0
+    lose(alice)
+
+    new = restored(elm_street, safe, "alice-2")
+    asyncio.run(lend(new.home))
+    (row,) = new.see("resource.photo.show", resource="1")["photos"]
+    assert row["here"], "bob has not fetched it: it comes from the backup"
+    assert new.see("resource.photo.show", resource="1", out="d.jpg")["picture"] == photo
+    (back,) = new.see("agent.list")["agents"]
+    assert (back["name"], back["state"]) == ("tell", "active")
+    jobs = {one["job"]: one["state"] for one in new.see("job.list")["jobs"]}
+    assert jobs["tidy"] == "paused"
+    (known,) = new.see("job.show", job="figures")["runs"]
+    assert (known["run"], known["state"]) == (run, "done")
+    assert new.do("job.run", job="figures", wait=60)["run"] > run + 1000
+    assert len(new.see("job.show", job="figures")["runs"]) == 2

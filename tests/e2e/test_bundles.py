@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 from tests.e2e.neighbourhood import House, Street, street, until
+from tests.e2e.test_parts import adds, photos
+from tests.unit.pictures import jpeg
 
 from commons_node.api.client import ApiError
 
@@ -111,6 +113,65 @@ def test_three_houses_that_meet_by_stick_only_lend_and_remove(elm_street: Street
     refused = bob.refused("bundle.import", file=str(stick))
     assert refused.code == "bundle_maker", "who does not stand is not believed"
     never_met(alice, bob, carol)
+
+
+def picture(house: House, photo: int = 1) -> bytes:
+    """A photo as somebody sees it in a house."""
+    seen = house.see("resource.photo.show", resource="7", photo=photo, out="seen.jpg")
+    return base64.b64decode(seen["picture"])
+
+
+@pytest.mark.long
+def test_photos_go_from_house_to_house_by_stick(elm_street: Street, tmp_path: Path) -> None:
+    """Two real daemons that never meet; the stick is torn in the middle of a photo once."""
+    alice, bob = elm_street.community("alice", "bob", roles={"bob": "member"})
+    part(alice, bob)
+    alice.do("resource.add", name="Tent", number="7")
+    for seed, size in ((1, 200_000), (2, 1_500_000)):
+        adds(alice, jpeg(size, seed=seed), "7")
+    stick = tmp_path / "photos.bundle"
+    done = alice.do("bundle.export", file=str(stick))
+    assert done["large_parts"] == 2
+    light = tmp_path / "light.bundle"
+    small = alice.do("bundle.export", file=str(light), parts_up_to=100_000)
+    assert (small["large_parts"], small["parts_left"]) == (0, 2)
+    assert small["bytes"] + 1_700_000 < done["bytes"]
+
+    # without the photos: he hears of them, and asks for them on the way back
+    told = bob.do("bundle.import", file=str(light))
+    assert (told["missing"], told["large_parts"]["lacking"]) == (0, 2)
+    assert [one["here"] for one in photos(bob, "7")] == [False, False]
+    back = tmp_path / "back.bundle"
+    assert bob.do("bundle.export", file=str(back), **{"for": "alice"})["wanted"] == 2
+    alice.do("bundle.import", file=str(back))
+    answer = tmp_path / "answer.bundle"
+    given = alice.do("bundle.export", file=str(answer), **{"for": "bob"})
+    assert (given["operations"], given["large_parts"]) == (0, 2)
+
+    # torn in the second photo: the first is there, and the whole file goes on
+    torn = tmp_path / "torn.bundle"
+    torn.write_bytes(answer.read_bytes()[: given["bytes"] // 2])
+    dry = bob.refused("bundle.import", file=str(torn), dry_run=True)
+    assert dry.report is not None
+    assert dry.report["large_parts"]["new"] == 1
+    assert [one["here"] for one in photos(bob, "7")] == [False, False], "nothing was changed"
+    refused = bob.refused("bundle.import", file=str(torn))
+    assert refused.code == "bundle_incomplete"
+    assert refused.report is not None
+    assert refused.report["large_parts"]["new"] == 1
+    bob.kill()
+    bob.assert_whole()
+    ((have, length),) = bob.query("SELECT have, length FROM large WHERE NOT whole")
+    assert 0 < have < length, "half of the second one is on the disk, over a kill -9"
+    bob.again()
+    bob.unlock()
+    told = bob.do("bundle.import", file=str(answer))["large_parts"]
+    assert (told["new"], told["known"], told["left"], told["lacking"]) == (1, 1, {}, 0)
+    assert [picture(bob, n) for n in (1, 2)] == [picture(alice, n) for n in (1, 2)]
+    told = bob.do("bundle.import", file=str(stick))
+    assert (told["new"], told["large_parts"]["new"], told["large_parts"]["known"]) == (0, 0, 2)
+    assert alice.hashes() == bob.hashes()
+    never_met(alice, bob)
 
 
 @pytest.mark.long

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.e2e.neighbourhood import House, Street, agree, cli, meet, street, until
+from tests.e2e.neighbourhood import House, Street, agree, meet, street, until
 
 PAGE = 4096
 
@@ -79,17 +81,31 @@ def test_broken_pages_of_a_community_come_back_from_a_neighbour(elm_street: Stre
     lives_on(alice, bob)
 
 
-def test_too_little_is_left_to_ask_others(elm_street: Street) -> None:
+@pytest.mark.long
+def test_of_several_communities_one_is_beyond_repair(elm_street: Street) -> None:
+    """It stands aside, with a word; the node starts, and the others are as they were."""
     (alice,) = elm_street.build("alice")
-    alice.found()
+    lost = alice.found()["community"]
+    alice.name = "alicia"
+    kept = alice.found("Oak Lane")["community"]
+    before = {one["community"] for one in alice.see("status")["communities"]}
+    assert before == {lost, kept}
     alice.stop()
-    file = realm_of(alice)
-    with file.open("r+b") as out:
-        out.seek(PAGE)
-        out.write(b"\xa5" * (file.stat().st_size - PAGE))
+    file = alice.home / "realms" / f"{lost}.db"
+    file.write_bytes(b"\xa5" * file.stat().st_size)
     damaged = file.read_bytes()
-    said = cli(alice.home, "run", "--json")
-    assert said.code != 0
+    with closing(sqlite3.connect(alice.home / "node.db")) as own:
+        own.execute("DELETE FROM settings WHERE name = ?", (f"standing/{lost}",))
+        own.commit()
+    alice.again()
+    told = alice.see("status")
+    assert [one["community"] for one in told["communities"]] == [kept]
+    assert "too little reads of it" in told["warning"]
+    assert "backup restore" in told["warning"]
+    alice.unlock()
+    written = alice.do("invite.create", uses=1)
+    assert written["verdict"] == "accepted"
+    said = alice.cli("--community", str(lost), "resource", "list")
     assert said.error["code"] == "database"
     assert "backup restore" in said.error["hint"]
     assert file.read_bytes() == damaged, "it is left for whoever can read more of it"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from tests.e2e.neighbourhood import House, Street, agree, cli, meet, street, until
+from tests.e2e.neighbourhood import House, Street, agree, meet, street, until
 from tests.e2e.safes import Safe, many
+from tests.unit.pictures import jpeg
 
 from commons_node.api.client import ApiError
 
@@ -187,29 +189,98 @@ def test_of_a_stopped_node(neighbours: tuple[House, House], rng: random.Random) 
         bob.stop()
 
 
-def test_a_file_whose_tables_cannot_be_found_is_left_for_whoever_can_read_more(
-    neighbours: tuple[House, House], rng: random.Random
-) -> None:
-    """While the node runs, and when it starts: it says what the host can do, and shows the rest."""
-    _, bob = neighbours
-    file = file_of(bob, "realm")
-    with closing(sqlite3.connect(file, timeout=10)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    for page in schema_pages(file):
-        put(file, page, rng.randbytes(PAGE))
-    damaged = file.read_bytes()
-    bob.do("job.run", job="integrity", wait=120)
-    until(lambda: "backup restore" in str(bob.see("status")["warning"]), "status says it", 60)
-    assert repaired(bob) == []
-    with pytest.raises(ApiError) as told:
-        bob.see("resource.list")
-    assert told.value.code == "database"
+def test_the_first_page_without_which_nothing_reads(neighbours: tuple[House, House]) -> None:
+    """Of every file at once: what others have comes anew from them, by what proves who asks."""
+    alice, bob = neighbours
+    before, verdicts = alice.hashes(), alice.verdicts()
     bob.stop()
-    assert file.read_bytes() == damaged
-    said = cli(bob.home, "run", "--no-lan", "--json")
-    assert said.error["code"] == "database", said
-    assert "backup restore" in said.error["hint"]
-    assert file.read_bytes() == damaged
+    damaged = {}
+    for kind in KINDS:
+        file = file_of(bob, kind)
+        if kind == "node":
+            continue  # it has what proves who asks: of two such files one must read
+        put(file, 0, b"\xa5" * PAGE)
+        damaged[file.name] = file.read_bytes()
+    alice.stop()
+    bob.again()
+    assert sorted(repaired(bob)) == sorted(damaged)
+    told = bob.see("status")
+    for one in told["repaired"]:
+        (aside,) = bob.home.rglob(one["aside"])
+        assert aside.read_bytes() == damaged[one["file"]], "the damaged one is kept"
+    assert "Hardly anything" in told["warning"]
+    bob.unlock()
+    assert bob.refused("member.profile.edit", about="back").code == "copied_home"
+    alice.again()
+    meet(bob, alice)
+    agree(alice, bob)
+    assert (bob.hashes(), bob.verdicts()) == (before, verdicts)
+    bob.unlock()
+    written = bob.do("member.profile.edit", about="back again")["operation"]
+    agree(alice, bob)
+    assert alice.verdicts()[written] == 1, "it is the device that it was"
+    bob.stop()
+
+    put(file_of(bob, "node"), 0, b"\xa5" * PAGE)
+    bob.again()
+    assert repaired(bob) == ["node.db"]
+    meet(bob, alice)
+    agree(alice, bob)
+    bob.unlock()
+
+
+def forget_standing(house: House) -> None:
+    """What proves who asks is gone as well, with the rest of the node's own file."""
+    with closing(sqlite3.connect(house.home / "node.db", timeout=10)) as file:
+        done = file.execute("DELETE FROM settings WHERE name LIKE 'standing/%'")
+        assert done.rowcount
+        file.commit()
+
+
+def test_a_file_whose_tables_cannot_be_found(
+    neighbours: tuple[House, House], elm_street: Street, rng: random.Random
+) -> None:
+    """While the node runs it is made anew; where nothing proves who asks, it stands aside."""
+    alice, bob = neighbours
+    safe, before = Safe(elm_street.folder), alice.hashes()
+    for _ in range(2):
+        safe.of(bob)
+    file = file_of(bob, "realm")
+
+    def noise() -> bytes:
+        with closing(sqlite3.connect(file, timeout=10)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        for page in schema_pages(file):
+            put(file, page, rng.randbytes(PAGE))
+        return file.read_bytes()
+
+    noise()
+    bob.do("job.run", job="integrity", wait=120)
+    mended(bob, "realm")
+    assert "Hardly anything" in bob.see("status")["warning"]
+    meet(bob, alice)
+    agree(alice, bob)
+    assert bob.hashes() == before
+
+    damaged = noise()
+    forget_standing(bob)
+    bob.do("job.run", job="integrity", wait=120)
+    until(lambda: "too little" in str(bob.see("status")["warning"]), "status says it", 60)
+    for again in (False, True):
+        if again:
+            bob.stop()
+            assert file.read_bytes() == damaged
+            bob.again()
+        with pytest.raises(ApiError) as told:
+            bob.see("resource.list")
+        assert told.value.code == "database"
+        assert "backup restore" in told.value.hint
+    bob.found("Oak Lane")
+    assert [one["name"] for one in bob.see("status")["communities"]] == ["Oak Lane"]
+    made = safe.of(bob, keep=1)
+    assert "is damaged" in str(made["left_out"])
+    assert made["deleted"] == 0, "those that have it stay"
+    assert file.read_bytes() == damaged, "it is left for whoever can read more of it"
 
 
 def test_of_a_node_that_runs(neighbours: tuple[House, House], rng: random.Random) -> None:
@@ -229,6 +300,55 @@ def test_of_a_node_that_runs(neighbours: tuple[House, House], rng: random.Random
     assert bob.process.pid == process
     bob.stop()
     assert all("damaged" in note["text"] for note in notices(bob, "integrity"))
+
+
+def break_trees(file: Path, *names: str) -> int:
+    """Garbage over the roots of these tables, or over every tree but that of the schema.
+
+    Such a page is no tree any more: whatever reads it is told so. How many pages.
+    """
+    with closing(sqlite3.connect(file, timeout=10)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        roots = dict(connection.execute("SELECT name, rootpage FROM sqlite_master"))
+    data = file.read_bytes()
+    trees = [n for n in range(1, len(data) // PAGE) if data[n * PAGE] in {2, 5, 10, 13}]
+    pages = [roots[name] - 1 for name in names] or sorted(set(trees) - set(schema_pages(file)))
+    for page in pages:
+        put(file, page, b"\xa5" * PAGE)
+    return len(pages)
+
+
+def test_the_file_of_jobs_of_a_node_that_runs(elm_street: Street) -> None:
+    """Met by whatever job is due, and mended without a restart: jobs go on, and stay paused."""
+    (bob,) = elm_street.build("bob")
+    bob.found()
+    process, file = bob.process.pid, file_of(bob, "jobs")
+    bob.do("job.pause", job="tidy")
+    first = bob.do("job.run", job="figures", wait=60)["run"]
+    for turn, tables in enumerate((["runs"], ["effects", "outbox"], [])):
+        assert break_trees(file, *tables) > 0
+        assert not sound(file)
+        with suppress(ApiError):  # it cannot be begun, or not be ended, or it finds the damage
+            bob.do("job.run", job="integrity", wait=60)
+        until(lambda n=turn + 1: repaired(bob) == ["jobs.db"] * n, f"mended: {turn}", 60)  # type: ignore[misc]  # defaults bind the loop's values
+
+        def runs() -> bool:
+            try:
+                return bool(bob.do("job.run", job="figures", wait=60)["state"] == "done")
+            except ApiError as error:
+                if error.code not in {"database", "stopped"}:
+                    raise
+                return False
+
+        until(runs, "jobs go on", 60)
+        assert sound(file)
+        jobs = {one["job"]: one["state"] for one in bob.see("job.list")["jobs"]}
+        assert jobs["tidy"] == "paused", turn
+        newest = bob.see("job.show", job="figures")["runs"][0]
+        assert newest["run"] > first, "no number of before comes again"
+        first = newest["run"]
+    assert "The disk has damaged 3 files" in bob.see("status")["warning"]
+    assert bob.process.pid == process
 
 
 def notices(house: House, job: str) -> list[dict[str, str]]:
@@ -279,3 +399,56 @@ def test_what_is_shown_and_was_never_signed(neighbours: tuple[House, House]) -> 
     assert "Thimg 7" not in shown
     meet(bob, alice)
     agree(alice, bob)
+
+
+def test_a_photo_that_the_disk_has_changed(elm_street: Street, tmp_path: Path) -> None:
+    """SQLite sees nothing wrong, and nobody has looked: the node does, and it comes again."""
+    alice, bob = elm_street.community("alice", "bob")
+    safe = Safe(tmp_path)
+    alice.do("resource.add", name="Drill", number="1")
+    data = base64.b64encode(jpeg(300_000)).decode()
+    alice.do("resource.photo.add", resource="1", file={"name": "d.jpg", "data": data})
+    agree(alice, bob)
+
+    def here(house: House) -> bool:
+        (photo,) = house.see("resource.photo.show", resource="1")["photos"]
+        return bool(photo["here"])
+
+    def picture(house: House) -> str:
+        seen: str = house.see("resource.photo.show", resource="1", out="d.jpg")["picture"]
+        return seen
+
+    until(lambda: here(bob), "he has it, too")
+    signed = picture(alice)
+    for turn, way in enumerate(("a look after the start", "the job")):
+        if turn == 0:
+            bob.stop()
+        changed = change(file_of(bob, "realm"), base64.b64decode(signed)[100_000:100_100])
+        assert sound(file_of(bob, "realm")), "it is as good as any to SQLite"
+        if turn == 0:
+            bob.again()
+        else:
+            assert bob.do("job.run", job="integrity", wait=120)["state"] == "done"
+        word = ("changed a photo", "changed 2 photos")[turn]
+        until(lambda w=word: w in str(bob.see("status")["warning"]), way, 60)  # type: ignore[misc]  # defaults bind the loop's values
+        meet(bob, alice)
+        until(lambda: here(bob), "it comes again", 60)
+        assert picture(bob) == signed
+        stored = b"".join(row[0] for row in bob.query("SELECT bytes FROM chunks ORDER BY first"))
+        assert changed not in stored
+    assert repaired(bob) == []
+    made = safe.of(bob, parts="all")
+    assert made["left_out"] is None
+    assert safe.does("verify", tmp_path).code == 0
+
+
+def change(file: Path, known: bytes) -> bytes:
+    """Another byte in the middle of these, wherever they stand in a file; what it is now."""
+    with closing(sqlite3.connect(file, timeout=10)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    at = file.read_bytes().index(known)
+    other = known[:50] + bytes([known[50] ^ 1]) + known[51:]
+    with file.open("r+b") as out:
+        out.seek(at)
+        out.write(other)
+    return other

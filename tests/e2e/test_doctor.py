@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import pwd
+import re
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,12 +20,13 @@ import pytest
 from tests.e2e.neighbourhood import House, agree, cli, street
 
 from commons_node.doctor.check import Check
+from commons_node.doctor.report import report
 from commons_node.doctor.seeing import examine
 from commons_node.home import Home
 
 CSV = "number,name\n1,Drill\n2,Saw\n3,Ladder\n"
 PRESENT = (
-    "program", "home", "modes", "keys", "config", "backup", "database node", "disk",
+    "program", "home", "modes", "keys", "config", "database node", "forks", "backup", "disk",
     "clock", "zone", "memory", "entropy", "files", "sandbox", "runner", "doors", "node", "port",
     "multicast", "peers", "versions",
 )  # fmt: skip
@@ -136,18 +141,19 @@ def _later(home: Path) -> None:
         connection.commit()
 
 
+BROKEN: list[tuple[Callable[[Path], None], str, str]] = [
+    (_readable, "modes", "chmod go-rwx"),
+    (_bad_key, "keys", "copy"),
+    (_bad_setting, "config", "did you mean log_level?"),
+    (_bad_page, "database", "restart the node"),
+    (_lying_view, "truth", "backup restore FILE"),
+    (_newer, "database node", "newer version"),
+    (_later, "clock", "timedatectl"),
+]
+
+
 @pytest.mark.parametrize(
-    ("breaks", "check", "words"),
-    [
-        (_readable, "modes", "chmod go-rwx"),
-        (_bad_key, "keys", "copy"),
-        (_bad_setting, "config", "did you mean log_level?"),
-        (_bad_page, "database", "restart the node"),
-        (_lying_view, "truth", "backup restore FILE"),
-        (_newer, "database node", "newer version"),
-        (_later, "clock", "timedatectl"),
-    ],
-    ids=lambda given: given.__name__ if callable(given) else None,
+    ("breaks", "check", "words"), BROKEN, ids=[one.__name__ for one, _, _ in BROKEN]
 )
 def test_what_is_broken_is_found(
     alice: House, tmp_path: Path, breaks: Callable[[Path], None], check: str, words: str
@@ -226,6 +232,59 @@ def test_a_report_names_nobody(alice: House, tmp_path: Path) -> None:
     assert {one["check"] for one in told["checks"]} >= {"database 1", "node", "peers"}
     leaking = str(shown)
     assert any(secret[:8] in leaking for secret in planted), "what is shown here does name them"
+
+
+TOLD = """
+lan = false
+jobs_zone = "Atlantic/Faroe"
+announce = ["/ip4/203.0.113.77/tcp/4177"]
+log_file = "/srv/the-old-mill/node.log"
+backup_to = "/srv/the-old-mill/safe"
+backup_passphrase_file = "/srv/the-old-mill/phrase"
+metrics_listen = "0.0.0.0:9477"
+"""
+"""Settings of a host, each of which would tell somebody something."""
+PLANTED = ("Atlantic/Faroe", "Faroe", "203.0.113.77", "4177", "the-old-mill", "9477", "Stockholm")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "breaks", [lambda _home: None, *(one for one, _, _ in BROKEN)],
+    ids=["sound", *(one.__name__ for one, _, _ in BROKEN)],
+)  # fmt: skip
+def test_a_report_of_any_home_names_nobody(
+    alice: House, tmp_path: Path, breaks: Callable[[Path], None]
+) -> None:
+    """Whatever is broken, whatever the settings: figures, states and words of this program."""
+    home = copied(alice, tmp_path / "home")
+    (home / "config.toml").write_text(TOLD)
+    breaks(home)
+    checks, config = asyncio.run(examine(Home(home), {}, quick=breaks is not _lying_view))
+    planted = secrets_of(alice) | {*PLANTED, str(tmp_path), tmp_path.name}
+    planted |= {socket.gethostname(), pwd.getpwuid(os.getuid()).pw_name}
+    planted |= {path.name for path in home.rglob("*.db")} - {"node.db", "jobs.db"}
+    told = report(checks, config, 1_760_000_000_000)
+    values = [str(one) for one in leaves(told)]
+    assert len(values) > 40
+    for secret in planted:
+        for part in {secret, secret[:8]} if len(secret) >= 32 else {secret}:
+            word = re.compile(rf"(?<!\w){re.escape(part)}(?!\w)", re.IGNORECASE)
+            assert not any(map(word.search, values)), f"the report tells {part}"
+    shown = " ".join(f"{one.detail} {one.fix}" for one in checks)
+    assert str(home) in shown, "what stays here does name them"
+
+
+def leaves(value: object) -> Iterator[object]:
+    """Everything that a report says; its own field names are this program's."""
+    match value:
+        case dict():
+            for one in value.values():
+                yield from leaves(one)
+        case list():
+            for one in value:
+                yield from leaves(one)
+        case _:
+            yield value
 
 
 def test_a_report_that_cannot_be_written(alice: House, tmp_path: Path) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.disks import MIB, Disk, disk
 from tests.e2e.neighbourhood import QUICK, House, Street, agree, cli, street, until
 from tests.e2e.safes import Safe, lose, many, writes
-from tests.homes.make import old_home
+from tests.homes import make
 
 from commons_node.api.client import ApiError
+from commons_node.store.realm_schema import REALM_SCHEMA
 
 pytestmark = pytest.mark.long
 FULL = os.strerror(errno.ENOSPC)
@@ -97,11 +100,11 @@ def test_during_writes_and_during_sync(elm_street: Street, small: Disk) -> None:
 
 
 def test_during_a_backup(elm_street: Street, safe: Safe) -> None:
-    with disk(safe.path, "192k") as small:
+    with disk(safe.path, "384k") as small:
         (alice,) = elm_street.build("alice")
         alice.found()
         first = safe.of(alice)
-        many(alice, 300)
+        many(alice, 600)
         with pytest.raises(ApiError) as told:
             safe.of(alice)
         assert told.value.code == "bad_file"
@@ -138,20 +141,54 @@ def test_during_a_restore(elm_street: Street, safe: Safe, small: Disk) -> None:
 
 
 def test_before_an_upgrade(elm_street: Street, small: Disk) -> None:
-    """A node that finds an earlier version's file and no room for its copy touches nothing."""
+    """A node that finds earlier versions' files and no room for their copies touches none."""
     home = small.path / "alice"
-    known = old_home(home, 4)
-    file = home / "realms" / f"{known['realm']}.db"
-    before = file.read_bytes()
-    small.fill(leave=8 * MIB)
-    said = cli(home, "run", "--json")
-    assert said.code != 0
-    assert said.error["code"] == "disk", said.error
-    assert "MiB" in said.error["message"]
-    assert "make room" in said.error["hint"]
-    assert file.read_bytes() == before
+    known = make.unpack(make.of("realm", 4)[0], home)
+    files = [home / "node.db", home / "realms" / f"{known['realm']}.db"]
+    before = [file.read_bytes() for file in files]
+    alone = 16 * MIB + 2 * len(before[0]) + MIB // 16
+    assert alone < 16 * MIB + 2 * len(before[1]), "the small one could, the large one could not"
+    for leave in (8 * MIB, alone):
+        small.empty()
+        small.fill(leave)
+        said = cli(home, "run", "--json")
+        assert said.code != 0
+        assert said.error["code"] == "disk", said.error
+        assert "MiB" in said.error["message"]
+        assert "make room" in said.error["hint"]
+        assert [file.read_bytes() for file in files] == before
+        assert not list(home.rglob("*before*"))
     small.empty()
     alice = House("alice", home)
     elm_street.houses.append(alice)
     alice.ready()
     assert alice.hashes() == (known["set"], known["state"])
+
+
+def test_within_an_upgrade(elm_street: Street, small: Disk) -> None:
+    """The disk fills up in a step: the node ends with a word, and the next start goes on."""
+    alice = House("alice", small.path / "alice")
+    elm_street.houses.append(alice)
+    alice.ready()
+    alice.found()
+    known = alice.hashes()
+    assert alice.stop() == 0
+    (file,) = (alice.home / "realms").glob("*.db")
+    first = len(REALM_SCHEMA)
+
+    class Newer(House):
+        module = "tests.e2e.newer"
+
+    newer = Newer("newer", alice.home, surroundings={"ROWS": "14000"})  # 28 MB, of 23 that are free
+    assert newer.process.wait(60) != 0
+    assert "disk is full" in newer.whole_log()
+    with closing(sqlite3.connect(file)) as opened:
+        assert opened.execute("PRAGMA user_version").fetchone() == (first + 1,), "the step before"
+        assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert file.with_name(f"{file.name}.before-{first}").exists(), "with its copy"
+    small.remount("size=160m")
+    newer.process = newer.start()
+    elm_street.houses.append(newer)
+    newer.ready()
+    assert newer.hashes() == known
+    assert not list(file.parent.glob("*before*"))

@@ -107,6 +107,7 @@ def test_a_second_machine_is_let_in_by_digits_and_acts_for_its_member(elm_street
     assert phone.refused("invite.create").code == "retired"
 
 
+@pytest.mark.long
 def test_two_machines_that_never_meet_exchange_two_files(
     elm_street: Street, tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def test_two_of_three_guardians_bring_a_member_back_while_one_is_away(elm_street
     agree(alice, cia, dan, new)
 
 
+@pytest.mark.long
 def test_a_kiosk_writes_what_it_was_let_in_for_and_then_closes(elm_street: Street) -> None:
     alice, kiosk = elm_street.build("alice", "kiosk")
     alice.found()

@@ -67,8 +67,19 @@ def lull(folder: Path, most_s: float, share: int) -> None:
         time.sleep(0.02)
 
 
+def cut_off(folder: Path) -> bool:
+    """Whether some attempt that had begun was cut off: two at most are under way."""
+    with suppress(OSError, sqlite3.Error):
+        begun = len((folder / "attempts").read_text().split())
+        ((done,),) = rows(folder, "SELECT count(*) FROM runs WHERE state = 'done'")
+        return begun > int(done) + 2
+    return False
+
+
 def storm(folder: Path, *, jobs: int, kills: int, seed: int, seconds: float) -> Counter[str]:
-    """Kill until ``kills`` have happened, then let it finish; what was killed."""
+    """Kill until ``kills`` have happened, one of them in the middle of a run, then let it finish;
+    what was killed.
+    """
     rng, killed = random.Random(seed), Counter[str]()
     deadline = time.monotonic() + 30 + kills * 6
     while left(folder) and time.monotonic() < deadline:
@@ -76,7 +87,7 @@ def storm(folder: Path, *, jobs: int, kills: int, seed: int, seconds: float) -> 
         with engine(folder, jobs, seconds) as process:
             while left(folder) and time.monotonic() < deadline:
                 assert process.poll() is None, (folder / "log").read_text()[-2000:]
-                if sum(killed.values()) >= kills:
+                if sum(killed.values()) >= kills and cut_off(folder):
                     time.sleep(0.1)
                     continue
                 lull(folder, rng.uniform(0, 0.4), int(0.9 * jobs * sum(killed.values()) / kills))
@@ -112,7 +123,7 @@ def holds(folder: Path, jobs: int) -> None:
 
 def test_a_few_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     killed = storm(tmp_path, jobs=80, kills=6, seed=8, seconds=0.05)
-    assert sum(killed.values()) == 6
+    assert sum(killed.values()) >= 6
     assert len(killed) == 2, "workers and schedulers were killed"
     wait_for_letters(tmp_path)
     holds(tmp_path, 80)
@@ -124,7 +135,7 @@ def test_two_hundred_kills_during_two_thousand_jobs(tmp_path: Path) -> None:
 
     assert queue.MOST_OPEN >= 2_000
     killed = storm(tmp_path, jobs=2_000, kills=200, seed=200, seconds=0.03)
-    assert sum(killed.values()) == 200
+    assert sum(killed.values()) >= 200
     assert min(killed["worker"], killed["scheduler"]) > 20, "both were killed often"
     wait_for_letters(tmp_path)
     holds(tmp_path, 2_000)

@@ -25,12 +25,15 @@ from tests.e2e.neighbourhood import (
     clean_environment,
     cli,
     command_of,
+    kill_9,
     street,
     until,
 )
 from tests.e2e.safes import Safe, lose, many
 
 from commons_node.api.client import ApiError
+from commons_node.jobs.schema import JOBS_SCHEMA
+from commons_node.store.node_store import NODE_SCHEMA
 from commons_node.store.realm_schema import REALM_SCHEMA
 
 pytestmark = pytest.mark.long
@@ -112,39 +115,44 @@ def length_of(work: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def test_in_a_backup(elm_street: Street, safe: Safe, rng: random.Random) -> None:
+def test_in_a_backup(elm_street: Street, safe: Safe) -> None:
     """The last backup stays whole, and the next one is made as if nothing had been."""
     (alice,) = elm_street.build("alice")
     alice.found()
     first = safe.of(alice)
-    (elm_street.folder / "other").mkdir()
-    takes = length_of(lambda: Safe(elm_street.folder / "other").of(alice))
-    within = 0
+    half = 0
     for n in range(_MOST):
-        if within == 3:
+        if half == 3:
             break
         many(alice, 150, first=n * 150)
         had = len(list(safe.path.glob("*.backup")))
+        stood = begun(safe)
         writing = threading.Thread(target=_tries, args=(safe, alice))
         writing.start()
-        time.sleep(takes * rng.uniform(0.3, 1.1))
+        while writing.is_alive() and not begun(safe) - stood:
+            time.sleep(0.002)
         alice.kill()
         writing.join(30)
-        if len(list(safe.path.glob("*.backup"))) > had:
+        if len(list(safe.path.glob("*.backup"))) > had:  # it was faster
             first = safe.does("verify", elm_street.folder).json
-            takes *= 0.7  # it was faster: kill earlier
         else:
-            within += 1
+            assert begun(safe) - stood, "some of it was on the disk"
+            half += 1
             found = safe.does("verify", elm_street.folder)
             assert found.code == 0, found
             assert found.json["state_hash"] == first["state_hash"], "the one before is untouched"
         alice.again()
         alice.unlock()
-    assert within == 3, f"died before it was a backup: {within}"
+    assert half == 3, f"died in the middle of a backup: {half}"
     last = safe.of(alice)
     assert safe.does("verify", elm_street.folder).json["state_hash"] == last["state_hash"]
     assert last["state_hash"] == alice.hashes()[1]
     assert not list(safe.path.rglob(".*.part")), "what was half done is swept"
+
+
+def begun(safe: Safe) -> set[str]:
+    """What stands in the folder of chunks, whole or half."""
+    return {one.name for one in (safe.path / "chunks").iterdir()}
 
 
 def _tries(safe: Safe, house: House) -> None:
@@ -152,7 +160,13 @@ def _tries(safe: Safe, house: House) -> None:
         safe.of(house)
 
 
-def test_in_a_backup_by_itself(elm_street: Street, safe: Safe, rng: random.Random) -> None:
+def at_work(house: House) -> list[int]:
+    """The processes in which jobs of a house run now."""
+    started = {pid: command_of(pid) for pid in house.children()}
+    return [pid for pid, words in started.items() if any(w.endswith("jobs.worker") for w in words)]
+
+
+def test_in_a_backup_by_itself(elm_street: Street, safe: Safe) -> None:
     """The job begins it again, whoever died: the node, or the process that reads it back."""
     more = f'\nbackup_to = "{safe.path}"\nbackup_passphrase_file = "{safe.phrase}"\n'
     (alice,) = elm_street.build("alice", config=QUICK + more)
@@ -166,17 +180,10 @@ def test_in_a_backup_by_itself(elm_street: Street, safe: Safe, rng: random.Rando
 
     for n in range(2):
         made = alice.do("job.run", job="backup")["run"]
-        until(lambda: state() == "running", "it is at work")
-        time.sleep(rng.random() * 0.5)
+        until(lambda: state() == "running" and at_work(alice), "it is at work")
         if n:
-            workers = [
-                pid
-                for pid in alice.children()
-                if any(word.endswith("jobs.worker") for word in command_of(pid))
-            ]
-            assert workers, "its process runs"
-            for pid in workers:
-                os.kill(pid, signal.SIGKILL)
+            killed = [kill_9(pid) for pid in at_work(alice)]
+            assert any(killed), "its process ran"
         else:
             alice.kill()
             alice.again()
@@ -188,7 +195,11 @@ def test_in_a_backup_by_itself(elm_street: Street, safe: Safe, rng: random.Rando
 
         if n:
             until(lambda: of()["state"] == "waiting", "it was cut off, and will be tried again")
-            continue
+            alice.stop()
+            with closing(sqlite3.connect(alice.home / "jobs.db")) as file:
+                file.execute("UPDATE runs SET not_before_ms = 0 WHERE run = ?", (made,))
+                file.commit()  # five minutes have passed
+            alice.again()
         until(lambda: of()["state"] == "done", "it was begun again", 60)
         assert int(str(of()["attempts"])) >= 2
     found = safe.does("verify", elm_street.folder)
@@ -294,3 +305,35 @@ def test_in_an_upgrade(elm_street: Street, rng: random.Random) -> None:
     assert said.error["code"] == "downgrade"
     assert "backup" in said.error["hint"]
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(("kind", "schema"), [("node", NODE_SCHEMA), ("jobs", JOBS_SCHEMA)])
+def test_in_an_upgrade_of_its_own_files(
+    elm_street: Street, kind: str, schema: tuple[str, ...]
+) -> None:
+    """Of which there is one each, and nobody else has it."""
+    (alice,) = elm_street.build("alice")
+    alice.found()
+    alice.do("job.pause", job="tidy")
+    known = alice.hashes()
+    alice.stop()
+    file = alice.home / f"{kind}.db"
+    wal = file.with_name(f"{file.name}-wal")
+    newer = Newer("newer", alice.home, surroundings={"FILES": kind, "ROWS": "20000"})
+    elm_street.houses.append(newer)
+    for _ in range(2):
+        until(lambda: wal.exists() and wal.stat().st_size > 4 * MIB, "it has begun", 60)
+        newer.kill()
+        with closing(sqlite3.connect(file)) as opened:
+            assert opened.execute("PRAGMA user_version").fetchone() == (len(schema) + 1,)
+            assert opened.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert file.with_name(f"{file.name}.before-{len(schema)}").exists(), "with its copy"
+        newer.process = newer.start()
+    newer.ready()
+    assert newer.hashes() == known
+    states = {one["job"]: one["state"] for one in newer.see("job.list")["jobs"]}
+    assert states["tidy"] == "paused"
+    assert not list(alice.home.glob("*before*"))
+    newer.stop()
+    said = cli(alice.home, "run", "--json")
+    assert said.error["code"] == "downgrade", said

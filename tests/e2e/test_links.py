@@ -176,6 +176,7 @@ def test_who_is_no_node_is_not_let_through() -> None:
         relay.close()
 
 
+@pytest.mark.long
 def test_nodes_that_announce_the_relay_know_each_other_by_nothing_else() -> None:
     """`announce` in `config.toml`: what a host behind a router that forwards a port says."""
     with street() as elm_street:

@@ -140,6 +140,7 @@ def test_a_copy_lets_nobody_in_before_it_has_met_somebody(elm_street: Street) ->
     assert_one_chain(copy, bob, cleo)
 
 
+@pytest.mark.long
 def test_an_older_state_of_a_home_continues_behind_what_it_had_told(elm_street: Street) -> None:
     """A home is put back as it was an hour ago, at the same place: nobody can tell from outside."""
     alice, bob = elm_street.community("alice", "bob")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from commons_node.peering import (
     Settings,
     UnknownPeer,
 )
+from commons_node.peering.tokens import Take
 from commons_protocol import codes, gossip
 from commons_protocol.joining import JOIN, TurnedAwayError
 from commons_protocol.lan.found import FoundPeer
@@ -74,6 +74,7 @@ async def running(
     admissions: Admitting | None = None,
     lan: FakeLan | None = None,
     name: str = "",
+    attend: Take | None = None,
 ) -> AsyncIterator[Peering]:
     refusals: Counter[str] = Counter()
     peering = Peering(
@@ -84,6 +85,7 @@ async def running(
         settings=QUICK,
         admissions=admissions,
         lan=lan,
+        attend=attend,
     )
     await peering.start()
     try:
@@ -139,7 +141,7 @@ async def test_two_nodes_that_wrote_apart_agree_after_one_connects_to_the_other(
         assert state.sync.have == len(a.copy.operations)
 
 
-async def test_what_is_written_is_at_the_other_node_in_some_milliseconds() -> None:
+async def test_what_is_written_is_at_the_other_node_long_before_they_compare() -> None:
     a, b = neighbourhood("bob")
     arrived: dict[OperationId, float] = {}
 
@@ -161,7 +163,7 @@ async def test_what_is_written_is_at_the_other_node_in_some_milliseconds() -> No
             ident = operation_id(operation.header)
             await until(lambda ident=ident: ident in arrived)  # type: ignore[misc]
             took.append(arrived[ident] - began)
-        assert statistics.median(took) < 0.05, "far below what a person notices"
+        assert max(took) < QUICK.sync_interval / 2, took
         await until(lambda: alice.peers()[0].sync.state == "synced", 5)
 
 

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tests.e2e.test_peering import BOB, QUICK, network, running, until, written
-from tests.simulation.meeting import Home, neighbourhood
+from tests.simulation.meeting import Home, home, neighbourhood
+from tests.unit import town
 
 from commons_crdt.operation import Operation, decode_header
+from commons_crdt.roles import Role
 from commons_node.health.overview import of_peers
 from commons_node.peering import KnownPeer, MemoryBook, Peering, penalties
 from commons_node.peering.records import MemoryRecords
@@ -113,7 +115,7 @@ async def test_who_breaks_rules_is_kept_out_and_let_in_again(
             with pytest.raises(Blocked):
                 await alice.connect(bob.addresses[0])
             subjects = {one.subject for one in await records.offenders()}
-            assert subjects == {bob.node, b.device.keys.id.hex()}, "and so is bob's device"
+            assert subjects == {bob.node, b.device.keys.id.hex(), b.whose(b.device.keys.id).hex()}
         async with remembering(a, book, records) as alice:
             assert code(alice, bob) == "abuse", "it is remembered over a restart"
             await alice.unblock(bob.node)
@@ -140,6 +142,26 @@ async def test_another_transport_key_does_not_help(monkeypatch: pytest.MonkeyPat
             await alice.unblock(again.node)
             await until(lambda: code(alice, again) == "synced", 20)
             assert not alice.guard.penalties(), "lifted is lifted, whatever it was called"
+
+
+async def test_a_members_other_machine_goes_on_until_it_breaks_a_rule_itself() -> None:
+    street = town.town()
+    bob = street.welcome("bob", Role.MEMBER)
+    a = home(street, town.person("alice"))
+    devices = [town.secrets(f"bob's {name}") for name in ("computer", "laptop")]
+    for device in devices:
+        street.grant_node(bob, device)
+    b, c = (Home(street.island(f"bob {n}"), device) for n, device in enumerate(devices))
+    async with running(a) as alice, running(b) as computer, running(c) as laptop:
+        await together(alice, computer)
+        await together(alice, laptop)
+        await misbehave(computer, alice)
+        await until(lambda: code(alice, computer) == "abuse")
+        assert code(alice, laptop) == "synced", "a thief with the one does not shut out the other"
+        talk = laptop.talks.now[peer_id(alice.node)]
+        talk.perform([Send(b"\xff\xff\xff")])
+        await until(lambda: code(alice, laptop) == "abuse")
+        assert alice.refusals["penalty"] == 2, "yet it has no patience of its own"
 
 
 async def test_a_node_whose_address_nobody_knows() -> None:

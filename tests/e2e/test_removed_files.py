@@ -104,6 +104,7 @@ def reads(key: bytes, sealed: bytes) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_a_removed_members_files_open_nothing_that_was_written_afterwards(
     elm_street: Street,
 ) -> None:

@@ -9,12 +9,14 @@ from tests.e2e.neighbourhood import (
     House,
     Street,
     agree,
+    cli,
     meet,
     street,
     until,
 )
 
 from commons_node.domains import RULES
+from commons_node.verbs import VERSION
 
 
 class Older(House):
@@ -40,6 +42,31 @@ def rules(house: House) -> int:
     return found
 
 
+def told(house: House) -> set[tuple[str | None, int | None]]:
+    """Which program the one neighbour says it is; one thing, once both views have heard it."""
+    views = (house.see("sync.status")["peers"], house.see("peer.list")["peers"])
+    return {(row["version"], row["rules"]) for rows in views for row in rows}
+
+
+def program(house: House) -> str | None:
+    """How the neighbour's program stands to its own; the views say the same, with what to do."""
+    (row,) = house.see("sync.status")["peers"]
+    (peer,) = house.see("peer.list")["peers"]
+    word: str | None = row["program"]
+    assert word == peer["program"]
+    upgrade = str(row["upgrade"] or "")
+    assert bool(word) == bool(upgrade)
+    assert upgrade in row["next_action"]
+    assert upgrade in peer["next"]
+    return word
+
+
+def versions(house: House) -> dict[str, str]:
+    """What the doctor says of them."""
+    checks: list[dict[str, str]] = cli(house.home, "doctor", "--quick", "--json").json["checks"]
+    return next(one for one in checks if one["check"] == "versions")
+
+
 @pytest.mark.long
 def test_an_older_node_goes_on_and_catches_up_when_it_is_upgraded(elm_street: Street) -> None:
     bob = Older("bob", elm_street.folder / "bob")
@@ -50,6 +77,12 @@ def test_an_older_node_goes_on_and_catches_up_when_it_is_upgraded(elm_street: St
     alice.join(bob.invite())
     assert rules(bob) == RULES.version - 1, "a community has the rules of who founded it"
     agree(alice, bob)
+    until(lambda: told(alice) == {(VERSION, RULES.version - 1)}, "members hear what a node is")
+    until(lambda: told(bob) == {(VERSION, RULES.version)}, "and the other way")
+    assert versions(alice)["state"] == versions(bob)["state"] == "warn"
+    assert "upgrade this node" in versions(bob)["fix"], "the other one is newer"
+    assert "ask their hosts" in versions(alice)["fix"]
+    assert (program(alice), program(bob)) == ("older", "newer")
     first = bob.do("resource.add", name="Drill", number="1")["resource"]
     agree(alice, bob)
     assert rules(alice) == RULES.version - 1
@@ -63,6 +96,8 @@ def test_an_older_node_goes_on_and_catches_up_when_it_is_upgraded(elm_street: St
     newer = alice.do("resource.add", name="Saw", number="2")["operation"]
     until(lambda: any("rules" in why for why in held(bob)), "it is kept aside, not refused")
     assert newer not in bob.verdicts()
+    assert program(alice) == "too_old", "it keeps aside what the community keeps to now"
+    assert "ask their hosts to upgrade them:" in versions(alice)["fix"]
     assert bob.see("resource.show", resource=first)["resource"], "what it knows it goes on showing"
 
     bob.stop()
@@ -72,3 +107,6 @@ def test_an_older_node_goes_on_and_catches_up_when_it_is_upgraded(elm_street: St
     agree(alice, bob)
     assert bob.verdicts()[newer] == 1, "what it had kept aside counts now"
     assert rules(bob) == RULES.version
+    until(lambda: told(alice) == {(VERSION, RULES.version)}, "alice hears that bob was upgraded")
+    assert versions(alice)["state"] == versions(bob)["state"] == "ok"
+    assert (program(alice), program(bob)) == (None, None)

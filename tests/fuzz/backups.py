@@ -82,8 +82,9 @@ def _listed() -> Manifest:
         hash_, hash_, (hash_,), 3, hash_, hash_, (chunk,), (PartChunk(hash_, 0, True, chunk),),
         (Erased(hash_, True),), (("parts", b"all"),),
     )  # fmt: skip
-    files = (FileChunk("node.key", chunk), FileChunk("keys/" + "a1" * 32 + ".key", chunk))
-    return Manifest(1, 1_700_000_000_000, "0.1", "cd" * 32, ("/ip4/192.0.2.7/tcp/1",), files,
+    paths = ("node.key", "keys/" + "a1" * 32 + ".key", "jobs.db", "agents/" + "b2" * 32 + ".agent")
+    files = tuple(FileChunk(one, chunk) for one in paths)
+    return Manifest(3, 1_700_000_000_000, "0.1", "cd" * 32, ("/ip4/192.0.2.7/tcp/1",), files,
                     (realm,))  # fmt: skip
 
 

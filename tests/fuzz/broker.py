@@ -92,6 +92,10 @@ def _queue() -> Queue:
     return Queue(Path(_folder().name) / "jobs.db", "fuzz", lambda: NOON, lambda: 0)
 
 
+async def _elm_street(_principal: str) -> str:
+    return "Elm Street"
+
+
 @lru_cache
 def _inside() -> Inside:
     desk: Any = _Desk()
@@ -106,6 +110,7 @@ def _inside() -> Inside:
         code=lambda _package: Code({"agent.py": b"def main(event, host): ..."}),
         now_ms=lambda: NOON,
         zone=lambda: ZoneInfo("Europe/Stockholm"),
+        name_of=_elm_street,
     )
 
 

@@ -342,13 +342,30 @@ def _archive(data: bytes) -> bool:
         with only(*(f"archive_{code}" for code in _ARCHIVE_CODES)):
             reader = archive.Reader(io.BytesIO(data))
             operations = list(reader.operations())
+            verdicts = list(reader.verdicts())
+            rows = [row for row, _packed in reader.rows()]
+            parts = [(one, list(pieces)) for one, pieces in reader.parts()]
     except archive.BadArchive as error:
         hold(str(error), "a fault has a sentence")
         return False
     out = io.BytesIO()
-    writer = archive.Writer(out, reader.head)
+    writer = archive.Writer(out, reader.head, reader.version)
     for operation in operations:
         writer.add(operation)
+    writer.close()
+    if reader.version > 1:
+        for some in verdicts:
+            writer.verdicts(some)
+        writer.close()
+        for row in rows:
+            writer.row(row.view, row.key, row.values)
+        writer.close()
+        for one, pieces in parts:
+            writer.part(one)
+            for piece in pieces:
+                writer.piece(piece)
+            writer.close()
+        writer.close()
     writer.end()
     hold(out.getvalue() == data, "an archive has one encoding")
     return True
@@ -365,7 +382,8 @@ def _rehashed(data: bytes, _other: bytes, chance: Random) -> bytes:
 def _archive_seeds() -> Mapping[str, bytes]:
     found = vectors("archive")
     bad = {f"bad {one['name']}": bytes.fromhex(one["file"]) for one in found["bad"]}
-    return {"whole": bytes.fromhex(found["file"]), **bad}
+    good = {name: bytes.fromhex(found[name]) for name in ("file", "file_2")}
+    return {"whole": good["file"], "rich": good["file_2"], **bad}
 
 
 # --- rows ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from tests.fuzz.target import Target, hold
 from commons_node.jobs import frames
 from commons_node.jobs.effects import BadEffect, Effect, commit
 from commons_node.jobs.job import Limits
-from commons_node.jobs.schema import FIRST
+from commons_node.jobs.schema import JOBS_SCHEMA
 
 
 def _read(data: bytes, read: Callable[[bytes], frames.Said | frames.Told]) -> bool:
@@ -48,7 +48,8 @@ _BAD = {
 @lru_cache
 def _file() -> sqlite3.Connection:
     file = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    file.executescript(FIRST)
+    for script in JOBS_SCHEMA:
+        file.executescript(script)
     return file
 
 

@@ -12,6 +12,14 @@ from commons_node.jobs.handler import HandlerFailed
 from commons_node.sandbox.agent import ask, result_of
 
 
+class _Guest:
+    def used(self) -> int:
+        return 7
+
+    def leave(self, most: int) -> None:
+        raise AssertionError(f"nothing said that it may take {most}")
+
+
 class _Echo:
     """A daemon that answers with what it was asked."""
 
@@ -26,7 +34,7 @@ class _Echo:
 def _asks(data: bytes) -> bool:
     """Method, a line's end, parameters: answered in JSON, whatever they are."""
     method, _, params = data.decode("utf-8", "replace").partition("\n")
-    good, text = ask(_Echo(), method, params, 7)
+    good, text = ask(_Echo(), method, params, _Guest())
     found = json.loads(text)
     if not good:
         hold(set(found) == {"code", "error"}, "an error has a code and a sentence")

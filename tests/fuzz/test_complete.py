@@ -35,7 +35,7 @@ ELSEWHERE = {
     "node/commons_node/capabilities/fetching.py:fetch":
         "bytes are told as text or as base64, whatever they are",
     "node/commons_node/capabilities/node.py:Capabilities._permit": "hex of this node's own row",
-    "node/commons_node/capabilities/reference.py:_parameters": "the program's own schemas",
+    "node/commons_node/capabilities/shapes.py:fields": "the program's own schemas",
     "node/commons_node/drivers/camera.py:codes_in":
         "a picture of the host's, by libraries of others",
     "node/commons_node/drivers/desktop.py:run": "what a program of the host said, for a sentence",
@@ -44,6 +44,8 @@ ELSEWHERE = {
         "one struct a kind, hostile messages in test_drivers",
     "node/commons_node/drivers/held.py:_made": "the host's own settings",
     "node/commons_node/drivers/inbox.py:Inbox._text": "text of the host, refused if it is none",
+    "node/commons_node/drivers/mail.py:_text":
+        "what the host's mail server said, for a sentence, replaced if garbage",
     "node/commons_node/drivers/mqtt_sensor.py:MqttSensor._last":
         "text of a sensor, replaced if garbage",
     "node/commons_node/drivers/serial_sensor.py:SerialSensor._line":
@@ -52,9 +54,20 @@ ELSEWHERE = {
         "JSON or nothing, hostile lines in test_drivers",
     "node/commons_node/models/held.py:_hear": "a line of the host's own model, of one struct",
     "node/commons_node/models/worker.py:main": "a line of this daemon, in the model's process",
+    "node/commons_node/capabilities/node.py:Capabilities._name_of": "hex of this node's own job",
+    "node/commons_node/capabilities/made_up.py:MadeUpDrivers._taken":
+        "of the author's own agent, as Drivers takes it",
+    "node/commons_node/jobs/outbox.py:_listed": "makes text of what it encoded",
+    "node/commons_node/proposals/policies.py:_policy": "a row of this node's own file",
+    "node/commons_node/proposals/trusting.py:Trusting.look": "hex of this node's own row",
+    "node/commons_node/proposals/trusting.py:Trusting.name_of": "likewise",
+    "node/commons_node/proposals/trusting.py:_here": "likewise",
     "node/commons_node/proposals/signing.py:Signing._settle": "hex of this node's own row",
     "node/commons_node/proposals/store.py:_proposal": "a row of this node's own file",
     "node/commons_node/proposals/verbs.py:_row": "hex of this node's own row",
+    "node/commons_node/store/node_store.py:NodeStore.keep_standing": "base64 that it writes itself",
+    "node/commons_node/store/node_store.py:NodeStore.standing":
+        "a row of this node's own file, of frames that have a target; none if it is garbage",
     "node/commons_node/web.py:public": "an address that the system has looked up",
     "node/commons_node/web.py:_talk": "h11 parses it; hostile answers in test_web",
     # Bytes of the operating system or of this program itself: nobody else writes them.
@@ -64,6 +77,8 @@ ELSEWHERE = {
     "node/commons_node/api/server.py:_ours": "the kernel's struct of who is at the socket",
     "node/commons_node/api/noting.py:_caller": "the kernel's struct of who is at the socket",
     "node/commons_node/doctor/house.py:doors": "an address of this user's own settings",
+    "node/commons_node/service/installing.py:_failing": "what a program of this system said",
+    "node/commons_node/service/unit.py:told": "an own unit's line; a damaged one tells nothing",
     "node/commons_node/service/handing.py:check": "this node's own mark; a damaged one counts",
     "node/commons_node/service/handing.py:_check_whole": "what the host carried here; "
     "tests/e2e/test_handing_over.py flips, cuts and crafts it",
@@ -172,7 +187,7 @@ ELSEWHERE = {
     "node/commons_node/membership/arriving.py:Arriving.readmit": "a member of a key file",
     "node/commons_node/membership/paper.py:Papers.print": "makes a key",
     "node/commons_node/history.py:_known": "letters that were found to be hex",
-    "node/commons_node/domains/leaving/exporting.py:_text": "any bytes, hex where no UTF-8",
+    "node/commons_node/domains/leaving/wrote.py:_text": "any bytes, hex where no UTF-8",
     "node/commons_node/domains/profiles/commands.py:_picture": "makes base64",
     "node/commons_node/domains/profiles/reading.py:_word": "any bytes, replaced where no UTF-8",
     "tui/commons_tui/deeds.py:Deeds._call": "the answer of the own node, which encoded it",
@@ -185,11 +200,9 @@ ELSEWHERE = {
     "node/commons_node/jobs/firing.py:_event": "this node's own file, which it encoded",
     "node/commons_node/jobs/node.py:zone_of": "the host's own word, with its own errors",
     "node/commons_node/jobs/node.py:Jobs._hear": "an event that this node has encoded",
-    "node/commons_node/jobs/outbox.py:waiting": "this node's own file, which it encoded",
-    "node/commons_node/jobs/queue.py:Queue.jobs": "this node's own file, which it encoded",
-    "node/commons_node/jobs/queue.py:Queue.claim": "this node's own file, which it encoded",
-    "node/commons_node/jobs/queue.py:Queue._lease": "this node's own file, which it encoded",
-    "node/commons_node/jobs/queue.py:Queue._definition": "this node's own file, likewise",
+    "node/commons_node/jobs/definitions.py:readable": "this node's own file, which it encoded",
+    "node/commons_node/jobs/outbox.py:_of": "this node's own file, which it encoded",
+    "node/commons_node/jobs/queue.py:_told": "this node's own file, which it encoded",
     "node/commons_node/jobs/showing.py:_run": "this node's own file, which it encoded",
     "node/commons_node/jobs/workers.py:Worker._drain": "any bytes, replaced where no UTF-8",
     "cli/commons_cli/tables.py:_local": "falls back to the text itself; test_tables",

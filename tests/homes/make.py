@@ -1,22 +1,23 @@
-"""Homes as earlier versions wrote them, one for each schema number: ``make homes`` adds what lacks.
+"""Whole homes that earlier programs wrote, at least one for each schema number of each file.
 
-A home of today is written by real acts. One of an earlier schema holds what that schema had room
-for: its tables, with the rows of today's that fit them. Committed once, a home is never made again:
-the point is that today's program opens what stands there.
+``NAME.tar.xz`` is a home as the program of a commit left it, with its members' keys; ``NAME.json``
+says of which commit, and what is in it. Those of before were written by the commits themselves (see
+README.md); ``make homes`` writes one with the program of today where a schema number has none yet.
+Committed once, a home is never made again: the point is that today's program opens what stands
+there.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
-import sqlite3
+import subprocess
 import sys
-import tempfile
+import tarfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
-
-from tests.e2e.neighbourhood import agree, street
+from typing import Any
 
 from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.store.node_store import NODE_SCHEMA
@@ -26,12 +27,25 @@ SCHEMAS: Mapping[str, Sequence[str]] = {
     "realm": REALM_SCHEMA, "node": NODE_SCHEMA, "jobs": JOBS_SCHEMA,
 }  # fmt: skip
 HERE = Path(__file__).parent
-HASHES = HERE / "hashes.json"
+_ROOT = HERE.parents[1]
 
 
-def file_of(kind: str, number: int) -> Path:
-    """Where the file of a schema number is kept: ``realm``, ``node`` or ``jobs``."""
-    return HERE / f"{kind}-{number}.db.xz"
+def names() -> list[str]:
+    """Of every home that is kept, the oldest program's first."""
+    return sorted(
+        (one.stem for one in HERE.glob("*.json")), key=lambda name: known(name)["written"]
+    )
+
+
+def known(name: str) -> dict[str, Any]:
+    """What is in a home: see ``lived_in``."""
+    found: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text())
+    return found
+
+
+def schemas(name: str) -> dict[str, int]:
+    """The schema number of each kind of file in a home."""
+    return {one.removesuffix(".db"): number for one, number in known(name)["schemas"].items()}
 
 
 def wanted() -> list[tuple[str, int]]:
@@ -44,91 +58,58 @@ def wanted() -> list[tuple[str, int]]:
     ]
 
 
+def having(kind: str, number: int) -> str | None:
+    """The first home whose ``realm``, ``node`` or ``jobs`` file has this schema number."""
+    return next((name for name in names() if schemas(name).get(kind) == number), None)
+
+
 def lacking() -> list[tuple[str, int]]:
-    """Those of which no home is committed."""
-    return [one for one in wanted() if not file_of(*one).exists()]
+    """Those of which no home is kept."""
+    return [one for one in wanted() if having(*one) is None]
+
+
+def of(kind: str, number: int) -> tuple[str, dict[str, Any]]:
+    """The home for a schema number, and what is in it."""
+    name = having(kind, number)
+    assert name is not None, f"{kind} {number}: run make homes, and commit what it writes"
+    return name, known(name)
+
+
+def unpack(name: str, home: Path) -> dict[str, Any]:
+    """A whole home, at ``home``; what is in it."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    with _opened(name) as tar:
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2 has none
+        tar.extractall(home)  # noqa: S202 - ours
+    for one in (home, *(one for one in home.rglob("*") if one.is_dir())):
+        one.chmod(0o700)
+    return known(name)
 
 
 def unpacked(kind: str, number: int, path: Path) -> Path:
-    """The file of a schema number, at ``path``."""
-    path.write_bytes(lzma.decompress(file_of(kind, number).read_bytes()))
+    """One file of a home, at ``path``."""
+    name, found = of(kind, number)
+    member = f"realms/{found['realm']}.db" if kind == "realm" else f"{kind}.db"
+    with _opened(name) as tar:
+        data = tar.extractfile(member)
+        assert data is not None
+        path.write_bytes(data.read())
     return path
 
 
-def known(name: str) -> dict[str, str]:
-    """What a file of ``file_of`` must open to, by its name: ``realm-4``."""
-    found: dict[str, str] = json.loads(HASHES.read_text())[name]
-    return found
-
-
-def old_home(home: Path, number: int, node: int = 1) -> dict[str, str]:
-    """A home whose files are of earlier versions; what its community must be."""
-    found = known(f"realm-{number}")
-    (home / "realms").mkdir(parents=True)
-    unpacked("node", node, home / "node.db")
-    unpacked("realm", number, home / "realms" / f"{found['realm']}.db")
-    for one in (home, home / "realms"):
-        one.chmod(0o700)
-    return found
+def _opened(name: str) -> tarfile.TarFile:
+    data = lzma.decompress((HERE / f"{name}.tar.xz").read_bytes())
+    return tarfile.open(fileobj=io.BytesIO(data))
 
 
 def main() -> None:
-    """Write what lacks."""
-    missing = lacking()
-    if not missing:
+    """Write a home with the program of today, if one lacks."""
+    if not lacking():
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        found = lived_in(folder)
-        known = json.loads(HASHES.read_text()) if HASHES.exists() else {}
-        for kind, number in missing:
-            old = folder / f"{kind}-{number}.db"
-            as_of(folder / f"{kind}.db", old, SCHEMAS[kind][:number])
-            file_of(kind, number).write_bytes(lzma.compress(old.read_bytes(), preset=9))
-            known[f"{kind}-{number}"] = found
-            sys.stdout.write(f"{file_of(kind, number).name}\n")
-        HASHES.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-
-
-def lived_in(folder: Path) -> dict[str, str]:
-    """A real home's files, ``realm.db`` and ``node.db``; what they hold."""
-    with street() as elm_street:
-        alice, bob = elm_street.community("alice", "bob")
-        drill = alice.do("resource.add", name="Drill", number="1")["resource"]
-        lamp = alice.do("resource.add", name="Lamp", number="2")["resource"]
-        alice.do("resource.edit", resource=drill, notice="kept under the blue tarpaulin")
-        agree(alice, bob)
-        bob.do("loan.request", resource="1", days=3)
-        alice.do("resource.erase", resource=lamp)
-        agree(alice, bob)
-        alice.do("job.run", job="figures", wait=60)
-        of_set, of_state = alice.hashes()
-        alice.stop()
-        (realm,) = (alice.home / "realms").glob("*.db")
-        (folder / "realm.db").write_bytes(realm.read_bytes())
-        for name in ("node.db", "jobs.db"):
-            (folder / name).write_bytes((alice.home / name).read_bytes())
-        return {"realm": realm.stem, "set": of_set, "state": of_state, "peer": bob.node}
-
-
-def as_of(newest: Path, old: Path, schema: Sequence[str]) -> None:
-    """The rows of a file in the tables and columns that an earlier schema had."""
-    with closing(sqlite3.connect(old, isolation_level=None)) as file:
-        for script in schema:
-            file.executescript(script)
-        file.execute(f"PRAGMA user_version = {len(schema)}")
-        file.execute("ATTACH ? AS newest", (str(newest),))
-        tables = file.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
-        for (table,) in tables:
-            own = [row[1] for row in file.execute(f"PRAGMA main.table_info({table})")]
-            there = {row[1] for row in file.execute(f"PRAGMA newest.table_info({table})")}
-            columns = ", ".join(one for one in own if one in there)
-            if columns:
-                file.execute(
-                    f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newest.{table}"  # noqa: S608 - own names
-                )
-        file.execute("DETACH newest")
-        file.execute("VACUUM")
+    name = "-".join(f"{kind}-{len(schema)}" for kind, schema in SCHEMAS.items())
+    words = [sys.executable, str(HERE / "lived_in.py"), name, str(HERE)]
+    subprocess.run(words, cwd=_ROOT, check=True)
+    sys.stdout.write(f"{name}\n")
 
 
 if __name__ == "__main__":

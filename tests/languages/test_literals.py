@@ -53,7 +53,9 @@ FILES = {
     "node/commons_node/capabilities/storing.py": "what agents are told is a log, in English",
     "node/commons_node/capabilities/telling.py": "what agents are told is a log, in English",
     "node/commons_node/jobs/dealing.py": "what agents are told is a log, in English",
+    "node/commons_node/jobs/workers.py": "why a run ended is a log, in English",
     "node/commons_node/capabilities/reference.py": "a page of documentation",
+    "node/commons_node/capabilities/shapes.py": "likewise",
     "node/commons_node/drivers/camera.py": "why a letter has not arrived is a log",
     "node/commons_node/drivers/desktop.py": "why a letter has not arrived is a log",
     "node/commons_node/drivers/driver.py": "why a letter has not arrived is a log",
@@ -66,7 +68,10 @@ FILES = {
     "node/commons_node/models/held.py": "why a model did not answer is a log",
     "node/commons_node/web.py": "why a server was not asked is a log",
     "node/commons_node/printing/label_pdf.py": "words of PDF",
+    "node/commons_node/jobs/carrying.py": "why a run did not end is a log; what stays is a page's",
     "node/commons_node/jobs/receipts.py": "names of columns",
+    "node/commons_node/capabilities/made_up.py": "made-up rows, for an agent and its author",
+    "node/commons_node/proposals/policies.py": "names of columns",
     "node/commons_node/proposals/store.py": "names of columns",
     "node/commons_node/sandbox/agent.py": "why a run failed is a log, in English",
     "node/commons_node/sandbox/cache.py": "why a worker refused a file is a log",
@@ -97,7 +102,7 @@ CALLS = {
     "debug": "a log is English", "info": "likewise", "warning": "likewise", "error": "likewise",
     "exception": "likewise", "keep": "the name of a task", "spawn": "likewise",
     "create_task": "likewise", "compile": "a regular expression", "strftime": "a format",
-    "execute": "SQL", "executemany": "SQL", "query": "SQL",
+    "Elsewhere": "read by developers", "execute": "SQL", "executemany": "SQL", "query": "SQL",
     "fetch": "SQL", "everything": "SQL", "Corrupt": "a damaged database, said in a log",
     "log": "a line in a job's log, which is English", "Ended": "how a run of a job failed: kept "
     "with its log, in English", "BadFrame": "likewise", "LookupError": "likewise, of a letter",
@@ -109,19 +114,19 @@ CALLS = {
 LITERALS = {
     "text/plain; version=0.0.4": "a media type",
     "Application Support": "a folder of macOS",
+    "import commons_node": "a program that is tried",
     "cannot serve on {}": "a fault of the system, logged with its traceback",
     "device, node, created_ms, imported_ms": "columns",
     "list of {device, name, since, why}": "fields of a file for programs",
-    "list of {operation, kind, device, log, seq, time, verdict, reason,"
-    " document, refs, header, signature, body, says, texts, files}": "likewise",
+    "list of {operation, kind, member, device, log, seq, time, verdict, reason, document, refs,"
+    " header, signature, body, says, texts, files}": "likewise",
     "list of {operation, was, rests_on, time, read}": "likewise",
     "by view, list of its columns": "likewise",
     "{erasures: list of {operation, target, time}, nodes: list of {node, name,"
     " asked, confirmed, state, since, at}}": "likewise",
     "list of {{}}": "likewise",
-    "loan, resource, name, borrower, state, from, due, overdue, forgiven, steps": "likewise",
-    "field, text, state, time, operation": "likewise",
-    "resource, number, name, state, custodian and more": "likewise",
+    "the host has taken back the driver {}": "why a letter has not left is a log",
+    "its agent was removed": "likewise", "the disk has damaged it": "likewise",
     '<div class="sheet">': "markup", '<div class="qr">{}</div>': "markup",
     '<div class="label">{}<div><div class="number">{}</div><div class="words">{}<br>{}</div>'
     '<div class="of">{}</div></div></div>': "markup",
@@ -171,6 +176,8 @@ def literals(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 passed |= {id(one) for one in ast.walk(node)}
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in CALLS:
                 passed |= {id(one) for one in ast.walk(node)}
+            case ast.Call(func=ast.Name(id="About"), args=[_, _, fields, *_]):  # names of fields
+                passed |= {id(one) for one in ast.walk(fields)}
             case ast.Compare() | ast.Subscript():
                 passed |= {id(one) for one in ast.walk(node)}
     for node in ast.walk(tree):

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from tests.machines.drawings import all_drawings
 from tests.machines.recorder import Recorder
 from tests.unit.council_of_three import look, three
-from tests.unit.rooms import workers
 from tests.unit.street import Home
 
 from commons_node.verifier.pool import VerifierPool
 
+VERIFIERS = 1
 MACHINE = "seal#A coordinator's node"
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
 
 
 async def test_a_coordinators_node(tmp_path: Path, pool: VerifierPool) -> None:

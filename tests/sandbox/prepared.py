@@ -11,14 +11,18 @@ import base64
 import fcntl
 import hashlib
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from commons_node.jobs import frames
 from commons_node.jobs.job import Limits
-from commons_node.jobs.workers import SANDBOX, Attempt, NotOffered, Workers
+from commons_node.jobs.workers import SANDBOX, Attempt, NotOffered, Workers, environment
 from commons_node.keystore.node_key import NodeKey
 from commons_node.sandbox import cache
 from commons_node.sandbox.kind import kind
@@ -127,6 +131,50 @@ class Runs:
         ended = await self("def main(event, host):\n    return event['run'] * 6")
         assert isinstance(ended, frames.Done), f"the pool is healthy: {ended}"
         assert ended.result == 42
+
+
+async def started(program: str, *words: str) -> asyncio.subprocess.Process:
+    """A worker process that runs this, instead of what ``start_worker`` would."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, *words, stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        start_new_session=True, env=environment(),
+    )  # fmt: skip
+
+
+OTHER = 60_598
+"""A node's own user, where a test is root: nobody has this number."""
+_DROP = f"""
+if os.geteuid() == 0:
+    os.setgroups([]); os.setresgid(*[{OTHER}] * 3); os.setresuid(*[{OTHER}] * 3)
+assert os.geteuid() != 0
+sys.exit(worker.main())
+"""
+
+
+@asynccontextmanager
+async def unprivileged(
+    folder: Path, patch: pytest.MonkeyPatch, before: str = ""
+) -> AsyncIterator[Runs]:
+    """As ``agents``, of a node that is not root; ``before``: what each worker does first, while it
+    can still import whatever this test can."""
+    path = await lend(folder, SECRET)
+    for above in folder.parents:
+        if str(above).startswith("/tmp/"):  # noqa: S108 - pytest's
+            await asyncio.to_thread(above.chmod, 0o755)
+    if os.geteuid() == 0:
+        for one in (folder, path.parent, path):
+            os.chown(one, OTHER, OTHER)
+
+    begins = "import os, sys\nfrom commons_node.sandbox import worker\nworker.kind()\n"
+    program = begins + before + _DROP
+    patch.setattr("commons_node.jobs.workers.start_worker", lambda _module: started(program))
+    workers = Workers(Preparing(folder, lambda: SECRET))
+    try:
+        yield Runs(workers)
+    finally:
+        await workers.stop()
+        assert workers.pids() == [], "nothing is left running"
 
 
 @asynccontextmanager

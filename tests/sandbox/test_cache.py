@@ -6,11 +6,20 @@ import asyncio
 import hashlib
 import os
 import stat
-import sys
 from pathlib import Path
 
 import pytest
-from tests.sandbox.prepared import LIMITS, SECRET, Runs, agents, lend, preparing
+from tests.sandbox.held import Held, uid_of
+from tests.sandbox.prepared import (
+    LIMITS,
+    OTHER,
+    SECRET,
+    Runs,
+    agents,
+    lend,
+    preparing,
+    unprivileged,
+)
 
 from commons_node.jobs import frames, workers
 from commons_node.sandbox import cache, runner
@@ -130,42 +139,15 @@ async def test_one_that_was_changed_is_refused_and_made_anew(spoil: object, tmp_
 
 
 async def test_a_worker_of_a_node_that_is_not_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: Held
 ) -> None:
     """The usual case: the node's own user; all other layers are the same."""
-    path = await lend(tmp_path, SECRET)
-    for above in tmp_path.parents:
-        if str(above).startswith("/tmp/"):  # noqa: S108 - pytest's
-            await asyncio.to_thread(above.chmod, 0o755)
-    if os.geteuid() == 0:
-        for one in (tmp_path, path.parent, path):
-            os.chown(one, 60_598, 60_598)
-    drop = (
-        "import os, sys\nfrom commons_node.sandbox import worker\nworker.kind()\n"
-        "if os.geteuid() == 0:\n"
-        "    os.setgroups([]); os.setresgid(*[60598] * 3); os.setresuid(*[60598] * 3)\n"
-        "assert os.geteuid() != 0\nsys.exit(worker.main())\n"
-    )
-
-    async def ordinary(_module: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", drop, stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True, env=workers.environment(),
-        )  # fmt: skip
-
-    monkeypatch.setattr(workers, "start_worker", ordinary)
-    pool = workers.Workers(Preparing(tmp_path, lambda: SECRET))
-    run = Runs(pool)
-    try:
+    held.wanted.discard("user")
+    async with unprivileged(tmp_path, monkeypatch) as run:
         await well(run)
-        (pid,) = pool.pids()
-        status = await asyncio.to_thread(Path(f"/proc/{pid}/status").read_text)
-        expected = 60_598 if os.geteuid() == 0 else os.getuid()
-        assert f"Uid:\t{expected}\t{expected}\t{expected}\t{expected}" in status
-        assert "Seccomp:\t2" in status
-    finally:
-        await pool.stop()
+        (pid,) = run.workers.pids()
+        assert uid_of(pid) == (OTHER if os.geteuid() == 0 else os.getuid())
+        assert held.seen == 1
 
 
 async def test_compiled_code_in_a_package_is_never_loaded() -> None:

@@ -4,140 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sandbox.prepared import LIMITS, Runs, agents
+from tests.sandbox.attacks import BOMBS, LARGE, PATCHES, REACHES, Try, main
+from tests.sandbox.held import (
+    NOBODY,
+    Held,
+    addresses,
+    faults_of,
+    gone,
+    limits_of,
+    status_of,
+    uid_of,
+)
+from tests.sandbox.prepared import OTHER, Runs, agents, unprivileged
 
 from commons_node.jobs import frames, workers
-from commons_node.jobs.job import Limits
+from commons_node.jobs.job import BESIDE_MIB, Limits
 from commons_node.jobs.workers import Ended
-from commons_node.sandbox.lock import FIRST_USER, USERS
-
-BIG = 50 << 20
 
 
-@dataclass(frozen=True)
-class Try:
-    """``body`` of ``main``; what comes of it: a code, a part of the text, or a result."""
-
-    body: str
-    code: str = ""
-    text: str = ""
-    result: object = None
-    given: tuple[tuple[str, object], ...] = ()
-
-
-def main(body: str) -> str:
-    lines = "\n".join(f"    {line}" for line in body.splitlines())
-    return f"def main(event, host):\n{lines}\n"
-
-
-REACHES = {
-    "a file": Try("open('/etc/passwd')", "fault", "FileNotFoundError"),
-    "the node's key": Try("open('../node.key', 'rb')", "fault", "FileNotFoundError"),
-    "a folder": Try("import os\nreturn os.listdir('/')", "fault", "Error"),
-    "a file of its own": Try("open('mine', 'w').write('x')", "fault", "Error"),
-    "its environment": Try("import os\nreturn dict(os.environ)", result={}),
-    "its parent's": Try("open('/proc/1/environ').read()", "fault", "FileNotFoundError"),
-    "a socket": Try("import socket", "fault", "ModuleNotFoundError"),
-    "a socket below": Try("import _socket\n_socket.socket().connect(('127.0.0.1', 1))", "reach"),
-    "the loop": Try("import asyncio", "fault", "ModuleNotFoundError"),
-    "native code": Try("import ctypes", "fault", "ModuleNotFoundError"),
-    "a program": Try("import subprocess", "fault", "ModuleNotFoundError"),
-    "a system": Try("import os\nreturn os.system('id')", "fault", "AttributeError"),
-    "a fork": Try("import os\nreturn os.fork()", "fault", "AttributeError"),
-    "a kill": Try("import os\nreturn os.kill(1, 9)", "fault", "AttributeError"),
-    "a thread": Try(
-        "import threading\nthreading.Thread(target=print).start()", "fault", "can't start"
-    ),
-    "standard output": Try("import os\nos.write(1, b'x')", "reach", "agents do not have"),
-    "the end of its process": Try("import os\nos._exit(0)", "reach", "agents do not have"),
-    "the end of a program": Try("raise SystemExit(0)", "fault", "SystemExit"),
-    "sleep": Try("import time\ntime.sleep(1e9)", "fault", "cannot sleep"),
-    "a wait": Try("import threading\nthreading.Event().wait(1e9)\nreturn {}", result={}),
-    "what was not granted": Try("host.call('docs.query')", "not_offered", "may not ask"),
-}
-
-
-BOMBS = {
-    "10 GB": Try("return len(bytearray(10**10))", "fault", "OverflowError"),
-    "2 GB": Try("return len(bytearray(2**31 - 1))", "memory", "MemoryError"),
-    "no end": Try("while True: pass", "fuel", "used up", given=(("fuel", 10**8),)),
-    "a pattern": Try(
-        "import re\nre.match('(a+)+$', 'a' * 40 + 'b')", "fuel", given=(("fuel", 10**8),)
-    ),
-    "itself": Try("def f(): f()\nf()", "fault", "RecursionError"),
-    "a deep pattern": Try("import re\nre.compile('(' * 10**5 + ')' * 10**5)", "fault"),
-    "an argument that fits no frame": Try(
-        "host.call('echo', text='x' * (1 << 20))", "too_large", "at most"
-    ),
-    "a deep result": Try(
-        "found = []\nfor _ in range(10**5): found = [found]\nreturn found", "recursion"
-    ),
-    "a deep argument": Try(
-        "from wit_world.imports import host as below\n"
-        "try: below.call('echo', '[' * 10**5)\n"
-        "except Exception as error: return error.value[:20]",
-        result='{"code":"bad_params"',
-    ),
-    "JSON of a hundred levels": Try(
-        "found = []\nfor _ in range(100): found = [found]\nreturn len(repr(found))", result=202
-    ),
-    "deep JSON to read": Try("import json\njson.loads('[' * 10**6)", "recursion"),
-    "no number": Try("return float('nan')", "output", "no JSON"),
-    "no value": Try("return object()", "output", "no form in JSON"),
-    "a name": Try("host.call('m' * 100)", "too_large"),
-    "a silent error": Try(
-        "class E(Exception):\n    def __str__(self): raise MemoryError\nraise E", "fault", "E"
-    ),
-    "garbage": Try(
-        "import commons_agent\nfrom componentize_py_types import Err\nraise Err('{]')", "fault"
-    ),
-}  # fmt: skip
-
-
-LARGE = {
-    "a list without end": Try("found = []\nwhile True: found.append(' ' * 1000)", "memory"),
-    "a large result": Try(f"return 'x' * {BIG}", given=(("memory", 256),)),
-    "a large argument": Try(
-        "host.call('echo', text='x' * (60 << 20))", given=(("memory", 256),)
-    ),
-    "itself without a limit": Try(
-        "import sys\nsys.setrecursionlimit(10**9)\ndef f(n): return [f(n + 1)]\nf(0)",
-        given=(("fuel", 2 * 10**9),),
-    ),
-}  # fmt: skip
-
-
-def status_of(pid: int) -> dict[str, str]:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return dict(line.split(":\t", 1) for line in lines)
-
-
-def limits_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/limits").read_text()
-
-
-def owner_of(pid: int) -> int:
-    return Path(f"/proc/{pid}/environ").stat().st_uid
-
-
-def gone(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
+def resident() -> int:
+    """Bytes that this process has now."""
+    return int(status_of(os.getpid())["VmRSS"].split()[0]) << 10
 
 
 async def echo(_method: str, params: dict[str, Any]) -> object:
     return params
 
 
-async def tried(run: Runs, name: str, one: Try) -> None:
+async def tried(run: Runs, name: str, one: Try) -> frames.Done | frames.Failed:
+    assert one.code or one.result is not None, f"{name}: what comes of it is said"
     given: dict[str, Any] = dict(one.given)
-    memory = given.pop("memory", LIMITS.memory_mib)
-    limits = Limits(wall_s=20, cpu_s=20, memory_mib=memory)
+    limits = Limits(wall_s=20, cpu_s=20, memory_mib=one.memory)
     source = main(one.body)
     try:
         ended = (
@@ -152,9 +55,46 @@ async def tried(run: Runs, name: str, one: Try) -> None:
         assert ended.result == one.result, f"{name}: {ended}"
     else:
         assert one.result is None, f"{name}: {ended}"
-        assert not one.code or ended.code == one.code, f"{name}: {ended}"
+        assert ended.code == one.code, f"{name}: {ended}"
         assert one.text in ended.error, f"{name}: {ended}"
     assert run.attempt.wall_ms < 20_000, name
+    return ended
+
+
+class Watch:
+    """What the parent sees of each worker just before it ends it, and of those that live."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        """From now on."""
+        self._seen: dict[int, tuple[int, int]] = {}
+        kill = workers.Worker.kill
+
+        async def look(worker: workers.Worker) -> None:
+            if worker.alive:
+                self._seen[worker.pid] = self._look(worker.pid)
+            await kill(worker)
+
+        patch.setattr(workers.Worker, "kill", look)
+
+    def _look(self, pid: int) -> tuple[int, int]:
+        return int(status_of(pid)["VmHWM"].split()[0]) << 10, addresses(pid)
+
+    def of(self, pid: int) -> tuple[int, int]:
+        """Bytes: the most that was resident in its last run, and the most addresses it may have."""
+        return self._look(pid) if pid not in self._seen else self._seen[pid]
+
+
+async def bounded(run: Runs, watch: Watch, name: str, one: Try) -> None:
+    """It is tried, and takes no more memory than its process may have."""
+    ended = await tried(run, name, one)
+    pid = run.attempt.pid
+    resident, most = watch.of(pid)
+    share = (one.memory + BESIDE_MIB) << 20
+    assert 0 < ended.memory <= resident, f"{name}: the worker tells what its parent sees"
+    assert resident < most < (2 * one.memory + 512) << 20, f"{name}: the bound of decision 29"
+    assert one.huge == (resident > share), f"{name}: {resident >> 20} MiB"
+    fit = isinstance(ended, frames.Done) or ended.fit
+    assert (pid in run.workers.pids()) == (fit and not one.huge), f"{name}: it is replaced"
 
 
 async def test_an_agent_reaches_nothing_but_its_node() -> None:
@@ -164,62 +104,109 @@ async def test_an_agent_reaches_nothing_but_its_node() -> None:
             await run.healthy()
 
 
-async def test_an_agent_blows_up_alone() -> None:
+UNLOCKED = """
+from pathlib import Path
+from tests.sandbox import alone
+
+NATIVE = {
+    "file": lambda: Path("/etc/passwd").read_bytes(),
+    "write": lambda: alone.write(Path(f"/dev/shm/commons-{os.getpid()}")),
+    "fork": alone.fork, "thread": alone.start_thread, "10 GB": alone.take_memory,
+}
+
+def through(start, *_limits):
+    start()
+    for attack in NATIVE.values():
+        attack()
+    os.unlink(f"/dev/shm/commons-{os.getpid()}")
+    return tuple(NATIVE)
+
+worker.lock = through
+"""
+"""No layer but WebAssembly: native code of the same process gets through, and says so."""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="layers of Linux")
+async def test_webassembly_alone_holds_an_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: Held
+) -> None:
+    """Also where nothing else does: all other layers are off, and are seen to be."""
+    held.wanted.clear()
+    async with unprivileged(tmp_path, monkeypatch, UNLOCKED) as run:
+        for name, one in {**REACHES, **BOMBS}.items():
+            await tried(run, name, one)
+            await run.healthy()
+            assert held.said == ("file", "write", "fork", "thread", "10 GB")
+            for pid in run.workers.pids():
+                status, limits = status_of(pid), limits_of(pid)
+                assert (status["Seccomp"], status["NoNewPrivs"]) == ("0", "0")
+                assert all(limits[name][1] != "0" for name in ("Max open files", "Max processes"))
+                assert uid_of(pid) == (OTHER if os.geteuid() == 0 else os.geteuid())
+    assert held.seen > 5, "those that trapped were replaced"
+
+
+async def test_an_agent_blows_up_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(monkeypatch)
     async with agents() as run:
         for name, one in BOMBS.items():
-            await tried(run, name, one)
+            await bounded(run, watch, name, one)
             await run.healthy()
 
 
 @pytest.mark.long
-async def test_an_agent_that_takes_much_memory_takes_its_own() -> None:
+async def test_an_agent_that_takes_much_memory_takes_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch(monkeypatch)
     async with agents() as run:
         for name, one in LARGE.items():
-            await tried(run, name, one)
+            await bounded(run, watch, name, one)
             await run.healthy()
 
 
-async def test_a_worker_is_nobody_and_has_nothing(tmp_path: Path) -> None:
+async def test_a_worker_is_nobody_and_has_nothing(held: Held) -> None:
+    """As every other of these tests asserts of each of its workers; here that it does."""
     async with agents() as run:
         await run.healthy()
         (pid,) = run.workers.pids()
-        status = status_of(pid)
-        users = {int(word) for word in status["Uid"].split()}
-        if os.geteuid() == 0:
-            assert len(users) == 1
-            assert users <= set(range(FIRST_USER, FIRST_USER + USERS)), "an unprivileged user"
-            assert status["Groups"].strip() == ""
-        else:
-            assert users == {os.getuid()}, "who is unprivileged already"
-        assert int(status["CapEff"], 16) == 0, "no capability"
-        assert status["NoNewPrivs"] == "1"
-        assert status["Seccomp"] == "2", "a filter"
-        limits = limits_of(pid)
-        for name in ("Max open files", "Max processes", "Max file size", "Max core file size"):
-            (line,) = [line for line in limits.splitlines() if line.startswith(name)]
-            assert line.removeprefix(name).split()[:2] == ["0", "0"], line
-        if os.geteuid() == 0:
-            assert owner_of(pid) == 0, "nobody looks into it"
+        assert held.seen == 1
+        assert not held.faults
+        assert faults_of(pid) == [], "and after a run"
+        assert (uid_of(pid) in NOBODY) == (os.geteuid() == 0)
+    assert faults_of(os.getpid()), "this process is not held, and it is noticed"
+
+
+async def test_a_worker_takes_runs_of_its_own_size_only() -> None:
+    """Its limits are hard, so another agent's run, with more or with less, needs another one."""
+    ask = main("return 1")
+
+    async with agents() as run:
+
+        async def after(**limits: int) -> int:
+            ended = await run(ask, limits=Limits(wall_s=20, **limits))
+            assert isinstance(ended, frames.Done), ended
+            return run.attempt.pid
+
+        first = await after(memory_mib=64, cpu_s=20)
+        assert await after(memory_mib=64, cpu_s=20) == first
+        assert await after(memory_mib=64, cpu_s=30) == first, "there is time enough for it"
+        assert await after(memory_mib=64, cpu_s=50) != first, "there is not"
+        larger = await after(memory_mib=128, cpu_s=20)
+        found = {addresses(pid) for pid in run.workers.pids()}
+        assert max(found) - min(found) == 2 * (64 << 20), "twice what one may have more"
+        assert larger in run.workers.pids()
 
 
 async def test_nothing_of_a_run_is_left_for_the_next() -> None:
     async with agents() as run:
-        evil = main(
-            "import builtins, json, random, sys, commons_agent\n"
-            "json.dumps = json.loads = lambda *a, **k: '{}'\n"
-            "commons_agent.dump = lambda value: '666'\n"
-            "builtins.print = len\n"
-            "sys.modules['math'] = None\n"
-            "sys.meta_path.clear()\n"
-            "return 1"
-        )
         asks = main(
             "import json, math, random, uuid\nprint('here')\n"
             "return [json.dumps({'a': [1]}), math.floor(2.5), random.random(), uuid.uuid4()]"
         )
         first = await run(asks)
         pids = run.workers.pids()
-        await run(evil)
+        await run(main(PATCHES))
         second = await run(asks)
         assert isinstance(first, frames.Done)
         assert isinstance(second, frames.Done)
@@ -241,8 +228,9 @@ def _listed(value: object) -> list[object]:
 async def test_a_million_calls_and_lines_are_bounded() -> None:
     async with agents() as run:
         calls = main("for n in range(10**6): host.call('echo', n=n)")
-        with pytest.raises(Ended, match="300 calls"):
+        with pytest.raises(Ended, match="it made more than 300 calls") as stopped:
             await run(calls, echo, Limits(wall_s=20, memory_mib=64, calls=300))
+        assert (stopped.value.code, stopped.value.again) == ("calls", False)
         assert run.attempt.calls == 301
         assert run.attempt.fuel > 10**6, "what it has used so far is known"
         await run.healthy()
@@ -250,6 +238,23 @@ async def test_a_million_calls_and_lines_are_bounded() -> None:
         assert isinstance(ended, frames.Done)
         assert len(run.attempt.lines) == 200
         assert max(map(len, run.attempt.lines)) <= frames.LINE
+        await run.healthy()
+
+
+@pytest.mark.long
+async def test_many_calls_leave_nothing_behind_in_either_process() -> None:
+    """Of the million that may be allowed some: all of them take minutes of a processor."""
+    asks = "for n in range({0}): host.call('echo', text='x' * 1000)\nreturn {0}"
+    limits = Limits(wall_s=300, cpu_s=300, memory_mib=64, calls=10**6)
+    async with agents() as run:
+        first = await run(main(asks.format(500)), echo, limits, fuel=10**13)
+        mine = resident()
+        many = await run(main(asks.format(10_000)), echo, limits, fuel=10**13)
+        assert isinstance(first, frames.Done)
+        assert isinstance(many, frames.Done)
+        assert (many.result, run.attempt.calls) == (10_000, 10_001)
+        assert many.memory - first.memory < 8 << 20, "the worker keeps nothing of a call"
+        assert resident() - mine < 8 << 20, "nor does the node: 10 MB have gone by each way"
         await run.healthy()
 
 
@@ -266,7 +271,7 @@ async def test_a_node_that_does_not_answer_holds_a_run_no_longer_than_its_time()
         (pid,) = run.workers.pids()
         began = time.monotonic()
         with pytest.raises(Ended) as stopped:
-            await run(main("host.call('wait')"), never, Limits(wall_s=1, memory_mib=64))
+            await run(main("host.call('wait')"), never, Limits(wall_s=1, cpu_s=20, memory_mib=64))
         took = time.monotonic() - began
         assert stopped.value.code == "timeout"
         assert took < 1 + 0.6 + _slack(), f"{took:.2f} s"

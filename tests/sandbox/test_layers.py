@@ -1,5 +1,7 @@
 """Each layer alone, with the others turned off: what it stops, and what it lets through.
 
+WebAssembly alone is in `test_escapes`: what it holds is no native code.
+
 The attacker is native code of an unprivileged user, as if it had broken out of WebAssembly; the
 victim is a process of the same user, which has a key and an environment.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 import subprocess
@@ -18,27 +21,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.sandbox.prepared import agents
+from tests.sandbox.prepared import agents, started
 
+from commons_node.jobs.job import USERS
 from commons_node.sandbox import landlock, layers, lock, seccomp
-from commons_node.sandbox.lock import FIRST_USER, USERS
+from commons_node.sandbox.lock import FIRST_USER
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="layers of Linux")
 
 ROOT = Path(__file__).parents[2]
+RAISES = {"more memory", "more time", "more by an old way", "more files"}
 OPENS = {"key", "home", "link", "environ", "write", "shm", "tcp", "udp", "unix", "memfd"}
 STOPS = {
     "plain": set(),
-    "limits": OPENS | {"fork", "thread", "10 GB", "io_uring"},
+    "limits": OPENS | RAISES | {"fork", "thread", "10 GB", "10 GB by leave", "io_uring"},
     "landlock": {"key", "home", "link", "environ", "write", "shm", "tcp", "unix", "ptrace",
                  "memory of another", "kill", "exec"},
-    "seccomp": OPENS | {"ptrace", "memory of another", "kill", "fork", "exec", "thread", "userns",
-                        "io_uring"},
+    "seccomp": OPENS | RAISES | {"ptrace", "memory of another", "kill", "fork", "exec", "thread",
+                                 "userns", "io_uring"},
     "user": {"key", "home", "link", "environ", "write", "ptrace", "memory of another", "kill"},
 }  # fmt: skip
 """What must not get through. The rest of a row may: that is why there are several."""
 REAL = {"key", "home", "link", "write", "shm", "tcp", "udp", "unix", "kill", "fork", "exec",
-        "thread", "10 GB", "memfd"}  # fmt: skip
+        "thread", "10 GB", "10 GB by leave", "more memory", "more time", "more by an old way",
+        "memfd"}  # fmt: skip
 """Tries that work on every system when nothing holds them; others may be forbidden to all."""
 VICTIM = 60_599
 
@@ -107,10 +113,16 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 
 def tried(street: Street, layer: str) -> dict[str, str]:
+    """What each try came to, with this layer on and no other, whatever was called."""
     ended = street.attack(layer)
     assert ended.returncode == 0, ended
     found: dict[str, str] = json.loads(ended.stdout)
     assert int(found.pop("uid")) != 0, "the attacker is unprivileged"
+    on = set(found.pop("on").split())
+    if layer == "all":
+        assert on >= {"limits", "seccomp"}, "Landlock cannot be asked behind the filter"
+    else:
+        assert on == {layer} - {"plain"}, f"{layer} is on, and all others are off"
     return found
 
 
@@ -136,6 +148,7 @@ def test_no_layer_is_idle(street: Street) -> None:
     found = {layer: tried(street, layer) for layer in ("limits", "landlock", "seccomp")}
     assert found["limits"]["kill"] == "through"
     assert found["landlock"]["udp"] == "through"
+    assert found["landlock"]["10 GB by leave"] == "through"
     assert found["seccomp"]["10 GB"] == "through"
 
 
@@ -159,47 +172,136 @@ def test_a_call_of_another_table_ends_the_process(street: Street) -> None:
 BLIND = """
 import ctypes, os, struct, sys
 from commons_node.sandbox import seccomp
-name, number = sys.argv[1], int(sys.argv[2])
+number, second = map(int, sys.argv[1:])
 def program(machine, pid):
     step = seccomp._step
     no_such_call = step(6, 0x00050026)
-    return step(0x20, 0) + step(0x15, number, 0, 1) + no_such_call + step(6, seccomp.ALLOW)
+    only = step(0x20, 24) + step(0x15, second, 0, 1) if second >= 0 else b""
+    return (step(0x20, 0) + step(0x15, number, 0, 3 if only else 1) + only + no_such_call
+            + step(6, seccomp.ALLOW))
 seccomp.program = program
 ctypes.CDLL(None).prctl(38, 1, 0, 0, 0)
 seccomp.restrict()
 os.execv(sys.executable, [sys.executable, "-m", "commons_node.sandbox.worker"])
 """
-"""A worker on a kernel that answers ENOSYS to one system call."""
+"""A worker on a kernel that answers ENOSYS to one system call, or if its second argument is so."""
+CALLS = {
+    "landlock": ((444, 444), -1),
+    "limits": ((302, 261), resource.RLIMIT_AS),
+    "user": ((117, 147), -1),  # setresuid: as where no other user is in the map of this container
+    "seccomp": ((317, 277), -1),
+}
+"""By layer the call that it needs, of both machines."""
 
 
-@pytest.mark.parametrize(("layer", "number"), [("landlock", 444), ("seccomp", (317, 277))])
+@pytest.mark.parametrize("layer", sorted(CALLS))
 async def test_a_run_without_a_layer_is_refused_and_says_which(
-    layer: str, number: int | tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    layer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asyncio
-
     from commons_node.jobs import workers
 
-    if isinstance(number, tuple):
-        number = number[0 if platform.machine() == "x86_64" else 1]
-
-    async def blind(_module: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", BLIND, layer, str(number),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE, start_new_session=True, env=workers.environment(),
-        )  # fmt: skip
+    if layer == "user" and os.geteuid() != 0:
+        pytest.skip("who is no root has no other user to become")
+    numbers, second = CALLS[layer]
+    number = numbers[0 if platform.machine() == "x86_64" else 1]
 
     async with agents() as run:
         with monkeypatch.context() as patched:
-            patched.setattr(workers, "start_worker", blind)
+            patched.setattr(
+                workers, "start_worker", lambda _module: started(BLIND, str(number), str(second))
+            )
             with pytest.raises(workers.Ended) as refused:
                 await run("def main(event, host): return 1")
         assert refused.value.code == "no_layer"
         assert not refused.value.again, "it is not tried again: nothing would be better"
-        assert layer in str(refused.value)
+        assert f"the layer {layer} of the sandbox is missing" in str(refused.value)
         assert run.workers.pids() == []
         await run.healthy()
+
+
+THREADED = """
+import sys, threading
+from commons_node.sandbox import worker
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+sys.exit(worker.main())
+"""
+
+
+async def test_a_worker_with_a_thread_that_landlock_would_not_hold_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from commons_node.jobs import workers
+
+    async with agents() as run:
+        with monkeypatch.context() as patched:
+            patched.setattr(workers, "start_worker", lambda _module: started(THREADED))
+            with pytest.raises(workers.Ended, match="1 more threads") as refused:
+                await run("def main(event, host): return 1")
+        assert refused.value.code == "no_layer"
+        assert "the layer landlock" in str(refused.value)
+        assert run.workers.pids() == []
+        await run.healthy()
+
+
+@pytest.mark.parametrize("layer", ["wasm", "user", "landlock", "seccomp"])
+async def test_where_a_layer_is_known_to_be_missing_nothing_is_started(
+    layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from commons_node.jobs import workers
+
+    async with agents() as run:
+        with monkeypatch.context() as patched:
+            patched.setattr(landlock, "version", lambda: 5 if layer != "landlock" else 0)
+            patched.setattr(seccomp, "there", lambda: layer != "seccomp")
+            patched.setattr(layers, "find_spec", lambda _name: None if layer == "wasm" else True)
+            if layer == "user":
+                patched.setattr(os, "geteuid", lambda: 0)
+                patched.setattr(layers, "_numbers", lambda: False)
+            elif os.geteuid() == 0:
+                patched.setattr(layers, "_numbers", lambda: True)
+            with pytest.raises(workers.Ended) as refused:
+                await run("def main(event, host): return 1")
+        assert refused.value.code == "no_layer"
+        assert not refused.value.again
+        assert f"the layer {layer} of the sandbox is missing" in str(refused.value)
+        assert run.workers.started == 0
+        await run.healthy()
+
+
+def users_of(pids: list[int]) -> list[int]:
+    found = [Path(f"/proc/{pid}/status").read_text(encoding="utf-8") for pid in pids]
+    return [int(text.partition("Uid:")[2].split()[0]) for text in found]
+
+
+async def test_no_two_living_workers_are_one_user() -> None:
+    """Also where their processes have numbers that are as far apart as there are users."""
+    import asyncio
+
+    if os.geteuid() != 0:
+        pytest.skip("who is no root has no other user to become")
+    waiting, go = [0], asyncio.Event()
+
+    async def hold(_method: str, _params: object) -> object:
+        waiting[0] += 1
+        if waiting[0] == 3:
+            go.set()
+        await go.wait()
+        return None
+
+    async with agents() as run:
+        run.workers._user = USERS - 2
+        asks = "def main(event, host): host.call('hold')"
+        all_three = [asyncio.create_task(run(asks, hold)) for _ in range(3)]
+        await go.wait()
+        users = users_of(run.workers.pids())
+        await asyncio.gather(*all_three)
+    assert sorted(users) == [FIRST_USER, FIRST_USER + 1, FIRST_USER + USERS - 1]
+
+
+def test_the_docs_count_the_system_calls() -> None:
+    text = (ROOT / "docs" / "THREATS.md").read_text(encoding="utf-8")
+    told = f"{len(seccomp.CALLS)} system calls, and {len(seccomp.ON_ITSELF)} more on itself only"
+    assert told in text
 
 
 def test_layers_say_what_is_there_and_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,6 +310,9 @@ def test_layers_say_what_is_there_and_what_is_missing(monkeypatch: pytest.Monkey
     assert found["landlock"].active == (landlock.version() > 0)
     assert found["user"].needed == (os.geteuid() == 0)
     assert not layers.missing(layers.layers()), "this machine can run agents"
+    for version, words in ((3, "for the filter to close"), (4, "and network")):
+        monkeypatch.setattr(landlock, "version", lambda version=version: version)
+        assert words in {layer.name: layer.why for layer in layers.layers()}["landlock"]
     monkeypatch.setattr(landlock, "version", lambda: 0)
     monkeypatch.setattr(seccomp, "there", lambda: False)
     lacking = layers.missing(layers.layers())

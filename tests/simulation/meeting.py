@@ -21,6 +21,7 @@ from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
 from commons_protocol import carriage, wire
+from commons_protocol.allowances import Allowances
 from commons_protocol.effects import (
     Close,
     Compared,
@@ -188,6 +189,10 @@ class Home:
             return None
         return grant.keys
 
+    def whose(self, device: DeviceId) -> bytes:
+        grant = self.copy.judge.authority.devices.get(device)
+        return grant.member if grant is not None else device
+
 
 def home(copy: town.Replica, owner: town.Person) -> Home:
     """A node of ``owner``, whose grant stands already or is written now."""
@@ -240,7 +245,9 @@ class Meeting:
         seed: int = 0,
         memories: dict[tuple[str, RealmId], Memory] | None = None,
         now: int = town.START_MS,
+        allowances: Allowances | None = None,
     ) -> None:
+        """``allowances``: those of the listener's node, over many meetings."""
         self.now = now
         self.rng = random.Random(seed)
         self.frames: list[tuple[str, bytes]] = []
@@ -261,7 +268,7 @@ class Meeting:
             Session(
                 "listener", other.peer, d.peer, listener,
                 lambda realm: shelves.setdefault((other.name, realm), Memory()),
-                self.rng.randbytes, now,
+                self.rng.randbytes, now, allowances=allowances,
             ),
         )  # fmt: skip
         self._homes = {"dialler": dialler, "listener": listener}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -19,7 +18,6 @@ from tests.unit.rooms import (
     page,
     retitle,
     village,
-    workers,
 )
 from tests.unit.tales import lift, position, removal
 from tests.unit.town import LOAN, NOTE, Number, Person, Replica, Ticket, person, secrets
@@ -31,24 +29,12 @@ from commons_crdt.authority.kinds import REVOCATION
 from commons_crdt.ids import DocumentId
 from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_node.store.realm_store import Stored
-from commons_node.verifier.pool import VerifierPool
 from commons_protocol import wire
 from commons_protocol.effects import Effect
 from commons_protocol.replica import Ingested
 from commons_protocol.sync import RealmSync
 
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
+VERIFIERS = 1
 
 
 def town_of_nodes() -> tuple[Replica, Village]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.pictures import jpeg
 
 from commons_crdt.roles import Role
+from commons_node.disk import FOR_ACTS, MIB, Room
 from commons_node.domains.resources.photos import strip
 from commons_node.parts.keeper import NoRoom, NotHere
 from commons_node.registry import File
@@ -221,6 +223,41 @@ def test_a_crash_in_the_middle_goes_on_where_it_was() -> None:
     plays(story)
 
 
+def change_a_byte(node: Node) -> None:
+    """Of the only photo on a node's disk, past its realm: SQLite finds nothing wrong."""
+    ((row, data),) = node.disk.rows("SELECT rowid, bytes FROM chunks WHERE first = 0")
+    changed = data[:9] + bytes([data[9] ^ 1]) + data[10:]
+    node.disk.rows("UPDATE chunks SET bytes = ? WHERE rowid = ?", (changed, row))
+
+
+def test_a_photo_that_the_disk_has_changed_is_neither_shown_nor_told() -> None:
+    """Whoever looks first, somebody here or a peer: it is let go, and comes again."""
+
+    async def story(town: Town) -> None:
+        alice, bob, carol = await street(town)
+        data = await photo(alice)
+        await until(lambda: whole(alice, bob, carol) == [1, 1, 1])
+        town.air.mute |= {(carol.peer, one.peer) for one in (alice, bob)}
+        town.air.mute |= {(one.peer, carol.peer) for one in (alice, bob)}
+        gone: list[LargePart] = []
+        for one in (alice, bob):
+            one.crash()
+            change_a_byte(one)
+            await one.start()  # neither has looked at it in this life
+            one.realm.parts.on_damage = gone.append
+        await until(lambda: bob.parts._asking.around(bob.realm))
+        with pytest.raises(NotHere):
+            await looks(bob)
+        assert len(gone) == 2, "alice looked as well, before she gave it"
+        assert (chunks(alice), chunks(bob)) == (0, 0)
+        town.air.mute.clear()
+        await until(lambda: whole(alice, bob) == [1, 1], 900)
+        assert await looks(alice) == await looks(bob) == data
+        assert not any(one.refusals["part_liar"] for one in town.nodes), "nobody was blamed for it"
+
+    plays(story)
+
+
 def test_what_is_erased_in_the_middle_is_fetched_no_further_and_leaves_nothing() -> None:
     async def story(town: Town) -> None:
         alice, bob = await street(town, 1)
@@ -360,10 +397,15 @@ def test_a_text_that_got_lost_on_the_way_is_fetched() -> None:
     plays(story, parts="texts")
 
 
-def test_a_full_disk_stops_photos_and_nothing_else() -> None:
+@pytest.mark.parametrize("above", [MIB, FOR_ACTS - MIB])
+def test_where_the_disk_gets_full_photos_stop_before_anything_else(above: int) -> None:
+    """Photos went on into the reserve, and with their last one no act of others was taken in."""
+    left = [256 * MIB + above]
+
     async def story(town: Town) -> None:
         alice, bob = await street(town, 1)
-        bob.parts._room._free = lambda: 1000
+        bob.realm._room = room = Room(Path(), 256 * MIB, lambda: left[0])
+        bob.parts._room._fits = room.fits_part
         await photo(alice)
         await asyncio.sleep(120)
         assert chunks(bob) == 0
@@ -371,5 +413,66 @@ def test_a_full_disk_stops_photos_and_nothing_else() -> None:
         with pytest.raises(NoRoom, match="disk"):
             await looks(bob)
         await agree(alice, bob)
+        assert not room.withheld, "what she wrote beside it came"
+        left[0] = 400 * MIB
+        await until(lambda: chunks(bob) > 0, 4000)
+        await agree(alice, bob)
 
     plays(story)
+
+
+@pytest.mark.long
+def test_photos_of_what_is_settled_go_where_that_is_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Operations stay, and the hashes are the same; who looks has it from those who keep it."""
+    monkeypatch.setattr("commons_node.parts.keeper.LOOKED_AT_MS", 60_000)
+
+    def sealed(node: Node) -> bool:
+        query = "SELECT 1 FROM large l JOIN settled s ON s.operation = l.operation"
+        return bool(node.disk.rows(query))
+
+    async def story(town: Town) -> None:
+        alice, bob, carol = await street(town)
+        data = await photo(alice)
+        await until(lambda: whole(alice, bob, carol) == [1, 1, 1])
+        await bob.run(bob.parts.choose(bob.realm, "recent"))
+        await asyncio.sleep(300)
+        assert whole(bob) == [1], "nothing is settled yet"
+        for n in range(60):
+            await alice.run(alice.desk.do("resource.add", name=f"Chair {n}", number=str(100 + n)))
+        await until(lambda: sealed(alice) and sealed(bob) and sealed(carol), 4 * 3600)
+        await until(lambda: whole(alice, bob, carol) == [1, 0, 1], 600)
+        assert chunks(bob) == 0
+        assert bob.parts.why(bob.realm) == "policy", "and it says why it is not here"
+        await agree(alice, bob, carol)
+        fresh = await photo(alice, seed=2)
+        await until(lambda: whole(bob) == [1], 60)
+        assert await looks(bob, 1) == fresh, "what is new comes by itself"
+        assert await looks(bob, 0) == data, "what is old when somebody looks"
+        await until(lambda: whole(bob) == [1], 600)
+        assert rows(bob)[0][2] == 0, "and goes again"
+
+    plays(story, seals=25)
+
+
+@pytest.mark.long
+def test_nobody_lets_the_last_copy_of_a_settled_photo_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two who both keep only what is new, with a photo that neither of them added."""
+    monkeypatch.setattr("commons_node.parts.keeper.LOOKED_AT_MS", 60_000)
+
+    async def story(town: Town) -> None:
+        alice, bob, carol = await street(town)
+        await photo(alice)
+        await until(lambda: whole(alice, bob, carol) == [1, 1, 1])
+        for n in range(60):
+            await alice.run(alice.desk.do("resource.add", name=f"Chair {n}", number=str(100 + n)))
+        query = "SELECT 1 FROM large l JOIN settled s ON s.operation = l.operation"
+        await until(lambda: all(one.disk.rows(query) for one in (bob, carol)), 4 * 3600)
+        await alice.stop()
+        for one in (bob, carol):
+            await one.run(one.parts.choose(one.realm, "recent"))
+        await asyncio.sleep(1200)
+        assert sum(whole(bob, carol)) == 1, "one of them keeps it for both"
+
+    plays(story, seals=25)

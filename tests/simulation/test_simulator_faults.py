@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -91,10 +91,15 @@ NEVER: Mapping[str, Plan] = {
 }
 
 
+@cache
+def _told(seed: int, plan: Plan) -> Outcome:
+    """What came of a story: the same where several faults have one cause."""
+    return run(seed, plan)[0]
+
+
 @pytest.mark.parametrize("fault", NEVER)
 def test_a_fault_that_never_strikes_is_missed(fault: str, everything: int) -> None:
-    outcome, _ = run(everything, NEVER[fault])
-    assert fault in outcome.idle(), "no silent success"
+    assert fault in _told(everything, NEVER[fault]).idle(), "no silent success"
 
 
 # --- a fault that is counted, and nothing comes of it ---

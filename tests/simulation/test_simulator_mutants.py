@@ -168,7 +168,7 @@ def test_a_store_that_forgets_what_waits(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_store_that_forgets_erasures_when_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Judge, "restore_erasure", lambda _judge, *_erased: None)
-    found = complaints((36, 41, 52, 53))  # one seed in twelve erases, starts again and reads on
+    found = complaints((52, 36, 41, 53))  # one seed in twelve erases, starts again and reads on
     assert "read again give another state_hash" in found or "different" in found, "for ever"
 
 

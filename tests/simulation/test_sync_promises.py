@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiosqlite
 import pytest
@@ -12,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulation.meeting import Home, Meeting, neighbourhood
 from tests.simulation.test_sync_rounds import ALICE, BOB, CAROL, notes
-from tests.unit.rooms import Rooms, bytes_of, note, village, workers
+from tests.unit.rooms import Rooms, bytes_of, note, village
 
 from commons_crdt.ids import ZERO
 from commons_crdt.operation import decode_header, operation_id
 from commons_crdt.roles import Role
 from commons_node.store.database import Database
-from commons_node.verifier.pool import VerifierPool
 from commons_protocol import pull, serve, wire
 from commons_protocol.effects import Ingest
 from commons_protocol.network import MAX_FRAME
@@ -130,19 +128,6 @@ def _served(meeting: Meeting) -> list[tuple[bytes, int]]:
 
 
 # --- a real store -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(2) as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 async def test_a_batch_is_one_transaction(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:

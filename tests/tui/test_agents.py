@@ -11,6 +11,9 @@ from tests.sandbox.prepared import lend
 from tests.tui.screen import Seat, seat
 from tests.unit.agents import made
 
+from commons_tui.agents import unsent_rows
+from commons_tui.places.jobs import Jobs
+
 READS = '[capabilities]\n"docs.query" = { collections = ["loan"], fields = ["name", "due"] }\n'
 SENDS = READS + '"notify.send" = { rate = "5/day" }\n'
 
@@ -82,3 +85,19 @@ async def test_nothing_is_granted_that_was_not_read(house: House, size: tuple[in
         await anna.press("escape")
         await at_home(anna)
     house.do("agent.remove", agent="tell")
+
+
+def test_what_has_not_arrived_stands_in_its_job_and_can_be_sent_again() -> None:
+    why = {"sentence": "What it sends to post has not arrived", "next_action": "mend that"}
+    besides = [{"code": "proposed", **why}, {"code": "late", **why}, {"code": "lost", **why}]
+    heading, late, lost = unsent_rows({"besides": besides})
+    assert heading.heading
+    assert late.key != lost.key
+    assert late.data == ("What it sends to post has not arrived", "mend that"), "opens to both"
+    assert unsent_rows({"besides": besides[:1]}) == []
+    (retry,) = (act for act in Jobs().acts if act.id == "job.retry")
+    for row, fits in (
+        ({"dead": 0, "unsent": 1}, True), ({"dead": 1, "unsent": 0}, True),
+        ({"dead": 0, "unsent": 0}, False),
+    ):  # fmt: skip
+        assert retry.fits(row) is fits

@@ -79,6 +79,7 @@ async def test_longer_and_called_off_by_keys(hall: House) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.long
 async def test_a_newcomer_who_waits_for_a_role_hurts_no_place(hall: House) -> None:
     """Activity once fell over a notice that is about nobody's act."""
     async with seat(hall.home) as anna:

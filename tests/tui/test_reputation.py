@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.e2e.neighbourhood import Street
 from tests.tui.hall import BOS, PASSPHRASE, build
 from tests.tui.screen import Seat, seat
@@ -19,6 +20,7 @@ async def says(someone: Seat) -> None:
     await someone.press("ctrl+s")
 
 
+@pytest.mark.long
 async def test_both_say_how_it_went_and_people_shows_it(elm_street: Street) -> None:
     hall = build(elm_street)
     anna, bo = {"name": "Anna", "pass": PASSPHRASE}, {"name": "Bo", "pass": BOS}

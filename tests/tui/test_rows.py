@@ -8,6 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from commons_cli.tables import width
+from commons_tui.places import places
 from commons_tui.rows import Column, Row, Rows, fit, layout
 
 COLUMNS = (Column("Number", 8, 2), Column("Name"), Column("Now", 11), Column("With", 14, 3))
@@ -94,3 +95,12 @@ def test_whatever_stands_in_a_cell_fits_and_drives_nothing(text: str, wide: int)
     shown = fit(text, wide)
     assert width(shown) == wide
     assert not {"\x1b", "\u202e", "\n"} & set(shown)
+
+
+def test_no_key_of_a_place_is_one_of_its_list() -> None:
+    """The list has the focus, and takes its keys first."""
+    taken = {key for one in Rows.BINDINGS for key in one.key.split(",")}  # type: ignore[union-attr]  # all are Bindings
+    assert {"g", "j", "enter"} <= taken
+    for place in places():
+        own = {one.key: one.id for one in type(place.make()).BINDINGS}  # type: ignore[union-attr]  # likewise
+        assert own.keys() & taken == set(), f"{place.id}: {own}"

@@ -76,7 +76,11 @@ def sound(screen: Seat, wide: int) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("size", [(40, 20), (80, 24)], ids=["40x20", "80x24"])
+@pytest.mark.parametrize(
+    "size",
+    [(40, 20), pytest.param((80, 24), marks=pytest.mark.long)],
+    ids=["40x20", "80x24"],
+)
 async def test_every_place_keeps_its_shape(hall: House, size: tuple[int, int]) -> None:
     async with seat(hall.home, size) as anna:
         await anna.unlocks(PASSPHRASE)

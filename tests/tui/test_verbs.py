@@ -70,6 +70,13 @@ def test_the_command_shown_takes_what_the_form_takes(
         assert same == values[one["name"]], f"{one['name']} means the same in both"
 
 
+def test_a_list_that_was_typed_stands_in_the_command_line() -> None:
+    verb = next(verb for verb in VERBS if verb["name"] == "agent.set")
+    said = command_of(verb, {"agent": "tell", "settings": ["days=3", "where=the hall"]})
+    assert said == "commons-node agent set tell days=3 'where=the hall'"
+    assert command_of(verb, {"agent": "tell", "settings": []}).endswith("tell SETTINGS")
+
+
 def test_what_is_wrong_is_said_at_its_field(tmp_path: Path) -> None:
     by_name = {verb["name"]: verb for verb in VERBS}
     for name, raw, field in (

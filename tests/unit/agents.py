@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import zipfile
+
 from nacl.signing import SigningKey
 
-from commons_node.agents.package import Package, pack, read, sign
+from commons_node.agents.package import Entry, Package, pack, read, sign, statement
 
 ALICE, EVE = SigningKey(b"a" * 32), SigningKey(b"e" * 32)
 CODE = {"agent.py": b"def main(event, host):\n    return 1\n"}
@@ -29,3 +33,27 @@ def made(
 def opened(data: bytes) -> Package:
     """What is in it."""
     return read(data, signed=True)
+
+
+def with_listing(entries: list[Entry], key: SigningKey = ALICE) -> bytes:
+    """Eve's own packer: any files, listed and signed as it should be."""
+    lines = "".join(
+        f"{path} {len(data)} {hashlib.sha256(data).hexdigest()}\n" for path, data in sorted(entries)
+    ).encode()
+    signature = key.sign(statement(lines)).signature
+    return zipped([*entries, Entry("MANIFEST", lines), Entry("SIGNATURE", signature)])
+
+
+def zipped(entries: list[Entry], **how: object) -> bytes:
+    """A zip as anybody writes it. ``how``: fields of each entry.
+
+    Not what ``encode`` would have written.
+    """
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for path, data in entries:
+            info = zipfile.ZipInfo(path)
+            for name, value in how.items():
+                setattr(info, name, value)
+            file.writestr(info, data)
+    return out.getvalue()

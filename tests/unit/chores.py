@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from commons_node.jobs.definitions import define
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.job import Job, Retry, Trigger
 from commons_node.jobs.lease import Lease
@@ -54,7 +55,7 @@ class Bench:
     def job(self, name: str = "chore", *, attempts: int = 3, **more: Any) -> Job:
         """A job whose retries wait up to 10, 20, 40 … seconds."""
         job = Job(name, "handler", retry=Retry(attempts, 10, 60), **more)
-        self.queue.define(job)
+        define(self.queue, job)
         return job
 
     def triggered(self, *triggers: Trigger, name: str = "chore") -> Job:

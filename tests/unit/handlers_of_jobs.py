@@ -35,6 +35,8 @@ def misbehave(host: Host) -> Any:
             raise HandlerFailed("hopeless", "nothing can be done", again=False)
         case "eat":
             return len(bytearray(10**11))
+        case "fill":
+            return len(b"x" * (int(host.given["mib"]) << 20))
         case "sleep":
             time.sleep(10**6)
         case "burn":

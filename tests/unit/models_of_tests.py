@@ -65,6 +65,11 @@ def fails(_given: Any) -> Any:
     raise ValueError("I do not know")
 
 
+def eats(given: Any) -> Any:
+    """So many MiB."""
+    return len(bytearray(given << 20))
+
+
 def dies(_given: Any) -> Any:
     """Its process ends."""
     os._exit(3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime as dt
 import ipaddress
 import ssl
@@ -121,38 +122,111 @@ def certificate(folder: Path, names: Sequence[str]) -> tuple[ssl.SSLContext, ssl
 
 @dataclass
 class MailServer:
-    """Takes mail (RFC 5321, as little as smtplib needs); ``refuse``: so many first."""
+    """Takes mail (RFC 5321, as little as smtplib needs); ``refuse``: so many first.
+
+    With ``secure`` it offers STARTTLS (RFC 3207) and lets nobody write who has not logged in, over
+    TLS, as ``user`` (RFC 4954, PLAIN). ``heard``: each line, and whether it came over TLS.
+    """
 
     port: int = 0
     mails: list[str] = field(default_factory=list)
     to: list[str] = field(default_factory=list)
     refuse: int = 0
+    secure: ssl.SSLContext | None = None
+    user: tuple[str, str] = ("", "")
+    heard: list[tuple[bool, str]] = field(default_factory=list)
+    bye: bytes = b"221 bye\r\n"
+
+    def clear(self) -> list[str]:
+        """The lines that came in the clear."""
+        return [line for safe, line in self.heard if not safe]
 
     async def serve(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """One connection."""
+        try:
+            await self._talk(source, sink)
+        except (OSError, asyncio.IncompleteReadError):  # of TLS: a certificate that they refuse
+            pass
+        finally:
+            sink.close()
+
+    async def _talk(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        safe, known = False, self.secure is None
         sink.write(b"220 here\r\n")
         while line := await source.readline():
+            self.heard.append((safe, line.decode().strip()))
             word = line[:4].upper()
-            if word == b"DATA":
-                sink.write(b"354 go on\r\n")
-                data = (await source.readuntil(b"\r\n.\r\n"))[:-5]
-                if self.refuse:
-                    self.refuse -= 1
-                    sink.write(b"451 later\r\n")
-                    continue
-                self.mails.append(data.decode())
-            elif word == b"RCPT":
-                self.to.append(line.decode().strip())
-            sink.write(b"250 fine\r\n" if word != b"QUIT" else b"221 bye\r\n")
             if word == b"QUIT":
+                sink.write(self.bye)
                 break
-        sink.close()
+            if word == b"STAR" and self.secure is not None:
+                sink.write(b"220 go on\r\n")
+                await sink.drain()
+                await sink.start_tls(self.secure)
+                safe = True
+            elif word == b"EHLO" and self.secure is not None:
+                offered = b"AUTH PLAIN" if safe else b"STARTTLS"
+                sink.write(b"250-here\r\n250 " + offered + b"\r\n")
+            elif word == b"AUTH":
+                given = base64.b64decode(line.split()[-1]).decode().split("\0")
+                known = safe and tuple(given[1:]) == self.user
+                sink.write(b"235 fine\r\n" if known else b"535 5.7.8 not you\r\n")
+            elif word in {b"MAIL", b"RCPT", b"DATA"} and not known:
+                sink.write(b"530 5.7.0 log in\r\n")
+            elif word == b"DATA":
+                await self._data(source, sink)
+            else:
+                if word == b"RCPT":
+                    self.to.append(line.decode().strip())
+                sink.write(b"250 fine\r\n")
+
+    async def _data(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        sink.write(b"354 go on\r\n")
+        data = (await source.readuntil(b"\r\n.\r\n"))[:-5]
+        if self.refuse:
+            self.refuse -= 1
+            sink.write(b"451 later\r\n")
+            return
+        self.mails.append(data.decode())
+        sink.write(b"250 fine\r\n")
 
 
 @asynccontextmanager
-async def mail_server() -> AsyncIterator[MailServer]:
+async def mail_server(
+    secure: ssl.SSLContext | None = None, user: tuple[str, str] = ("", "")
+) -> AsyncIterator[MailServer]:
     """A mail server."""
-    made = MailServer()
+    made = MailServer(secure=secure, user=user)
+    async with listening(made.serve) as port:
+        made.port = port
+        yield made
+
+
+@dataclass
+class SlowServer:
+    """Says one letter after another of a greeting that never ends; ``left``: once they are gone."""
+
+    port: int = 0
+    said: int = 0
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """One connection."""
+        gone = asyncio.ensure_future(source.read())
+        while not gone.done():
+            sink.write(b"2")
+            self.said += 1
+            self.began.set()
+            await asyncio.wait([gone], timeout=0.02)
+        sink.close()
+        self.left.set()
+
+
+@asynccontextmanager
+async def slow_server() -> AsyncIterator[SlowServer]:
+    """A server that never ends what it says."""
+    made = SlowServer()
     async with listening(made.serve) as port:
         made.port = port
         yield made
@@ -161,7 +235,7 @@ async def mail_server() -> AsyncIterator[MailServer]:
 async def mqtt(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
     """A broker that has kept 21.5 on every topic (MQTT 3.1.1, as little as a subscriber needs).
 
-    A stand-in: no broker in Python is light enough to be a dependency of tests.
+    Lets in everybody but eve. A stand-in: no broker in Python is light enough to depend on.
     """
     try:
         while head := await source.readexactly(1):
@@ -175,7 +249,7 @@ async def mqtt(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
             body = await source.readexactly(size)
             match head[0] >> 4:
                 case 1:
-                    sink.write(b"\x20\x02\x00\x00")
+                    sink.write(b"\x20\x02\x00" + (b"\x05" if b"eve" in body else b"\x00"))
                 case 8:
                     sink.write(b"\x90\x03" + body[:2] + b"\x00")
                     topic = body[4 : 4 + int.from_bytes(body[2:4])]

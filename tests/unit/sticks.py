@@ -12,6 +12,8 @@ from tests.unit.town import DAY_MS, Replica, secrets
 from commons_crdt.device import DeviceSecrets
 from commons_node.bundles.exporting import Exported, Wish, export_bundle
 from commons_node.bundles.importing import Import, Report, header_of
+from commons_node.parts.keeper import PartsKeeper
+from commons_node.peering.peering import Peering
 from commons_node.standing import signer
 from commons_protocol.bundles.chunks import CHUNK
 from commons_protocol.bundles.contents import Kind, Manifest
@@ -72,9 +74,20 @@ async def exported(room: Room, **wish: Any) -> tuple[Stick, Exported]:
     return stick, done
 
 
-async def imported(room: Room, stick: Stick, by: str, **how: Any) -> Report:
+def space(**bounds: Any) -> PartsKeeper:
+    """Room for photos at a node that nobody is connected with."""
+
+    def alone() -> Peering:
+        raise AssertionError("nobody is asked")
+
+    return PartsKeeper(alone, list, **bounds)
+
+
+async def imported(
+    room: Room, stick: Stick, by: str, bounds: PartsKeeper | None = None, **how: Any
+) -> Report:
     unlocked = unlock(await header_of(stick), [secrets(by).sealing])
-    return await Import(room.realm, stick, unlocked, room.now, **how).run()
+    return await Import(room.realm, stick, unlocked, room.now, bounds or space(), **how).run()
 
 
 def forged(

@@ -47,6 +47,17 @@ class Seen:
     conflicts: list[Any]
 
 
+class NoOwnRealms:
+    """Who acts at a home is unlocked there, and has no realm of their own."""
+
+    def holding(self, _member: str) -> NoOwnRealms:
+        """Whoever it is."""
+        return self
+
+    async def of(self, _unlocked: object) -> None:
+        """There is none."""
+
+
 @dataclass(slots=True)
 class Home:
     """One node. ``people`` may act here; ``now`` is its clock."""
@@ -59,6 +70,7 @@ class Home:
     """Coordinators whose keys are kept here and are locked."""
     sealing: Keeper = field(init=False)
     comparing: Comparer = field(init=False)
+    sessions: NoOwnRealms = field(default_factory=NoOwnRealms)
 
     def __post_init__(self) -> None:
         self.sealing = Keeper(self)
@@ -83,6 +95,11 @@ class Home:
     # what verbs ask
 
     rules = RULES
+
+    @property
+    def own(self) -> NoOwnRealms:
+        """Of those who live here."""
+        return self.sessions
 
     async def refresh(self, _realm: Realm) -> None:
         """Nobody dials a home: there is no gossip to subscribe to again."""

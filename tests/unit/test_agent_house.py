@@ -5,7 +5,10 @@ from __future__ import annotations
 import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.unit.agents import ALICE, EVE, key_of, made, opened
@@ -24,12 +27,17 @@ from commons_node.agents.refusals import (
     Suspended,
 )
 from commons_node.agents.store import PackageGone
+from commons_node.capabilities.node import Capabilities
+from commons_node.drivers.driver import Around as Nearby
+from commons_node.drivers.held import Drivers
 from commons_node.jobs.budget import Allowance
 from commons_node.jobs.handler import Handler
 from commons_node.jobs.job import Every, Job
+from commons_node.jobs.outbox import Letter
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA
+from commons_node.web import Web
 
 pytestmark = pytest.mark.anyio
 ELM = b"e" * 32
@@ -45,7 +53,8 @@ class Shed:
         self.scheduler = Scheduler(
             home / "jobs.db", Around(), Allowance(0, 60, 512, 64), {handler: Handler("none:none")}
         )
-        self.cleared: list[str] = []
+        self.cleared: list[tuple[str, str]] = []
+        self.distrusted: list[tuple[str, str]] = []
 
     async def define(self, job: Job) -> None:
         await self.scheduler.define(job)
@@ -56,8 +65,11 @@ class Shed:
     async def pause(self, name: str, *, paused: bool) -> None:
         await self.scheduler.pause(name, paused=paused)
 
-    async def clear(self, agent: str) -> None:
-        self.cleared.append(agent)
+    async def clear(self, agent: str, job: str) -> None:
+        self.cleared.append((agent, job))
+
+    async def distrust(self, agent: str, why: str) -> None:
+        self.distrusted.append((agent, why))
 
     def defined(self) -> Mapping[str, Job]:
         return self.scheduler.jobs
@@ -115,7 +127,7 @@ async def test_an_agent_has_a_job_as_long_as_it_may_run(tmp_path: Path) -> None:
         assert (await agents.pause(AGENT, paused=False)).state == "active"
         await agents.remove(AGENT)
         assert shed.scheduler.jobs == {}
-        assert shed.cleared == [AGENT]
+        assert shed.cleared == [(AGENT, JOB)]
         assert list((tmp_path / "agents").iterdir()) == []
         with pytest.raises(NoAgent):
             agents.find("tell")
@@ -161,6 +173,43 @@ async def test_what_may_not_take_an_agents_place(tmp_path: Path) -> None:
         with pytest.raises(NothingAsked):
             await put(agents, made(name="other", more=READS), "http.fetch")
         assert [one.manifest.version for one in agents.all()] == ["1.2.0"]
+
+
+async def test_letters_of_one_that_may_not_act_wait_and_of_one_that_is_gone_are_dropped(
+    tmp_path: Path,
+) -> None:
+    async with living(tmp_path) as (agents, _shed):
+        capabilities: Any = Capabilities.__new__(Capabilities)
+        capabilities._daemon = SimpleNamespace(agents=agents)
+        mail = {"kind": "mail", "server": "x", "sender": "a@b.c", "to": ["a@b.c"], "fake": True}
+        paper = {"kind": "file-drop", "folder": "/nowhere", "fake": True}
+        capabilities.drivers = Drivers({"mail": mail, "paper": paper}, Nearby(Web(), tmp_path))
+        letter = Letter(1, f"{JOB}/told", "driver:mail", {}, 0, JOB)
+        duty = Letter(2, "overdue/told", "event", {}, 0, "overdue")
+        sends = '[capabilities]\n"notify.send" = {drivers = ["mail"]}\n'
+        await put(agents, made(more=sends))
+        assert (agents.held(), capabilities.refuse(letter)) == (frozenset(), None)
+        await agents.pause(AGENT, paused=True)
+        assert agents.held() == {JOB}
+        await agents.pause(AGENT, paused=False)
+        assert agents.held() == frozenset()
+        wider = f'{sends}"docs.query" = {{collections = ["loan"]}}\n'
+        assert (await put(agents, made("2.0.0", wider))).state == "suspended"
+        assert agents.held() == {JOB}, "nothing leaves until somebody has agreed"
+        await agents.grant(AGENT)
+        assert (agents.held(), capabilities.refuse(letter)) == (frozenset(), None)
+        await agents.grant(AGENT, ["notify.send"])
+        assert capabilities.refuse(letter) == "the host has taken back the driver mail"
+        every = '[capabilities]\n"notify.send" = {}\n'
+        await put(agents, made("2.1.0", more=every))
+        await agents.grant(AGENT)
+        assert capabilities.refuse(letter) is None, "a grant that names none is for each notifier"
+        filed = replace(letter, to="driver:paper")
+        assert capabilities.refuse(filed) == "the host has taken back the driver paper"
+        await agents.remove(AGENT)
+        assert agents.held() == frozenset(), "it is not held: it never leaves"
+        assert capabilities.refuse(letter) == "its agent was removed", "also after a crash between"
+        assert capabilities.refuse(duty) is None
 
 
 async def test_settings_are_of_the_kind_that_their_defaults_are(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from commons_node.agents import quantities
 from commons_node.agents.manifest import MAX_BYTES, AgentLimits, Grant, parse
+from commons_node.agents.occasions import when
 from commons_node.agents.refusals import BadPackage
-from commons_node.jobs.job import Cron, Every, On, Retry
+from commons_node.jobs.job import Cron, Every, On, Retry, Trigger
 
 ALICE = "a1" * 32
 WHOLE = f"""
@@ -156,3 +157,31 @@ def test_quantities() -> None:
 def test_any_bytes_are_a_manifest_or_refused(data: bytes) -> None:
     with suppress(BadPackage):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "words"),
+    [
+        (Cron("0 9 * * *"), "every day at 09:00"),
+        (Cron("30 18 * * SUN"), "on Sundays at 18:30"),
+        (
+            Cron("0 7 * * 1", "Europe/Stockholm"),
+            "on Mondays at 07:00, in the zone Europe/Stockholm",
+        ),
+        (Cron("0 7 * * 7"), "on Sundays at 07:00"),
+        (Cron("0 7 1 * *"), "by the schedule 0 7 1 * *"),
+        (Cron("*/5 7 * * *"), "by the schedule */5 7 * * *"),
+        (Every(3_600), "every hour"),
+        (Every(14_400), "every 4 hours"),
+        (Every(90), "every 90 seconds"),
+        (Every(172_800), "every 2 days"),
+        (Every(0.5), "every 0.5 s"),
+        (On("operations", {"own": False}), "at the event operations with own=false"),
+    ],
+)
+def test_when_an_agent_runs_in_words(trigger: Trigger, words: str) -> None:
+    assert when([trigger]) == [words]
+
+
+def test_nothing_that_is_due_is_said_so() -> None:
+    assert when([]) == ["when somebody says so"]

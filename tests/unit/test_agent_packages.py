@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
+from tests.unit.agents import ALICE, EVE, with_listing, zipped
 
 from commons_node.agents import package
 from commons_node.agents.package import Entry, decode, encode, pack, read, sign
 from commons_node.agents.refusals import BadPackage
 
-ALICE, EVE = SigningKey(b"a" * 32), SigningKey(b"e" * 32)
 CODE = {"agent.py": b"def main(event, host):\n    return 1\n", "lib/words.py": b"WORDS = ()\n"}
 
 
@@ -32,26 +32,6 @@ def toml(key: SigningKey = ALICE, version: str = "1.0.0") -> bytes:
 
 def signed() -> bytes:
     return sign(pack(toml(), CODE), ALICE)
-
-
-def with_listing(entries: list[Entry], key: SigningKey = ALICE) -> bytes:
-    """Eve's own packer: any files, listed and signed as it should be."""
-    lines = "".join(
-        f"{path} {len(data)} {hashlib.sha256(data).hexdigest()}\n" for path, data in sorted(entries)
-    ).encode()
-    signature = key.sign(package.statement(lines)).signature
-    return zipped([*entries, Entry("MANIFEST", lines), Entry("SIGNATURE", signature)])
-
-
-def zipped(entries: list[Entry], **how: object) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as file:
-        for path, data in entries:
-            info = zipfile.ZipInfo(path)
-            for name, value in how.items():
-                setattr(info, name, value)
-            file.writestr(info, data)
-    return out.getvalue()
 
 
 def refused(data: bytes, why: str = ".") -> None:

@@ -39,11 +39,12 @@ def read(data: bytes) -> tuple[Head, list[Operation]]:
 
 
 def written(head: Head, operations: list[Operation]) -> bytes:
-    """An archive as somebody might write it who is no node of ours."""
+    """An archive of version 1, as somebody might write it who is no node of ours."""
     out = io.BytesIO()
-    writer = Writer(out, head)
+    writer = Writer(out, head, 1)
     for operation in operations:
         writer.add(operation)
+    writer.close()
     writer.end()
     return out.getvalue()
 

@@ -17,11 +17,22 @@ from tests.unit.rooms import bytes_of, note, village
 from tests.unit.sticks import Stick, forged, frames
 from tests.unit.town import Replica, secrets
 
+from commons_crdt import canonical
 from commons_crdt.ids import ZERO, DeviceId, OperationId
-from commons_crdt.operation import Operation, operation_id
+from commons_crdt.operation import Operation, operation_id, part_hash
 from commons_protocol.bundles import reader
 from commons_protocol.bundles.chunks import CHUNK, ROOM, seal_chunk
-from commons_protocol.bundles.contents import Filed, Kind, encode_ends
+from commons_protocol.bundles.contents import (
+    MAX_PIECE,
+    Filed,
+    Kind,
+    Last,
+    Piece,
+    Wanted,
+    decode_frame,
+    encode_behind,
+    encode_ends,
+)
 from commons_protocol.bundles.errors import BadBundle
 from commons_protocol.bundles.gaps import by_chain, lacking, ranges, starts
 from commons_protocol.bundles.reader import Reader, head_length, unlock
@@ -190,7 +201,7 @@ def _has_two_manifests(out: Writer, _put: Put) -> None:
 
 
 def _unknown(out: Writer, _put: Put) -> None:
-    out._payload += b"\x09\0\0\0\x01\x80"
+    out._payload += b"\x0a\0\0\0\x01\x80"
 
 
 def _nothing_in_a_chunk(out: Writer, put: Put) -> None:
@@ -315,6 +326,40 @@ def test_the_same_chance_makes_the_same_file(home: Replica, whole: Stick) -> Non
     assert forged(home, "alice's node", BOB, everything(home)).data == whole.data
 
 
+def _behind(kind: Kind, *values: Any) -> Callable[[Writer, Put], None]:
+    """Frames behind the end, written by no rule."""
+
+    def fill(out: Writer, put: Put) -> None:
+        genesis = Operation(b"\x80", bytes(64), b"", ())
+        for data in (*out.announce(genesis), *out.end()):
+            put(data)
+        for value in values:
+            for data in out._frame(kind, canonical.encode(value)):
+                put(data)
+        out.end = lambda: out.last(0, 0)  # type: ignore[method-assign]
+
+    return fill
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        (_behind(Kind.PIECE, [bytes(32), bytes(32), 0, bytes(MAX_PIECE)]), None),
+        (_behind(Kind.PIECE, [bytes(32), bytes(32), 0, bytes(MAX_PIECE + 1)]), "bundle_format"),
+        (_behind(Kind.WANTED, [[bytes(32), bytes(32)]] * 256), None),
+        (_behind(Kind.WANTED, [[bytes(32), bytes(32)]] * 257), "bundle_format"),
+        (_behind(Kind.WANTED, *([[[bytes(32), bytes(32)]]] * 17)), "bundle_size"),
+        (_behind(Kind.END, [0, 0, 1]), "bundle_order"),
+        (_behind(Kind.LAST, [0, 0]), "bundle_order"),
+    ],
+)
+def test_what_stands_behind_the_end_is_bounded_and_in_order(
+    home: Replica, how: Callable[[Writer, Put], None], code: str | None
+) -> None:
+    _, fault = taken(forged(home, "alice's node", BOB, how))
+    assert (fault.code if fault else None) == code
+
+
 def _the_same(signature: bytes, _claim: bytes) -> bytes:
     return signature
 
@@ -342,3 +387,78 @@ def test_the_vectors_are_read_and_refused_as_they_say() -> None:
         _, fault = taken_by(broken, seed)
         assert fault is not None, bad["name"]
         assert fault.code == bad["code"], bad["name"]
+
+
+def _payload(frames_: list[dict[str, Any]], content: bytes, part: dict[str, str]) -> bytes:
+    """A chunk's frames, as the vectors list them."""
+    packed = b""
+    for one in frames_:
+        if "frame" in one:
+            frame = bytes.fromhex(one["frame"])
+        else:
+            at = one["offset"]
+            data = content[at : at + one["length"]]
+            key = bytes.fromhex(part["operation"]), bytes.fromhex(part["hash"])
+            frame = encode_behind(Piece(*key, at, data))
+        packed += bytes([one["kind"]]) + len(frame).to_bytes(4) + frame
+    return packed
+
+
+def test_the_vectors_of_large_parts_are_read_and_refused_as_they_say() -> None:
+    found = vectors("bundle-parts")
+    header, key, name = (bytes.fromhex(found[one]) for one in ("header", "file_key", "name"))
+    part = found["part"]
+    content = hashlib.shake_128(bytes.fromhex(part["shake_128"])).digest(part["length"])
+    assert part_hash(content).hex() == part["hash"]
+    data = header
+    for chunk in found["chunks"]:
+        claimed = partial(_the_same, bytes.fromhex(chunk["signature"]))
+        payload = _payload(chunk["frames"], content, part)
+        sealed = seal_chunk(key, name, chunk["number"], chunk["before"], payload, claimed)
+        assert hashlib.blake2b(sealed, digest_size=32).hexdigest() == chunk["hash"]
+        data += sealed
+    frames_, fault = taken_by(data, bytes.fromhex(found["sealing_seed"]))
+    assert fault is None
+    pieces = [one for one in frames_ if isinstance(one, Piece)]
+    assert b"".join(one.data for one in pieces) == content
+    (wanted,) = (one for one in frames_ if isinstance(one, Wanted))
+    assert [[bytes(half).hex() for half in one] for one in wanted.parts] == found["wanted"]
+    ids = [operation_id(f.operation.header).hex() for f in frames_ if isinstance(f, Filed)]
+    assert ids == [*found["operations"], found["operations"][0]], "the announcement comes last"
+    assert isinstance(frames_[-1], Last)
+    _, fault = taken_by(data[: len(header) + CHUNK], bytes.fromhex(found["sealing_seed"]))
+    assert fault is not None
+    assert fault.code == "bundle_truncated", "what was announced is missing"
+    for bad in found["bad"]:
+        with pytest.raises(BadBundle) as caught:
+            decode_frame(bad["kind"], bytes.fromhex(bad["frame"]))
+        assert caught.value.code == bad["code"], bad["name"]
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=15)
+def test_large_parts_come_out_as_they_went_in_or_not_at_all(
+    home: Replica, data: st.DataObject
+) -> None:
+    sizes = data.draw(st.lists(st.integers(1, 200_000), min_size=1, max_size=4))
+    contents = [Random(n).randbytes(size) for n, size in enumerate(sizes)]
+
+    def fill(out: Writer, put: Put) -> None:
+        first = bytes_of(home)[0]
+        for one in (*out.add(Kind.ZERO, first), *out.announce(first), *out.end()):
+            put(one)
+        for content in contents:
+            for at in range(0, len(content), MAX_PIECE):
+                piece = Piece(b"o" * 32, part_hash(content), at, content[at : at + MAX_PIECE])
+                for one in out.piece(piece):
+                    put(one)
+        out.end = lambda: out.last(0, len(contents))  # type: ignore[method-assign]
+
+    stick = forged(home, "alice's node", BOB, fill)
+    cut = data.draw(st.integers(stick.at_chunk(0), stick.size))
+    frames_, fault = taken_by(bytes(stick.data[:cut]), secrets(BOB).sealing)
+    came = b"".join(one.data for one in frames_ if isinstance(one, Piece))
+    assert b"".join(contents).startswith(came)
+    last = bool(frames_) and frames_[-1] == Last(0, len(contents))
+    assert last == (fault is None)
+    assert not last or came == b"".join(contents)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from tests.unit.rooms import Room, Rooms, Village, bytes_of, note, page, retitle, village, workers
+from tests.unit.rooms import Room, Rooms, Village, bytes_of, note, page, retitle, village
 from tests.unit.sticks import Stick, exported, forged, frames, gives_node, imported
 from tests.unit.tales import TALES, removal
 from tests.unit.town import DAY_MS, Replica, secrets
@@ -17,26 +16,13 @@ from commons_node.bundles.carried import ends_of, makers, missing_of
 from commons_node.bundles.exporting import NotStanding
 from commons_node.bundles.standing_with import standing_with
 from commons_node.community import Community
-from commons_node.verifier.pool import VerifierPool
 from commons_protocol.bundles.contents import Kind
 from commons_protocol.bundles.errors import BadBundle
 from commons_protocol.status import SyncStatus
 
+VERIFIERS = 1
 BOBS = "bob's node"
 Tale = Callable[[], tuple[Replica, Village]]
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def houses() -> tuple[Replica, Village]:

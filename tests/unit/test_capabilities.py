@@ -19,6 +19,7 @@ from commons_node.capabilities.proposing import MOST_OPEN, proposable
 from commons_node.capabilities.reference import page
 from commons_node.domains import registry
 from commons_node.jobs.dealing import believed
+from commons_node.jobs.definitions import define
 from commons_node.jobs.effects import BadEffect, Effect
 from commons_node.jobs.frames import Done, Failed
 from commons_node.registry import describe_arguments
@@ -136,7 +137,7 @@ async def test_questions_reach_no_further_than_answers(house: Bureau) -> None:
 async def test_another_community_is_out_of_reach(house: Bureau) -> None:
     house.granted = {"docs.query": ALL}
     house.job = type(house.job)("helper", "agent", principal="0a" * 32, agent=AGENT)
-    await house.desk.call(lambda queue: queue.define(house.job))
+    await house.desk.call(lambda queue: define(queue, house.job))
     run = await house.run()
     assert (await run("docs.query", collection="loan"))["rows"] == []
 
@@ -293,7 +294,7 @@ async def test_two_runs_together_do_not_get_over_the_quota(house: Bureau) -> Non
     house.granted = {"kv.put": Grant()}
     house.limits = AgentLimits(kv_bytes=40)
     house.job = type(house.job)("helper", "agent", principal=ELM, agent=AGENT, concurrency=2)
-    await house.desk.call(lambda queue: queue.define(house.job))
+    await house.desk.call(lambda queue: define(queue, house.job))
     one, two = await house.run(), await house.run()
     await one("kv.put", name="one", value="x" * 25)
     await two("kv.put", name="two", value="x" * 25)

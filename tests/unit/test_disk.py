@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.disks import Disk, disk
-from tests.unit.rooms import Rooms, bytes_of, note, village, workers
+from tests.unit.rooms import Rooms, bytes_of, note, village
 from tests.unit.town import NOTE, Number
 
 from commons_crdt.author import Draft
 from commons_crdt.roles import Role
 from commons_node.disk import MIB, SMALL, DiskShort, Room, watch_room
 from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 async def test_below_the_reserve_others_wait_and_own_small_acts_go_on(rooms: Rooms) -> None:

@@ -46,6 +46,11 @@ NAMED_FILE = re.compile(r"`((?:crdt|protocol|node|cli|tui|tests|docs|scripts)/[\
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
+def test_a_host_needs_no_variable_that_only_the_tests_set() -> None:
+    for page in [ROOT / "README.md", ROOT / "docs" / "host.md", *(ROOT / "docs/host").glob("*.md")]:
+        assert not re.search(r"\$\{?COMMONS_", page.read_text(encoding="utf-8")), page.name
+
+
 def texts() -> str:
     return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 

@@ -17,7 +17,10 @@ from commons_node.config import Config
 from commons_node.doctor import house, machine, network, sandbox
 from commons_node.doctor.check import STATES, Check, worst
 from commons_node.doctor.seeing import guarded, in_words
+from commons_node.home import Home
+from commons_node.peering.programs import beside
 from commons_node.sandbox import landlock
+from commons_protocol.about import About
 
 _DAY_MS = 86_400_000
 _NOW = 1_760_000_000_000
@@ -141,14 +144,36 @@ def test_peers(peers: list[dict[str, Any]] | None, state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held", "unknown", "strange", "state"),
-    [(0, 0, 0, "ok"), (3, 0, 0, "warn"), (0, 2, 0, "warn"), (0, 0, 1, "warn")],
+    ("held", "unknown", "strange", "rules", "kept", "state"),
+    [
+        (0, 0, 0, None, 3, "ok"),
+        (0, 0, 0, 4, 3, "ok"),
+        (3, 0, 0, None, 3, "warn"),
+        (0, 2, 0, None, 3, "warn"),
+        (0, 0, 1, None, 3, "warn"),
+        (0, 0, 0, 3, 3, "warn"),
+        (0, 0, 0, 3, 4, "warn"),
+        (0, 0, 0, 5, 3, "warn"),
+    ],
 )
-def test_versions_of_others(held: int, unknown: int, strange: int, state: str) -> None:
+def test_versions_of_others(
+    held: int, unknown: int, strange: int, rules: int | None, kept: int, state: str
+) -> None:
     community = {"held": {"rules": held}, "operations": {"unknown": unknown}}
     refusals = {"version": strange} if strange else {}
-    found = network.versions({"communities": [community], "refusals": refusals})
+    bob = peer("synced", connected=True) | {"node": "b" * 64}
+    bob |= beside(About("1.9", rules) if rules else None, 4, kept)
+    found = network.versions(
+        cast("Client", _Node([bob])),
+        {"communities": [community], "refusals": refusals, "rules": 4},
+    )
     assert (found.state, bool(found.fix)) == (state, state != "ok")
+    assert ("bbbbbbbb (1.9)" in found.detail) == (rules in {3, 5}), "it says who is of another"
+    counted = {name for name in ("older", "too_old", "newer") if found.facts[name]}
+    told = {(3, 3): "older", (3, 4): "too_old", (5, 3): "newer"}.get((rules or 0, kept))
+    assert counted == ({told} if told else set())
+    assert ("that their community keeps to" in found.detail) == (told == "too_old")
+    assert "upgrade" in found.fix or state == "ok"
 
 
 def test_doors_that_stand_open(tmp_path: Path) -> None:
@@ -169,6 +194,34 @@ def test_doors_that_stand_open(tmp_path: Path) -> None:
     for name, (config, state) in states.items():
         found = house.doors(config)
         assert (found.state, bool(found.fix)) == (state, state != "ok"), name
+
+
+PRIVATE = (
+    "node.key", "node.db", "node.db-wal", "jobs.db", "tokens.json", "audit.jsonl", "audit.jsonl.2",
+    "restored.json", "realms/a.db", "own/a.db", "own/lost/a.db", "keys/a.key", "run/place",
+    "agents/a.agent", "sandbox/a.bin", "elsewhere/node.log", "elsewhere/node.log.1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_whatever_the_node_has_written_is_looked_at(name: str, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    config = Config(log_file=str(home.path / "elsewhere" / "node.log"))
+    home.create()
+    for one in PRIVATE:
+        file = home.path / one
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        file.touch(0o600)
+    (home.path / "config.toml").touch(0o644)
+    assert house.modes(home, config).state == "ok", "the settings are no secret"
+    file = home.path / name
+    file.chmod(0o640)
+    found = house.modes(home, config)
+    assert (found.state, found.fix) == ("fail", f"chmod go-rwx {file}")
+    file.unlink()
+    file.symlink_to("/dev/null")
+    found = house.modes(home, config)
+    assert (found.state, found.facts["linked"]) == ("fail", 1)
 
 
 def test_no_randomness_yet(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import email
+import importlib
 import json
 import os
+import pkgutil
 import pty
 import stat
 import threading
@@ -14,17 +16,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import segno
 from tests.unit.bureau import bureau
 from tests.unit.servers import listening, mail_server, mqtt, web_server
 
 from commons_crdt.errors import CommonsError
+from commons_node import drivers as package
 from commons_node.agents.manifest import Grant
 from commons_node.config import BadConfig, load
 from commons_node.doctor.house import configuration
 from commons_node.drivers.catalogue import KINDS
-from commons_node.drivers.driver import Around, NotSetUp, Undelivered
+from commons_node.drivers.driver import Around, By, NotSetUp, Undelivered
 from commons_node.drivers.held import BadMessage, Drivers
 from commons_node.drivers.serial_sensor import value_of
 from commons_node.home import Home
@@ -38,6 +42,13 @@ def drivers(folder: Path, **configured: Mapping[str, Any]) -> Drivers:
 
 def letter(driver: str, key: str = "job/1", /, **body: Any) -> Letter:
     return Letter(1, key, f"driver:{driver}", body, 0)
+
+
+def named(held: Drivers, driver: str, message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as the node keeps it of the agent whose it is."""
+    found = held.checked(driver, message, By("0123abcd/helper", "e1" * 32, "Elm Street"))
+    assert isinstance(found, dict)
+    return found
 
 
 def program(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, status: int = 0) -> Path:
@@ -125,6 +136,12 @@ async def test_each_kind_has_a_fake_that_takes_what_the_device_takes(
     }  # fmt: skip
     settings = {"kind": kind, "fake": True, **needed.get(kind, {})}
     held = drivers(tmp_path, it=settings)
+    with pytest.raises(BadMessage):
+        held.checked("it", {"nobody": "knows"})
+    with pytest.raises(BadMessage):
+        await held.deliver(letter("it", nobody="knows"))
+    with pytest.raises(BadMessage):
+        await held.ask("it", {"nobody": "knows"})
     if one.message is not None:
         for _ in range(2):
             await held.deliver(letter("it", **messages[kind]))
@@ -132,6 +149,32 @@ async def test_each_kind_has_a_fake_that_takes_what_the_device_takes(
     if one.question is not None:
         ask = {"topic": "hall/temperature"} if kind == "mqtt-sensor" else {}
         assert await held.ask("it", ask) == one.seen
+
+
+def test_every_driver_is_in_the_catalogue_and_declares_what_it_takes_and_answers() -> None:
+    names = {one.name for one in pkgutil.iter_modules(package.__path__)}
+    modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+    kinds = [one.KIND for one in modules if hasattr(one, "KIND")]
+    assert {kind.name: kind for kind in kinds} == dict(KINDS)
+    for kind in kinds:
+        assert (kind.message is None) != (kind.question is None), kind.name
+        assert (kind.question is None) == (kind.answer is None), kind.name
+        for shape in (kind.settings, kind.message, kind.question, kind.answer):
+            if shape is not None:
+                assert shape.__struct_config__.forbid_unknown_fields, (kind.name, shape)
+        if kind.answer is not None:
+            msgspec.convert(kind.seen, kind.answer)
+
+
+async def test_what_a_driver_answers_is_held_against_its_kind(tmp_path: Path) -> None:
+    held = drivers(tmp_path, eye={"kind": "camera", "folder": "/nowhere", "fake": True})
+    fake: Any = held.driver("eye")
+    assert await held.ask("eye", {}) == fake.seen
+    lies: list[Any] = [{"name": 7, "codes": []}, {"codes": []}, {**fake.seen, "more": 1}, None]
+    for wrong in lies:
+        fake.seen = wrong
+        with pytest.raises(Undelivered, match="not what its kind says"):
+            await held.ask("eye", {})
 
 
 # -- by mail ---------------------------------------------------------------------------------------
@@ -155,10 +198,15 @@ async def test_mail_goes_to_whom_the_host_allows_with_one_id_for_one_key(tmp_pat
         assert server.to[-1].upper().startswith("RCPT TO:<BO@ELM.EXAMPLE>")
         with pytest.raises(Undelivered, match="does not let"):
             await held.deliver(letter("mail", text="spam", to="eve@evil.example"))
+        lie = {"agent": "ffffffff/bank", "principal": "0a" * 32, "name": "Your bank"}
+        await held.deliver(letter("mail", "job/3", **named(held, "mail", {"text": "x", "by": lie})))
+        told = email.message_from_string(server.mails.pop())
+        assert "0123abcd/helper, which works for Elm Street" in str(told.get_payload())
+        assert told["Commons-Principal"].strip() == "e1" * 32, "the node says whose it is"
         server.refuse = 1
         with pytest.raises(Undelivered, match="later"):
             await held.deliver(letter("mail", **body))
-        assert len(server.mails) == 3
+        assert len(server.mails) == 3, "none but those"
     with pytest.raises(Undelivered):
         await held.deliver(letter("mail", **body))
 
@@ -191,6 +239,13 @@ async def test_a_webhook_is_told_with_a_key_until_it_says_yes(tmp_path: Path) ->
         assert one.headers["idempotency-key"] == two.headers["idempotency-key"]
         assert two.headers["authorization"] == "Bearer abc"
         assert (two.line.split()[0], json.loads(two.body)) == ("POST", {"n": 1})
+        assert "commons-agent" not in two.headers, "it is the node's own"
+        await held.deliver(letter("hook", **named(held, "hook", {"body": [1]})))
+        whose = server.asked[-1].headers
+        assert (whose["commons-agent"], whose["commons-principal"]) == (
+            "0123abcd/helper", "e1" * 32,
+        )  # fmt: skip
+        assert json.loads(server.asked[-1].body) == [1], "what it says is as it was"
         server.says("/hook", status=302, more="Location: http://127.0.0.1:1/\r\n")
         with pytest.raises(CommonsError):
             await held.deliver(letter("hook", body={}))
@@ -329,6 +384,13 @@ async def test_a_sensor_behind_a_broker(tmp_path: Path) -> None:
             await held.ask("hall", {"topic": "bedroom/sound"})
         with pytest.raises(Undelivered, match="nothing on"):
             await held.ask("hall", {"topic": "hall/silent"})
+        (tmp_path / "secret").write_text("guess")
+        eves = drivers(tmp_path, hall={
+            "kind": "mqtt-sensor", "server": "127.0.0.1", "port": port, "topics": ["hall/x"],
+            "user": "eve", "password_file": str(tmp_path / "secret"),
+        })  # fmt: skip
+        with pytest.raises(Undelivered, match="refuses: Not authorized"):
+            await eves.ask("hall", {"topic": "hall/x"})
     with pytest.raises(Undelivered):
         await held.ask("hall", {"topic": "hall/temperature"})
 
@@ -408,6 +470,35 @@ async def test_what_an_agent_sends_leaves_with_its_run_again_and_again_with_one_
         assert await run.done() == 0, "another run has nothing to add"
         assert await house.rows("SELECT state, count(*) FROM outbox") == [("sent", 1)]
         await asyncio.sleep(0)
+
+
+async def test_a_grant_that_names_no_notifier_is_for_every_one_and_for_nothing_else(
+    tmp_path: Path,
+) -> None:
+    async with bureau(tmp_path) as house:
+        house.drivers = {
+            "post": {"kind": "mail", "server": "x", "sender": "a@b.c", "to": ["a@b.c"],
+                     "fake": True},
+            "paper": {"kind": "file-drop", "folder": "/nowhere", "fake": True},
+        }  # fmt: skip
+        await house.close()
+        await house.open()
+        for granted, refused in (
+            (Grant(), {"paper": "bad_parameters", "gone": "not_set_up"}),
+            (Grant(drivers=()), {"post": "not_granted"}),
+            (Grant(drivers=("paper",)), {"post": "not_granted", "paper": "bad_parameters"}),
+        ):
+            house.granted = {"notify.send": granted}
+            run = await house.run()
+            if "post" not in refused:
+                await run("notify.send", via="post", text="late")
+            for via, code in refused.items():
+                with pytest.raises(CommonsError) as found:
+                    await run("notify.send", via=via, text="late")
+                assert found.value.code == code, (granted, via)
+            await run.done()
+        letters = await house.rows("SELECT kind FROM outbox")
+        assert letters == [("driver:post",)], "as the screen of permissions says"
 
 
 def test_doctor_finds_a_driver_with_which_no_node_would_start(tmp_path: Path) -> None:

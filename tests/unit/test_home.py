@@ -90,7 +90,10 @@ def test_a_copied_home_is_noticed(tmp_path: Path) -> None:
     copy.settle()
     assert not copy.moved(), "once settled, it is at home"
     home.path.rename(tmp_path / "renamed")
-    assert not Home(tmp_path / "renamed").moved(), "the same folder under another name is no copy"
+    renamed = Home(tmp_path / "renamed")
+    assert not renamed.moved(), "the same folder under another name is no copy"
+    renamed.place.write_bytes(b"\xa5" * 64)
+    assert renamed.moved(), "a note that the disk has damaged says nothing"
 
 
 def test_the_ready_line_is_as_the_contract_says(tmp_path: Path) -> None:

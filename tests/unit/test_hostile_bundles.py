@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from tests.unit.rooms import Rooms, Village, bytes_of, note, village, workers
+from tests.unit.rooms import Rooms, Village, bytes_of, note, village
 from tests.unit.sticks import exported, forged, gives_node, imported
 from tests.unit.town import Replica, person, resign, secrets, town
 
 from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_node.bundles import importing
-from commons_node.verifier.pool import VerifierPool
 from commons_protocol.bundles.chunks import CHUNK
 from commons_protocol.bundles.contents import Kind
 from commons_protocol.bundles.errors import BadBundle
 from commons_protocol.bundles.writer import Writer
 
+VERIFIERS = 1
 BOBS = "bob's node"
 Put = Callable[[bytes], None]
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers(1) as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,10 @@ from commons_node.store.upgrading import Unusable
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.replica import Range
 
+VERIFIERS = 1
 pytestmark = pytest.mark.anyio
 
 BOB, CIA = person("bob"), person("cia")
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    pool = VerifierPool(1)
-    yield pool
-    asyncio.run(pool.stop())
 
 
 @pytest.fixture

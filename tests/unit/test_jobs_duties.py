@@ -88,7 +88,8 @@ def test_integrity_finds_a_damaged_file_and_says_what_to_do(tmp_path: Path) -> N
     data[40_960:1_000_000] = bytes(1_000_000 - 40_960)
     path.write_bytes(data)
     assert integrity.run(desk) == {"files": 1, "damaged": 1}
-    ((kind, _, body),) = desk.wanted
+    (letter, _, asked), (kind, _, body) = desk.wanted
+    assert (letter, asked["to"], asked["body"]["file"]) == ("outbox", "repair", "jobs")
     assert (kind, body["about"]["code"]) == ("notice", "damaged")
     assert "jobs.db is damaged" in body["text"]
 

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.unit.chores import LEASE_S, Bench, keep
 
 from commons_node.jobs import backoff, queue
+from commons_node.jobs.definitions import defined, forget, pause
 from commons_node.jobs.effects import BadEffect, Effect
 from commons_node.jobs.job import Retry
 from commons_node.jobs.lease import Used
@@ -162,7 +163,7 @@ def test_cancel_at_every_state(bench: Bench, state: str) -> None:
             case "cancelled":
                 bench.queue.cancel(run)
     assert bench.state(run) == state
-    if state in {"done", "dead", "cancelled"}:
+    if state in {"done", "cancelled"}:
         with pytest.raises(WrongState):
             bench.queue.cancel(run)
         assert bench.state(run) == state
@@ -177,6 +178,28 @@ def test_cancel_at_every_state(bench: Bench, state: str) -> None:
     assert bench.claim() is None, "and nobody claims it"
     bench.queue.enqueue("chore")
     assert bench.claim() is not None, "its place is free"
+
+
+def test_a_definition_that_the_disk_has_damaged_stops_no_other_job(bench: Bench) -> None:
+    bench.job("well")
+    hurt = [bench.queue.enqueue("chore") or 0 for _ in range(2)]
+    lease = bench.claim()
+    assert lease is not None
+    assert lease.run == hurt[0]
+    bench.queue.file.execute("UPDATE jobs SET definition = x'ff00' WHERE job = 'chore'")
+    well = bench.queue.enqueue("well", event={"loan": 1}) or 0
+    assert bench.restart() == 1, "what was leased of it is taken back all the same"
+    bench.queue.file.execute("UPDATE runs SET event = x'ff' WHERE run = ?", (well,))
+    found = bench.claim()
+    assert found is not None
+    assert (found.run, found.event) == (well, {"damaged": True})
+    bench.queue.finish(well, found.fence)
+    assert bench.claim() is None, "nothing of it begins"
+    assert set(defined(bench.queue)) == {"well"}
+    bench.job("chore")
+    again = bench.claim()
+    assert again is not None
+    assert again.run in hurt, "who defines it again has mended it"
 
 
 def test_a_retry_waits_within_the_jitter_bound(bench: Bench) -> None:
@@ -195,6 +218,18 @@ def test_a_retry_waits_within_the_jitter_bound(bench: Bench) -> None:
     assert bench.claim() is None
     bench.pass_time((at - bench.wall) / 1000)
     assert bench.claim() is not None
+
+
+def test_a_run_that_is_tried_again_by_hand_is_as_new(bench: Bench) -> None:
+    run = bench.queue.enqueue("chore") or 0
+    lease = bench.claim()
+    assert lease is not None
+    bench.queue.fail(run, lease.fence, "fault", "x", again=False)
+    with bench.queue.transaction() as file:
+        file.execute("INSERT INTO refusals VALUES (?, 'driver.read', 'not_set_up', 'x', 3)", (run,))
+    bench.queue.retry(run)
+    assert bench.queue.rows("SELECT state, attempts, error FROM runs") == [("ready", 0, None)]
+    assert bench.queue.rows("SELECT * FROM refusals") == [], "what was refused before is no news"
 
 
 def test_a_clock_that_is_set_back_stops_no_retry_and_no_lease(bench: Bench) -> None:
@@ -274,14 +309,14 @@ def test_a_key_comes_into_the_queue_once(bench: Bench) -> None:
 
 def test_a_paused_or_forgotten_job_is_not_claimed(bench: Bench) -> None:
     bench.queue.enqueue("chore")
-    bench.queue.pause("chore", paused=True)
+    pause(bench.queue, "chore", paused=True)
     assert bench.claim() is None
     bench.restart()
     assert bench.claim() is None, "a restart forgets no pause"
-    bench.queue.pause("chore", paused=False)
+    pause(bench.queue, "chore", paused=False)
     assert bench.claim() is not None
     bench.queue.enqueue("chore")
-    bench.queue.forget("chore")
+    forget(bench.queue, "chore")
     assert bench.claim() is None
     assert bench.count("cancelled") == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -16,14 +17,14 @@ from tests.disks import Disk, disk
 from tests.unit.engine import ALLOWANCE, HANDLERS
 
 from commons_node.config import BadConfig, Config
-from commons_node.jobs import frames, scheduler
+from commons_node.jobs import attempts, frames, scheduler
 from commons_node.jobs.budget import Allowance, Budget
+from commons_node.jobs.definitions import define
 from commons_node.jobs.desk import Closed, Desk
 from commons_node.jobs.duties.figures import sums
 from commons_node.jobs.job import Every, Job, Limits, On, Retry
 from commons_node.jobs.lease import Used
 from commons_node.jobs.node import DUTIES, duties
-from commons_node.jobs.outbox import Letter
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.refusals import StaleFence
 from commons_node.jobs.scheduler import Around, NoHandler, Scheduler
@@ -83,7 +84,7 @@ FATES = {
     "raise": ("dead", "fault", "broken on purpose"),
     "give up": ("dead", "hopeless", "nothing can be done"),
     "eat": ("dead", "memory", "256 MiB"),
-    "sleep": ("dead", "timeout", "longer than 2 s"),
+    "sleep": ("dead", "timeout", "longer than 0.5 s"),
     "die": ("dead", "died", "ended with 3"),
     "shout": ("done", None, None),
     "garbage": ("dead", "bad_frame", "cannot be read"),
@@ -95,7 +96,14 @@ FATES = {
 
 
 async def test_a_handler_hurts_itself_and_nobody_else(engine: Scheduler) -> None:
-    runs = {what: await put(engine, bad(what)) for what in FATES}
+    short = msgspec.structs.replace(QUICK, wall_s=0.5)
+    runs = {
+        what: await put(
+            engine,
+            msgspec.structs.replace(bad(what), limits=short if what == "sleep" else QUICK),
+        )
+        for what in FATES
+    }
     for what, (state, code, text) in FATES.items():
         found = await ended(engine, runs[what])
         assert found[0] == state, f"{what}: {found}"
@@ -118,6 +126,18 @@ async def test_a_log_is_kept_to_its_last_lines(engine: Scheduler) -> None:
     assert lines[-1] == ("line 9999",)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is the most of the process")
+async def test_the_memory_of_a_run_is_its_own_and_of_no_run_before_it(engine: Scheduler) -> None:
+    found = []
+    for mib in (60, 0):
+        run = await put(engine, bad("fill", mib=mib))
+        assert (await ended(engine, run))[0] == "done"
+        found.append((await row(engine, run, "memory"))[0] >> 20)
+    assert engine.workers.started == 1, "one process did both"
+    much, little = found
+    assert much - little >= 60, "what the first one took is not said of the second"
+
+
 async def test_a_handler_writes_no_file_beyond_its_limit(engine: Scheduler, tmp_path: Path) -> None:
     file = tmp_path / "written"
     run = await put(engine, bad("write", file=str(file)))
@@ -130,7 +150,7 @@ async def test_a_cancelled_run_is_ended_at_once_and_keeps_nothing(engine: Schedu
     run = await put(engine, slow)
 
     async def works() -> bool:
-        return bool(engine.workers.pids()) and bool(engine.attempts.get(run))
+        return bool(engine.workers.pids()) and bool(engine.attempts.running.get(run))
 
     await until(works, "it runs")
     found = await why(engine, slow)
@@ -154,7 +174,7 @@ async def test_a_stop_gives_the_run_back_and_the_next_start_does_it(tmp_path: Pa
     run = await put(first, slow)
 
     async def works() -> bool:
-        return bool(first.attempts.get(run)) and bool(first.workers.pids())
+        return bool(first.attempts.running.get(run)) and bool(first.workers.pids())
 
     await until(works, "it runs")
     await first.stop()
@@ -165,37 +185,6 @@ async def test_a_stop_gives_the_run_back_and_the_next_start_does_it(tmp_path: Pa
     assert (await ended(second, run))[0] == "done"
     assert (await row(second, run, "attempts")) == (1,), "the stop cost it no attempt"
     await second.stop()
-
-
-async def test_a_letter_is_repeated_with_its_key_until_it_arrives(tmp_path: Path) -> None:
-    came: list[str] = []
-
-    async def way(letter: Letter) -> None:
-        came.append(letter.key)
-        if len(came) < 3:
-            raise ConnectionError("nobody answers")
-
-    made = Scheduler(
-        tmp_path / "jobs.db", Around(ways={"file": way}), ALLOWANCE, HANDLERS, random.Random(0)
-    )
-    await made.start()
-    try:
-        run = await put(made, Job("post", "mark", given={"letter": True}, limits=QUICK))
-        assert (await ended(made, run))[0] == "done", "a letter that waits is no fault of the run"
-
-        async def sent() -> bool:
-            await made.desk.call(
-                lambda queue: queue.file.execute("UPDATE outbox SET not_before_ms = 0")
-            )
-            made.wake()
-            return await made.desk.call(
-                lambda queue: queue.rows("SELECT state FROM outbox") == [("sent",)]
-            )
-
-        await until(sent, "it arrives")
-        assert came == [f"post/letter-{run}"] * 3
-    finally:
-        await made.stop()
 
 
 async def test_events_start_jobs_by_what_they_say(engine: Scheduler) -> None:
@@ -224,7 +213,7 @@ async def test_events_start_jobs_by_what_they_say(engine: Scheduler) -> None:
 async def test_a_job_without_its_handler_waits_and_says_why(engine: Scheduler) -> None:
     with pytest.raises(NoHandler):
         await engine.define(Job("alien", "from-elsewhere"))
-    await engine.desk.call(lambda queue: queue.define(Job("alien", "from-elsewhere")))
+    await engine.desk.call(lambda queue: define(queue, Job("alien", "from-elsewhere")))
     await engine._learn()
     await engine.desk.call(lambda queue: queue.enqueue("alien"))
     engine.wake()
@@ -275,7 +264,10 @@ def test_the_budget_fills_by_the_monotonic_clock_and_owes_what_was_too_much() ->
     assert budget.hold(job, short=False, held_mib=0) == "memory"
     small = Job("b", "mark", limits=Limits(memory_mib=64))
     assert budget.hold(small, short=True, held_mib=0) == "disk"
-    assert budget.hold(small, short=False, held_mib=300) == "disk_share"
+    theirs = Job("c", "mark", agent="0123abcd/c", limits=Limits(memory_mib=64))
+    assert budget.hold(theirs, short=False, held_mib=300) == "disk_share"
+    assert budget.hold(theirs, short=False, held_mib=0, over="share_agent") == "share_agent"
+    assert budget.hold(small, short=False, held_mib=300) is None, "a duty goes on beside agents"
     budget.running[2] = small
     assert budget.hold(small, short=False, held_mib=0) == "places"
 
@@ -293,6 +285,7 @@ async def test_a_full_disk_loses_no_run_and_doubles_none(
     full_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler, "_FULL_S", 0.1)
+    monkeypatch.setattr(attempts, "_AGAIN_S", 0.02)
     made = Scheduler(full_disk.path / "jobs.db", Around(), ALLOWANCE, HANDLERS)
     await made.start()
     try:
@@ -324,7 +317,7 @@ async def test_what_comes_together_is_committed_together_and_fails_alone(tmp_pat
     clock = iter(range(10**9)).__next__
     desk = Desk(lambda: Queue(tmp_path / "jobs.db", "t", clock, clock))
     await desk.open()
-    await desk.call(lambda queue: queue.define(Job("a", "mark", concurrency=64)))
+    await desk.call(lambda queue: define(queue, Job("a", "mark", concurrency=64)))
 
     def wrong(queue: Queue) -> None:
         queue.enqueue("a", dedup="never")

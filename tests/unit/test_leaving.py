@@ -252,6 +252,14 @@ async def test_nobody_forgives_themselves_by_another_way(
             assert result.judgement.reason == reason
 
 
+async def refused(home: Home, name: str, verb: str, /, **arguments: Any) -> None:
+    """The community is closed, and that is said with what can still be done."""
+    with pytest.raises(CommonsError, match="by 1 of 1 coordinators") as caught:
+        await home.do(name, verb, **arguments)
+    assert caught.value.code == "community_closed"
+    assert "community close --reopen" in caught.value.way_out
+
+
 async def test_a_coordinator_does_not_just_go(tmp_path: Path, pool: VerifierPool) -> None:
     async with homes(tmp_path, pool, "north", rules=3) as (north,):
         with pytest.raises(CommonsError) as caught:
@@ -263,7 +271,10 @@ async def test_a_coordinator_does_not_just_go(tmp_path: Path, pool: VerifierPool
             await north.do("bob", "community.close")
         closed = await north.do("alice", "community.close")
         assert (closed["closed"], closed["count"], closed["of"]) == (True, 1, 1)
+        await refused(north, "alice", "resource.add", name="Drill", number="1")
+        await refused(north, "dan", "member.vouch", who="bob")
         again = await north.do("alice", "community.close", reopen=True)
+        await north.do("alice", "resource.add", name="Drill", number="1")
         assert (again["closed"], again["archive"]) == (False, None)
 
 

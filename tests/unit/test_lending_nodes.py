@@ -6,11 +6,11 @@ import base64
 from pathlib import Path
 
 import pytest
-from tests.unit.street import HOUR_MS, Home, agree, homes, member
+from tests.unit.street import HOUR_MS, VERBS, Home, agree, homes, member
 
 from commons_crdt.errors import CommonsError
 from commons_node.community import Unknown
-from commons_node.registry import File
+from commons_node.registry import File, Request
 from commons_node.verifier.pool import VerifierPool
 
 DAY_MS = 24 * HOUR_MS
@@ -66,6 +66,13 @@ async def test_a_loan_at_one_terminal_from_request_to_return(
         assert (row["state"], row["custodian"], row["loan"]) == (
             "on_loan", member("bob").hex(), loan,
         )  # fmt: skip
+        view = VERBS.view("loan.list")
+        assert view is not None
+        (whole,), (brief,) = [
+            list((await view.read(Request(north, fields=fields), view.args())).value["loans"])  # type: ignore[call-overload]  # rows
+            for fields in (None, frozenset({"state"}))
+        ]
+        assert whole == {**brief, "steps": shown["steps"]}, "who will not look at steps has none"
         await north.do("bob", "loan.return", loan=loan)
         done = await north.do("cia", "loan.receive", loan=loan, condition="ok")
         assert (done["state"], done["provisional"]) == ("returned", False)

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.chores import LEASE_S, Bench
 
 from commons_node.capabilities.catalogue import CAPABILITIES
+from commons_node.jobs.definitions import defined
 from commons_node.jobs.lease import Lease
 from commons_node.jobs.metering import CREDIT, TARIFF, Allowed, Meter, Spent
 from commons_node.jobs.windows import DAY_MS
@@ -57,6 +60,30 @@ def test_the_tariff_is_a_formula_and_its_prices_have_a_version() -> None:
     )
 
 
+@given(st.integers(1, 10**12), st.integers(64, 65_536), st.floats(0.1, 86_400), st.floats(0, 1))
+def test_what_credits_pay_for_never_costs_more(
+    amount: int, memory: int, wall: float, part: float
+) -> None:
+    paid = TARIFF.pays(amount, memory, wall)
+    assert paid.wall_s <= wall, "more credits give no more time than it asked for"
+    held = Spent(paid.fuel, int(memory * paid.wall_s * 1000))
+    assert TARIFF.cost(held) <= amount
+    calls = int(amount * part)
+    rest = max(paid.fuel - TARIFF.fuel(calls), 0)
+    spent = Spent(rest, int(memory * paid.wall_s * 1000), 1, calls)
+    assert TARIFF.cost(spent) <= amount + amount // 2, "what calls cost is no fuel any more"
+    if calls <= paid.fuel // 10**6:
+        assert TARIFF.cost(spent) <= amount
+
+
+def test_a_run_never_costs_more_than_was_reserved(bench: Bench) -> None:
+    agent(bench)
+    lease = begin(bench)
+    bench.queue.finish(lease.run, lease.fence, spent=Spent(10**13))
+    assert receipts(bench) == [(lease.run, 1, "done", 10 * CREDIT)]
+    assert used(bench, f"principal/{ELM}") == 10
+
+
 def test_a_run_reserves_and_settles_what_it_took(bench: Bench) -> None:
     agent(bench)
     lease = begin(bench)
@@ -89,7 +116,7 @@ def test_an_agent_without_credits_waits_and_others_do_not(bench: Bench) -> None:
     begin(bench, "one"), begin(bench, "one")
     bench.queue.enqueue("one")
     assert bench.claim() is None, "30 of 25: the agent has no room"
-    short = bench.queue.meter.short(bench.queue, bench.queue.jobs()["one"])
+    short = bench.queue.meter.short(bench.queue, defined(bench.queue)["one"])
     assert short is not None
     assert (short.whose, short.used, short.most, short.wanted) == ("agent", 20, 25, 10)
     begin(bench, "two"), begin(bench, "two")

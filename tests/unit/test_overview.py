@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.machines import machines
-from tests.unit.rooms import Rooms, bytes_of, note, village, workers
+from tests.unit.rooms import Rooms, bytes_of, note, village
 
 from commons_crdt.ids import OperationId, RealmId, digest
 from commons_node.disk import MIB, Room
@@ -61,6 +61,8 @@ PROVOKED: Mapping[str, str] = {
     "blocked": "tests/e2e/test_reasons.py::test_blocked_by_a_person_and_let_in_again",
     "abuse": "tests/e2e/test_reasons.py::test_who_breaks_rules_is_kept_out_and_let_in_again",
     "no_address": "tests/e2e/test_reasons.py::test_a_node_whose_address_nobody_knows",
+    "in_turn": "tests/simulation/test_places.py"
+    "::test_who_comes_new_stays_and_who_had_to_go_makes_nobody_go",
     "unreachable": "tests/e2e/test_reasons.py::test_a_node_that_is_off_is_not_alone",
     "stranger": "tests/e2e/test_reasons.py::test_a_stranger_is_one_and_is_asked_no_more",
     "dialling": "tests/e2e/test_reasons.py::test_before_the_first_answer_it_is_being_dialled",
@@ -96,19 +98,6 @@ PROVOKED: Mapping[str, str] = {
     "::test_a_routine_comparison_does_not_make_who_is_in_sync_doubt_it",
 }
 """The test that makes each reason come true, and looks at what is said then."""
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 def test_every_reason_is_provoked_by_a_test_that_is_there() -> None:
@@ -187,13 +176,17 @@ def test_several_causes_are_all_named_the_worst_first() -> None:
     assert not of_held({"load": 2}), "what was shed for a moment is no reason of its own"
 
 
-def looked(network: str = "up", *, copied: bool = False, sign: bool = True, free: int = 100) -> Any:
+def looked(
+    network: str = "up", *, copied: bool = False, sign: bool = True, free: int = 100,
+    paused: bool = False,
+) -> Any:  # fmt: skip
     """As much of a daemon as is looked at."""
     peering = SimpleNamespace(network=SimpleNamespace(state=network))
     room = Room(Path(), 10 * MIB, lambda: free * MIB)
     return SimpleNamespace(
         peering=peering, communities={ELM: None}, room=room,
         signing=SimpleNamespace(copied=copied), may_sign=lambda _realm: sign,
+        keeping=SimpleNamespace(paused={ELM} if paused else set()),
     )  # fmt: skip
 
 
@@ -204,6 +197,7 @@ def looked(network: str = "up", *, copied: bool = False, sign: bool = True, free
         (looked("restarting"), ["network_down"]),
         (looked(free=9), ["disk"]),
         (looked(sign=False), ["catching_up"]),
+        (looked(sign=False, paused=True), []),
         (looked(sign=False, copied=True), ["copied_home"]),
         (looked("down", sign=False, free=1), ["network_down", "disk", "catching_up"]),
     ],

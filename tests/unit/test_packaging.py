@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -17,8 +18,11 @@ from typing import Any
 
 import pytest
 
+from commons_node.sandbox.runner import SHA256
+
 ROOT = Path(__file__).parents[2]
 CONTAINERFILE = (ROOT / "packaging" / "Containerfile").read_text(encoding="utf-8")
+INSTALL = ROOT / "packaging" / "install.sh"
 PYTHONS = ("311", "312", "313")
 LOCKED = re.compile(r"^([A-Za-z0-9_.-]+)==(\S+)", re.MULTILINE)
 
@@ -82,12 +86,17 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def test_nothing_is_installed_without_its_hash_or_over_the_network_unasked() -> None:
-    pips = [rest for word, rest in instructions() if word == "RUN" and "/pip " in rest]
-    assert len(pips) == 5
+    runs = [rest for word, rest in instructions() if word == "RUN" and "/opt/" in rest]
+    assert runs == [
+        "sh packaging/install.sh /opt/commons-node",
+        "/opt/commons-node/bin/pip uninstall --quiet --yes pip",
+    ], "a container is installed as a host is"
+    lines = INSTALL.read_text(encoding="utf-8").splitlines()
+    pips = [one for one in lines if re.match(r"build (install|wheel) |.* -m pip install ", one)]
+    assert len(pips) == 4
     for command in pips:
-        if " uninstall " not in command:
-            assert "--require-hashes" in command or "--no-index" in command, command
-            assert "--no-deps" in command, "what is not listed does not come"
+        assert "--require-hashes" in command or "--no-index" in command, command
+        assert "--no-deps" in command, "what is not listed does not come"
     assert all("--no-build-isolation" in one for one in pips if " wheel " in one)
     (environment, *_) = [rest for word, rest in instructions() if word == "ENV"]
     assert "CC=/bin/false" in environment
@@ -150,7 +159,17 @@ def test_its_first_stage_builds_a_node_where_there_is_no_compiler(tmp_path: Path
         elif word == "COPY" and rest == ". .":
             for name in ("pyproject.toml", "README.md", "LICENSE"):
                 shutil.copy(ROOT / name, source)
-            for name in ("crdt", "protocol", "node", "cli", "tui", "examples", "scripts"):
+            shutil.copy(ROOT / "requirements.lock", source)
+            for name in (
+                "crdt",
+                "protocol",
+                "node",
+                "cli",
+                "tui",
+                "examples",
+                "scripts",
+                "packaging",
+            ):
                 skip = shutil.ignore_patterns("__pycache__", "*.mo")
                 shutil.copytree(ROOT / name, source / name, ignore=skip)
         elif word == "COPY":
@@ -166,7 +185,7 @@ def test_its_first_stage_builds_a_node_where_there_is_no_compiler(tmp_path: Path
                 pytest.skip(f"no package registry is reached here: {done.stderr[-200:]}")
             assert done.returncode == 0, f"{command}\n{done.stderr}"
             ran += 1
-    assert ran == 7
+    assert ran == 2
     assert subprocess.run(environment["CC"], check=False).returncode != 0, "no compiler"
     program = opt / "commons-node" / "bin" / "commons-node"
     home = {"PATH": environment["PATH"], "COMMONS_HOME": str(tmp_path / "home"), "LANG": "C.UTF-8"}
@@ -176,6 +195,31 @@ def test_its_first_stage_builds_a_node_where_there_is_no_compiler(tmp_path: Path
     asked = subprocess.run([program, "health", "--quiet"], env=home, timeout=60, check=False,
                            capture_output=True)  # fmt: skip
     assert asked.returncode == 3, "as its health check says before a node runs"
+    runner = "from commons_node.sandbox import runner; runner.component(); print(runner.SHA256)"
+    python = opt / "commons-node" / "bin" / "python"
+    held = subprocess.run([python, "-I", "-c", runner], env=home, capture_output=True, text=True,
+                          timeout=60, check=True)  # fmt: skip
+    assert held.stdout.strip() == SHA256, "what agents run on is in the wheel, and is that one"
+
+
+@pytest.mark.parametrize("page", ["host.md", "host/first-evening.md", "host/raspberry-pi.md",
+                                  "host/service.md"])  # fmt: skip
+def test_hosts_are_told_the_way_that_is_held_against_the_hashes(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = [one for one in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "git clone" in one]
+    assert blocks
+    for block in blocks:
+        assert "sh packaging/install.sh " in block
+        assert not re.search(r"\bpip install|uv tool", block), "those resolve anew"
+
+
+def test_it_replaces_no_folder_that_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "letters").write_text("of my grandmother")
+    for words in ([str(tmp_path)], [], [str(tmp_path / "letters")]):
+        done = subprocess.run(["sh", str(INSTALL), *words], capture_output=True, timeout=30,
+                              check=False)  # fmt: skip
+        assert done.returncode == 2, done.stderr
+    assert (tmp_path / "letters").read_text() == "of my grandmother"
 
 
 # -- what is in it, and what is known of that ---------------------------------------------------
@@ -199,3 +243,49 @@ def test_an_audit_that_reached_nobody_is_never_called_clean() -> None:
     assert judged(json.dumps({"dependencies": [skipped, seen, weak]})) == {
         "reached": True, "asked": 2, "not_asked": 1, "weak": ["c 2: PYSEC-1, mended in 3"],
     }  # fmt: skip
+
+
+def test_an_audit_is_reached_only_where_each_list_was() -> None:
+    audit = script("audit")
+    assert {"requirements.lock", "packaging/build.lock"} <= set(audit.LISTS)
+    assert all((ROOT / name).is_file() for name in audit.LISTS)
+    seen = audit.judged(json.dumps({"dependencies": [{"name": "b", "version": "1", "vulns": []}]}))
+    found = audit.together({"a": seen, "b": audit.judged("")})
+    assert (found["reached"], found["not_reached"], found["asked"]) == (False, ["b"], 1)
+    assert audit.together({"a": seen, "b": seen})["reached"]
+
+
+def test_the_tool_of_the_audit_comes_from_the_lock_with_all_that_it_needs() -> None:
+    assert script("audit").TOOL == ("--frozen", "--isolated", "--only-group", "audit", "pip-audit")
+    every = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    packages: dict[str, Any] = {one["name"]: one for one in every}
+    found, left = set[str](), ["pip-audit"]
+    while left:
+        name = left.pop()
+        found.add(name)
+        needs = {one["name"] for one in packages[name].get("dependencies", ())}
+        left += needs - found
+        assert all(file["hash"].startswith("sha256:") for file in packages[name]["wheels"]), name
+    assert len(found) > 10
+    wanted = packages["commons-node"]["dev-dependencies"]["audit"]
+    assert [one["name"] for one in wanted] == ["pip-audit"]
+
+
+def test_a_strict_audit_fails_where_the_database_is_not_reached(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audit = script("audit")
+    monkeypatch.setattr(audit, "asked", lambda _name: "")
+    assert audit.main(["--strict"]) == 1
+    assert "nothing is known of requirements.lock, packaging/build.lock" in capsys.readouterr().err
+    assert audit.main([]) == 0, "a build does not depend on it"
+    assert json.loads(capsys.readouterr().out)["reached"] is False
+
+
+def test_the_bill_names_the_runner_of_agents_and_the_python_in_it() -> None:
+    found = script("sbom").runner_of_agents()
+    file = ROOT / "node/commons_node/sandbox/runner.wasm.xz"
+    assert found["hashes"][0]["content"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    inside = {one["name"]: one["version"] for one in found["components"]}
+    assert set(inside) == {"cpython", "componentize-py", "tzdata"}
+    assert inside["cpython"].startswith("3.14."), "as decision 29 and the runner itself say"

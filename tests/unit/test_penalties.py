@@ -76,6 +76,44 @@ def test_a_clock_that_was_set_back_blames_nobody() -> None:
         assert penalties.offence(EVE, EVE, "order", now) is None
 
 
+ALICES = "a" * 64
+"""The member whose nodes these are."""
+
+
+def breaks(penalties: Penalties, name: str, now: int) -> dict[str, tuple[int, int]]:
+    """A node of alice's breaks a rule: who is out, for how many minutes, for the how-many-th time.
+
+    Each has a device of the same name.
+    """
+    found = penalties.broken(name, [f"{name}'s device"], [ALICES], "order", now)
+    return {one.subject: ((one.until_ms - now) // MINUTE, one.times) for one in found}
+
+
+def test_a_further_device_of_a_member_brings_no_further_patience() -> None:
+    penalties = Penalties()
+    assert not breaks(penalties, "one", 0)
+    assert not breaks(penalties, "two", 0)
+    out = breaks(penalties, "three", 0)
+    assert out == dict.fromkeys(("three", "three's device", ALICES), (1, 1))
+    assert not breaks(penalties, "three", 1), "what was on its way makes it no longer"
+    assert penalties.of("one", 1) is None, "what she did not do again is not held against her"
+    assert breaks(penalties, "four", 0)["four"] == (1, 1), "as long as alice's time runs: at once"
+    later = MINUTE + 1
+    assert not breaks(penalties, "four", later)
+    assert breaks(penalties, "one", later)["one"] == (2, 2), "and for all her nodes it doubles"
+
+
+def test_a_thief_with_one_of_her_machines_does_not_have_alice_kept_out() -> None:
+    penalties, now = Penalties(), 0
+    for n in range(60):  # any of her devices may grant another
+        breaks(penalties, f"the thief's {n}", now)
+        now += MINUTE // 4
+    assert penalties.of(ALICES, now) is not None
+    assert penalties.of("hers", now) is None
+    assert penalties.of("hers's device", now) is None
+    assert not [one for one in penalties.here(now) if one.node == "hers"]
+
+
 def test_a_person_who_lifts_it_lifts_all_of_it() -> None:
     penalties = Penalties()
     misbehave(penalties, 0)
@@ -94,6 +132,7 @@ def test_nobody_is_blamed_for_what_happens_between_honest_nodes() -> None:
     honest = {
         "slow", "silent", "gone", "stop", "proof_timeout", "stranger", "revoked", "push_flood",
         "gossip_flood", "shed_push", "shed_gossip", "session", "failed", "replaced", "refresh",
+        "crowded", "sync_flood",
     }  # fmt: skip
     seen_differently = {"budget", "stranger", "limit", "ended", "chain", "time", "lamport", "rules"}
     assert not honest & BLAMED

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.simulation.meeting import EPOCH, neighbourhood
 
-from commons_crdt.ids import digest
+from commons_crdt.ids import RealmId, digest
 from commons_protocol import wire
 from commons_protocol.effects import Close, Send
-from commons_protocol.proof import Prover
+from commons_protocol.proof import KEPT, Prover
+from commons_protocol.replica import Replica
 from commons_protocol.transcript import Ends, Sealer, claim_parts
 
 KEY = digest("t-key")
@@ -78,6 +81,43 @@ def test_tags_have_one_shape_whatever_is_known(epochs: int, seed: int) -> None:
 
 
 COMMUNITY = neighbourhood("bob")
+
+
+@given(
+    epochs=st.lists(st.integers(1, 5), min_size=1, max_size=40),
+    met=st.sets(st.integers(0, 39)),
+)
+def test_in_turn_every_tag_is_shown_and_those_of_realms_that_were_met_each_time(
+    epochs: list[int], met: set[int]
+) -> None:
+    alice, bob = COMMUNITY
+    realms = [RealmId(digest("t-realm", bytes([n]))) for n in range(len(epochs))]
+    many = [
+        SimpleNamespace(
+            realm=realm,
+            credential=alice.credential,
+            epochs=lambda n=n, realm=realm: [
+                (EPOCH, digest("t-key", realm, bytes([m]))) for m in range(epochs[n])
+            ],
+        )
+        for n, realm in enumerate(realms)
+    ]
+    known = {realms[n] for n in met if n < len(realms)}
+    newest = {digest("t-key", realm, bytes([0])) for realm in known}
+    rest = sum(epochs) - min(len(newest), KEPT)
+    seen: set[bytes] = set()
+    for turn in range(-(-rest // (wire.SLOTS - min(len(newest), KEPT)))):
+        prover = Prover(
+            "dialler", alice.peer, bob.peer, cast("list[Replica]", many),
+            random.Random(turn).randbytes, turn=turn, met=known,
+        )  # fmt: skip
+        prover.begin()
+        prover.on_message(wire.Hello(wire.VERSION, b"n" * 32))
+        shown = {key for _, key in prover._listed.values()}
+        assert len(shown) == min(wire.SLOTS, sum(epochs)), "no more than ever, and no fewer"
+        assert len(shown & newest) >= min(len(newest), KEPT)
+        seen |= shown
+    assert len(seen) == sum(epochs)
 
 
 def test_a_newer_version_is_left_in_peace() -> None:

@@ -81,6 +81,26 @@ async def test_what_waits_survives_a_stop(rooms: Rooms) -> None:
     assert await room.facts() == await other.facts()
 
 
+async def test_edits_without_room_in_memory_are_read_from_the_disk(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "MOST_KEPT", 16_384)
+    home, _, pages = library()
+    room = await rooms.open("a", home)
+    together = MANY + 20
+    await room.take(*bytes_of(home)[:together])
+    await room.take(*bytes_of(home)[together:])
+    waiting = room.realm._catching_up.backlog
+    kept = waiting.kept(DocumentId(one.id) for one in pages)
+    assert 0 < len(kept) < len(pages), "some are in memory, some are not"
+    assert any(len(edits) > 1 for edits in kept.values()), "one of two batches among them"
+    assert sum(len(backlog._pack(edits)) for edits in kept.values()) <= 16_384
+    await room.realm.settled()
+    other = await rooms.open("b", home, *bytes_of(home))
+    await other.realm.settled()
+    assert await room.facts() == await other.facts()
+
+
 async def test_what_an_earlier_start_held_waits_from_this_one_on(rooms: Rooms) -> None:
     home, _, pages = library()
     room = await rooms.open("a", home, *bytes_of(home))

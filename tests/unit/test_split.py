@@ -18,6 +18,7 @@ from commons_crdt.texts import listed
 from commons_node import verbs
 from commons_node.backup.safety import Safety
 from commons_node.disk import Room
+from commons_node.domains import RULES
 from commons_node.health.overview import of_community
 from commons_node.parts.keeper import PartsKeeper
 from commons_node.peering.load import Load
@@ -58,6 +59,7 @@ async def status(node: Machine) -> dict[str, Any]:
         communities=node.communities, peering=SimpleNamespace(peers=list, load=Load()), refusals={},
         node="0" * 64, ready=True, started=0.0, parts=PartsKeeper(nobody, list),
         keeping=SimpleNamespace(paused=set(), freed=set()), safety=safety,
+        rules=RULES,
     )  # fmt: skip
     return dict((await verbs.status(Request(daemon), verbs.Nothing())).value)  # type: ignore[arg-type]  # all of a daemon that it asks
 

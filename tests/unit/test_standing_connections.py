@@ -94,6 +94,7 @@ async def test_a_peer_that_opens_no_stream_is_looked_for_at_its_addresses(answer
             book=SimpleNamespace(get=lambda _node: known, heard=lambda _node: ()),
             settings=Settings(),
             relays=SimpleNamespace(to=lambda _peer: ()),
+            places=SimpleNamespace(may_dial=lambda _peer: True),
         )
     )
     with pytest.raises(Unreachable, match="timed out"):

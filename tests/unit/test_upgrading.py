@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -17,15 +16,15 @@ from tests.disks import Disk, disk
 from tests.homes import make
 
 from commons_node.doctor.data import opened
+from commons_node.jobs.definitions import defined
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.store.database import fetch, open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.store.realm_schema import REALM_SCHEMA
-from commons_node.store.upgrading import NoRoom, TooNew, Unusable, migrate
+from commons_node.store.upgrading import NoRoom, TooNew, Unusable, migrate, see_that_all_can
 from commons_node.verifier.pool import VerifierPool
 
-KNOWN = json.loads(make.HASHES.read_text())
 FIRST = 4
 SLOW = (
     "CREATE TABLE slow (n INTEGER PRIMARY KEY, text BLOB);"
@@ -60,7 +59,7 @@ def test_every_schema_number_has_a_home() -> None:
 async def test_a_realm_of_an_earlier_schema_opens_to_what_it_held(
     number: int, tmp_path: Path
 ) -> None:
-    known = KNOWN[f"realm-{number}"]
+    _, known = make.of("realm", number)
     path = make.unpacked("realm", number, tmp_path / f"{known['realm']}.db")
     assert version_of(path) == number
     pool = VerifierPool(1)
@@ -78,7 +77,7 @@ async def test_a_realm_of_an_earlier_schema_opens_to_what_it_held(
 
 @pytest.mark.parametrize("number", [n for kind, n in make.wanted() if kind == "node"])
 async def test_a_node_file_of_an_earlier_schema_opens(number: int, tmp_path: Path) -> None:
-    known = KNOWN[f"node-{number}"]
+    _, known = make.of("node", number)
     path = make.unpacked("node", number, tmp_path / "node.db")
     database = await open_database(path, NODE_SCHEMA)
     store = NodeStore(database)
@@ -95,7 +94,7 @@ def test_a_file_of_jobs_of_an_earlier_schema_opens(number: int, tmp_path: Path) 
     path = make.unpacked("jobs", number, tmp_path / "jobs.db")
     queue = Queue(path, "term", lambda: 0, lambda: 0)
     try:
-        assert {"figures", "integrity", "overdue", "tidy"} <= set(queue.jobs())
+        assert {"figures", "integrity", "overdue", "tidy"} <= set(defined(queue))
         assert queue.rows("SELECT job, state FROM runs") == [("figures", "done")]
         assert queue.rows("SELECT 1 FROM samples LIMIT 1") == [(1,)]
     finally:
@@ -116,6 +115,29 @@ def test_a_disk_without_room_is_said_before_anything_is_touched(home: Path) -> N
     assert "make room" in told.value.way_out
     assert home.read_bytes() == before
     assert list(home.parent.iterdir()) == [home]
+
+
+def test_a_home_without_room_for_all_of_it_is_as_it_was(tmp_path: Path) -> None:
+    """The node's small file has room, the large one of a community has none: neither is new."""
+    files = [
+        (make.unpacked("node", 1, tmp_path / "node.db"), NODE_SCHEMA),
+        (make.unpacked("realm", FIRST, tmp_path / "realm.db"), REALM_SCHEMA),
+        (make.unpacked("jobs", len(JOBS_SCHEMA), tmp_path / "jobs.db"), JOBS_SCHEMA),
+    ]
+    small, large = (path.stat().st_size for path, _ in files[:2])
+    assert small < large
+    enough = (16 << 20) + small + 2 * large
+    before = [path.read_bytes() for path, _ in files]
+    migrate(files[2][0], JOBS_SCHEMA, free=lambda _path: enough - 1)  # alone it would have
+    with pytest.raises(NoRoom) as told:
+        see_that_all_can(files, free=lambda _path: enough - 1)
+    assert "(node.db, realm.db)" in str(told.value)
+    assert "jobs.db" not in str(told.value), "it is of this version"
+    see_that_all_can(files, free=lambda _path: enough)
+    migrate(files[1][0], later(1))
+    with pytest.raises(TooNew):
+        see_that_all_can(files, free=lambda _path: enough)
+    assert files[0][0].read_bytes() == before[0]
 
 
 def test_a_newer_file_is_refused_and_left_alone(home: Path) -> None:

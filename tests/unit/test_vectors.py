@@ -53,6 +53,7 @@ FILES = (
     "archive",
     "sync",
     "bundle",
+    "bundle-parts",
     "parts",
     "spaces",
 )

@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from tests.unit.rooms import Room, Rooms, bytes_of, note, village, workers
+from tests.unit.rooms import Room, Rooms, bytes_of, note, village
 from tests.unit.town import Person
 
 from commons_crdt.operation import decode_header
 from commons_node.store import waiting
 from commons_node.store.database import fetch
 from commons_node.store.waiting import Aside, Waiting
-from commons_node.verifier.pool import VerifierPool
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[VerifierPool]:
-    with workers() as made:
-        yield made
-
-
-@pytest.fixture
-async def rooms(tmp_path: Path, pool: VerifierPool) -> AsyncIterator[Rooms]:
-    made = Rooms(tmp_path, pool)
-    yield made
-    await made.close()
 
 
 async def held_by(room: Room, who: Person) -> int:

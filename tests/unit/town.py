@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import msgspec
 
@@ -41,12 +42,13 @@ from commons_crdt.verdict import Verdict
 from commons_node.testing import acts
 from commons_node.testing.acts import DAY_MS, START_MS, erasure, identity, resign, role_act
 
-NOTE, LOAN, NOTICE, PAGE, METER = (
+NOTE, LOAN, NOTICE, PAGE, METER, PHOTO = (
     "town.note.1",
     "town.loan.1",
     "town.notice.1",
     "town.page.1",
     "town.meter.1",
+    "town.photo.1",
 )
 
 
@@ -68,10 +70,12 @@ KINDS = (
     Kind(NOTICE, Number, Role.STEWARD, max_body=64),
     Kind(PAGE, DocumentSchema("page", {"title": Field.text(80)}), Role.MEMBER, erased="body"),
     Kind(METER, Number, Role.NEWCOMER, unattended=True),
+    Kind(PHOTO, Number, Role.NEWCOMER, parts={"picture": 400_032}, erased="body"),
 )
 RULES = Rules.of(1, (*CORE, *KINDS))
 
 
+@cache
 def secrets(name: str) -> DeviceSecrets:
     """The device called ``name``, the same in every test."""
     label = name.encode()

@@ -8,7 +8,7 @@ from typing import Any, Final
 from commons_cli.texts import _, ngettext
 from commons_tui.listing import Detail
 from commons_tui.rows import Row
-from commons_tui.words import JOBS, PROPOSALS, ago, look
+from commons_tui.words import JOBS, PROPOSALS, ago, at, look
 
 _ID: Final = 64
 
@@ -43,18 +43,20 @@ def _proposal(one: Mapping[str, Any]) -> Row:
 
 def proposal_detail(one: Mapping[str, Any]) -> Detail:
     """Everything that a member has to know before signing it."""
-    said = [(f"  {name.replace('_', ' ')}", _short(value)) for name, value in one["args"].items()]
+    given = [(f"  {name.replace('_', ' ')}", _short(value)) for name, value in one["args"].items()]
     fields = [
         (_("State"), str(look(PROPOSALS, one["state"]))),
         (_("Act"), str(one["command"]).replace(".", " ")),
-        *said,
+        *given,
         (_("By"), str(one["agent"]).partition("/")[2]),
         (_("For"), str(one["principal_name"] or "-")),
         (_("Proposed"), ago(one["time"])),
     ]
     title = f"{one['proposal']}: {one['why']}" if one["why"] else str(one["act"])
     failed = _("Signing it failed: {why}").format(why=one["error"]) if one["error"] else ""
-    return Detail(title, fields, [str(one["summary"] or ""), failed])
+    held = _("The agent is trusted with that, but {why}.").format(why=one["held"])
+    said = [str(one["summary"] or ""), failed, held if one["held"] else ""]
+    return Detail(title, fields, said)
 
 
 def _short(value: object) -> str:
@@ -114,6 +116,20 @@ def _permission(n: int, row: Mapping[str, Any]) -> Row:
     return Row(f"may{n}", [f"{sign} {means}"], tuple(said), "" if granted else "quiet")
 
 
+def trust_rows(one: Mapping[str, Any]) -> list[Row]:
+    """What is signed without asking, in whose name; each opens to until when, and why not now."""
+    return below("h-trust", _("Signed beforehand"), [_trust(row) for row in one["trust"]])
+
+
+def _trust(row: Mapping[str, Any]) -> Row:
+    act = str(row["act"]).replace(".", " ")
+    text = _("{act}, as {member}: {used} of {each_day} today").format(
+        act=act, member=row["member_name"], used=row["used"], each_day=row["each_day"]
+    )
+    said = [text, _("until {moment}").format(moment=at(row["until"])), str(row["why"] or "")]
+    return Row(f"trust{row['policy']}", [text], tuple(said), "quiet" if row["why"] else "")
+
+
 def cost_fields(one: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What all its runs have cost, and today's share of the day's budget; nothing of duties."""
     budget = one.get("budget")
@@ -134,3 +150,14 @@ def refused_rows(one: Mapping[str, Any]) -> list[Row]:
         for n, row in enumerate(one.get("refused") or ())
     ]  # fmt: skip
     return below("h-refused", _("Refused"), rows)
+
+
+def unsent_rows(one: Mapping[str, Any]) -> list[Row]:
+    """What it has sent that has not arrived; each opens to why, and what to do."""
+    rows = [
+        Row(f"unsent{n}", [f"✕ {row['sentence']}"],
+            (str(row["sentence"]), str(row["next_action"])), "warn")
+        for n, row in enumerate(one["besides"])
+        if row["code"] in {"late", "lost"}
+    ]  # fmt: skip
+    return below("h-unsent", _("Not arrived"), rows)

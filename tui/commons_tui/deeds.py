@@ -206,7 +206,7 @@ class Deeds:
         else:
             self._app.notify(said.replace("[", "\\["))
         following = verb.get("then")
-        if following in self.verbs:
+        if following in self.verbs and answer.get("goes_on") is not False:
             await self.do(following, {})
 
 

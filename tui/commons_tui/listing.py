@@ -35,18 +35,26 @@ REST_S: Final = 0.08
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What is known of one row: a title, fields with values, sentences, and rows to go on to."""
+    """What is known of one row: a title, fields with values, sentences, and rows to go on to.
+
+    ``lead``: sentences that come first, where they matter most.
+    """
 
     title: str
     fields: Sequence[tuple[str, str]] = ()
     sentences: Sequence[str] = ()
     rows: Sequence[Row] = ()
     columns: Sequence[Column] = field(default=(Column("", 0),))
+    lead: Sequence[str] = ()
 
     def text(self) -> Text:
-        """Title, fields, sentences; data is cleaned, markup means nothing."""
+        """Title, lead, fields, sentences; data is cleaned, markup means nothing."""
         text = Text()
         text.append(safe(self.title), "bold")
+        for sentence in filter(None, self.lead):
+            text.append("\n" + safe(sentence))
+        if any(self.lead):
+            text.append("\n")
         known = [(_(name), safe(value)) for name, value in self.fields if value and value != "-"]
         wide = min(max((width(name) for name, _value in known), default=0), _LABEL)
         for name, value in known:

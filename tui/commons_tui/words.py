@@ -86,6 +86,7 @@ SYNC: Final = {
     "stranger": Look("?", "a stranger", "quiet"),
     "blocked": Look("✕", "blocked", "quiet"),
     "alone": Look("○", "alone", "quiet"),
+    "paused": Look("✕", "paused", "quiet"),
 }
 SPACES: Final = {
     "open": Look("●", "open", "good"),

@@ -240,22 +240,23 @@ class Authority:
 
         Who was removed or is suspended is none: no admission of theirs is beyond the cut.
         """
-        found: dict[MemberId, Role] = {}
         if self.polity is None:
-            return found
+            return {}
+        roles = ((member, self.role_now(member)) for member in self.polity.book.roots)
+        return {member: role for member, role in roles if role is not None}
+
+    def role_now(self, member: MemberId) -> Role | None:
+        """The role of one of them; None for who is none."""
+        if self.polity is None:
+            return None
         polity, whole = self.polity, self.polity.view
-        cuts = polity.strata.cuts
-        for member, roots in polity.book.roots.items():
-            here = (
-                root
-                for root in polity.book.among(roots, whole)
-                if polity.root_stands(root) and not any(cuts.covering(root))
-            )
-            role = polity.base_role(member, whole) if any(True for _ in here) else None
-            role = polity.lowered(role, member, whole, lambda _demotion: True)
-            if role is not None:
-                found[member] = role
-        return found
+        here = (
+            root
+            for root in polity.book.among(polity.book.roots.get(member, ()), whole)
+            if polity.root_stands(root) and not any(polity.strata.cuts.covering(root))
+        )
+        role = polity.base_role(member, whole) if any(True for _ in here) else None
+        return polity.lowered(role, member, whole, lambda _demotion: True)
 
     def flagged(self) -> set[MemberId]:
         """Members admitted beyond an invite's uses, found when islands met.

@@ -12,11 +12,15 @@ from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_node.archive.format import Head, Writer
 from making.judge_story import story
 
+ROWS = [("members", bytes(32), [4, 0]), ("notes", bytes(32), ["a", None, b"b", True]),
+        ("notes", bytes([1] * 32), [-1])]  # fmt: skip
+
 
 def archive() -> dict[str, Any]:
-    """A file of the story's first operations, and files that are refused.
+    """A file of the story's first operations in each version, and files that are refused.
 
-    ``state_hash`` is that of no rows, since these rules have no views.
+    ``state_hash`` is that of no rows, since these rules have no views; ``file_2`` has three rows
+    that no view gives, so it is read, and not verified.
     """
     town = story()
     realm = bytes(town.realm)
@@ -27,9 +31,25 @@ def archive() -> dict[str, Any]:
 
     def written(head: Head, operations: list[Operation]) -> bytes:
         out = io.BytesIO()
-        writer = Writer(out, head)
+        writer = Writer(out, head, 1)
         for operation in operations:
             writer.add(operation)
+        writer.close()
+        writer.end()
+        return out.getvalue()
+
+    def rich(head: Head) -> bytes:
+        out = io.BytesIO()
+        writer = Writer(out, msgspec.structs.replace(head, state_hash=state_hash(ROWS)))
+        for operation in first:
+            writer.add(operation)
+        writer.close()
+        writer.verdicts(bytes(int(town.standings[i].judgement.verdict) for i in ids))
+        writer.close()
+        for row in ROWS:
+            writer.row(*row)
+        writer.close()
+        writer.close()
         writer.end()
         return out.getvalue()
 
@@ -38,7 +58,7 @@ def archive() -> dict[str, Any]:
     longer = len(good).to_bytes(4)
     bad = {
         "no magic": (b"x" + good[1:], "magic"),
-        "another version": (good[:15] + b"\x02" + good[16:], "version"),
+        "another version": (good[:15] + b"\xff" + good[16:], "version"),
         "torn": (good[:-40], "truncated"),
         "fewer operations than it says": (whole, "truncated"),
         "a bit is flipped": (good[:-50] + bytes([good[-50] ^ 1]) + good[-49:], "hash"),
@@ -47,6 +67,8 @@ def archive() -> dict[str, Any]:
     }
     return {
         "file": good.hex(),
+        "file_2": rich(head).hex(),
+        "state_hash_2": state_hash(ROWS).hex(),
         "realm": realm.hex(),
         "pin": realm.hex(),
         "chain": [realm.hex()],

@@ -11,10 +11,12 @@ from nacl.signing import SigningKey
 from commons_crdt.ids import DeviceId, OperationId, digest
 from commons_crdt.operation import Operation, decode_header
 from commons_protocol import carriage, wire
+from commons_protocol.about import about_in
 from commons_protocol.ends import ChainEnd, Vector, packed
 from commons_protocol.frame import encode
 from commons_protocol.ranges import Comparison, fingerprint, of_log
 from commons_protocol.transcript import Ends, Sealer, Side, claim_parts
+from making import giving, rounds
 from making.judge_story import story
 from making.names import code_of, secrets, shown
 
@@ -45,6 +47,12 @@ def sync() -> dict[str, Any]:
         ],
         "refused": refused(),
         "messages": messages(),
+        "programs": programs(),
+        "wanting": giving.wanting(),
+        "pieces": giving.pieces(),
+        "credit": giving.credit(),
+        "bad_messages": giving.bad_messages(),
+        "rounds": rounds.rounds(KEY),
     }
 
 
@@ -247,4 +255,23 @@ def messages() -> list[dict[str, Any]]:
             "frame": wire.pack(one).hex(),
         }
         for one in found
+    ]
+
+
+def programs() -> list[dict[str, Any]]:
+    """What an entry of `Members` says of its node's program."""
+    where = "/ip4/192.0.2.7/tcp/4001/p2p/12D3KooW"
+    cases = [
+        ["/commons-node/1.2.0/rules/4", where],
+        [where, "/commons-node/1.3.0.dev0+local/rules/5"],
+        [where],
+        ["/commons-node/1.2.0/rules/0"],
+        ["/commons-node/new/rules/4"],
+        ["/commons-node/1.2.0/rules/4/p2p/12D3KooW"],
+        ["/commons-node/1.2.0/rules/4\n"],
+    ]
+    told = [(one, about_in(one)) for one in cases]
+    return [
+        {"addresses": one, "version": said and said.version, "rules": said and said.rules}
+        for one, said in told
     ]

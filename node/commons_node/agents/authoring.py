@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 
 from commons_crdt.texts import _, ngettext
-from commons_node.agents.checking import findings
-from commons_node.agents.folders import CannotRead, begin, named, read_folder
+from commons_node.agents.checking import findings, of_rehearsal
+from commons_node.agents.folders import NoPackage, begin, named, read_folder
 from commons_node.agents.keys import publisher_key
 from commons_node.agents.manifest import Manifest, parse
 from commons_node.agents.package import MAX_PACKAGE, Package, pack, read, sign
 from commons_node.agents.refusals import BadPackage
+from commons_node.agents.wording import in_words
 from commons_node.api.events import EVENTS
+from commons_node.capabilities.rehearsing import rehearse
 from commons_node.keystore.sessions import pick
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.registry import (
@@ -28,9 +30,11 @@ from commons_node.registry import (
     Table,
     View,
     folder,
+    option,
     path_in,
     path_out,
 )
+from commons_node.service.veils import refuse_veiled
 from commons_node.whole_file import checked_path, whole_file
 
 if TYPE_CHECKING:
@@ -50,6 +54,9 @@ class Check(msgspec.Struct):
     """Arguments of ``agent check``."""
 
     folder: Annotated[str, folder("the agent's folder")]
+    run: Annotated[
+        bool, option("run it once in the sandbox as well, before made-up neighbours and devices")
+    ] = False
 
 
 class Pack(msgspec.Struct):
@@ -86,6 +93,7 @@ async def new(request: Request[Daemon], args: New) -> Mapping[str, object]:
     """A folder with an agent that works, and your key in it."""
     publisher = await _key(request)
     place = Path(args.folder)
+    refuse_veiled(place, write=True)
     files = await asyncio.to_thread(begin, place, publisher)
     return {
         "folder": str(place),
@@ -95,12 +103,16 @@ async def new(request: Request[Daemon], args: New) -> Mapping[str, object]:
     }
 
 
-async def check(_request: Request[Daemon], args: Check) -> Reading:
-    """What can be said of a folder without running anything in it."""
+async def check(request: Request[Daemon], args: Check) -> Reading:
+    """What can be said of a folder without running it; or by running it where nothing is real."""
+    refuse_veiled(Path(args.folder), write=False)
     toml, code = await asyncio.to_thread(read_folder, Path(args.folder))
     manifest = parse(toml, publisher=_NOBODY)
-    pack(named(toml, _NOBODY) if manifest.publisher == _NOBODY else toml, code)
+    data = pack(named(toml, _NOBODY) if manifest.publisher == _NOBODY else toml, code)
     found = await asyncio.to_thread(findings, manifest, code, EVENTS)
+    rehearsed = await rehearse(request.node, read(data)) if args.run else None
+    if rehearsed is not None:
+        found = [*found, *of_rehearsal(manifest, rehearsed)]
     faults = sum(one.weight == "fault" for one in found)
     count = ngettext("{n} fault", "{n} faults", faults).format(n=faults)
     return Reading(
@@ -111,12 +123,15 @@ async def check(_request: Request[Daemon], args: Check) -> Reading:
             "faults": faults,
             "count": count if faults else None,
             "findings": [msgspec.to_builtins(one) for one in found],
+            "run": msgspec.to_builtins(rehearsed),
+            "ran": in_words(rehearsed) if rehearsed is not None else None,
         }
     )
 
 
 async def make(request: Request[Daemon], args: Pack) -> Mapping[str, object]:
     """A package of a folder, not yet signed."""
+    refuse_veiled(Path(args.folder), write=False)
     toml, code = await asyncio.to_thread(read_folder, Path(args.folder))
     if parse(toml, publisher=_NOBODY).publisher == _NOBODY:
         toml = named(toml, await _key(request))
@@ -152,11 +167,12 @@ def _told(path: Path, package: Package, size: int) -> dict[str, object]:
 
 
 def _read(path: Path) -> bytes:
+    refuse_veiled(path, write=False)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_PACKAGE + 1)
     except OSError as error:
-        raise CannotRead(file=path, why=error.strerror or error) from error
+        raise NoPackage(file=path, why=error.strerror or error) from error
     if len(data) > MAX_PACKAGE:
         raise BadPackage(why=_("it is larger than 5 MiB"))
     return data
@@ -176,11 +192,15 @@ REGISTRY = Registry(
                 says="{file}: {name} {version}, {bytes} bytes, not yet signed.\n"
                 "next: commons-node agent sign {file}"),
         Command("agent.sign", "Sign a package as its publisher.", Sign, seal,
-                says="{file} is signed by the publisher {publisher}.", member=True),
+                says="{file} is signed by the publisher {publisher}.\n"
+                     "next: commons-node agent install {file}", member=True),
     ),
     views=(
-        View("agent.check", "Say what is wrong with an agent's folder, without running it.", Check,
-             check, says=("{name} {version}: {count}", "{name} {version} can be packed."),
+        View("agent.check", "Say what is wrong with an agent's folder, or rehearse it.", Check,
+             check, timeout_s=60.0,
+             says=("{name} {version}: {count}\n{ran:lines}", "{name} {version}: {count}",
+                   "{name} {version} can be packed.\n{ran:lines}",
+                   "{name} {version} can be packed."),
              table=Table("findings", (Column("weight", "Weight", "word"), Column("file", "File"),
                                       Column("line", "Line", "number"), Column("text", "What")),
                          "Nothing was found.")),

@@ -18,6 +18,7 @@ from commons_node.agents.wording import MEANS
 from commons_node.capabilities import collections
 from commons_node.capabilities.capability import Capability
 from commons_node.capabilities.catalogue import CAPABILITIES
+from commons_node.capabilities.rehearsing import Rehearsed
 from commons_node.jobs.job import On
 
 Weight = Literal["fault", "hint"]
@@ -46,6 +47,17 @@ def findings(
     elif not code[manifest.entry].startswith(b"\0asm"):
         found.append(Finding("fault", manifest.entry, 0, _("It is no WebAssembly component.")))
     return sorted(found, key=lambda one: (one.weight != "fault", one.file, one.line))
+
+
+def of_rehearsal(manifest: Manifest, one: Rehearsed) -> Iterator[Finding]:
+    """What running it has shown: that it failed, and what it was refused."""
+    entry = manifest.entry.partition(":")[0]
+    if one.code:
+        text = _("It failed in the sandbox ({code}): {error}")
+        yield Finding("fault", entry, 0, text.format(code=one.code, error=one.error))
+    for refused in one.refused:
+        text = _("{method} was refused ({code}): {text}")
+        yield Finding("hint", entry, 0, text.format_map(refused))
 
 
 def _of_manifest(manifest: Manifest, events: Collection[str]) -> Iterator[Finding]:

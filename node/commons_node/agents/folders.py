@@ -31,6 +31,13 @@ class CannotRead(CommonsError):
 
     code: ClassVar[str] = "bad_file"
     hint: ClassVar[str] = "the folder of an agent holds agent.toml and code/"
+
+
+class NoPackage(CommonsError):
+    """{file} cannot be read: {why}."""
+
+    code: ClassVar[str] = "bad_file"
+    hint: ClassVar[str] = "commons-node agent pack FOLDER writes one"
     status = "usage"
 
 

@@ -74,8 +74,13 @@ class Schedules(Protocol):
     async def pause(self, name: str, *, paused: bool) -> None:
         """Begin no run of it, or begin again."""
 
-    async def clear(self, agent: str) -> None:
-        """An agent was removed: its notes go, and what it proposed that nobody signed."""
+    async def clear(self, agent: str, job: str) -> None:
+        """An agent was removed: its notes go, what it proposed that nobody signed, letters of its
+        job that have not left, and trust.
+        """
+
+    async def distrust(self, agent: str, why: Literal["suspended"]) -> None:
+        """An agent may not run: nothing more is signed for it beforehand."""
 
     def defined(self) -> Mapping[str, Job]:
         """All jobs by name."""
@@ -156,6 +161,11 @@ class Agents:
         """Every agent, by name."""
         rows = sorted(self._store.rows.values(), key=lambda row: row.manifest.name)
         return [self._installed(row) for row in rows]
+
+    def held(self) -> frozenset[str]:
+        """Jobs of those that are paused or suspended: what they wrote waits until they are not."""
+        rows = self._store.rows.values()
+        return frozenset(job_name(row.manifest) for row in rows if self._state(row)[0] != "active")
 
     def find(self, selector: str) -> Installed:
         """By name, by id, or by the name of its job. Raises ``NoAgent``."""
@@ -315,7 +325,7 @@ class Agents:
         await self._store.remove(agent)
         self._cannot.discard(agent)
         await self._forget(row)
-        await self._jobs.clear(agent)
+        await self._jobs.clear(agent, job_name(row.manifest))
 
     # -- its job -------------------------------------------------------------------------------
 
@@ -325,6 +335,7 @@ class Agents:
 
     async def _arrange(self, row: Row) -> None:
         if row.waits or not self._store.there(row.package):
+            await self._jobs.distrust(row.agent, "suspended")
             await self._forget(row)
             return
         try:

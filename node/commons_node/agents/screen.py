@@ -16,6 +16,7 @@ from commons_crdt.texts import _
 from commons_node.agents import wording
 from commons_node.agents.grants import Approval
 from commons_node.agents.manifest import Manifest
+from commons_node.agents.occasions import when
 from commons_node.agents.refusals import NotAgreed
 
 _LETTERS: Final = 16
@@ -49,7 +50,7 @@ def of_package(
         "run": _("at most {seconds:g} s, {memory} MiB and {calls} calls").format(
             seconds=one.wall_s, memory=one.memory_mib, calls=one.calls
         ),
-        "when": "; ".join(wording.when(manifest.triggers)),
+        "when": "; ".join(when(manifest.triggers)),
         "former": before.version if before is not None else None,
     }
 

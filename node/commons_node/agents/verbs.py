@@ -14,6 +14,7 @@ from commons_node.agents.house import Installed
 from commons_node.agents.package import Package, read
 from commons_node.domains.agents.offers import chosen, fetched, offers
 from commons_node.jobs import showing
+from commons_node.jobs.outbox import count_ready
 from commons_node.moments import moment
 from commons_node.registry import (
     Column,
@@ -88,9 +89,10 @@ async def install(request: Request[Daemon], args: Install) -> Mapping[str, objec
     found = await node.agents.install(package, data, community, node.now_ms(), args.without)
     _tell(node, found)
     answer: dict[str, object] = _answer(found)
+    answer["goes_on"] = node.jobs.preparing.state != "ready"  # there is nothing to wait for
     if agreed is None:
         return answer
-    shown = screen.of_package(manifest, agreed, before)
+    shown = screen.of_package(manifest, agreed, before, agreed.withheld)
     changes = {key: shown[key] for key in ("permissions", "limits", "former")}
     return {**answer, **changes, "waits": found.why or None}
 
@@ -201,7 +203,7 @@ async def _row(node: Daemon, one: Installed) -> dict[str, Any]:
 
 async def show(request: Request[Daemon], args: One) -> Reading:
     """One agent: what it is, what it may do, and what one run may take."""
-    agents = request.node.agents
+    agents, scheduler = request.node.agents, request.node.jobs.scheduler
     one = agents.find(args.agent)
     approval = agents.approval(one.agent)
     shown = screen.of_package(one.manifest, approval, without=set(approval.withheld))
@@ -211,6 +213,9 @@ async def show(request: Request[Daemon], args: One) -> Reading:
         "limits": wording.limit_rows(one.limits, None),
         "settings": dict(one.settings),
         "set": _settings(one),
+        "trust": (trust := await request.node.jobs.trusting.rows(one.agent)),
+        "trusted": wording.trusted(trust),
+        "letters": await scheduler.desk.call(lambda queue: count_ready(queue, one.job)),
     }
     return Reading({**shown, **await _row(request.node, one)})
 
@@ -243,7 +248,7 @@ _SUSPENDED: Final = (
 )
 _STANDS: Final = (
     "{agent} {version}, {state}: {summary}\npublisher {publisher}\nruns {when}\n"
-    "one run takes {run}\nsettings {set}\njob {job}"
+    "one run takes {run}\nsettings {set}\nsigned beforehand: {trusted}\njob {job}"
 )
 _STOPPED: Final = "{agent} {version}, {state}: {why}\nnext: {next_action}"
 
@@ -263,7 +268,7 @@ _HOST: Final = Registry(
         Command("agent.set", "Change settings of an agent, for its next runs.", Set, put,
                 says="Settings of {name}: {set}"),
         Command("agent.pause", "Begin no run of an agent any more.", One, pause,
-                says="{agent} is paused; what runs goes on."),
+                says="{agent} is paused; what runs goes on, and what it sends waits."),
         Command("agent.resume", "Begin runs of an agent again.", One, resume,
                 says="{agent} runs again when it is due."),
         Command("agent.remove", "Remove an agent, with what it was granted.", One, remove,

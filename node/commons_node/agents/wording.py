@@ -5,9 +5,10 @@ Every sentence stands here with its fields beside it, so that it can be translat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -15,7 +16,9 @@ from commons_crdt.texts import N_, _, ngettext
 from commons_node.agents import quantities
 from commons_node.agents.grants import within
 from commons_node.agents.manifest import AgentLimits, Grant, Manifest
-from commons_node.jobs.job import Cron, Every, On, Trigger
+
+if TYPE_CHECKING:
+    from commons_node.capabilities.rehearsing import Rehearsed
 
 Change = Literal["new", "wider", "narrower", "changed", "gone", "as before", "withheld"]
 
@@ -193,24 +196,35 @@ def limit_rows(limits: AgentLimits, former: AgentLimits | None) -> list[dict[str
     return rows
 
 
-def when(triggers: Sequence[Trigger]) -> list[str]:
-    """When it runs, in words; cron stays as it is written."""
-    return [_when(trigger) for trigger in triggers] or [_("when somebody says so")]
+def trusted(rows: Sequence[Mapping[str, object]]) -> str:
+    """What is signed without asking, for whom, how often and until when; a dash for nothing."""
+    found = [
+        _("{act} by {member}, {used} of {each_day} today, until {until}").format(
+            act=row["act"], member=row["member_name"], used=row["used"],
+            each_day=row["each_day"], until=str(row["until"])[:10],
+        )
+        for row in rows
+    ]  # fmt: skip
+    stops = [
+        _("{act}: not now, {why}").format(act=row["act"], why=row["why"])
+        for row in rows
+        if row["why"]
+    ]
+    return "; ".join([*found, *stops]) or "-"
 
 
-def _when(trigger: Trigger) -> str:
-    match trigger:
-        case Cron():
-            if trigger.zone:
-                text = _("by the schedule {cron} of {zone}")
-                return text.format(cron=trigger.expression, zone=trigger.zone)
-            return _("by the schedule {cron}").format(cron=trigger.expression)
-        case Every():
-            seconds = trigger.seconds
-            return _("every {seconds:g} s").format(seconds=seconds)
-        case On():
-            where = ", ".join(f"{key}={_plain(value)}" for key, value in trigger.where.items())
-            if where:
-                text = _("at the event {event} with {where}")
-                return text.format(event=trigger.event, where=where)
-            return _("at the event {event}").format(event=trigger.event)
+def in_words(one: Rehearsed) -> str:
+    """A rehearsal: what it took, what it called, and what it would have done."""
+    took = _(
+        "In the sandbox it took {ms} ms, {fuel} computing steps, {mib} MiB and {credits:.3f}"
+        " credits."
+    ).format(ms=one.wall_ms, fuel=one.fuel, mib=-(-one.memory >> 20), credits=one.credits)
+    called = ", ".join(f"{method} {count}" for method, count in one.calls.items()) or "-"
+    lines = [took, _("It called: {calls}").format(calls=called)]
+    for effect in one.would:
+        body = json.dumps(effect["body"], ensure_ascii=False)
+        lines.append(_("It would: {kind} {body}").format(kind=effect["kind"], body=body[:_SHOWN]))
+    return "\n".join([*lines, *(_("It wrote: {line}").format(line=line) for line in one.lines)])
+
+
+_SHOWN: Final = 200

@@ -100,6 +100,11 @@ class Client:
                 raise _error(response.status, response.read())
             yield from _events(connection, response, deadline)
 
+    def reach(self) -> None:
+        """Only see whether a node is there. Raises ApiError as any call would."""
+        with _Connection(self.socket, GRACE_S) as connection:
+            connection.open()
+
     def _call(self, method: str, path: str, body: bytes | None, timeout_s: float) -> dict[str, Any]:
         if body is not None and len(body) > MAX_FILE_BODY:
             raise too_large()
@@ -139,11 +144,9 @@ class _Connection:
         if self._http is not None:
             self._http.close()
 
-    def send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> HTTPResponse:
+    def open(self) -> HTTPConnection:
         import socket  # noqa: PLC0415 -- only when a call is made
-        from http.client import HTTPConnection, HTTPException  # noqa: PLC0415 -- costs 20 ms
+        from http.client import HTTPConnection  # noqa: PLC0415 -- costs 20 ms
 
         http = self._http = HTTPConnection("localhost", timeout=self._timeout_s)
         http.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -156,6 +159,14 @@ class _Connection:
             raise not_yours(self._socket) from None
         except OSError as error:
             raise _broken(error) from None
+        return http
+
+    def send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> HTTPResponse:
+        from http.client import HTTPException  # noqa: PLC0415 -- loaded already by ``open``
+
+        http = self.open()
         try:
             # A node that refuses a large body answers and closes before it has read it all.
             with suppress(BrokenPipeError, ConnectionResetError):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,9 +72,15 @@ def given_in(arguments: msgspec.Struct) -> list[str]:
     """The names of the arguments that differ from what they are when they are left out."""
     return [
         one.name
-        for one in msgspec.structs.fields(arguments)
+        for one in _fields(type(arguments))
         if one.required or getattr(arguments, one.name) != _standard(one)
     ]
+
+
+@cache
+def _fields(arguments: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Msgspec reads the annotations of a type each time that it is asked."""
+    return msgspec.structs.fields(arguments)
 
 
 def _standard(one: msgspec.structs.FieldInfo) -> object:

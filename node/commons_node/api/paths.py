@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Mapping
@@ -46,6 +47,12 @@ def home_path(given: str | None, environment: Mapping[str, str]) -> Path:
     data = environment.get("XDG_DATA_HOME", "")
     base = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
     return base / "commons-node"
+
+
+def typed(words: str, home: Path, environment: Mapping[str, str]) -> str:
+    """The command line that a person types for the node in ``home``: it names any but the usual."""
+    named = "" if home == home_path(None, environment) else f"--home {shlex.quote(str(home))} "
+    return f"commons-node {named}{words}"
 
 
 def socket_path(home: Path, environment: Mapping[str, str], *, make: bool = False) -> Path:

@@ -41,9 +41,12 @@ def sentence(found: Mapping[str, object]) -> str:
     return _(
         "The archive is whole: {operations} operations of the community {community}, "
         "every hash and signature right; judged from nothing they give the council, the "
-        "set and the state that it names.\nset   {set_hash}\nstate {state_hash}"
+        "set and the state that it names. Photos and other large parts: {parts} are in it, "
+        "each as it was signed, {parts_missing} are not.\nset   {set_hash}\nstate {state_hash}"
     ).format(
         operations=found["operations"],
+        parts=found["parts"],
+        parts_missing=found["parts_missing"],
         community=str(found["community"])[:8],
         set_hash=found["set_hash"],
         state_hash=found["state_hash"],

@@ -19,6 +19,7 @@ from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation, decode_header, operation_id
 from commons_crdt.texts import _
+from commons_node.archive.contents import Contents
 from commons_node.archive.format import BadArchive, Head, Reader
 from commons_node.realm.realm import Realm
 from commons_node.store.database import open_database
@@ -36,13 +37,21 @@ async def verify_archive(
 ) -> Mapping[str, object]:
     """What the file holds, if all of it is true; ``BadArchive`` says why not.
 
-    Memory: one batch of operations, log 0, and the documents that are folded at a time.
+    Memory: one batch of operations, log 0, the documents that are folded at a time, each
+    operation's id and each large part's name.
     """
     with path.open("rb") as source, tempfile.TemporaryDirectory(prefix="commons-verify-") as folder:
-        reader = Reader(source)
-        file = Path(folder) / "realm.db"
-        async with judged(file, reader.head, reader.operations(), rules, views, pool) as realm:
-            return await compare(realm, reader.head)
+        reader, contents = Reader(source), Contents()
+        file, operations = Path(folder) / "realm.db", contents.noted(reader.operations())
+        async with judged(file, reader.head, operations, rules, views, pool) as realm:
+            found = await compare(realm, reader.head)
+        contents.check(reader)
+        return {
+            **found,
+            "rows": contents.rows,
+            "parts": contents.parts,
+            "parts_missing": contents.parts_missing,
+        }
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,14 +76,18 @@ class Attending:
         await self._knock()
 
     async def _knock(self) -> None:
-        """For whoever is unlocked and not in an own realm yet: the other machine may be there."""
+        """For whoever is unlocked and not in an own realm yet: the other machine may be there.
+
+        Or there was no room to write all of a lost one anew.
+        """
         daemon = self._daemon
         for member, home in (await daemon.store.members()).items():
             unlocked = daemon.sessions.holding(member.hex())
             community = daemon.communities.get(home)
-            if unlocked is None or community is None or daemon.own.inside(unlocked):
+            if unlocked is None or community is None:
                 continue
-            await self.unlocked(community, unlocked)
+            if not daemon.own.inside(unlocked) or daemon.own.owes(unlocked):
+                await self.unlocked(community, unlocked)
 
     # -- the own check-ins -----------------------------------------------------------------------
 
@@ -95,20 +100,20 @@ class Attending:
         try:
             if not await any_space(community):
                 return
-            async with self._greeting:  # two at once would go in by two devices
+            async with self._greeting:  # two at once would go in by two devices, or write twice
                 if not await look_at_doors(self._daemon, community, unlocked):
                     return
-            if self._daemon.own.awaits_door(unlocked):
-                return
-            own = await self._daemon.own.make(unlocked)
-            await regain(self._daemon, unlocked, own, self._daemon.now_ms() - _KEEP_MS)
+                if self._daemon.own.awaits_door(unlocked):
+                    return
+                own = await self._daemon.own.make(unlocked)
+                await regain(self._daemon, unlocked, own, self._daemon.now_ms() - _KEEP_MS)
             await forget_old(own, self._daemon.now_ms())
             today = (unlocked.member, self._daemon.now_ms() // DAY_MS)
             if today not in self._blanked:
                 self._blanked.add(today)
                 await own.write(Blank(self._daemon.now_ms()))
             await self.attend(community, unlocked, own)
-        except (CommonsError, KeyError) as error:  # locked meanwhile, or not now
+        except (CommonsError, KeyError, OSError, sqlite3.Error) as error:  # locked, or not now
             log.info("own_realm", why=str(error) or repr(error))
 
     async def attend(self, community: Community, unlocked: Unlocked, own: OwnRealm) -> None:

@@ -9,8 +9,8 @@ import msgspec
 from commons_crdt.texts import N_
 from commons_node.backup.sealed_file import BadBackup
 
-VERSION: Final = 2
-"""2: members' own realms are in it. What version 1 lists is read as before."""
+VERSION: Final = 3
+"""2: members' own realms are in it. 3: the file of jobs, and agents. Earlier ones list less."""
 MAX_MANIFEST: Final = 1 << 28
 """Bytes: some ten million operations."""
 
@@ -18,7 +18,10 @@ Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Hex = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-_FILE = r"^(config\.toml|node\.key|node\.db|keys/[0-9a-f]{8,128}(\.[0-9]{1,6})?\.(key|old))\Z"
+_FILE = (
+    r"^(config\.toml|node\.key|node\.db|jobs\.db|agents/[0-9a-f]{64}\.agent"
+    r"|keys/[0-9a-f]{8,128}(\.[0-9]{1,6})?\.(key|old))\Z"
+)
 
 
 class Chunk(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import N_, _
-from commons_node.api.paths import home_path
+from commons_node.api.paths import home_path, typed
 from commons_node.api.types import HTTP_STATUS
 from commons_node.logs import set_up
 from commons_node.moments import moment
@@ -33,7 +33,7 @@ _SAYS: Mapping[str, str] = {
     ),
     "restore": N_(
         "The home {home} is made of the backup of {created}: {operations} operations, checked and"
-        " judged again.\nIt is a new node, {node}. Start it: commons-node run. Each member then"
+        " judged again.\nIt is a new node, {node}. Start it: {start}\nEach member then"
         " unlocks once: that makes a new device and retires the old one."
     ),
     "rehearse": N_(
@@ -78,18 +78,21 @@ def run(given: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(found) + "\n")
     else:
         states = found.get("states")
+        start = typed("run", Path(str(found["home"])), os.environ) if "home" in found else ""
         lines = (
             [_("state {state}").format(state=state) for state in states.values()]
             if isinstance(states, dict)
             else []
         )
         sys.stdout.write(
-            _(_SAYS[given.what]).format(**{**found, "states": "\n".join(lines)}) + "\n"
+            _(_SAYS[given.what]).format(**found | {"states": "\n".join(lines), "start": start})
+            + "\n"
         )
     return 0
 
 
 async def _run(given: argparse.Namespace) -> dict[str, object]:
+    passphrase = _passphrase(given.passphrase_file)  # who types ahead of the rest would show it
     # The daemon's own process starts without these.
     from commons_node.backup.folder import chosen  # noqa: PLC0415
     from commons_node.backup.reading import verify  # noqa: PLC0415
@@ -97,7 +100,6 @@ async def _run(given: argparse.Namespace) -> dict[str, object]:
     from commons_node.backup.restoring import restore  # noqa: PLC0415
     from commons_node.verifier.pool import VerifierPool  # noqa: PLC0415
 
-    passphrase = _passphrase(given.passphrase_file)
     folder, path, manifest = await asyncio.to_thread(chosen, given.place.absolute(), passphrase)
     common = {"v": 1, "ok": True, "file": path.name, "created": moment(manifest.created_ms)}
     pool = VerifierPool(os.cpu_count() or 1)

@@ -6,6 +6,7 @@ peer's go, and give the set and the state that its list of contents names, or it
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -19,6 +20,7 @@ from commons_crdt.texts import N_
 from commons_node.archive.format import BadArchive, Head
 from commons_node.archive.verifying import compare, judged
 from commons_node.backup.folder import Folder
+from commons_node.backup.home_files import MOST
 from commons_node.backup.manifest import FileChunk, Manifest, RealmBackup
 from commons_node.backup.sealed_file import MAX_MESSAGE, BadBackup
 from commons_node.domains import RULES, VIEWS
@@ -93,7 +95,7 @@ class Contents:
 
     def file(self, file: FileChunk) -> bytes:
         """A file of the home."""
-        if file.chunk.messages * MAX_MESSAGE > 1 << 27:
+        if file.chunk.messages * MAX_MESSAGE > MOST + MAX_MESSAGE:
             raise BadBackup("size", N_("{file} is larger than it may be"), file=file.path)
         data = b"".join(self._folder.get(file.chunk))
         self.bytes += len(data)
@@ -157,9 +159,12 @@ def _check_parts(contents: Contents, realm: RealmBackup, path: Path) -> None:
 
 
 def _check_file(file: FileChunk, data: bytes, folder: Path) -> None:
-    if file.path != "node.db":
+    """A database reads, a package is the one of its name."""
+    if file.path.endswith(".agent") and hashlib.sha256(data).hexdigest() != Path(file.path).stem:
+        raise BadBackup("agent", N_("the package of an agent in it is another one"))
+    if not file.path.endswith(".db"):
         return
-    path = folder / "node.db"
+    path = folder / file.path
     path.write_bytes(data)
     try:
         with closing(sqlite3.connect(path)) as found:
@@ -168,5 +173,8 @@ def _check_file(file: FileChunk, data: bytes, folder: Path) -> None:
         faults = [str(error)]
     if faults != ["ok"]:
         raise BadBackup(
-            "database", N_("the node's own file in it is damaged: {why}"), why=faults[0]
+            "database",
+            N_("the node's own file {file} in it is damaged: {why}"),
+            file=file.path,
+            why=faults[0],
         )

@@ -11,7 +11,8 @@ from commons_node.backup.manifest import Manifest
 from commons_node.backup.restored import Restored
 from commons_node.backup.restoring import Made, unpack
 from commons_node.backup.sealed_file import BadBackup
-from commons_node.doctor.data import files, opened, sound
+from commons_node.databases import files
+from commons_node.doctor.data import opened, sound
 from commons_node.home import Home
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.store import Keystore

@@ -81,6 +81,13 @@ class Restored:
         if self.owed is not None and self.owed.members.pop(member.hex(), None) is not None:
             self._save()
 
+    def go_alone(self) -> None:
+        """Somebody said that there is nobody to ask. Durable when it returns."""
+        if self.must_meet:
+            assert self.owed is not None
+            self.owed.alone = True
+            self._save()
+
     def _save(self) -> None:
         assert self.owed is not None
         if self.owed.realms or self.owed.members:

@@ -28,6 +28,7 @@ from commons_node.backup.restored import Owed
 from commons_node.backup.sealed_file import BadBackup
 from commons_node.backup.writing import KEPT
 from commons_node.config import Config
+from commons_node.jobs.carrying import NOTE, begun_anew
 from commons_node.keystore.disk import private_folder, sync_folder, write_private
 from commons_node.keystore.node_key import NodeKey
 from commons_node.network import network_of
@@ -215,7 +216,7 @@ def _new_node_key(home: Path) -> bytes:
 
 
 async def _adopt(home: Path, manifest: Manifest) -> dict[str, str]:
-    """The node's own file, of this backup's realms only; members and where they live."""
+    """The node's own files, of this backup's realms only; members and where they live."""
     database = await open_database(home / "node.db", NODE_SCHEMA)
     store = NodeStore(database)
     try:
@@ -226,6 +227,9 @@ async def _adopt(home: Path, manifest: Manifest) -> dict[str, str]:
                 await database.write.execute("DELETE FROM members WHERE realm = ?", (realm,))
         for one in here:
             await store.add_realm(RealmId(one), manifest.created_ms)
+        if (jobs := home / "jobs.db").exists():
+            known = int(await store.setting(NOTE) or 0)
+            await store.set(NOTE, str(await asyncio.to_thread(begun_anew, jobs, known)))
         members = await store.members()
         return {
             member.hex(): realm.hex()

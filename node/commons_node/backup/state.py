@@ -15,7 +15,10 @@ NAME: Final = "backup"
 
 
 class BackupState(msgspec.Struct, kw_only=True):
-    """Times in ms UTC, 0 for never. ``failed``: why the last try did, if so."""
+    """Times in ms UTC, 0 for never. ``failed``: why the last try did, if so.
+
+    ``left_out``: what the disk has damaged, so that it is not in the last one.
+    """
 
     last_ms: int = 0
     place: str = ""
@@ -24,6 +27,7 @@ class BackupState(msgspec.Struct, kw_only=True):
     verified_ms: int = 0
     tried_ms: int = 0
     failed: Said | None = None
+    left_out: tuple[Said, ...] = ()
 
     def shown(self, every_h: int) -> dict[str, object]:
         """For ``status``."""
@@ -33,6 +37,7 @@ class BackupState(msgspec.Struct, kw_only=True):
             "verified": moment(self.verified_ms or None),
             "tried": moment(self.tried_ms or None),
             "failed": str(self.failed) if self.failed else None,
+            "left_out": [str(one) for one in self.left_out],
             "every_hours": every_h or None,
         }
 

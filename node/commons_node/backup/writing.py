@@ -7,10 +7,7 @@ since the last backup makes new chunks, and so does what was erased; all others 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +16,11 @@ from typing import Final, Literal
 import aiosqlite
 
 from commons_crdt.operation import Operation
+from commons_crdt.texts import N_
 from commons_node.archive.format import Head
 from commons_node.archive.writing import begin
 from commons_node.backup.folder import Folder, pieces
+from commons_node.backup.home_files import home_files
 from commons_node.backup.manifest import (
     VERSION,
     Chunk,
@@ -33,6 +32,7 @@ from commons_node.backup.manifest import (
 )
 from commons_node.home import Home
 from commons_node.realm.realm import Realm
+from commons_node.said import Said, said
 from commons_node.store.database import fetch
 from commons_node.store.paging import block
 from commons_protocol.filed import encode_operation
@@ -43,15 +43,17 @@ BLOCK: Final = 256
 """Operations of one chunk, at most."""
 KEPT: Final = frozenset({"parts", "parts_quota", "pruned", "pruned_operations"})
 """What a realm's file says of this node alone: what it fetches, and what it has pruned."""
+_PHOTOS: Final = N_(
+    "photos that the disk has damaged: {count}; they are fetched again, and are in the next backup"
+)
 _CHOSEN: Final[Mapping[str, str]] = {"own": "l.whole AND l.own", "all": "l.whole", "none": "0"}
-_NODE_MOST: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """What is backed up: the home, its open realms, and where others reach it.
 
-    ``own`` are members' own realms.
+    ``own`` are members' own realms; ``left_out``: which of all these could not be opened, and why.
     """
 
     home: Home
@@ -60,11 +62,15 @@ class Source:
     realms: Sequence[Realm]
     now_ms: int
     own: Sequence[Realm] = ()
+    left_out: Sequence[Said] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A backup that was written: ``written`` are the bytes that were new."""
+    """A backup that was written: ``written`` are the bytes that were new.
+
+    ``left_out``: what is not in it because the disk has damaged it.
+    """
 
     path: Path
     realms: int
@@ -72,6 +78,7 @@ class Made:
     written: int
     let_go: int
     state_hash: str
+    left_out: tuple[Said, ...] = ()
 
 
 async def create(
@@ -89,9 +96,10 @@ async def create(
     """
     folder = await asyncio.to_thread(Folder.made, path, passphrase)
     with folder.alone():
-        realms = [await _realm(folder, realm, parts, tell) for realm in source.realms]
-        own = [await _realm(folder, realm, "none", tell) for realm in source.own]
-        files = await asyncio.to_thread(_files, folder, source.home)
+        left_out = list(source.left_out)
+        realms = [await _realm(folder, realm, parts, tell, left_out) for realm in source.realms]
+        own = [await _realm(folder, realm, "none", tell, left_out) for realm in source.own]
+        files = await asyncio.to_thread(_files, folder, source, left_out)
         manifest = Manifest(
             VERSION,
             source.now_ms,
@@ -105,11 +113,13 @@ async def create(
         written = await asyncio.to_thread(folder.keep_manifest, manifest)
         gone = await asyncio.to_thread(folder.let_go, keep)
     state = realms[0].state_hash.hex() if len(realms) == 1 else ""
-    return Made(written, len(realms), manifest.operations, folder.written, gone, state)
+    return Made(
+        written, len(realms), manifest.operations, folder.written, gone, state, tuple(left_out)
+    )
 
 
 async def _realm(
-    folder: Folder, realm: Realm, parts: Parts, tell: Callable[[int], None]
+    folder: Folder, realm: Realm, parts: Parts, tell: Callable[[int], None], left_out: list[Said]
 ) -> RealmBackup:
     connection, head = await realm.as_one(lambda: begin(realm))
     try:
@@ -122,7 +132,7 @@ async def _realm(
         settings = [one for one in settings if one[0] in KEPT]
     finally:
         await connection.close()
-    kept = await _parts(folder, realm, parts, tell)
+    kept = await _parts(folder, realm, parts, tell, left_out)
     return RealmBackup(
         *_of(head),
         tuple(chunks),
@@ -157,37 +167,25 @@ def _put(folder: Folder, operations: Sequence[Operation]) -> Chunk:
 
 
 async def _parts(
-    folder: Folder, realm: Realm, parts: Parts, tell: Callable[[int], None]
+    folder: Folder, realm: Realm, parts: Parts, tell: Callable[[int], None], left_out: list[Said]
 ) -> list[PartChunk]:
     found = []
+    damaged = 0
     for part in await realm.store.large.parts(_CHOSEN[parts]):
-        data = await realm.store.large.read(part, 0, part.length)
-        if len(data) != part.length:
-            continue  # it was erased, or let go, meanwhile
+        data = await realm.parts.checked(part)
+        if data is None:
+            damaged += realm.parts.wants(part)  # else it was erased meanwhile
+            continue
         chunk = await asyncio.to_thread(folder.put, pieces(data))
         found.append(PartChunk(part.operation, part.position, part.own, chunk))
         tell(folder.written)
+    if damaged:
+        left_out.append(said(_PHOTOS, count=damaged))
     return found
 
 
-def _files(folder: Folder, home: Home) -> list[FileChunk]:
-    """The home's small files, each as it is now; the node's own database as of one moment."""
-    found = []
-    names = ["config.toml", "node.key"]
-    names += [f"keys/{one.name}" for one in sorted(home.keys.glob("*")) if _is_key(one)]
-    for name in names:
-        path = home.path / name
-        if path.exists() and (data := path.read_bytes()):
-            found.append(FileChunk(name, folder.put(pieces(data))))
-    with tempfile.TemporaryDirectory(prefix="backup-", dir=home.run) as temporary:
-        copy = Path(temporary) / "node.db"
-        with closing(sqlite3.connect(home.path / "node.db", timeout=10)) as file:
-            file.execute("VACUUM INTO ?", (str(copy),))
-        if copy.stat().st_size > _NODE_MOST:
-            raise ValueError("the node's own file is larger than it can be")
-        found.append(FileChunk("node.db", folder.put(pieces(copy.read_bytes()))))
-    return found
-
-
-def _is_key(path: Path) -> bool:
-    return path.suffix in {".key", ".old"} and not path.name.startswith(".")
+def _files(folder: Folder, source: Source, left_out: list[Said]) -> list[FileChunk]:
+    return [
+        FileChunk(name, folder.put(pieces(data)))
+        for name, data in home_files(source.home, source.now_ms, left_out)
+    ]

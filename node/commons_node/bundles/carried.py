@@ -13,8 +13,10 @@ from commons_node.store.database import fetch
 from commons_node.store.upgrading import Unusable
 from commons_protocol.bundles.gaps import Chain, count, lacking
 from commons_protocol.ends import ChainEnd
+from commons_protocol.parts import PartId
 
 _END = struct.Struct(">32sBQ32sQQ32s")
+_WANT = struct.Struct(">32s32s")
 _COLUMNS = "device, node, created_ms, imported_ms"
 
 
@@ -28,9 +30,15 @@ class Maker:
     imported_ms: int
 
 
-async def remember(realm: Realm, maker: Maker, ends: Sequence[ChainEnd]) -> None:
-    """Note what a maker had, unless something newer is known."""
+async def remember(
+    realm: Realm, maker: Maker, ends: Sequence[ChainEnd], wants: Sequence[PartId] | None
+) -> None:
+    """Note what a maker had, and which large parts it asked for, unless something newer is known.
+
+    ``wants`` None: what it asked for was not read.
+    """
     row = (maker.device, maker.node, maker.created_ms, maker.imported_ms, _packed(ends))
+    newest = "SELECT 1 FROM carried WHERE device = ? AND created_ms > ?"
 
     async def write() -> None:
         async with realm.store.database.transaction() as connection:
@@ -41,6 +49,10 @@ async def remember(realm: Realm, maker: Maker, ends: Sequence[ChainEnd]) -> None
                 " WHERE excluded.created_ms >= carried.created_ms",
                 row,
             )
+            newer = await fetch(connection, newest, (maker.device, maker.created_ms))
+            if wants is not None and not newer:
+                asked = b"".join(_WANT.pack(*one) for one in wants)
+                await realm.store.set_setting(connection, _asked(maker.device), asked)
 
     await realm.as_one(write)
 
@@ -60,6 +72,19 @@ async def ends_of(realm: Realm, device: bytes) -> list[ChainEnd]:
     query = "SELECT ends FROM carried WHERE device = ?"
     rows = await fetch(realm.store.database.read, query, (device,))
     return _unpacked(rows[0][0]) if rows else []
+
+
+async def wants_of(realm: Realm, device: bytes) -> set[PartId]:
+    """The large parts that a maker had not, as its newest bundle says; none if none is known."""
+    found = await realm.store.outside.setting(_asked(device)) or b""
+    try:
+        return {PartId(OperationId(one), hash_) for one, hash_ in _WANT.iter_unpack(found)}
+    except struct.error as error:
+        raise Unusable(file=_("of a realm"), why=_("what a bundle said is damaged")) from error
+
+
+def _asked(device: bytes) -> str:
+    return f"bundle_wants_{device.hex()}"
 
 
 def ended(realm: Realm) -> list[Chain]:

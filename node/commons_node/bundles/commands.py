@@ -12,9 +12,9 @@ import msgspec
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, RealmId
-from commons_crdt.texts import _
+from commons_crdt.texts import _, ngettext
 from commons_node.bundles import importing
-from commons_node.bundles.carried import ends_of, makers, member_of
+from commons_node.bundles.carried import ends_of, makers, member_of, wants_of
 from commons_node.bundles.exporting import LIFETIME_MS, Wish, export_bundle
 from commons_node.bundles.files import CannotRead, FileSource, opened
 from commons_node.bundles.importing import Import, Report
@@ -67,7 +67,8 @@ class Export(msgspec.Struct):
         LIFETIME_MS // 1000
     )
     parts_up_to: Annotated[
-        Count | None, option("leave longer texts and pictures behind", metavar="BYTES")
+        Count | None,
+        option("leave longer texts, photos and other large parts behind", metavar="BYTES"),
     ] = None
 
 
@@ -85,9 +86,11 @@ async def export(request: Request[Daemon], args: Export) -> Mapping[str, object]
     community = await daemon.community(request)
     path = checked_path(args.file)
     made_for = await _made_for(community, args.for_) if args.for_ is not None else None
+    asked = [await wants_of(community.realm, device) for device in made_for or ()]
     since = int(args.since.timestamp() * 1000) if args.since is not None else 0
     wish = Wish(
-        daemon.now_ms(), args.lifetime * 1000, max(since, 0), made_for, args.parts_up_to
+        daemon.now_ms(), args.lifetime * 1000, max(since, 0), made_for,
+        frozenset().union(*asked), args.parts_up_to,
     )  # fmt: skip
     tell = _progress(daemon, "export", None)
     with whole_file(path) as out:
@@ -110,6 +113,8 @@ async def export(request: Request[Daemon], args: Export) -> Mapping[str, object]
         "for": [device.hex() for device in made_for or ()],
         "expires": _moment(done.expires_ms),
         "parts_left": done.parts_left,
+        "large_parts": done.large_parts,
+        "wanted": done.wanted,
     }
 
 
@@ -143,7 +148,7 @@ async def take(request: Request[Daemon], args: Take) -> Mapping[str, object]:
             return await _take(daemon, community, source, unlocked, args)
         from commons_node.domains import VIEWS  # it names this module's verbs  # noqa: PLC0415
 
-        async with rehearsal(community.realm, VIEWS, daemon.now_ms()) as realm:
+        async with rehearsal(community.realm, VIEWS, daemon.now_ms(), daemon.room) as realm:
             return await _take(daemon, Community(realm), source, unlocked, args)
 
 
@@ -166,7 +171,9 @@ async def _take(
 ) -> Mapping[str, object]:
     tell = _progress(daemon, "import", source.size)
     realm, now = community.realm, daemon.now_ms()
-    work = Import(realm, source, unlocked, now, even_expired=args.even_expired, tell=tell)
+    work = Import(
+        realm, source, unlocked, now, daemon.parts, even_expired=args.even_expired, tell=tell
+    )
     try:
         report = await work.run()
     except BadBundle as error:
@@ -217,6 +224,13 @@ async def _told(community: Community, report: Report, args: Take) -> dict[str, o
         "known": report.known,
         "skipped": report.skipped,
         "parts": report.parts,
+        "large_parts": {
+            "new": report.large.new,
+            "known": report.large.known,
+            "bytes": report.large.bytes,
+            "left": dict(sorted(report.large.left.items())),
+            "lacking": report.large.lacking,
+        },
         "refused": [{"operation": o.hex(), "reason": why} for o, why in report.turned],
         "refusals": dict(sorted(report.refused.items())),
         "held": dict(sorted(report.held.items())),
@@ -228,10 +242,43 @@ async def _told(community: Community, report: Report, args: Take) -> dict[str, o
         "other_council": report.other_council,
         "reply": reply if damage is None else None,
         "would_bring": report.new if args.dry_run else None,
-        "warning": _("Its maker follows another council: commons-node council acts")
-        if report.other_council
-        else None,
+        "warning": _warning(report),
+        "besides": "\n".join(filter(None, (_large(report), _warning(report)))) or None,
     }
+
+
+def _large(report: Report) -> str | None:
+    """What became of photos, agents and other large parts."""
+    large = report.large
+    if not (large.new or large.known or large.left.total() or large.lacking):
+        return None
+    return _(
+        "Photos and other large parts: {new} new, {known} were here already, {lacking} are missing."
+    ).format(new=large.new, known=large.known, lacking=large.lacking)
+
+
+def _warning(report: Report) -> str | None:
+    """What a person should know besides; the graver thing alone."""
+    if report.other_council:
+        return _("Its maker follows another council: commons-node council acts")
+    left = report.large.left
+    if left["quota"]:
+        return ngettext(
+            "{count} photo did not fit the quota: commons-node part policy --quota MIB, then"
+            " import it again.",
+            "{count} photos did not fit the quota: commons-node part policy --quota MIB, then"
+            " import it again.",
+            left["quota"],
+        ).format(count=left["quota"])
+    if left["disk"]:
+        return ngettext(
+            "{count} photo did not come, for the disk is nearly full: make room, then import it"
+            " again.",
+            "{count} photos did not come, for the disk is nearly full: make room, then import it"
+            " again.",
+            left["disk"],
+        ).format(count=left["disk"])
+    return None
 
 
 def _gap(community: Community, names: Mapping[MemberId, str], gap: Range) -> dict[str, object]:
@@ -273,13 +320,13 @@ REGISTRY = Registry(
     commands=(
         Command("bundle.export", "Write what this node holds to a file that devices of the"
                 " community alone can open.", Export, export, timeout_s=3600.0, progress="bundle",
-                says="{operations} operations, {bytes} bytes, are in {file}. {devices} devices can"
-                     " open it, until {expires:time}."),
+                says="{operations} operations, {large_parts} photos and other large parts, {bytes}"
+                     " bytes, are in {file}. {devices} devices can open it, until {expires:time}."),
         Command("bundle.import", "Take in what a bundle holds.", Take, take, timeout_s=3600.0,
                 progress="bundle",
-                says=(f"{_WOULD}\n\n{{warning}}",
+                says=(f"{_WOULD}\n\n{{besides}}",
                       _WOULD,
-                      f"{_CAME} {_BACK}\n\n{{warning}}",
+                      f"{_CAME} {_BACK}\n\n{{besides}}",
                       f"{_CAME} {_BACK}",
                       _CAME),
                 table=Table("gaps", (Column("name", "Missing of"), Column("device", "Device", "id"),

@@ -2,18 +2,20 @@
 
 What is sent is what a peer could read, by the same pages, in the same causal order: log 0 first.
 All of it is of one moment; the realm goes on meanwhile. One page and one chunk are in memory.
+Photos and other large parts come behind all operations; see ``parts_out``.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from commons_crdt.device import DeviceKeys
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation
+from commons_node.bundles import parts_out
 from commons_node.realm.realm import Realm
 from commons_node.store.database import fetch
 from commons_node.store.paging import LOG_ONE
@@ -22,13 +24,14 @@ from commons_protocol.bundles.gaps import Chain, Ends, by_chain, ranges, starts
 from commons_protocol.bundles.slots import Random
 from commons_protocol.bundles.writer import Writer
 from commons_protocol.ends import ChainEnd
+from commons_protocol.parts import PartId
 from commons_protocol.replica import Credential, Range
 
 DAY_MS = 86_400_000
 LIFETIME_MS = 180 * DAY_MS
 """How long a bundle is taken in without being asked twice, unless its maker says otherwise."""
 SMALL_PARTS = 1024
-"""Bytes of parts that travel with their operation; larger ones come at the end."""
+"""Bytes of parts that travel with their operation; longer texts come behind all operations."""
 _PAGE = 262_144
 _IN = 500
 Put = Callable[[bytes], Awaitable[object]]
@@ -45,13 +48,15 @@ class NotStanding(CommonsError):
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What shall be in a bundle. ``for_ends``: the last known ends of those it is made for, by
-    device. ``parts_up_to``: bytes of an operation's parts beyond which they stay behind.
+    device; ``for_wants``: the large parts that they asked for. ``parts_up_to``: bytes of an
+    operation's texts, or of one large part, beyond which they stay behind.
     """
 
     created_ms: int
     lifetime_ms: int = LIFETIME_MS
     since_ms: int = 0
     for_ends: Mapping[bytes, Sequence[ChainEnd]] | None = None
+    for_wants: Set[PartId] = frozenset()
     parts_up_to: int | None = None
 
 
@@ -63,7 +68,10 @@ class Exported:
     devices: int = 0
     bytes: int = 0
     parts_left: int = 0
-    """Operations whose parts stayed behind."""
+    """Operations whose texts stayed behind, and large parts that did."""
+    large_parts: int = 0
+    wanted: int = 0
+    """Large parts that this node asks for in it."""
     expires_ms: int = 0
 
 
@@ -92,8 +100,7 @@ async def export_bundle(
     writer = Writer(manifest, moment.recipients, moment.maker.sign, rng)
     out = _Out(writer, put, Exported(devices=writer.devices, expires_ms=manifest.expires_ms))
     await out.put(writer.header)
-    for data in writer.ends(moment.ends):
-        await out.put(data)
+    await out.put_all(writer.ends(moment.ends))
     wanted = await _wanted(realm, moment, wish.for_ends)
     large = 0
     for kind, log in ((Kind.ZERO, 0), (Kind.ONE, 1)):
@@ -102,12 +109,33 @@ async def export_bundle(
             large += size > SMALL_PARTS
             await out.add(kind, _bare(operation) if size > SMALL_PARTS else operation)
             out.done.operations += 1
-    if large:
-        async for operation in _read(realm, wanted, 1, moment.first):
+    for log in (0, 1) if large else ():
+        async for operation in _read(realm, wanted, log, moment.first):
             await _parts(out, operation, wish.parts_up_to)
-    for data in writer.end():
-        await out.put(data)
+    await _behind(realm, out, moment, wanted, wish)
     return out.done
+
+
+async def _behind(
+    realm: Realm, out: _Out, moment: _Moment, sent: Sequence[Range], wish: Wish
+) -> None:
+    """The end, and behind it large parts: those that are asked for, and those that are here."""
+    asks = await parts_out.lacking(realm)
+    choice = await parts_out.choose(realm, sent, moment.first, wish.for_wants, wish.parts_up_to)
+    out.done.parts_left += choice.left
+    more = bool(asks or choice.parts)
+    if more:
+        (genesis,), _ = await realm.read((), None, _PAGE, [OperationId(realm.realm)])
+        await out.put_all(out.writer.announce(genesis))
+    await out.put_all(out.writer.end())
+    if not more:
+        return
+    await out.put_all(out.writer.wanted(asks))
+    for part in choice.parts:
+        async for piece in parts_out.pieces(realm, part, out.whole):
+            await out.put_all(out.writer.piece(piece))
+    out.done.wanted = len(asks)
+    await out.put_all(out.writer.last(len(asks), out.done.large_parts))
 
 
 @dataclass(slots=True)
@@ -122,9 +150,16 @@ class _Out:
         await self._put(data)
         self.done.bytes += len(data)
 
+    async def put_all(self, data: Iterable[bytes]) -> None:
+        for one in data:
+            await self.put(one)
+
     async def add(self, kind: Kind, operation: Operation) -> None:
-        for data in self.writer.add(kind, operation):
-            await self.put(data)
+        await self.put_all(self.writer.add(kind, operation))
+
+    def whole(self) -> None:
+        """A large part was written to its end."""
+        self.done.large_parts += 1
 
 
 async def _moment(realm: Realm, since_ms: int) -> _Moment:

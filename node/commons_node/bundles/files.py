@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
+from commons_node.service.veils import refuse_veiled
 
 
 class CannotRead(CommonsError):
@@ -42,10 +43,11 @@ class FileSource:
 
 @contextmanager
 def opened(file: str) -> Iterator[FileSource]:
-    """The file, for as long as the block runs. Raises ``CannotRead``."""
+    """The file, for as long as the block runs. Raises ``CannotRead``, ``Veiled``."""
     path = Path(file)
     if not path.is_absolute():
         raise CannotRead(file=file, why=_("it is no absolute path of a file"))
+    refuse_veiled(path, write=False)
     try:
         # Not to wait for ever where a pipe lies in place of a file.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -7,21 +7,32 @@ report says what is not. The same file again brings nothing twice, and goes on w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from commons_crdt.operation import Operation
 from commons_crdt.texts import _
 from commons_node.bundles.carried import Maker, ended, remember
+from commons_node.bundles.parts_in import LargeReport, Space, Taking
 from commons_node.realm.realm import Realm
 from commons_protocol.bundles.chunks import CHUNK
-from commons_protocol.bundles.contents import End, Filed, Frame, Kind, Manifest
+from commons_protocol.bundles.contents import (
+    End,
+    Filed,
+    Frame,
+    Kind,
+    Last,
+    Manifest,
+    Piece,
+    Wanted,
+)
 from commons_protocol.bundles.errors import BadBundle, Damaged
 from commons_protocol.bundles.gaps import count, lacking
 from commons_protocol.bundles.reader import Reader, Unlocked, head_length
 from commons_protocol.bundles.writer import HEAD
 from commons_protocol.ends import ChainEnd
+from commons_protocol.parts import PartId
 from commons_protocol.replica import Range, Turned
 
 BATCH_OPERATIONS = 1_000
@@ -59,7 +70,8 @@ class Report:
     known: int = 0
     skipped: int = 0
     parts: int = 0
-    """Operations whose large parts came."""
+    """Operations whose longer texts came."""
+    large: LargeReport = field(default_factory=LargeReport)
     refused: Counter[str] = field(default_factory=Counter)
     turned: list[Turned] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
@@ -91,11 +103,12 @@ class Import:
         source: Source,
         unlocked: Unlocked,
         now_ms: int,
+        space: Space,
         *,
         even_expired: bool = False,
         tell: Callable[[int], None] = lambda _at: None,
     ) -> None:
-        """``tell`` hears how many bytes are done."""
+        """``space``: for photos; ``tell`` hears how many bytes are done."""
         self._realm = realm
         self._source = source
         self._unlocked = unlocked
@@ -110,16 +123,22 @@ class Import:
         self._signed = self._again = False
         self._first = True
         self._section = Kind.ZERO
+        self._wants: list[PartId] = []
+        self._asked: Sequence[PartId] | None = None
+        """What its maker asks for, once all of it was read."""
+        self._large = Taking(realm, space, unlocked.name, self.report.large)
 
     async def run(self) -> Report:
         """Everything that can be taken. ``BadBundle`` if it may not be; ``report`` says how far."""
-        mark = await self._marked()
+        mark, more = await self._marked()
         for _pass in range(_PASSES):
             before = self._state(await self._realm.memory.needed())
-            await self._pass(mark if self._first else 0)
+            await self._pass(mark if self._first else 0, more=more)
             after = self._state(await self._realm.memory.needed())
-            self._first = False
-            if self.report.damage is not None or not self._again or before == after:
+            # Of a part that was begun before the mark, what was begun may be gone by now.
+            torn = self._first and mark > 0 and self.report.large.left["broken"] > 0
+            self._first, self._large.again = False, True
+            if self.report.damage is not None or not (torn or (self._again and before != after)):
                 break
             self._reader = Reader(self._unlocked)
         if self.report.damage is None:
@@ -130,21 +149,24 @@ class Import:
     def _state(self, needed: set[bytes]) -> tuple[bytes, frozenset[bytes]]:
         return self._realm.digest(), frozenset(needed)
 
-    async def _pass(self, mark: int) -> None:
+    async def _pass(self, mark: int, *, more: bool) -> None:
         """The file once, from its beginning or from where it was left."""
         report, reader = self.report, self._reader
         report.refused.clear()
         report.turned.clear()
         report.held.clear()
+        report.large.left.clear()
         self._again = False
         try:
             while not reader.done:
                 await self._chunk(reader)
                 if mark > reader.number and self._signed:
-                    reader.skip_to(mark)
+                    reader.skip_to(mark, more=more)
             await self._flush()
+            await self._large.done()
         except Damaged as damage:
             await self._flush()
+            await self._large.flush()
             report.damage, report.damaged_at = damage, reader.position
         if self._first:
             report.skipped = reader.skipped
@@ -163,8 +185,9 @@ class Import:
         self._tell(min(reader.position, self._source.size))
         if self._first and reader.number % _MARK_EVERY == 0 and not reader.done:
             await self._flush()
+            await self._large.flush()
             if self._signed and not (self.report.turned or self.report.held or self._again):
-                await self._mark(reader.number)
+                await self._mark(reader)
 
     async def _frame(self, frame: Frame) -> None:
         match frame:
@@ -177,6 +200,15 @@ class Import:
                 await self._flush()
                 self._check_maker()
                 self.report.end = frame
+                if not self._reader.more:
+                    self._asked = ()  # or an earlier program wrote it, which asks for nothing
+            case Wanted(parts):
+                self._wants.extend(parts)
+            case Piece():
+                await self._large.piece(frame)
+                self._check_junk()
+            case Last():
+                self._asked = self._wants
             case _:
                 if self._first:
                     self._ends.extend(frame)
@@ -231,7 +263,13 @@ class Import:
         report.held.update(result.held)
         report.turned.extend(result.turned[: MOST_SHOWN - len(report.turned)])
         self._again |= bool(result.missing) or bool(_LATER & result.refused.keys())
-        if report.refused.total() > JUNK + report.new + report.known + report.parts:
+        self._check_junk()
+
+    def _check_junk(self) -> None:
+        report, large = self.report, self.report.large
+        bad = report.refused.total() + large.left["unknown"] + large.left["wrong"]
+        good = report.new + report.known + report.parts + large.new + large.known
+        if bad > JUNK + good:
             raise BadBundle("junk", _("most of what is in it is refused"))
 
     async def _conclude(self) -> None:
@@ -244,21 +282,26 @@ class Import:
         report.other_council = manifest.pin not in set(realm.judge.authority.council.chain)
         made = min(manifest.created_ms, self._now_ms)  # a clock ahead must not outdate what follows
         maker = Maker(manifest.signer.id, manifest.node, made, self._now_ms)
-        await remember(realm, maker, self._ends)
+        await remember(realm, maker, self._ends, self._asked)
+        report.large.lacking = len(await realm.parts.lacking())
 
     # -- how far it is ---------------------------------------------------------------------------
 
-    async def _marked(self) -> int:
-        """The chunk at which this very file is to be gone on with; 0 for its beginning."""
+    async def _marked(self) -> tuple[int, bool]:
+        """The chunk at which this very file is to be gone on with, 0 for its beginning; and whether
+        more than operations was announced before it."""
         found = await self._realm.store.outside.setting(_MARK) or b""
-        name = self._reader.name
-        return int.from_bytes(found[32:]) if found[:32] == name else 0
+        if found[:32] != self._reader.name:
+            return 0, False
+        return int.from_bytes(found[32:40]), bool(any(found[40:]))
 
-    async def _mark(self, chunk: int | None) -> None:
+    async def _mark(self, reader: Reader | None) -> None:
         """Note how far it is; None when there is nothing to go on with."""
-        if chunk is None and not await self._realm.store.outside.setting(_MARK):
+        if reader is None and not await self._realm.store.outside.setting(_MARK):
             return
-        value = b"" if chunk is None else self._reader.name + chunk.to_bytes(8)
+        value = b""
+        if reader is not None:
+            value = reader.name + reader.number.to_bytes(8) + bytes([reader.more])
 
         async def write() -> None:
             async with self._realm.store.database.transaction() as connection:

@@ -57,7 +57,7 @@ async def with_makers(
             found[node] = PeerState(
                 node, known.addresses if known else (), known.connected if known else False,
                 False, max(maker.created_ms, (known and known.last_seen_ms) or 0), sync, {},
-                frozenset({community.realm.realm}),
+                frozenset({community.realm.realm}), program=known.program if known else None,
             )  # fmt: skip
     return [found[node] for node in sorted(found)]
 

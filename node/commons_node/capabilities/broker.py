@@ -8,14 +8,13 @@ rows; then the size of the answer. What is refused has a code, and stands in the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from commons_crdt.errors import CommonsError
-from commons_node.agents.manifest import Grant
+from commons_node.agents.manifest import AgentLimits, Grant
 from commons_node.capabilities.capability import Calling, Capability, bounded
 from commons_node.capabilities.catalogue import CAPABILITIES
 from commons_node.capabilities.inside import Inside
@@ -30,6 +29,8 @@ from commons_node.capabilities.refusals import (
 )
 from commons_node.jobs.dealing import Ending, Refusal
 from commons_node.jobs.effects import Effect
+from commons_node.jobs.frames import Failed, Start
+from commons_node.jobs.job import BESIDE_MIB
 from commons_node.jobs.lease import Lease
 from commons_node.jobs.metering import CREDIT, TARIFF, Spent
 from commons_node.jobs.workers import Attempt
@@ -54,7 +55,7 @@ class AgentDealing:
         attempt: Attempt,
     ) -> None:
         """``permit`` says what the host lets the agent do now; None: nothing."""
-        now = permit()
+        now, limits = permit(), lease.job.limits
         self._permit = permit
         self._rates = rates
         self._calling = Calling(
@@ -64,6 +65,8 @@ class AgentDealing:
         self.calls = 0
         self.cost = 0
         """Of calls, in thousandths of a credit."""
+        self._paid = TARIFF.pays(lease.reserved, limits.memory_mib + BESIDE_MIB, limits.wall_s)
+        attempt.most_fuel = self._paid.fuel
 
     @property
     def effects(self) -> list[Effect]:
@@ -80,6 +83,33 @@ class AgentDealing:
         return Spent(
             ended.fuel, mib * attempt.wall_ms, self.calls, self.cost, ended.runner, ended.engine
         )
+
+    def within(self, start: Start) -> Start:
+        """No more fuel and no more time than its credits pay for."""
+        wall = min(start.limits.wall_s, self._paid.wall_s)
+        return msgspec.structs.replace(
+            start,
+            limits=msgspec.structs.replace(start.limits, wall_s=wall),
+            given={**start.given, "fuel": min(self._asked, self._paid.fuel)},
+        )
+
+    @property
+    def _asked(self) -> int:
+        """Fuel, of its own limits."""
+        return int(str(self._calling.lease.job.given.get("fuel", AgentLimits().fuel)))
+
+    def ending(self, ended: Ending) -> Ending:
+        """What its credits have ended says so."""
+        if not isinstance(ended, Failed):
+            return ended
+        attempt, lease = self._calling.attempt, self._calling.lease
+        fuel = ended.code == "fuel" and (attempt.most_fuel or 0) < self._asked
+        late = ended.code == "timeout" and self._paid.wall_s < lease.job.limits.wall_s
+        if not fuel and not late:
+            return ended
+        used = min(TARIFF.cost(self.spent(ended)), lease.reserved)
+        told = OverBudget(most=lease.reserved / CREDIT, used=f"{used / CREDIT:g}")
+        return msgspec.structs.replace(ended, code=told.code, error=str(told), again=False)
 
     async def answer(self, method: str, params: dict[str, Any], /) -> object:
         """See the module. Raises ``CommonsError`` to refuse."""
@@ -122,6 +152,7 @@ class AgentDealing:
             del calling.effects[wanted:]
             raise
         self.cost += capability.cost
+        calling.attempt.most_fuel = max(self._paid.fuel - TARIFF.fuel(self.cost), 0)
         return value
 
     def _granted(self, capability: Capability) -> Grant:
@@ -143,10 +174,9 @@ class AgentDealing:
         """Calls are refused beyond what the run may cost. Raises ``OverBudget``."""
         self.calls += 1
         most = self._calling.lease.reserved
-        so_far = replace(self.spent(None), fuel=0)
-        if TARIFF.cost(so_far) + capability.cost > most:
-            used = TARIFF.cost(so_far) / CREDIT
-            raise OverBudget(most=most / CREDIT, used=f"{used:g}")
+        used = TARIFF.cost(self.spent(None))
+        if used + capability.cost > most:
+            raise OverBudget(most=most / CREDIT, used=f"{used / CREDIT:g}")
 
 
 __all__ = ["AgentDealing"]

@@ -49,11 +49,16 @@ class Calling:
         """Nothing of this run is kept, and nobody outside is asked."""
         return self.lease.dry
 
+    @property
+    def whose(self) -> dict[str, object]:
+        """The agent, and the community that it works for: what each of its effects names."""
+        return {"agent": self.agent, "principal": self.lease.job.principal}
+
     def want(self, method: str, kind: str, key: str, body: Mapping[str, object]) -> str:
         """An effect, kept with the end of the run; its operation id.
 
-        ``key`` makes it happen once for ever of this job; without one it is once in this run: the
-        first, second … effect of this method. Raises ``TooMuch``.
+        ``key`` makes it happen once of this job, for as long as keys are remembered; without one it
+        is once in this run: the first, second … effect of this method. Raises ``TooMuch``.
         """
         if len(key) > _KEY:
             raise BadParameters(method=method, why=f"a key has at most {_KEY} letters")

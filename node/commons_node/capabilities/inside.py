@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -47,3 +47,5 @@ class Inside:
     code: Callable[[bytes], Code]
     now_ms: Callable[[], int]
     zone: Callable[[], ZoneInfo]
+    name_of: Callable[[str], Awaitable[str]]
+    """What a principal, a community, is called."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from commons_crdt.ids import RealmId
 from commons_node.capabilities.broker import AgentDealing
 from commons_node.capabilities.inside import Inside
 from commons_node.capabilities.permit import Permit
 from commons_node.capabilities.proposing import proposable
 from commons_node.capabilities.rates import Rates
+from commons_node.capabilities.telling import may_notify, may_use
 from commons_node.drivers.driver import Around
 from commons_node.drivers.held import Drivers
+from commons_node.jobs.around import Around as Surroundings
 from commons_node.jobs.desk import Desk
 from commons_node.jobs.lease import Lease
-from commons_node.jobs.scheduler import Around as Surroundings
+from commons_node.jobs.outbox import Letter
 from commons_node.jobs.workers import Attempt
 from commons_node.models.held import Models
 from commons_node.registry import Registry, Request
@@ -21,6 +24,9 @@ from commons_node.web import Web
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
+
+REMOVED: Final = "its agent was removed"
+"""Why a letter was dropped."""
 
 
 class Capabilities:
@@ -32,7 +38,7 @@ class Capabilities:
         self._daemon = daemon
         self.web = Web()
         self.drivers = Drivers(config.drivers, Around(self.web, daemon.home.path))
-        self.models = Models(config.models)
+        self.models = Models(config.models, config.models_memory_mib)
         self._inside: Inside
         self._rates: Rates
 
@@ -50,7 +56,12 @@ class Capabilities:
             code=lambda package: self._daemon.agents.code(package.hex()),
             now_ms=self._daemon.now_ms,
             zone=around.zone,
+            name_of=self._name_of,
         )
+
+    async def _name_of(self, principal: str) -> str:
+        community = self._daemon.communities.get(RealmId(bytes.fromhex(principal)))
+        return await community.name() if community is not None else principal[:8]
 
     async def stop(self) -> None:
         """End the models."""
@@ -60,6 +71,21 @@ class Capabilities:
         """What an attempt at a run of an agent may do."""
         agent = str(lease.job.agent)
         return AgentDealing(self._inside, self._rates, lambda: self._permit(agent), lease, attempt)
+
+    def refuse(self, letter: Letter) -> str | None:
+        """Why a letter of an agent never leaves: it, or its driver, was taken away meanwhile."""
+        kind, _, driver = letter.to.partition(":")
+        if kind != "driver":  # the node's own
+            return None
+        found = [one for one in self._daemon.agents.all() if one.job == letter.job]
+        if not found:
+            return REMOVED
+        tells, sends = map(found[0].granted.get, ("notify.send", "driver.send"))
+        if any(may_use(grant, driver) for grant in (tells, sends) if grant is not None):
+            return None
+        if tells is not None and may_notify(tells, driver) and self.drivers.notifies(driver):
+            return None
+        return f"the host has taken back the driver {driver}"
 
     def _permit(self, agent: str) -> Permit | None:
         """What the host lets an agent do now; None if it may do nothing."""

@@ -6,6 +6,7 @@ agent proposes anything about members, keys, the council or this node.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -36,7 +37,7 @@ _BYTES: Final = 16 << 10
 class Propose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``command``: such as ``loan.decline``. ``args``: its arguments, as the API takes them.
     ``why``: what the member reads who decides. ``key``: what it is about, so that it is proposed
-    once for ever.
+    once.
     """
 
     command: Annotated[str, Meta(max_length=64)]
@@ -59,6 +60,11 @@ def proposable(registry: Registry) -> dict[str, Command]:
             if arg.get("required")
         )
     }
+
+
+def trustable(acts: Mapping[str, Command]) -> tuple[str, ...]:
+    """Those that a member may have signed beforehand; what is asked about first, never."""
+    return tuple(sorted(name for name, one in acts.items() if one.trustable and not one.asks))
 
 
 def checked(command: Command, args: dict[str, Any]) -> None:
@@ -96,8 +102,7 @@ async def propose(calling: Calling, grant: Grant, params: Propose) -> object:
         raise TooMuch(method="docs.propose", why=f"{MOST_OPEN} proposals wait for somebody already")
     key = calling.want(
         "docs.propose", "proposal", params.key,
-        {"agent": agent, "principal": calling.lease.job.principal, "command": params.command,
-         "args": params.args, "why": params.why},
+        {**calling.whose, "command": params.command, "args": params.args, "why": params.why},
     )  # fmt: skip
     return {"key": key}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -71,11 +72,15 @@ async def _rows(calling: Calling, grant: Grant, found: Collection) -> tuple[list
     arguments = from_body(
         view, describe_arguments(view), msgspec.json.encode(found.arguments or {})
     )
-    reading = await view.read(calling.inside.request(calling.lease.job.principal), arguments)
+    where = grant.where or {}
+    request = replace(
+        calling.inside.request(calling.lease.job.principal),
+        fields=frozenset((*found.fields, *where)),
+    )
+    reading = await view.read(request, arguments)
     rows = reading.value.get(found.rows)
     if not isinstance(rows, list):
         raise Fault(method="docs.query", why=f"{found.view} has no list {found.rows}")
-    where = grant.where or {}
     return [
         row for row in rows if all(_fits(row.get(k), v) for k, v in where.items())
     ], reading.as_of

@@ -5,19 +5,18 @@ python -m commons_node.capabilities.reference docs/capabilities.md
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from commons_node.capabilities.capability import Capability
 from commons_node.capabilities.catalogue import CAPABILITIES
 from commons_node.capabilities.collections import COLLECTIONS, Collection
-from commons_node.capabilities.proposing import proposable
+from commons_node.capabilities.proposing import proposable, trustable
+from commons_node.capabilities.shapes import fields, said, shape_of
 from commons_node.domains import registry
+from commons_node.drivers.catalogue import KINDS
+from commons_node.drivers.driver import SAID_BY_THE_NODE, Kind
 from commons_node.jobs.metering import TARIFF
 from commons_node.registry import Registry
 
@@ -47,7 +46,8 @@ filter, fields and rows; then the size of the answer (900 KiB at most). What is 
 `job logs` and `job why` tell the host what was refused.
 
 A call that is an **effect** is kept with the end of the run, or not at all. `key` says what it is
-about: an effect with a key happens once for ever of its job, one without once for each run. What
+about: an effect with a key happens once of its job, one without once for each run. A key is
+remembered for 400 days, and of a job the newest 10,000 are; then the same key is a new one. What
 leaves the node leaves at least once, each time with the same key.
 
 A **grant** may narrow a method by what its line says, and any by `rate` (`"50/day"`: minute, hour
@@ -69,13 +69,21 @@ Of `docs.query` and `docs.get`; of no other list, and no other field, is anythin
 |---|---|---|---|
 {lists}
 
+## Drivers
+
+What stands about in a house, by `kind` in `config.toml` ([drivers](host/drivers.md)). A message and
+a question are checked when an agent sends or asks, and again when they leave; so is what a driver
+answers. What does not fit is refused. A fake (`fake = true`) takes and answers just that.
+{drivers}
+
 ## Acts that may be proposed
 
 Of `docs.propose`, with the arguments of the [command](reference.md#commands). A member signs them
-by `proposal sign`, or nobody does.
+by `proposal sign`, or has said [beforehand](agents.md#signed-beforehand) that it be signed, where
+that can be said; or nobody does.
 
-| command | |
-|---|---|
+| command | | beforehand |
+|---|---|---|
 {commands}
 """
 
@@ -84,12 +92,17 @@ def page(registry: Registry) -> str:
     """The whole page."""
     head = _HEAD.format(version=TARIFF.version, cpu=TARIFF.cpu, memory=TARIFF.memory)
     methods = "\n".join("\n".join(_method(one)) for one in CAPABILITIES.values())
-    acts = sorted(proposable(registry).items())
+    acts = proposable(registry)
+    trusted = trustable(acts)
     return _PAGE.format(
         head=head,
         methods=methods,
         lists="\n".join(_collection(one) for one in COLLECTIONS.values()),
-        commands="\n".join(f"| `{name}` | {command.summary} |" for name, command in acts),
+        drivers="\n".join("\n".join(_driver(one)) for one in KINDS.values()),
+        commands="\n".join(
+            f"| `{name}` | {command.summary} | {'yes' if name in trusted else ''} |"
+            for name, command in sorted(acts.items())
+        ),
     )
 
 
@@ -102,11 +115,10 @@ def _method(one: Capability) -> Iterator[str]:
     yield f"\n## `{one.name}`\n"
     yield f"{one.summary}\n"
     yield "| parameter | | default |\n|---|---|---|"
-    rows = list(_parameters(one.params))
+    rows = list(fields(one.params))
     yield from rows or ["| none | | |"]
-    said = " ".join(inspect.cleandoc(one.params.__doc__ or "").split()).replace("``", "`")
-    if rows and said:
-        yield f"\n{said}"
+    if rows and (text := said(one.params)):
+        yield f"\n{text}"
     told = [f"Answers {one.answers}.", f"Costs {one.cost}."]
     if one.free:
         told.append("Needs no grant.")
@@ -119,29 +131,22 @@ def _method(one: Capability) -> Iterator[str]:
     yield f"\n{' '.join(told)}"
 
 
-def _parameters(params: type[msgspec.Struct]) -> Iterator[str]:
-    described = msgspec.json.schema(params)["$defs"][params.__name__]
-    required = set(described.get("required", ()))
-    for name, schema in described["properties"].items():
-        value = msgspec.json.encode(schema.get("default")).decode()
-        default = "needed" if name in required else f"`{value}`"
-        yield f"| `{name}` | {_kind(schema)} | {default} |"
-
-
-def _kind(schema: dict[str, Any]) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
-    if "enum" in schema:
-        return " or ".join(f"`{one}`" for one in schema["enum"])
-    names = {
-        "string": "text", "integer": "a whole number", "object": "an object", "array": "a list",
-        "null": "null", "number": "a number", "boolean": "true or false",
-    }  # fmt: skip
-    found = names.get(str(schema.get("type")), "anything")
-    bounds = {"maxLength": "of at most {} letters", "maximum": "up to {}",
-              "maxItems": "of at most {}", "maxProperties": "of at most {} fields"}  # fmt: skip
-    most = [text.format(schema[name]) for name, text in bounds.items() if name in schema]
-    return " ".join([found, *most])
+def _driver(one: Kind) -> Iterator[str]:
+    yield f"\n### `{one.name}`\n"
+    yield f"It {one.summary}."
+    for title, shape in (
+        ("setting", one.settings), ("field of a message", one.message),
+        ("field of a question", one.question),
+    ):  # fmt: skip
+        if shape is None:
+            continue
+        rows = list(fields(shape, SAID_BY_THE_NODE))
+        if rows:
+            yield f"\n| {title} | | default |\n|---|---|---|"
+            yield from rows
+        yield f"\n{said(shape)}"
+    if one.answer is not None:
+        yield f"\nAnswers `{shape_of(one.answer)}`. {said(one.answer)}"
 
 
 def main() -> None:

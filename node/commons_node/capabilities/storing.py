@@ -114,7 +114,7 @@ async def names(calling: Calling, _grant: Grant, params: Prefix) -> object:
 
 async def measure(calling: Calling, _grant: Grant, params: Measures) -> object:
     """Numbers of this run."""
-    body = {"values": dict(params.values)}
+    body = {"values": dict(params.values), **calling.whose}
     return {"key": calling.want("metrics.put", "sample", params.key, body)}
 
 

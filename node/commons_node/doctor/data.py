@@ -11,7 +11,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,15 +22,13 @@ from commons_crdt.texts import N_, _
 from commons_node.archive.format import BadArchive
 from commons_node.archive.verifying import verify_archive
 from commons_node.archive.writing import write_archive
+from commons_node.databases import files
 from commons_node.doctor.check import Check, Fact
 from commons_node.domains import RULES, VIEWS
 from commons_node.home import Home
-from commons_node.jobs.schema import JOBS_SCHEMA
-from commons_node.own.lost import LOST
 from commons_node.realm.realm import Realm
 from commons_node.said import Said, said
 from commons_node.store.database import open_database
-from commons_node.store.node_store import NODE_SCHEMA
 from commons_node.store.realm_schema import REALM_SCHEMA
 from commons_node.store.realm_store import RealmStore
 from commons_node.verifier.pool import VerifierPool
@@ -63,15 +61,8 @@ class Seen:
 
     newest_ms: int | None
     zones: tuple[str, ...]
-
-
-def files(home: Home) -> list[tuple[Path, Sequence[str]]]:
-    """Every database of a home with the schema that it should have."""
-    found: list[tuple[Path, Sequence[str]]] = [(home.path / "node.db", NODE_SCHEMA)]
-    found.append((home.path / "jobs.db", JOBS_SCHEMA))
-    for folder in ("realms", "own", LOST):
-        found += [(path, REALM_SCHEMA) for path in sorted((home.path / folder).glob("*.db"))]
-    return [(path, schema) for path, schema in found if path.exists()]
+    forked: tuple[str, ...] = ()
+    """Whose devices told two stories of which none is named yet: members' ids, "" for nobody's."""
 
 
 def copied(source: Path, folder: Path) -> Path:
@@ -142,7 +133,7 @@ async def truth(realm: Realm, folder: Path, pool: VerifierPool, name: str) -> Ch
     archive = folder / f"{name}.archive"
     check = f"truth {name}"
     try:
-        written = await write_archive(realm, archive)
+        written = await write_archive(realm, archive, parts_up_to=0)
         await verify_archive(archive, RULES, VIEWS, pool)
     except BadArchive as error:
         told = _(
@@ -188,23 +179,48 @@ async def examine(
     checks: list[Check] = []
     newest: list[int] = []
     zones: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="commons-doctor-") as temporary:
-        folder = Path(temporary)
+    forked: list[str] = []
+    with ExitStack() as undo:
+        try:
+            made = tempfile.TemporaryDirectory(prefix="commons-doctor-")
+        except OSError as error:  # the disk with /tmp is the one that fails
+            folder = None
+            checks.append(_uncopied(error))
+        else:
+            folder = Path(undo.enter_context(made))
         for path, schema in files(home):
             name = path.stem[:8]
             checks.append(sound(path, schema, name))
-            if checks[-1].state == "fail" or schema is not REALM_SCHEMA:
+            if folder is None or checks[-1].state == "fail" or schema is not REALM_SCHEMA:
                 continue
             try:
                 async with opened(copied(path, folder), pool, now_ms) as realm:
                     newest += await _newest(realm)
                     zones.append(realm.judge.authority.constitution.timezone)
+                    forked += _forked(realm)
                     if not quick:
                         checks.append(await truth(realm, folder, pool, name))
             except (CommonsError, sqlite3.Error, OSError) as error:
                 fix = error.way_out if isinstance(error, CommonsError) else _(_RESTORE)
                 checks.append(Check(f"truth {name}", "fail", str(error), fix, {"agrees": False}))
-    return checks, Seen(max(newest, default=None), tuple(dict.fromkeys(zones)))
+    return checks, Seen(max(newest, default=None), tuple(dict.fromkeys(zones)), tuple(forked))
+
+
+def _forked(realm: Realm) -> set[str]:
+    """The owners of devices that are frozen by a fork."""
+    judge = realm.judge
+    devices = {
+        device for device, log in judge.forks
+        if judge.end(device, log).why == "fork" and judge.branches.last(device, log) is None
+    }  # fmt: skip
+    granted = judge.authority.devices
+    return {granted[one].member.hex() if one in granted else "" for one in devices}
+
+
+def _uncopied(error: OSError) -> Check:
+    told = _("No copies can be made to compare what is shown: {error}").format(error=error)
+    fix = _("make room in /tmp, or see why nothing can be written there")
+    return Check("truth", "fail", told, fix, {"copied": False})
 
 
 async def _newest(realm: Realm) -> list[int]:

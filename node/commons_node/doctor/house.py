@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import glob
 import ipaddress
 import os
+import pwd
 import sqlite3
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _, ngettext
+from commons_node.agents.store import FOLDER as AGENTS
+from commons_node.audit import NAME as AUDIT
+from commons_node.backup.restored import FILE as RESTORED
 from commons_node.backup.schedule import every_s
 from commons_node.backup.state import NAME as BACKUP
 from commons_node.backup.state import BackupState, decode
@@ -22,9 +28,15 @@ from commons_node.drivers.held import Drivers
 from commons_node.home import Home
 from commons_node.keystore.node_key import NodeKey
 from commons_node.keystore.store import Keystore
+from commons_node.sandbox.cache import FOLDER as RUNNER
+from commons_node.service.handing import MARK as HANDED
+from commons_node.service.handing import HandedOver, check
+from commons_node.service.installing import program
 from commons_node.web import Web
 
 _OTHERS = 0o077
+_FOLDERS = ("run", "keys", "realms", "own", AGENTS, RUNNER)
+_FILES = ("node.key", "*.db*", "tokens.json", f"{AUDIT}*", RESTORED, HANDED)
 _DAY_MS = 86_400_000
 _OLD_DAYS = 14
 
@@ -38,12 +50,13 @@ def folder(home: Home) -> Check:
             "home", "fail", _("There is no folder {path}.").format(path=path), fix, {"there": False}
         )
     owner = path.stat().st_uid
-    writable = os.access(path, os.W_OK | os.X_OK)
+    writable = _writable(path)
     facts = {"there": True, "ours": owner == os.getuid(), "writable": writable}
     if owner != os.getuid():
-        fix = _("chown -R {getuid} {path}, or run this as the user that owns it").format(
-            getuid=os.getuid(), path=path
-        )
+        fix = _(
+            "ask as the user that owns it: sudo -u {owner} {program} --home {path} doctor; or if it"
+            " should be yours: sudo chown -R {getuid} {path}"
+        ).format(owner=_name(owner), program=program(), getuid=os.getuid(), path=path)
         return Check(
             "home", "fail", _("{path} belongs to another user.").format(path=path), fix, facts
         )
@@ -54,9 +67,15 @@ def folder(home: Home) -> Check:
         return Check(
             "home", "fail", _("Nothing can be written in {path}.").format(path=path), fix, facts
         )
+    try:
+        check(home)
+    except HandedOver as error:
+        told = {**facts, "handed_over": True}
+        return Check("home", "fail", str(error), _(HandedOver.hint), told)
     if home.moved():
         fix = _(
-            "the node waits before it signs until it has met a node that knew it: that is right"
+            "the node waits before it signs until it has met a node that knew it: that is right;"
+            " only if there is none: commons-node service take-over --alone"
         )
         return Check(
             "home",
@@ -66,6 +85,27 @@ def folder(home: Home) -> Check:
             {**facts, "moved": True},
         )
     return Check("home", "ok", _("{path} is yours to write.").format(path=path), "", facts)
+
+
+def _writable(path: Path) -> bool:
+    """Whether a file can be made there: tried with one that never has a name.
+
+    After an error the kernel refuses all writes to a disk that is still mounted as writable.
+    """
+    if not os.access(path, os.W_OK | os.X_OK):
+        return False
+    try:
+        os.close(os.open(path, os.O_TMPFILE | os.O_WRONLY, 0o600))
+    except OSError as error:
+        return error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}
+    return True
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"#{user}"
 
 
 def backup(home: Home, config: Config, now_ms: int) -> Check:
@@ -116,11 +156,15 @@ def _backups(home: Home) -> BackupState:
     return decode(rows[0][0] if rows else None)
 
 
-def modes(home: Home) -> Check:
-    """Whether anybody else may read what must be private."""
-    open_ones = [path for path in _private(home) if path.lstat().st_mode & _OTHERS]
-    linked = [path for path in _private(home) if stat.S_ISLNK(path.lstat().st_mode)]
-    facts = {"open": len(open_ones), "linked": len(linked)}
+def modes(home: Home, config: Config) -> Check:
+    """Whether anybody else may read what must be private: all that the node itself has written."""
+    found: dict[Path, int] = {}
+    for path in _private(home, config):
+        with suppress(FileNotFoundError):  # a running node has just done with it
+            found[path] = path.lstat().st_mode
+    linked = [path for path, mode in found.items() if stat.S_ISLNK(mode)]
+    open_ones = [path for path, mode in found.items() if mode & _OTHERS and path not in linked]
+    facts = {"open": len(open_ones), "linked": len(linked), "seen": len(found)}
     if linked:
         names = ", ".join(str(path) for path in linked)
         fix = _("put the file itself there: a link is replaced at the next write")
@@ -134,13 +178,20 @@ def modes(home: Home) -> Check:
     return Check("modes", "ok", _("Nobody else may read keys or data."), "", facts)
 
 
-def _private(home: Home) -> Iterator[Path]:
-    for path in (home.path, home.run, home.keys, home.node_key):
-        if os.path.lexists(path):
-            yield path
-    yield from sorted(home.keys.glob("*"))
-    yield from sorted(home.path.glob("*.db*"))
-    yield from sorted((home.path / "realms").glob("*.db*"))
+def _private(home: Home, config: Config) -> Iterator[Path]:
+    """What the node writes; not the settings, nor what a person has put beside."""
+    if os.path.lexists(home.path):
+        yield home.path
+    for name in _FOLDERS:
+        folder = home.path / name
+        if os.path.lexists(folder):
+            yield folder
+            yield from sorted(folder.rglob("*")) if not folder.is_symlink() else ()
+    for pattern in _FILES:
+        yield from sorted(home.path.glob(pattern))
+    if config.log_file:
+        log = Path(config.log_file).expanduser()
+        yield from sorted(log.parent.glob(f"{glob.escape(log.name)}*"))
 
 
 def keys(home: Home) -> Check:
@@ -167,6 +218,29 @@ def keys(home: Home) -> Check:
         "",
         facts,
     )
+
+
+def forks(home: Home, forked: Sequence[str]) -> Check:
+    """Whether somebody's device told two stories; worst if they live here, as where a copy runs."""
+    here = sorted(set(forked) & set(Keystore(home.keys).members()))
+    facts = {"forked": len(forked), "here": len(here)}
+    if here:
+        told = _(
+            "A device of a member of this node wrote two different things at one place, and writes"
+            " no more: this folder, or an older state of it, ran twice."
+        )
+        fix = _(
+            "stop the other copy for good; then commons-node fork list, and docs/host.md, A machine"
+            " told two stories"
+        )
+        return Check("forks", "fail", told, fix, facts)
+    if forked:
+        told = _("Members whose devices wrote two different things at one place: {count}.")
+        fix = _(
+            "commons-node fork list; a coordinator says which counts: commons-node fork resolve"
+        )
+        return Check("forks", "warn", told.format(count=len(forked)), fix, facts)
+    return Check("forks", "ok", _("No device wrote two different things at one place."), "", facts)
 
 
 def configuration(home: Home, environment: Mapping[str, str]) -> Check:

@@ -41,6 +41,11 @@ def asked(client: Client) -> tuple[Check, Mapping[str, Any] | None]:
         fix = _("look into its log; then stop it and start it again: commons-node run")
         return Check("node", "fail", told, fix, {"running": True, "answers": False}), None
     facts = {"running": True, "answers": True, "uptime_s": int(status["uptime_s"])}
+    if down := sorted(name for name, word in status["health"].items() if word == "down"):
+        told = _("It runs, and does not do its work: {parts}.").format(parts=", ".join(down))
+        fix = _("commons-node status says why; docs/host/metrics.md, Health, what each part is")
+        facts |= {f"down_{name}": True for name in down}
+        return Check("node", "fail", told, fix, facts), status
     return Check(
         "node",
         "ok",
@@ -202,23 +207,73 @@ def peers(client: Client) -> Check:
     return Check("peers", "warn" if bad else "ok", detail, fix, facts)
 
 
-def versions(status: Mapping[str, Any]) -> Check:
-    """Whether nodes here speak what others speak.
-
-    No node tells which program it is; what shows is what it does not understand of the others.
-    """
+def versions(client: Client, status: Mapping[str, Any]) -> Check:
+    """Whether nodes here speak what others speak: what they say they are, and what shows of it."""
     held = sum(int(one["held"].get("rules", 0)) for one in status["communities"])
     unknown = sum(int(one["operations"].get("unknown", 0)) for one in status["communities"])
     strange = int(status["refusals"].get("version", 0))
-    facts = {"held_rules": held, "unknown": unknown, "other_protocol": strange}
-    if held or unknown:
-        told = _("Acts of others that need a newer program than this one: {count}.")
+    rows = [row for row in client.view("peer.list", {}, _ASK_S)["peers"] if row["rules"]]
+    newer, old, older = (_named(rows, word) for word in ("newer", "too_old", "older"))
+    facts = {
+        "held_rules": held, "unknown": unknown, "other_protocol": strange,
+        "older": len(older), "too_old": len(old), "newer": len(newer), "told": len(rows),
+    }  # fmt: skip
+    if held or unknown or newer:
+        told = [
+            _("Acts of others that need a newer program than this one: {count}.").format(
+                count=held + unknown
+            )
+        ] * bool(held or unknown)
+        if newer:
+            told.append(
+                _("Nodes that know newer rules than this one: {nodes}.").format(
+                    nodes=", ".join(newer)
+                )
+            )
         fix = _("upgrade this node: docs/host.md, Upgrading; nothing is lost until then")
-        return Check("versions", "warn", told.format(count=held + unknown), fix, facts)
+        return Check("versions", "warn", " ".join(told), fix, facts)
+    if old:
+        text = _("Nodes that do not know the rules that their community keeps to: {nodes}.")
+        fix = _(
+            "ask their hosts to upgrade them: they keep aside what they do not know, and nothing is"
+            " lost until then"
+        )
+        return Check("versions", "warn", text.format(nodes=", ".join(old)), fix, facts)
+    if older:
+        text = _("Nodes that do not know the newest rules of this one: {nodes}.")
+        fix = _(
+            "ask their hosts to upgrade them before the community takes newer rules; until they do,"
+            " such a node keeps aside what it does not know"
+        )
+        return Check("versions", "warn", text.format(nodes=", ".join(older)), fix, facts)
     if strange:
-        told = _("Knocks of nodes that speak another version of the protocol: {count}.")
+        text = _("Knocks of nodes that speak another version of the protocol: {count}.")
         fix = _("upgrade the older of the two; commons-node peer list shows who is not reached")
-        return Check("versions", "warn", told.format(count=strange), fix, facts)
+        return Check("versions", "warn", text.format(count=strange), fix, facts)
     return Check(
         "versions", "ok", _("It understands all that other nodes have written."), "", facts
     )
+
+
+def _named(rows: Sequence[Mapping[str, Any]], word: str) -> list[str]:
+    """Those whose program stands so to this one's, each with its version."""
+    return [f"{row['node'][:8]} ({row['version']})" for row in rows if row["program"] == word]
+
+
+def unlocking(status: Mapping[str, Any]) -> Check:
+    """Whether those whose passphrases the service was given are unlocked."""
+    rows = status["unattended"]
+    failed = [row for row in rows if row["state"] == "failed"]
+    waiting = [row for row in rows if row["state"] == "waiting" and row["why"]]
+    facts = {"given": len(rows), "failed": len(failed), "waiting": len(waiting)}
+    if failed:
+        told = "; ".join(f"{row['member']}: {row['why']}" for row in failed)
+        fix = _("write the right passphrase into the file, and install the service again:"
+                " commons-node service install --unlock NAME=FILE")  # fmt: skip
+        told = _("The service could not unlock these: {told}").format(told=told)
+        return Check("unlocking", "fail", told, fix, facts)
+    if waiting:
+        told = "; ".join(f"{row['member']}: {row['why']}" for row in waiting)
+        told = _("Not unlocked yet: {told}").format(told=told)
+        return Check("unlocking", "warn", told, waiting[0]["next_action"] or "", facts)
+    return Check("unlocking", "ok", _("Whoever the service unlocks is unlocked."), "", facts)

@@ -21,11 +21,12 @@ from commons_node.api.client import Client
 from commons_node.api.paths import NotYoursError, socket_path
 from commons_node.api.types import API_VERSION, HTTP_STATUS
 from commons_node.config import Config, load
-from commons_node.doctor import data, house, machine, network, sandbox
+from commons_node.doctor import data, house, machine, network, sandbox, service
 from commons_node.doctor.check import Check, State, worst
 from commons_node.doctor.report import report, write_report
 from commons_node.home import Home
 from commons_node.logs import set_up
+from commons_node.service.installing import installed, place
 from commons_node.telling import tell_failure
 from commons_node.verifier.pool import VerifierPool
 
@@ -62,12 +63,12 @@ async def examine(
     """Every check, in the order in which a person should look at them."""
     checks = [machine.program(), house.folder(home)]
     config: Config | None = None
+    with suppress(CommonsError):  # the check of the configuration says it
+        config = load(home.path, environment)
     if home.path.is_dir():
-        checks += [guarded("modes", lambda: house.modes(home))]
+        checks += [guarded("modes", lambda: house.modes(home, config or Config()))]
         checks += [guarded("keys", lambda: house.keys(home))]
         checks += [guarded("config", lambda: house.configuration(home, environment))]
-    with suppress(CommonsError):  # the check of the configuration has said it
-        config = load(home.path, environment)
     reserve = (config or Config()).disk_reserve
     seen = data.Seen(None, ())
     if home.path.is_dir():
@@ -77,6 +78,7 @@ async def examine(
         finally:
             await pool.stop()
         checks += found
+        checks += [guarded("forks", lambda: house.forks(home, seen.forked))]
         checks += [guarded("backup", lambda: house.backup(home, config or Config(), _now_ms()))]
         checks += [guarded("disk", lambda: machine.disk(home.path, reserve))]
         checks += [guarded("runner", lambda: sandbox.runner(home))]
@@ -89,6 +91,12 @@ async def examine(
         guarded("files", machine.files),
         guarded("sandbox", sandbox.sandbox),
     ]
+    units = [place(environment, system=system) for system in (False, True)]
+    unit = next((one for file in units if (one := installed(file, home.path))), None)
+    if unit is not None:
+        whose = home.path.stat().st_uid if home.path.is_dir() else os.getuid()
+        told = config or Config()
+        checks += [guarded("service", lambda: service.service(unit, told, whose=whose))]
     checks += [guarded("doors", lambda: house.doors(config or Config()))]
     checks += _of_the_network(home, config or Config(), environment)
     return checks, config
@@ -109,7 +117,9 @@ def _of_the_network(home: Home, config: Config, environment: Mapping[str, str]) 
     ]
     if status is not None:
         checks.append(guarded("peers", lambda: network.peers(client)))
-        checks.append(guarded("versions", lambda: network.versions(status)))
+        checks.append(guarded("versions", lambda: network.versions(client, status)))
+        if status["unattended"]:
+            checks.append(guarded("unlocking", lambda: network.unlocking(status)))
     return checks
 
 

@@ -1,6 +1,7 @@
 """What a domain is: its kinds with their rules, its folded views, and its verbs.
 
-And what of it goes along when a member takes everything about them: see ``About``.
+And what of it goes along when a member takes everything about them: each says so, by ``About``
+or by ``Elsewhere``.
 """
 
 from __future__ import annotations
@@ -31,11 +32,27 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A domain that adds no file to ``member export``: ``why`` says where what it holds stands."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Domain:
-    """One domain, as its ``__init__`` declares it."""
+    """One domain, as its ``__init__`` declares it.
+
+    ``about``: what it adds to ``member export``, or why it adds nothing. Left empty it says
+    neither, which a test finds.
+    """
 
     name: str
     kinds: Sequence[Kind]
     views: Sequence[View]
     verbs: Registry
-    about: Sequence[About] = ()
+    about: Sequence[About] | Elsewhere = ()
+
+    @property
+    def files(self) -> Sequence[About]:
+        """What it adds to ``member export``."""
+        return () if isinstance(self.about, Elsewhere) else self.about

@@ -34,6 +34,20 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_. -]{0,79})?\Z")] = ""
 
 
+class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One code of a picture."""
+
+    format: str
+    text: str
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``name``: of the picture. ``codes``: all that are in it, 32 at most."""
+
+    name: str
+    codes: list[Code]
+
+
 def _lacking(settings: Settings) -> tuple[str, str] | None:
     if importlib.util.find_spec("zxingcpp") is None or importlib.util.find_spec("PIL") is None:
         return _("zxing-cpp and pillow are not installed"), 'pip install "commons-node[devices]"'
@@ -93,5 +107,6 @@ def _make(settings: Settings, _around: Around) -> Camera:
 
 KIND: Final = Kind(
     "camera", N_("reads QR and bar codes in pictures of a folder"), Settings, _make, question=Ask,
-    lacking=_lacking, seen={"name": "fake.png", "codes": [{"format": "QRCode", "text": "DR-1"}]},
+    answer=Answer, lacking=_lacking,
+    seen={"name": "fake.png", "codes": [{"format": "QRCode", "text": "DR-1"}]},
 )  # fmt: skip

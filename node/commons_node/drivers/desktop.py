@@ -10,18 +10,19 @@ import msgspec
 from msgspec import Meta
 
 from commons_crdt.texts import N_, _
-from commons_node.drivers.driver import Around, Kind, Silent, Undelivered
+from commons_node.drivers.driver import Around, By, Kind, Silent, Undelivered
 
 _PROGRAMS: Final = ("notify-send", "terminal-notifier")
 _TIMEOUT_S: Final = 10.0
 
 
 class Notice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is told. ``to`` means nothing to a desktop."""
+    """``text``: what is told. ``to``: an address, for mail; a desktop does not look at it."""
 
     text: Annotated[str, Meta(min_length=1, max_length=2_000)]
     title: Annotated[str, Meta(max_length=200)] = ""
     to: str = ""
+    by: By | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +48,8 @@ class Desktop(Silent):
         program = _program()
         if program is None:
             raise Undelivered(why="there is no program that shows notices")
-        title = message.title or "commons-node"
+        whose = message.by.agent if message.by is not None else "commons-node"
+        title = message.title or whose
         arguments = (
             ["-title", title, "-message", message.text]
             if program.endswith("terminal-notifier")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -24,6 +24,20 @@ class Undelivered(CommonsError):
     """It did not arrive: {why}."""
 
     code = "undelivered"
+
+
+class By(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose a letter is: the agent (``hex8/name``), the community that it works for (64 hex digits)
+    and what that is called. Said by the node, never by the agent.
+    """
+
+    agent: str
+    principal: str
+    name: str
+
+
+SAID_BY_THE_NODE: Final = frozenset({"by"})
+"""Fields of messages that no agent sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +62,11 @@ class Driver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind. ``message`` and ``question``: structs, None where it takes none.
+    """One kind. ``message`` and ``question``: structs, None where it takes none; a message that has
+    a field ``by`` (``By``) is told by the node whose it is. ``answer``: to a question.
 
     ``lacking``: why a driver of this kind can't work here, and what to do, both as sentences; None
-    if it can. ``seen``: what a fake of it answers when it is asked.
+    if it can. ``seen``: what a fake of it answers when it is asked, of the shape ``answer``.
     """
 
     name: str
@@ -60,6 +75,7 @@ class Kind:
     make: Callable[[Any, Around], Driver]
     message: type[msgspec.Struct] | None = None
     question: type[msgspec.Struct] | None = None
+    answer: type[msgspec.Struct] | None = None
     lacking: Callable[[Any], tuple[str, str] | None] = lambda _settings: None
     seen: object = None
 

@@ -13,7 +13,8 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
 from commons_node.config import BadConfig
 from commons_node.drivers.catalogue import KINDS
-from commons_node.drivers.driver import Around, Driver, Kind, NotSetUp
+from commons_node.drivers.desktop import Notice
+from commons_node.drivers.driver import Around, By, Driver, Kind, NotSetUp, Undelivered
 from commons_node.jobs.outbox import Letter
 
 Settings = Mapping[str, Any]
@@ -88,6 +89,11 @@ class Drivers:
             )
         return rows
 
+    def notifies(self, name: str) -> bool:
+        """Whether it is set up, and takes notices."""
+        found = self._held.get(name)
+        return found is not None and found.kind.message is Notice
+
     def driver(self, name: str) -> Driver:
         """The driver itself, for tests. Raises ``NotSetUp``."""
         return self._ready(name).driver
@@ -104,10 +110,16 @@ class Drivers:
             raise NotSetUp(name=name, why=lacking[0], next=lacking[1])
         return found
 
-    def checked(self, name: str, message: object) -> object:
-        """A message as this driver takes it, plain values. Raises ``NotSetUp``, ``BadMessage``."""
+    def checked(self, name: str, message: object, by: By | None = None) -> object:
+        """A message as this driver takes it, plain values; ``by``: whose it is, whatever it says.
+
+        Raises ``NotSetUp``, ``BadMessage``.
+        """
         held = self._ready(name)
-        return msgspec.to_builtins(_given(name, held.kind.message, message))
+        found = _given(name, held.kind.message, message)
+        if "by" in found.__struct_fields__:
+            found = msgspec.structs.replace(found, by=by)
+        return msgspec.to_builtins(found)
 
     async def deliver(self, letter: Letter) -> None:
         """A letter of the outbox. Raises anything when it has not arrived."""
@@ -120,7 +132,12 @@ class Drivers:
         """What a driver sees. Raises ``NotSetUp``, ``BadMessage``, ``Undelivered``."""
         held = self._ready(name)
         question = _given(name, held.kind.question, ask)
-        return await held.driver.read(question)
+        seen = await held.driver.read(question)
+        try:
+            return msgspec.to_builtins(msgspec.convert(seen, held.kind.answer))
+        except (msgspec.ValidationError, RecursionError) as error:
+            text = _("what {name} says is not what its kind says: {why}")
+            raise Undelivered(why=text.format(name=name, why=error)) from None
 
 
 def _given(name: str, shape: type[msgspec.Struct] | None, given: object) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from commons_crdt.texts import N_, _
 from commons_node.drivers.driver import Around, Kind, Silent, Undelivered
@@ -28,6 +28,21 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``name``: of a file, without folders; without one the answer is a list of them."""
 
     name: Annotated[str, Meta(pattern=r"^([^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99})?\Z")] = ""
+
+
+class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file."""
+
+    name: str
+    bytes: int
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``files``, the newest first, where no name was said; otherwise ``name`` and ``text``."""
+
+    files: list[Listed] | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
 
 
 def _lacking(settings: Settings) -> tuple[str, str] | None:
@@ -86,5 +101,5 @@ def _make(settings: Settings, _around: Around) -> Inbox:
 
 KIND: Final = Kind(
     "inbox", N_("reads files that somebody put into a folder"), Settings, _make, question=Ask,
-    lacking=_lacking, seen={"files": []},
+    answer=Answer, lacking=_lacking, seen={"files": []},
 )  # fmt: skip

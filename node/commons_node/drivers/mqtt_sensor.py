@@ -43,6 +43,16 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     topic: Topic
 
 
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``line``: what the broker has kept, or the next that comes. ``value``: what that means, as of
+    a serial sensor.
+    """
+
+    topic: str
+    line: str
+    value: Any
+
+
 def _lacking(_settings: Settings) -> tuple[str, str] | None:
     if importlib.util.find_spec("paho") is None:
         return _("paho-mqtt is not installed"), 'pip install "commons-node[devices]"'
@@ -68,11 +78,15 @@ class MqttSensor(Silent):
         from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415 - likewise
 
         one, heard, told = self._settings, threading.Event(), list[bytes]()
+        refused: list[str] = []
         client = mqtt.Client(CallbackAPIVersion.VERSION2)
 
         def connected(_client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
             if not reason.is_failure:
                 client.subscribe(topic)
+                return
+            refused.append(str(reason))
+            heard.set()
 
         def message(_client: Any, _data: Any, said: Any) -> None:
             told.append(bytes(said.payload)[:_PAYLOAD])
@@ -89,6 +103,8 @@ class MqttSensor(Silent):
             client.loop_start()
             if not heard.wait(one.timeout_s):
                 raise Undelivered(why=f"nothing on {topic} within {one.timeout_s:g} s")
+            if not told:
+                raise Undelivered(why=f"{one.server} refuses: {refused[0]}")
         except OSError as error:
             raise Undelivered(why=f"{one.server}: {error}") from None
         finally:
@@ -103,5 +119,6 @@ def _make(settings: Settings, _around: Around) -> MqttSensor:
 
 KIND: Final = Kind(
     "mqtt-sensor", N_("reads sensors that tell an MQTT broker"), Settings, _make, question=Ask,
-    lacking=_lacking, seen={"topic": "hall/temperature", "line": "21.5", "value": 21.5},
+    answer=Answer, lacking=_lacking,
+    seen={"topic": "hall/temperature", "line": "21.5", "value": 21.5},
 )  # fmt: skip

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +33,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nothing to say: the host has said what the sensor is asked."""
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``line``: as the sensor told it. ``value``: what that means: JSON, a number, or an object of
+    a name and a number; null where it is none of these.
+    """
+
+    line: str
+    value: Any
 
 
 def _lacking(settings: Settings) -> tuple[str, str] | None:
@@ -121,5 +130,5 @@ def _make(settings: Settings, _around: Around) -> SerialSensor:
 
 KIND: Final = Kind(
     "serial-sensor", N_("reads a sensor at a serial line"), Settings, _make, question=Ask,
-    lacking=_lacking, seen={"line": "21.5", "value": 21.5},
+    answer=Answer, lacking=_lacking, seen={"line": "21.5", "value": 21.5},
 )  # fmt: skip

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from commons_crdt.texts import N_
-from commons_node.drivers.driver import Around, Kind, Silent, Undelivered
+from commons_node.drivers.driver import Around, By, Kind, Silent, Undelivered
 from commons_node.web import Allowed, Web
 
 
@@ -24,6 +24,7 @@ class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``body``: what is sent, as JSON."""
 
     body: Any
+    by: By | None = None
 
 
 class Webhook(Silent):
@@ -40,6 +41,9 @@ class Webhook(Silent):
         """One POST. Raises ``Undelivered``, ``WebFault``."""
         told = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         headers = {"Content-Type": "application/json", "Idempotency-Key": f'"{told}"'}
+        if message.by is not None:
+            headers["Commons-Agent"] = message.by.agent
+            headers["Commons-Principal"] = message.by.principal
         if self._settings.token:
             headers["Authorization"] = f"Bearer {self._settings.token}"
         answer = await self._web.fetch(

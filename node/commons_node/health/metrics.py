@@ -20,7 +20,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from commons_crdt.verdict import Verdict
-from commons_node.health.overview import Standing, of_community, of_node, refusals_of
+from commons_node.health.overview import Standing, of_kept, of_node, refusals_of
 from commons_node.jobs.outbox import STATES as LETTERS
 from commons_node.jobs.states import State
 from commons_node.store.waiting import MAX_BYTES, MAX_COUNT
@@ -41,7 +41,7 @@ async def exposition(daemon: Daemon) -> str:
     peers = daemon.peering.peers()
     found: list[Metric] = [*_node(daemon), *_limits(daemon), *_memory()]
     standings = [
-        (community, await of_community(community, peers))
+        (community, await of_kept(daemon.keeping, community, peers))
         for community in daemon.communities.values()
     ]
     found += _sync([standing for _, standing in standings], daemon)
@@ -112,6 +112,7 @@ def _limits(daemon: Daemon) -> Iterator[Metric]:
         taken.add_metric([kind], load.taken[kind])
         shed.add_metric([kind], load.shed[kind])
     yield from (queue, taken, shed)
+    yield _counter("sync_frames", "Frames that peers sent on streams to compare.", load.frames)
     talks = daemon.peering.talks.now.values()
     yield _gauge(
         "send_queue_bytes", "Bytes that wait for slow peers.", sum(t.queued for t in talks)
@@ -182,7 +183,7 @@ async def _jobs(scheduler: Scheduler) -> list[Metric]:
         for state in states:
             family.add_metric([state], held.get(state, 0))
     ended = _counter("job_attempts", "Attempts that ended, by what became of it.", labels="state")
-    for state, count in sorted(scheduler.ended.items()):
+    for state, count in sorted(scheduler.attempts.ended.items()):
         ended.add_metric([state], count)
     workers, left = len(scheduler.workers.pids()), scheduler.budget.left_s
     return [

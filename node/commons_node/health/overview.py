@@ -24,6 +24,7 @@ from commons_protocol.status import SyncStatus
 
 if TYPE_CHECKING:
     from commons_node.community import Community
+    from commons_node.keeping import Keeping
     from commons_node.peering.peering import Peering
     from commons_node.realm.realm import Realm
 
@@ -38,6 +39,7 @@ class Looked(Protocol):
     communities: dict[RealmId, Community]
     room: Room
     signing: Signing
+    keeping: Keeping
 
     def may_sign(self, realm: RealmId) -> bool: ...
 
@@ -117,6 +119,24 @@ async def of_community(community: Community, peers: Sequence[PeerState]) -> Stan
     return replace(found, causes=ordered([replace(one, community=ident) for one in causes]))
 
 
+def of_pause(keeping: Keeping, realm: RealmId) -> Cause | None:
+    """Why nothing comes and goes where this node has paused a community; None where it has not."""
+    if realm not in keeping.paused:
+        return None
+    freed = realm in keeping.freed
+    held = _("who may do what") if freed else _("what had come until then")
+    return Cause("paused", detail=held, community=realm.hex())
+
+
+async def of_kept(keeping: Keeping, community: Community, peers: Sequence[PeerState]) -> Standing:
+    """``of_community``; of one that is paused only that: it stands with nobody now."""
+    realm = community.realm.realm
+    paused = of_pause(keeping, realm)
+    if paused is not None:
+        return Standing(realm, "paused", None, [], [paused])
+    return await of_community(community, peers)
+
+
 async def own_causes(realm: Realm) -> list[Cause]:
     """What waits in one realm of this node, whoever is here."""
     connection = realm.store.database.read
@@ -146,7 +166,7 @@ def of_node(node: Looked) -> list[Cause]:
                 detail=_("{left} MiB left, {kept} are kept free").format(left=left, kept=kept),
             )
         )
-    if not all(map(node.may_sign, node.communities)):
+    if not all(node.may_sign(realm) for realm in node.communities.keys() - node.keeping.paused):
         found.append(Cause("copied_home" if node.signing.copied else "catching_up"))
     return ordered(found)
 

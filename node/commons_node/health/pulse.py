@@ -5,19 +5,18 @@ Nothing personal is in it: it is answered to whoever reaches a socket, without a
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from commons_crdt.errors import CommonsError
+from commons_node.health.probing import FRESH_S
 from commons_node.registry import Column, Reading, Registry, Request, Table, View
+from commons_node.repairing import Mending
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
-
-_PATIENCE_S: Final = 5.0
 
 
 class Unhealthy(CommonsError):
@@ -32,25 +31,29 @@ class Nothing(msgspec.Struct):
     """No arguments."""
 
 
-async def pulse(daemon: Daemon) -> dict[str, str]:
-    """Each part with its word: ``ok``, ``short`` (of room: it works, and will not for long), or
-    ``down``."""
+async def pulse(daemon: Daemon, fresh_s: float = FRESH_S) -> dict[str, str]:
+    """Each part with its word: ``ok``, ``short`` (of room: it works, and will not for long),
+    ``mending`` (a damaged file is being made anew: wait), or ``down``.
+
+    What was found to write is looked at again after ``fresh_s``.
+    """
+    failing = await daemon.probing.failing(fresh_s)
     return {
         "node": "ok" if daemon.ready else "down",
         "network": "ok" if daemon.peering.network.state == "up" else "down",
-        "store": "ok" if await _writes_down(daemon) else "down",
-        "disk": "short" if daemon.room.short() else "ok",
+        "store": "down" if "store" in failing else "ok",
+        "disk": "down" if "disk" in failing else "short" if daemon.room.short() else "ok",
+        "communities": _communities(daemon),
+        "jobs": "down" if "jobs" in failing else "ok",
     }
 
 
-async def _writes_down(daemon: Daemon) -> bool:
-    """Whether the node's own database answers."""
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            await daemon.store.setting("port")
-    except Exception:
-        return False
-    return True
+def _communities(daemon: Daemon) -> str:
+    """Whether all are shown: one whose file is damaged stands aside until it is made anew."""
+    away = daemon.repairs.away.values()
+    if any(not isinstance(why, Mending) for why in away):
+        return "down"
+    return "mending" if away else "ok"
 
 
 async def health(request: Request[Daemon], _args: Nothing) -> Reading:

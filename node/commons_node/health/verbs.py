@@ -11,8 +11,9 @@ from commons_crdt.texts import _
 from commons_node.bundles.standing_with import with_makers
 from commons_node.community import find
 from commons_node.health.metrics import exposition
-from commons_node.health.overview import Row, Standing, of_community, of_node, refusals_of
+from commons_node.health.overview import Row, Standing, of_kept, of_node, refusals_of
 from commons_node.moments import moment
+from commons_node.peering.programs import beside, kept_by, then
 from commons_node.peering.types import UnknownPeer
 from commons_node.registry import (
     Column,
@@ -50,12 +51,14 @@ async def _standings(request: Request[Daemon]) -> list[tuple[str, Standing]]:
     asked = [await daemon.community(request)] if request.community else []
     peers = await with_makers(list(daemon.peering.peers()), daemon.communities)
     chosen = asked or list(daemon.communities.values())
-    return [(await one.name(), await of_community(one, peers)) for one in chosen]
+    return [(await one.name(), await of_kept(daemon.keeping, one, peers)) for one in chosen]
 
 
-def _row(name: str, row: Row) -> dict[str, object]:
+def row_of(name: str, row: Row, here: int, kept: int) -> dict[str, object]:
+    """One community with one peer; ``here``, ``kept``: rules that are known and kept to here."""
     sync, peer = row.sync, row.peer
     causes = row.causes
+    program = beside(peer.program, here, kept)
     return {
         "community": row.community.hex(),
         "name": name,
@@ -70,19 +73,22 @@ def _row(name: str, row: Row) -> dict[str, object]:
         "compared": moment(row.compared),
         "connected": peer.connected,
         "way": peer.way or None,
+        **program,
         "reason": sync.reason,
-        "next_action": sync.action(peer.node),
+        "next_action": then(sync.action(peer.node), program),
         "command": causes[0].command if causes else "",
     }
 
 
 def _nobody(name: str, standing: Standing) -> dict[str, object]:
-    """The row of a community without any peer."""
-    cause = Cause("alone", community=standing.community.hex())
+    """The row of a community without any peer: it is alone, or paused."""
+    alone = Cause("alone", community=standing.community.hex())
+    cause = next((one for one in standing.causes if one.code == standing.state), alone)
     return {
-        "community": cause.community, "name": name, "node": None, "state": "alone",
-        "code": "alone", "have": None, "missing": 0, "refused": {}, "held": {},
+        "community": cause.community, "name": name, "node": None, "state": standing.state,
+        "code": cause.code, "have": None, "missing": 0, "refused": {}, "held": {},
         "unknown_since": None, "compared": None, "connected": False, "way": None,
+        **beside(None, 0, 0),
         "reason": cause.sentence, "next_action": cause.action, "command": cause.command,
     }  # fmt: skip
 
@@ -91,14 +97,17 @@ async def status(request: Request[Daemon], _args: Nothing) -> Reading:
     """How every community stands with every peer."""
     rows: list[dict[str, object]] = []
     communities = []
+    daemon = request.node
     for name, standing in await _standings(request):
-        rows += [_row(name, row) for row in standing.rows] or [_nobody(name, standing)]
+        here, kept = daemon.rules.version, kept_by([daemon.communities[standing.community]])
+        found = [row_of(name, row, here, kept) for row in standing.rows]
+        rows += found or [_nobody(name, standing)]
         communities.append(
             {
                 "community": standing.community.hex(),
                 "name": name,
                 "state": standing.state,
-                "code": standing.sync.code if standing.sync is not None else "alone",
+                "code": standing.sync.code if standing.sync is not None else standing.state,
                 "peers": len(standing.rows),
                 "here": sum(row.peer.connected for row in standing.rows),
                 "causes": [cause.code for cause in standing.causes],
@@ -170,6 +179,7 @@ REGISTRY = Registry(
                                    Column("state", "Sync"), Column("have", "Have", "number"),
                                    Column("missing", "Missing", "number"),
                                    Column("compared", "Compared", "time"), Column("way", "Way"),
+                                   Column("version", "Version"),
                                    Column("reason", "Why")), "In no community yet."), watch=True),
         View("sync.why", "Why this node is not in sync, and what to do.", Of, why, says="{summary}",
              table=Table("causes", (Column("code", "Code"), Column("node", "Node", "id"),

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from commons_node.jobs.job import Job
 
-Hold = Literal["places", "memory", "cpu", "disk", "disk_share"]
+Hold = Literal["places", "memory", "cpu", "disk", "disk_share", "share_agent", "share_principal"]
 _HOUR_MS: Final = 3_600_000
 
 
@@ -47,10 +47,14 @@ class Budget:
         """An attempt has taken this; what it took beyond the rest is owed."""
         self.left_s = max(self.left_s - cpu_s, -self.allowance.cpu_s)
 
-    def hold(self, job: Job, *, short: bool, held_mib: float) -> Hold | None:
+    def hold(
+        self, job: Job, *, short: bool, held_mib: float, over: Hold | None = None
+    ) -> Hold | None:
         """Why this job may not begin now; None if it may.
 
-        ``short``: the disk is; ``held_mib``: the size of the file of jobs.
+        ``short``: the disk is; ``held_mib``: the size of the file of jobs; ``over``: whose share of
+        it is used up. Of the file and of shares no duty of the node is held: it stores little, and
+        agents would stop it.
         """
         if len(self.running) >= self.allowance.places:
             return "places"
@@ -60,9 +64,9 @@ class Budget:
             return "cpu"
         if not job.frees_disk and short:
             return "disk"
-        if not job.frees_disk and held_mib > self.allowance.disk_mib:
-            return "disk_share"
-        return None
+        if job.agent is None or job.frees_disk:
+            return None
+        return "disk_share" if held_mib > self.allowance.disk_mib else over
 
     def never(self, job: Job) -> bool:
         """It asks for more memory than there will ever be."""

@@ -1,6 +1,7 @@
 """Every sentence that jobs say to a host, with its fields beside it, so that it can be translated.
 
-``WHY`` says why a job does not run now and what to do; ``NOTICES`` what a duty has found.
+``WHY`` says why a job does not run now and what to do; ``BESIDES`` what else of it waits for
+somebody; ``NOTICES`` what a duty has found.
 """
 
 from __future__ import annotations
@@ -70,6 +71,15 @@ WHY: Final[Mapping[str, Reason]] = {
         N_("What jobs have stored is larger than they may: {mib} MiB."),
         N_("commons-node job run tidy, or raise jobs_disk_mib in config.toml"),
     ),
+    "share_agent": Reason(
+        N_("What this agent has stored is larger than it may: {mib} MiB of {allowed} MiB."),
+        N_("see what waits: commons-node job show {job}; or raise jobs_disk_mib in config.toml"),
+    ),
+    "share_principal": Reason(
+        N_("What the agents of this community have stored is larger than they may: {mib} MiB of"
+           " {allowed} MiB."),
+        N_("remove an agent, or raise jobs_disk_mib in config.toml"),
+    ),
     "budget_agent": Reason(
         N_("The agent has no credits left: {used} of {allowed} are used, and a run may cost"
            " {wanted}. There are more in {minutes} min."),
@@ -97,6 +107,33 @@ WHY: Final[Mapping[str, Reason]] = {
     ),
     "by_hand": Reason(
         N_("It has no schedule: it runs when somebody says so."), N_("commons-node job run {job}")
+    ),
+}  # fmt: skip
+
+BESIDES: Final[Mapping[str, Reason]] = {
+    "late": Reason(
+        N_("What it sends to {to} has not arrived (letters: {count}, attempts: {attempts}):"
+           " {error}"),
+        N_("mend that; it is tried again at {next}, or now: commons-node job retry {job}"),
+    ),
+    "lost": Reason(
+        N_("What it sent to {to} is given up (letters: {count}, attempts: {attempts}): {error}"),
+        N_("mend that, then: commons-node job retry {job}"),
+    ),
+    "proposed": Reason(
+        N_("What it proposes waits for a member to sign it, or not: {count}."),
+        N_("commons-node proposal list"),
+    ),
+    "held": Reason(
+        N_("It is trusted with proposal {proposal} ({act}), but {why}."),
+        N_("sign it yourself: commons-node proposal sign {proposal}"),
+    ),
+    "trusted": Reason(
+        N_("{act} is signed in the name of {member}: today {used} of {each_day}."),
+        N_("to end that: commons-node agent distrust {agent} {act}"),
+    ),
+    "trust_held": Reason(
+        N_("{act} is not signed in the name of {member} now: {why}."), N_("{mend}")
     ),
 }  # fmt: skip
 
@@ -133,8 +170,8 @@ def _field(value: object) -> object:
 
 
 def reason(code: str, **fields: object) -> dict[str, str]:
-    """Code, sentence and next action of why a job does not run."""
-    found = WHY[code]
+    """Code, sentence and next action of why a job does not run, or of what waits beside."""
+    found = WHY.get(code) or BESIDES[code]
     return {
         "code": code,
         "sentence": _(found.sentence).format(**fields),

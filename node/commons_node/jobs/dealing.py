@@ -43,6 +43,14 @@ class Dealing(Protocol):
         """See ``Broker``."""
         ...
 
+    def within(self, start: frames.Start) -> frames.Start:
+        """What the worker is told: no more than is paid for."""
+        ...
+
+    def ending(self, ended: Ending) -> Ending:
+        """How it ended, where the node knows better than its worker."""
+        ...
+
     def spent(self, ended: Ending | None) -> Spent | None:
         """What it took up to now, or to its end; None where nothing is charged."""
         ...
@@ -60,6 +68,14 @@ class OwnDuty:
         """See ``Dealing``."""
         return await self.broker(method, params)
 
+    def within(self, start: frames.Start) -> frames.Start:
+        """See ``Dealing``."""
+        return start
+
+    def ending(self, ended: Ending) -> Ending:
+        """See ``Dealing``."""
+        return ended
+
     def spent(self, _ended: Ending | None) -> Spent | None:
         """See ``Dealing``."""
         return None
@@ -74,4 +90,4 @@ def believed(
     if said and isinstance(ended, frames.Done):
         told = "an agent's worker wanted effects that no call was granted for"
         ended = frames.Failed("bad_frame", told, False, ended.cpu_ms, ended.memory)
-    return ended, list(dealing.effects)
+    return dealing.ending(ended), list(dealing.effects)

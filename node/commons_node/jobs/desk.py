@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from commons_crdt.errors import CommonsError
 from commons_node.jobs.queue import Queue
+from commons_node.store.database import Damaged
 
 Result = TypeVar("Result")
 _MOST = 64
@@ -23,13 +24,14 @@ _Item = tuple[Callable[[Queue], Any], "asyncio.Future[Any]"]
 
 
 class Closed(CommonsError):
-    """The queue of jobs is closed: the node stops."""
+    """The queue of jobs is closed: its file is being made anew, or the node stops."""
 
     code = "stopped"
+    hint = "try again in a moment; commons-node status says what came of it"
 
 
 class Desk:
-    """Asynchronous calls to a queue; ``open`` before, ``close`` after."""
+    """Asynchronous calls to a queue; ``open`` before, ``close`` after, and so again."""
 
     def __init__(self, make: Callable[[], Queue]) -> None:
         """``make`` opens the file, in the thread."""
@@ -37,6 +39,8 @@ class Desk:
         self._waiting: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
+        self.on_damage: Callable[[], None] = lambda: None
+        """Told in the event loop each time that SQLite finds the file damaged."""
         self.commits = 0
         """Commits so far; calls are more."""
 
@@ -113,6 +117,8 @@ class Desk:
         self, done: asyncio.Future[Any], value: object, error: BaseException | None
     ) -> None:
         def tell() -> None:
+            if isinstance(error, Damaged):
+                self.on_damage()
             if done.done():
                 return
             if error is not None:

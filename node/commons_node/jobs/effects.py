@@ -1,7 +1,8 @@
 """What a run wants to be true: kept in one transaction with its completion, or not at all.
 
-Each has an operation id, the same at every attempt; (job, operation) is kept once for ever, so that
-a run that is done twice by a crash has its effects once. Effects of this file are local; all others
+Each has an operation id, the same at every attempt; (job, operation) is kept once for as long as it
+is remembered (``history.KEYS_MS``, ``history.KEYS``), so that a run that is done twice by a crash
+has its effects once. Effects of this file are local; all others
 (``outbox``) are letters, delivered at least once with the same key.
 """
 
@@ -51,11 +52,15 @@ class _Notice(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Sample(msgspec.Struct, forbid_unknown_fields=True):
     values: Annotated[Mapping[str, float], Meta(max_length=100)]
+    agent: str | None = None
+    principal: str | None = None
 
 
 class _Letter(msgspec.Struct, forbid_unknown_fields=True):
     to: Annotated[str, Meta(max_length=64)]
     body: Mapping[str, object]
+    agent: str | None = None
+    principal: str | None = None
 
 
 def _keep(file: sqlite3.Connection, job: str, _run: int, _now: int, effect: Effect) -> None:
@@ -85,8 +90,12 @@ def _notice(file: sqlite3.Connection, job: str, run: int, now: int, effect: Effe
 def _sample(file: sqlite3.Connection, job: str, _run: int, now: int, effect: Effect) -> None:
     given = msgspec.convert(effect.body, _Sample)
     file.executemany(
-        "INSERT OR REPLACE INTO samples VALUES (?,?,?,?)",
-        [(job, now, name, value) for name, value in given.values.items()],
+        "INSERT OR REPLACE INTO samples (job, at_ms, name, value, agent, principal)"
+        " VALUES (?,?,?,?,?,?)",
+        [
+            (job, now, name, value, given.agent, given.principal)
+            for name, value in given.values.items()
+        ],
     )
     file.execute("DELETE FROM samples WHERE job = ? AND at_ms < ?", (job, now - _SAMPLES_MS))
 
@@ -94,10 +103,11 @@ def _sample(file: sqlite3.Connection, job: str, _run: int, now: int, effect: Eff
 def _outbox(file: sqlite3.Connection, job: str, _run: int, now: int, effect: Effect) -> None:
     given = msgspec.convert(effect.body, _Letter)
     file.execute(
-        "INSERT INTO outbox (job, operation, kind, body, state, attempts, not_before_ms, delay_ms)"
-        " VALUES (?,?,?,?,'ready',0,?,0)",
-        (job, effect.operation, given.to, msgspec.json.encode(given.body), now),
-    )
+        "INSERT INTO outbox (job, operation, kind, body, state, attempts, not_before_ms, delay_ms,"
+        " agent, principal) VALUES (?,?,?,?,'ready',0,?,0,?,?)",
+        (job, effect.operation, given.to, msgspec.json.encode(given.body), now, given.agent,
+         given.principal),
+    )  # fmt: skip
 
 
 KINDS: Final[Mapping[str, Callable[[sqlite3.Connection, str, int, int, Effect], None]]] = {
@@ -108,8 +118,8 @@ KINDS: Final[Mapping[str, Callable[[sqlite3.Connection, str, int, int, Effect], 
     "kv": keep_value,
     "proposal": keep_proposal,
 }
-"""keep {name, value}; notice {text, about}; sample {values}; outbox {to, body}; of agents kv and
-proposal, see `agent_effects`.
+"""keep {name, value}; notice {text, about}; sample {values}; outbox {to, body}, both with ``agent``
+and ``principal`` where it is an agent's; of agents kv and proposal, see `agent_effects`.
 """
 
 
@@ -134,7 +144,8 @@ def commit(
             continue
         try:
             keep(file, job, run, now, effect)
-        except (ValueError, TypeError) as error:
+        # IntegrityError: what stands there already under this key; it is no fault of the disk
+        except (ValueError, TypeError, sqlite3.IntegrityError) as error:
             raise BadEffect(operation=effect.operation, kind=effect.kind, why=error) from error
         new += 1
     return new

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from commons_crdt.errors import CommonsError
 from commons_node.jobs.effects import Effect
-from commons_node.jobs.job import Limits
+from commons_node.jobs.job import USERS, Limits
 
 MOST: Final = 1 << 20
 """Bytes of one frame."""
@@ -49,19 +49,26 @@ class Start(msgspec.Struct, frozen=True, tag="start", forbid_unknown_fields=True
 class Prepare(msgspec.Struct, frozen=True, tag="prepare", forbid_unknown_fields=True):
     """To a worker of the sandbox, before anything else: where the compiled runner is.
 
-    ``key``: hex of the key of its seal.
+    ``key``: hex of the key of its seal. ``limits``: of its runs; it locks itself within them.
+    ``user``: which of ``USERS`` it becomes, where the daemon is root.
     """
 
     cache: str
     key: str
+    limits: Limits = Limits()
+    user: Annotated[int, Meta(ge=0, lt=USERS)] = 0
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer", forbid_unknown_fields=True):
-    """To a call: a value, or the code and text of an error."""
+    """To a call: a value, or the code and text of an error.
+
+    ``fuel``: what the run may take in all from now on, where a call has cost some of it.
+    """
 
     value: object = None
     code: str = ""
     error: str = ""
+    fuel: Count | None = None
 
 
 class Log(msgspec.Struct, frozen=True, tag="log", forbid_unknown_fields=True):

@@ -59,6 +59,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     effects: Annotated[int, Meta(ge=0)] = 1_000
 
 
+RUNS_OF_TIME: Final = 2
+"""A worker of the sandbox has the processor time of so many runs, and is replaced when it may not
+suffice for another one: its limit cannot be raised, not even by whoever set it."""
+
+
+USERS: Final = 500
+"""As whom workers of the sandbox may run, where the node is root: each lives as one of its own."""
+BESIDE_MIB: Final = 100
+"""Resident in a worker of the sandbox, beside an agent's memory. More takes only what an agent
+passes or returns that is huge: then the process is replaced."""
+
+
 class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often, and how long between: full jitter below ``base_s`` doubled each time."""
 

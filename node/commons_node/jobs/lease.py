@@ -8,6 +8,9 @@ from typing import Final
 
 from commons_node.jobs.job import Job
 
+LEASE_S: Final = 30.0
+"""How long an attempt is held of which nothing is heard, by the monotonic clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CREDIT: Final = 1_000
 _FUEL: Final = 1_000_000
+_MOST_FUEL: Final = 10**15
+"""More than any run asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,26 @@ class Tariff:
         """ceil(fuel/1e6)·cpu + MiB·s·memory + calls."""
         fuel = ceil((spent.fuel or 0) / _FUEL) * self.cpu
         return fuel + ceil(spent.memory_mib_ms * self.memory / 1000) + spent.call_cost
+
+    def pays(self, amount: int, memory_mib: int, wall_s: float) -> Paid:
+        """What so much is enough for, of a run that wants so much memory for so long.
+
+        Half of it at most is set aside for memory, and bounds its time; the rest is for fuel.
+        """
+        aside = min(ceil(memory_mib * wall_s * self.memory), amount // 2)
+        return Paid(self.fuel(amount - aside), min(wall_s, aside / (memory_mib * self.memory)))
+
+    def fuel(self, amount: int) -> int:
+        """What so much buys."""
+        return min(max(amount, 0) // self.cpu * _FUEL, _MOST_FUEL)
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What credits pay for: all fuel of a run, and its time."""
+
+    fuel: int
+    wall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +168,8 @@ class Meter:
         """An attempt has ended; settled already, it stays as it is.
 
         Without ``spent`` it is charged as last reported. Where its fuel is unknown it costs its
-        reservation, unless ``lenient``: then what is known of it.
+        reservation, unless ``lenient``: then what is known of it. It never costs more: a run is
+        ended with its credits, and what it took while it was is the node's.
         """
         row = file.execute(
             "SELECT fence, agent, principal, reserved, fuel, memory_mib_ms, calls, call_cost"
@@ -157,9 +180,9 @@ class Meter:
             return
         fence, agent, principal, reserved, fuel, memory, calls, call_cost = row
         told = spent or Spent(fuel, memory or 0, calls or 0, call_cost or 0)
-        cost = self.tariff.cost(told)
+        cost = min(self.tariff.cost(told), reserved)
         if told.fuel is None and not lenient:
-            cost = max(cost, reserved)
+            cost = reserved
         file.execute(
             "UPDATE receipts SET ended_ms = ?, fuel = ?, memory_mib_ms = ?, calls = ?,"
             " call_cost = ?, runner = ?, engine = ?, how = ?, cost = ?"

@@ -13,7 +13,7 @@ import msgspec
 from commons_crdt.texts import N_, _
 from commons_node.api.arguments import from_body
 from commons_node.backup.schedule import every_s
-from commons_node.capabilities.node import Capabilities
+from commons_node.capabilities.node import REMOVED, Capabilities
 from commons_node.config import BadConfig
 from commons_node.jobs import times
 from commons_node.jobs.budget import Allowance
@@ -22,12 +22,14 @@ from commons_node.jobs.handler import HANDLERS, Handler
 from commons_node.jobs.job import Cron, Every, Job, Limits, On, Retry, Trigger
 from commons_node.jobs.lease import Lease
 from commons_node.jobs.metering import Allowed, Meter
-from commons_node.jobs.outbox import Deliver, Letter
+from commons_node.jobs.outbox import Deliver, Letter, drop
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.scheduler import Around, Scheduler
 from commons_node.jobs.workers import Attempt, NotOffered
+from commons_node.proposals.policies import End
 from commons_node.proposals.signing import Signing
 from commons_node.proposals.store import Proposal, of_operation
+from commons_node.proposals.trusting import Trusting, ends_with
 from commons_node.registry import Registry, Request, describe_arguments
 from commons_node.sandbox.preparing import Preparing
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 FILE: Final = "jobs.db"
+_AGAIN_S: Final = 30.0
+"""How long the scheduler waits for a place among those who listen to events."""
 
 DUTIES: Final[tuple[Job, ...]] = (
     Job(
@@ -144,6 +148,7 @@ class Jobs:
         self._daemon = daemon
         self.registry: Registry
         self.signing: Signing
+        self.trusting: Trusting
         self._duties = duties(config)
         self.preparing = Preparing(
             daemon.home.path, lambda: daemon.standing.network_seed, self._compiling
@@ -158,6 +163,8 @@ class Jobs:
                 dealing=self._dealing,
                 given=self._given,
                 told=self._told,
+                refuse=self.capabilities.refuse,
+                held=self._held,
                 ways={"event": self._publish, "repair": self._repair, **self._ways()},
                 preparer=self.preparing,
                 now=daemon.now_ms,
@@ -179,7 +186,9 @@ class Jobs:
         """Open the file and begin."""
         self.registry = registry
         self.capabilities.start(registry, self.scheduler.desk, self.scheduler.around)
-        self.signing = Signing(self._daemon, registry, self.scheduler.desk)
+        desk = self.scheduler.desk
+        self.signing = Signing(self._daemon, registry, desk)
+        self.trusting = Trusting(self._daemon, registry, desk, self.signing)
         await self.scheduler.start(self._duties)
         if await self._daemon.backups.lacking():
             await self.scheduler.desk.call(_first_backup)
@@ -210,10 +219,11 @@ class Jobs:
         """A job is no more; what runs of it ends."""
         await self.scheduler.forget(name)
 
-    async def clear(self, agent: str) -> None:
-        """An agent was removed: what it kept goes, and what it proposed that nobody signed."""
+    async def clear(self, agent: str, job: str) -> None:
+        """See ``Schedules``."""
 
         def work(queue: Queue) -> None:
+            drop(queue, job, REMOVED)
             with queue.transaction() as file:
                 file.execute("DELETE FROM kv WHERE agent = ?", (agent,))
                 file.execute(
@@ -221,8 +231,13 @@ class Jobs:
                     " WHERE agent = ? AND state = 'open'",
                     (queue.now(), agent),
                 )
+                ends_with(queue, agent, "removed")
 
         await self.scheduler.desk.call(work)
+
+    async def distrust(self, agent: str, why: End) -> None:
+        """Nothing more is signed for an agent that may not run."""
+        await self.scheduler.desk.call(lambda queue: ends_with(queue, agent, why))
 
     async def proposal_of(self, operation: bytes) -> Proposal | None:
         """Of which proposal an operation came, if it came of one on this node."""
@@ -251,7 +266,13 @@ class Jobs:
             self._listening = asyncio.create_task(self._hear(), name="job events")
 
     async def _hear(self) -> None:
-        while (listener := self._daemon.events.listen()) is not None:
+        while True:
+            lost = False
+            while (listener := self._daemon.events.listen()) is None:  # too many listen already
+                lost = True
+                await asyncio.sleep(_AGAIN_S)
+            if lost:
+                self.scheduler.missed()
             async for encoded in listener:
                 event = msgspec.json.decode(encoded, type=dict[str, object])
                 if event.get("event") != "job":  # no job wakes itself
@@ -265,6 +286,8 @@ class Jobs:
         found = self.scheduler.jobs.get(job)
         if found is None or found.agent is None or state == "leased":
             return
+        if state == "done":
+            self._daemon.spawn(self.trusting.after(run))
         if self._daemon.agents.lacks(found.agent):  # it would fail again and again
             self._daemon.spawn(self._suspend(found.agent))
 
@@ -276,6 +299,9 @@ class Jobs:
     def _compiling(self, percent: int) -> None:
         self._daemon.events.publish("runner", {"done": percent, "total": 100})
 
+    def _held(self) -> frozenset[str]:
+        return self._daemon.agents.held()
+
     async def _publish(self, letter: Letter) -> None:
         self._daemon.events.publish("job_notice", {"key": letter.key, **letter.body})
 
@@ -283,8 +309,9 @@ class Jobs:
         """A file is damaged, or shows something else than its operations give: it is made anew."""
         body = letter.body
         await self._daemon.repairs.told(
-            str(body["file"]), str(body["why"]), int(str(body["inode"]))
-        )
+            str(body["file"]), str(body["why"]), int(str(body["inode"])),
+            parts=body.get("parts") is True,
+        )  # fmt: skip
 
     # -- what a run may ask --------------------------------------------------------------------
 

@@ -8,16 +8,17 @@ takes back all that earlier terms held. Synchronous: one thread of the scheduler
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
-import structlog
 
 from commons_node.jobs.backoff import delay_ms
+from commons_node.jobs.committing import committing, fetched
+from commons_node.jobs.definitions import definition, readable
 from commons_node.jobs.effects import Effect, commit
 from commons_node.jobs.job import Job
 from commons_node.jobs.lease import NOTHING, Lease, Used
@@ -27,14 +28,16 @@ from commons_node.jobs.schema import JOBS_SCHEMA
 from commons_node.jobs.states import State, after_failure, after_loss, may_cancel, may_retry
 from commons_node.store.upgrading import Unusable, migrate
 
-log = structlog.get_logger(component="jobs")
-
 MOST_OPEN = 10_000
 """Runs that have not ended, of all jobs."""
 MOST_OF_ONE = 1_000
 """The same of one job."""
-_OUTER = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
-_NESTED = ("SAVEPOINT part", "RELEASE part", ("ROLLBACK TO part", "RELEASE part"))
+BEFORE = "runs_before"
+"""Of the count that no new run is numbered below: what was lost of this file had those numbers."""
+_NEXT = (
+    "SELECT 1 + max((SELECT coalesce(max(run), 0) FROM runs),"
+    " coalesce((SELECT CAST(value AS INTEGER) FROM counts WHERE name = 'runs_before'), 0))"
+)
 MOST_EVENT = 64 * 1024
 """Bytes of what a run is about."""
 
@@ -75,77 +78,13 @@ class Queue:
         """Leave the file; leases stay, and are taken back by the next term."""
         self.file.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything or nothing; durable when the outermost one ends.
-
-        Within another one it is a part of it that may fail alone. Raises ``Unusable``, as of a full
-        disk; then the outermost one has failed, too.
-        """
-        begin, end, undo = _NESTED if self.file.in_transaction else _OUTER
-        try:
-            self.file.execute(begin)
-            yield self.file
-            self.file.execute(end)
-        except BaseException as error:
-            if self.file.in_transaction:  # SQLite undoes some faults, as of a full disk, by itself
-                for step in undo:
-                    self.file.execute(step)
-            if isinstance(error, sqlite3.Error):
-                raise Unusable(file=self.path.name, why=error) from error
-            raise
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """See ``committing``."""
+        return committing(self.file, self.path.name)
 
     def rows(self, query: str, *arguments: object) -> list[Any]:
-        """All rows of a query."""
-        return self.file.execute(query, arguments).fetchall()
-
-    # -- jobs ----------------------------------------------------------------------------------
-
-    def define(self, job: Job) -> None:
-        """A new job, or one that is other than it was; whether it is paused stays."""
-        encoded = msgspec.json.encode(job)
-        found = self.rows("SELECT definition FROM jobs WHERE job = ?", job.name)
-        if found and found[0][0] == encoded:
-            return
-        with self.transaction() as file:
-            file.execute(
-                "INSERT INTO jobs (job, principal, priority, concurrency, definition)"
-                " VALUES (?1,?2,?3,?4,?5) ON CONFLICT (job) DO UPDATE SET principal = ?2,"
-                " priority = ?3, concurrency = ?4, definition = ?5",
-                (job.name, job.principal, job.priority, job.concurrency, encoded),
-            )
-            # who comes later has no credit for the time before
-            file.execute(
-                "INSERT OR IGNORE INTO principals SELECT ?, coalesce(min(used), 0) FROM principals",
-                (job.principal,),
-            )
-
-    def jobs(self) -> dict[str, Job]:
-        """All that are defined; one that the disk has damaged is as if it were not."""
-        found: dict[str, Job] = {}
-        for name, encoded in self.rows("SELECT job, definition FROM jobs ORDER BY job"):
-            try:
-                found[name] = msgspec.json.decode(encoded, type=Job)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                log.warning("job_unreadable", job=name)
-        return found
-
-    def forget(self, name: str) -> None:
-        """The job is no more: what waits is cancelled, its triggers go, its history stays."""
-        with self.transaction() as file:
-            self._cancel(file, "job = ?", name)
-            for table in ("triggers", "jobs", "kept"):
-                file.execute(f"DELETE FROM {table} WHERE job = ?", (name,))  # noqa: S608 - our own names
-
-    def pause(self, name: str, *, paused: bool) -> None:
-        """Claim no run of a job, or claim again. Raises ``NoJob``."""
-        with self.transaction() as file:
-            done = file.execute(
-                "UPDATE jobs SET paused_ms = ? WHERE job = ?",
-                (self.now() if paused else None, name),
-            )
-            if not done.rowcount:
-                raise NoJob(job=name)
+        """All rows of a query. Raises ``Damaged`` and ``Unusable``."""
+        return fetched(self.file, self.path.name, query, arguments)
 
     # -- coming in -----------------------------------------------------------------------------
 
@@ -188,8 +127,8 @@ class Queue:
             encoded = msgspec.json.encode({"left_out": len(encoded)})
         now = self.now()
         made = file.execute(
-            "INSERT OR IGNORE INTO runs (job, dedup, state, trigger, scheduled_ms, covers, dry,"
-            " urgent, event, queued_ms) VALUES (?,?,'ready',?,?,?,?,?,?,?)",
+            "INSERT OR IGNORE INTO runs (run, job, dedup, state, trigger, scheduled_ms, covers,"  # noqa: S608 - our own words
+            f" dry, urgent, event, queued_ms) VALUES (({_NEXT}),?,?,'ready',?,?,?,?,?,?,?)",
             (job, dedup, trigger, now if scheduled_ms is None else scheduled_ms, covers, dry,
              trigger == "hand", encoded, now),
         )  # fmt: skip
@@ -222,8 +161,8 @@ class Queue:
                 " ORDER BY p.used, p.principal, j.priority, first"
             )
             for name, encoded, _first in file.execute(query).fetchall():
-                job = msgspec.json.decode(encoded, type=Job)
-                if fits(job) and self.meter.short(self, job) is None:
+                job = readable(name, encoded)
+                if job is not None and fits(job) and self.meter.short(self, job) is None:
                     return self._lease(file, name, job, lease_s)
         return None
 
@@ -247,9 +186,8 @@ class Queue:
         file.execute("UPDATE jobs SET running = running + 1 WHERE job = ?", (name,))
         # charged before it is known, so that nobody takes all places at once
         self._charge(file, name, 1.0)
-        told = msgspec.json.decode(event, type=dict[str, object]) if event else {}
         lease = Lease(
-            run, job, fence, attempts, scheduled, covers, bool(dry), told, trigger,
+            run, job, fence, attempts, scheduled, covers, bool(dry), _told(event), trigger,
             self.meter.reservation(job),
         )  # fmt: skip
         self.meter.reserve(self, file, lease)
@@ -337,7 +275,7 @@ class Queue:
         """An attempt failed: what becomes of the run. Raises ``StaleFence``."""
         with self.transaction() as file:
             job, attempts, _ = self._held(file, run, fence)
-            retry = self._definition(file, job).retry
+            retry = definition(self, job).retry
             state = after_failure(attempts, retry.attempts, again=again)
             wait = delay_ms(retry, attempts, self._rng)
             now = self.now()
@@ -365,10 +303,6 @@ class Queue:
         if budget is not None:
             file.execute("INSERT OR REPLACE INTO counts VALUES ('cpu_left_s', ?)", (budget,))
 
-    def _definition(self, file: sqlite3.Connection, job: str) -> Job:
-        found = file.execute("SELECT definition FROM jobs WHERE job = ?", (job,)).fetchone()
-        return msgspec.json.decode(found[0], type=Job) if found else Job(job, "gone")
-
     # -- taking back ---------------------------------------------------------------------------
 
     def recover(self) -> int:
@@ -390,7 +324,7 @@ class Queue:
         query = f"SELECT run, job, attempts FROM runs WHERE state = 'leased' AND {where}"  # noqa: S608 - our own words
         found = file.execute(query, (given,)).fetchall()
         for run, job, attempts in found:
-            state = after_loss(attempts, self._definition(file, job).retry.attempts)
+            state = after_loss(attempts, definition(self, job).retry.attempts)
             ended = self.now() if state is State.DEAD else None
             told = "its worker or the node ended before it did"
             self._end(file, run, state, code="lost", error=told, ended_ms=ended)
@@ -402,16 +336,18 @@ class Queue:
     def cancel(self, run: int) -> State:
         """End a run, whatever it does; the state in which it was. Raises ``WrongState``.
 
-        A worker that has it may go on for a moment: its fence is stale, nothing of it is kept.
+        A worker that has it may go on for a moment: its fence is stale, nothing of it is kept. A
+        dead one is nobody's worry any more, and goes in time as others that have ended.
         """
         with self.transaction() as file:
             state = self._state(file, run)
             if not may_cancel(state):
-                raise WrongState(run=run, state=state.value)
-            self._cancel(file, "run = ?", run)
+                raise WrongState(run=run, state=state.value, job=self._job(file, run))
+            self.cancel_where(file, "run = ?", run)
             return state
 
-    def _cancel(self, file: sqlite3.Connection, where: str, given: object) -> None:
+    def cancel_where(self, file: sqlite3.Connection, where: str, given: object) -> None:
+        """All that may be cancelled of these, within the caller's transaction."""
         held = f"SELECT run FROM runs WHERE {where} AND state = 'leased'"  # noqa: S608 - our own words
         for (run,) in file.execute(held, (given,)).fetchall():
             self.meter.settle(self, file, run, "cancelled")
@@ -423,7 +359,7 @@ class Queue:
         file.execute(
             "UPDATE runs SET state = 'cancelled', fence = fence + 1, ended_ms = ?, term = NULL,"  # noqa: S608 - our own words
             " lease_ms = NULL, code = 'cancelled', error = NULL"
-            f" WHERE {where} AND state IN ('ready', 'waiting', 'leased')",
+            f" WHERE {where} AND state IN ('ready', 'waiting', 'leased', 'dead')",
             (self.now(), given),
         )
 
@@ -435,17 +371,29 @@ class Queue:
         with self.transaction() as file:
             state = self._state(file, run)
             if not may_retry(state):
-                raise WrongState(run=run, state=state.value)
-            ((job,),) = file.execute("SELECT job FROM runs WHERE run = ?", (run,)).fetchall()
-            self._room(job)
+                raise WrongState(run=run, state=state.value, job=self._job(file, run))
+            self._room(self._job(file, run))
             file.execute(
                 "UPDATE runs SET state = 'ready', attempts = 0, ended_ms = NULL, code = NULL,"
                 " error = NULL, urgent = 1 WHERE run = ?",
                 (run,),
             )
+            file.execute("DELETE FROM refusals WHERE run = ?", (run,))
+
+    def _job(self, file: sqlite3.Connection, run: int) -> str:
+        ((job,),) = file.execute("SELECT job FROM runs WHERE run = ?", (run,)).fetchall()
+        return str(job)
 
     def _state(self, file: sqlite3.Connection, run: int) -> State:
         found = file.execute("SELECT state FROM runs WHERE run = ?", (run,)).fetchone()
         if found is None:
-            raise NoRun(run=run)
+            raise NoRun(run=run, job="JOB")
         return State(found[0])
+
+
+def _told(event: bytes | None) -> dict[str, object]:
+    """What a run is about; of what the disk has damaged, that it was."""
+    try:
+        return msgspec.json.decode(event, type=dict[str, object]) if event else {}
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {"damaged": True}

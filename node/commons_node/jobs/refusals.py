@@ -24,7 +24,7 @@ class NoRun(CommonsError):
     """There is no run {run}."""
 
     code = "unknown"
-    hint = "commons-node job show JOB"
+    hint = "commons-node job show {job}"
     status = "not_found"
 
 
@@ -38,4 +38,11 @@ class WrongState(CommonsError):
     """Run {run} is {state}."""
 
     code = "state"
-    hint = "commons-node job show JOB"
+    hint = "commons-node job show {job}"
+
+
+class NoHandler(CommonsError):
+    """The job {job} wants the handler {handler}, which this version does not have."""
+
+    code = "no_handler"
+    hint = "commons-node version; install the version that the job was made for"

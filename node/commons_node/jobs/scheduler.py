@@ -1,4 +1,4 @@
-"""The scheduler: what is due comes into the queue, what may go gets a worker, what ends is kept.
+"""The scheduler: what is due comes into the queue, and what may go begins.
 
 Sleeps until something is due, or somebody says that there is something to do. The wall clock says
 when a schedule is due and nothing else; leases, limits and the budget go by the monotonic one.
@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -19,26 +19,25 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from commons_crdt.errors import CommonsError
-from commons_node.jobs import firing, frames
+from commons_crdt.texts import _
+from commons_node.jobs import definitions, firing
+from commons_node.jobs.around import Around
+from commons_node.jobs.attempts import Attempts
 from commons_node.jobs.budget import Allowance, Budget
-from commons_node.jobs.dealing import Dealing, Ending, OwnDuty, believed
 from commons_node.jobs.desk import Closed, Desk
-from commons_node.jobs.effects import BadEffect
 from commons_node.jobs.handler import HANDLERS, Handler
-from commons_node.jobs.history import flush, note_refusals, tidy
+from commons_node.jobs.history import tidy
 from commons_node.jobs.job import Job, On
-from commons_node.jobs.lease import Lease, Used
-from commons_node.jobs.metering import METER, Meter
-from commons_node.jobs.outbox import Deliver, Outbox
+from commons_node.jobs.lease import LEASE_S
+from commons_node.jobs.outbox import Outbox
 from commons_node.jobs.queue import Queue
-from commons_node.jobs.refusals import StaleFence
+from commons_node.jobs.refusals import NoHandler
+from commons_node.jobs.shares import Shares, held_mib
 from commons_node.jobs.term import new_term
-from commons_node.jobs.workers import Attempt, Ended, Preparer, Workers
-from commons_node.keystore.sessions import idle_clock
+from commons_node.jobs.workers import Workers
+from commons_node.store.database import Damaged
 from commons_node.store.upgrading import Unusable
 
-LEASE_S: Final = 30.0
 _LOOK_S: Final = 30.0
 """The longest sleep: a wall clock that is set forward is noticed within it."""
 _FULL_S: Final = 5.0
@@ -47,28 +46,6 @@ _REST_S: Final = 20.0
 _TIDY_S: Final = 3600.0
 
 log = structlog.get_logger(component="jobs")
-
-
-@dataclass(frozen=True, slots=True)
-class Around:
-    """What the scheduler is given of its node; each has a plain stand-in.
-
-    ``dealing`` answers one attempt's calls; ``told`` hears that a job's state changed;
-    ``preparer`` has what agents run on; ``boot`` is as ``mono``, but goes on while the machine
-    sleeps.
-    """
-
-    zone: Callable[[], ZoneInfo] = lambda: ZoneInfo("UTC")
-    short: Callable[[], bool] = lambda: False
-    dealing: Callable[[Lease, Attempt], Dealing] = lambda _lease, _attempt: OwnDuty()
-    given: Callable[[Job], Mapping[str, object]] = lambda job: job.given
-    told: Callable[[str, int, str], None] = lambda _job, _run, _state: None
-    ways: Mapping[str, Deliver] = field(default_factory=dict)
-    preparer: Preparer | None = None
-    now: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    mono: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000
-    boot: Callable[[], int] = lambda: round(idle_clock() * 1000)
-    meter: Meter = METER
 
 
 class Scheduler:
@@ -87,10 +64,8 @@ class Scheduler:
         self.handlers = handlers
         self.jobs: dict[str, Job] = {}
         self.paused: set[str] = set()
-        self.attempts: dict[int, Attempt] = {}
-        self.ended: Counter[str] = Counter()
-        """Ends of attempts since the start, by what became of the run."""
         self.budget = Budget(allowance, allowance.cpu_s, around.mono())
+        self.shares = Shares(allowance.disk_mib)
         self.workers = Workers(around.preparer)
         self.path = path
         self._rng = rng or Random()  # noqa: S311 - no secret
@@ -99,16 +74,18 @@ class Scheduler:
                 path, new_term(), around.now, around.mono, self._rng, around.boot, around.meter
             )
         )
-        self.outbox = Outbox(self.desk, around.ways, self._rng)
+        self.outbox = Outbox(self.desk, around.ways, self._rng, around.refuse, around.held)
+        self.attempts = Attempts(
+            self.desk, self.workers, self.budget, self.shares, around, handlers,
+            self.wake, self._stuck,
+        )  # fmt: skip
         self._wake = asyncio.Event()
         self._events: Counter[tuple[str, int]] = Counter()
         self._last: dict[tuple[str, int], Mapping[str, object]] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._loop: asyncio.Task[None] | None = None
-        self._stopping = False
         self._worked = self._tidied = time.monotonic()
         self.broken: str | None = None
-        """Why it can't write just now, in words; None while it can."""
+        """Why it can't go on just now, in words; None while it can."""
 
     # -- life ----------------------------------------------------------------------------------
 
@@ -120,16 +97,41 @@ class Scheduler:
             await self.define(job)
         await self._learn()
         self._loop = asyncio.create_task(self._run(), name="jobs")
+        self.outbox.start()
 
     async def stop(self) -> None:
         """End workers and the file; what ran goes on at the next start."""
-        self._stopping = True
-        tasks = [task for task in (self._loop, *self._tasks.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self.attempts.stop()
+        await self._rest()
         await self.workers.stop()
         await self.desk.close()
+
+    async def _rest(self) -> None:
+        """Nothing is begun, and nothing is under way."""
+        loop = [] if self._loop is None else [self._loop]
+        for task in loop:
+            task.cancel()
+        await asyncio.gather(*loop, *self.attempts.end(), return_exceptions=True)
+        await self.outbox.stop()
+
+    async def mended(self, mend: Callable[[], Awaitable[None]]) -> None:
+        """Let go of the file while somebody mends it, and go on with the one that is there then.
+
+        What was under way begins again. What is defined and paused is as it was, whatever of it
+        the file has kept.
+        """
+        jobs = tuple(job for job in self.jobs.values() if job.handler in self.handlers)
+        paused = set(self.paused)
+        self.broken = str(Closed())
+        await self._rest()
+        await self.desk.close()
+        try:
+            await mend()
+        finally:
+            await self.start(jobs)
+            for name in paused & self.jobs.keys() - self.paused:
+                await self.pause(name, paused=True)
+            self.wake()
 
     async def define(self, job: Job) -> None:
         """A job, new or changed: the seam for agents, backups and whatever else has a schedule."""
@@ -138,8 +140,9 @@ class Scheduler:
         firing.check(job, self.around.zone())
 
         def work(queue: Queue) -> None:
-            queue.define(job)
+            definitions.define(queue, job)
             firing.arm(queue, job)
+            self.shares.measure(queue, job)
 
         await self.desk.call(work)
         self.jobs[job.name] = job
@@ -147,14 +150,19 @@ class Scheduler:
 
     async def forget(self, name: str) -> None:
         """A job is no more."""
-        await self.desk.call(lambda queue: queue.forget(name))
+        await self.desk.call(lambda queue: definitions.forget(queue, name))
         self.jobs.pop(name, None)
         await self.drop_stale()
 
     async def _learn(self) -> None:
         """What is defined and what is paused; a job whose handler is no more is kept, and waits."""
-        self.jobs = await self.desk.call(lambda queue: queue.jobs())
+        self.jobs = await self.desk.call(definitions.defined)
+        await self.desk.call(self._measure)
         await self._learn_paused()
+
+    def _measure(self, queue: Queue) -> None:
+        for job in tuple(self.jobs.values()):
+            self.shares.measure(queue, job)
 
     async def _learn_paused(self) -> None:
         rows = await self.desk.call(
@@ -163,8 +171,18 @@ class Scheduler:
         self.paused = {name for (name,) in rows}
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """There may be something to do, or to send."""
         self._wake.set()
+        self.outbox.wake()
+
+    def failing(self) -> str:
+        """Why no run begins any more, in words; "" while it goes round."""
+        if self._loop is None or self._loop.done():
+            return _("the scheduler has ended")
+        return self.broken or ""
+
+    def _stuck(self, why: str) -> None:
+        self.broken = why
 
     # -- from outside --------------------------------------------------------------------------
 
@@ -186,8 +204,8 @@ class Scheduler:
                     self.hear(lost)
 
     async def pause(self, name: str, *, paused: bool) -> None:
-        """See ``Queue.pause``; what runs goes on."""
-        await self.desk.call(lambda queue: queue.pause(name, paused=paused))
+        """See ``definitions.pause``; what runs goes on."""
+        await self.desk.call(lambda queue: definitions.pause(queue, name, paused=paused))
         await self._learn_paused()
         self.around.told(name, 0, "paused" if paused else "resumed")
         self.wake()
@@ -197,9 +215,7 @@ class Scheduler:
         rows = await self.desk.call(
             lambda queue: queue.rows("SELECT run FROM runs WHERE state = 'leased'")
         )
-        held = {run for (run,) in rows}
-        for run in [run for run in self._tasks if run not in held]:
-            self._tasks[run].cancel()
+        self.attempts.end(frozenset(run for (run,) in rows))
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -209,13 +225,14 @@ class Scheduler:
             try:
                 wait = await self._turn()
                 self.broken = None
-            except Unusable as error:
+            except (Unusable, Damaged) as error:
                 if self.broken is None:
                     log.warning("jobs_cannot_write", why=str(error))
                 self.broken = str(error)
                 wait = _FULL_S
-            except Exception:  # the others still want their turn
+            except Exception as error:  # the others still want their turn
                 log.exception("jobs_turn_failed")
+                self.broken = str(error) or type(error).__name__
                 wait = _FULL_S
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -228,23 +245,24 @@ class Scheduler:
         going = [job for name, job in self.jobs.items() if name not in self.paused]
         for job in going:
             await self._fire(job, zone)
-        await self.desk.call(lambda queue: queue.expire())
+        if await self.desk.call(lambda queue: queue.expire()):
+            await self.drop_stale()
         while await self._claim():
             self._worked = time.monotonic()
-        await self.outbox.empty()
         now = time.monotonic()
-        if not self._tasks and now - self._worked > _REST_S:
+        if not self.attempts.running and now - self._worked > _REST_S:
             await self.workers.rest()
         if now - self._tidied > _TIDY_S:
             self._tidied = now
             await self.desk.call(tidy)
+            await self.desk.call(self._measure)
         return await self._pause(zone, going)
 
     async def _fire(self, job: Job, zone: ZoneInfo) -> None:
         """What is due of one job; one that cannot be computed stops no other."""
         try:
             await self.desk.call(lambda queue: firing.fire(queue, job, zone))
-        except Unusable:
+        except (Unusable, Damaged):
             raise
         except Exception:
             log.exception("job_not_fired", job=job.name)
@@ -264,14 +282,12 @@ class Scheduler:
     async def _pause(self, zone: ZoneInfo, going: list[Job]) -> float:
         def soonest(queue: Queue) -> int | None:
             found = [time for job in going if (time := firing.next_due(queue, job, zone))]
-            for table in ("runs WHERE state = 'waiting'", "outbox WHERE state = 'ready'"):
-                ((least,),) = queue.rows(f"SELECT min(not_before_ms) FROM {table}")  # noqa: S608 - our own words
-                found += [least] if least is not None else []
-            return min(found, default=None)
+            ((least,),) = queue.rows("SELECT min(not_before_ms) FROM runs WHERE state = 'waiting'")
+            return min([*found, *([] if least is None else [least])], default=None)
 
         at = await self.desk.call(soonest)
-        most = LEASE_S / 3 if self._tasks else _LOOK_S
-        if not self._tasks and self.workers.pids():
+        most = LEASE_S / 3 if self.attempts.running else _LOOK_S
+        if not self.attempts.running and self.workers.pids():
             most = min(most, _REST_S + 1)
         return most if at is None else min(max((at - self.around.now()) / 1000, 0.01), most)
 
@@ -282,131 +298,20 @@ class Scheduler:
         if len(budget.running) >= budget.allowance.places:
             return False
         short, held = self.around.short(), held_mib(self.path)
+        # as it is at this moment, all of it: the claim is made in another thread
+        budget = replace(budget, running=dict(budget.running))
 
         def fits(job: Job) -> bool:
-            return job.handler in self.handlers and not budget.hold(job, short=short, held_mib=held)
+            over = self.shares.over(job, self.jobs)
+            return job.handler in self.handlers and not budget.hold(
+                job, short=short, held_mib=held, over=over and over[0]
+            )
 
         lease = await self.desk.call(lambda queue: queue.claim(LEASE_S, fits))
         if lease is None:
             return False
-        budget.running[lease.run] = lease.job
-        attempt = self.attempts[lease.run] = Attempt()
-        task = asyncio.create_task(self._attend(lease, attempt), name=f"job {lease.job.name}")
-        self._tasks[lease.run] = task
-        task.add_done_callback(lambda _task: self._let_go(lease.run))
-        self.around.told(lease.job.name, lease.run, "leased")
+        self.attempts.begin(lease)
         return True
-
-    def _let_go(self, run: int) -> None:
-        self._tasks.pop(run, None)
-        self.attempts.pop(run, None)
-        self.budget.running.pop(run, None)
-        self.wake()
-
-    # -- one attempt ---------------------------------------------------------------------------
-
-    async def _attend(self, lease: Lease, attempt: Attempt) -> None:
-        dealing = self.around.dealing(lease, attempt)
-        beating = asyncio.create_task(self._beat(lease, attempt, dealing))
-        spoke = True
-        try:
-            ended = await self.workers.run(self._start_of(lease), attempt, dealing.answer)
-        except Ended as error:
-            spoke = False
-            cpu = lease.job.limits.cpu_s * 1000  # it can't say any more what it took
-            ended = frames.Failed(
-                error.code, str(error), error.again, min(cpu, attempt.wall_ms), 0, attempt.fuel
-            )
-        except asyncio.CancelledError:
-            if self._stopping:
-                with suppress(CommonsError):
-                    await self.desk.call(lambda queue: queue.give_back(lease.run, lease.fence))
-            raise
-        finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
-        self.budget.spend(ended.cpu_ms / 1000)
-        spent = dealing.spent(ended if spoke else None)
-        ended, effects = believed(dealing, attempt.effects, ended)
-
-        def work(queue: Queue) -> str:
-            # the log is kept even of a run whose fence is stale, its effects are not
-            flush(queue, lease.run, attempt)
-            note_refusals(queue, lease.run, dealing.refused)
-            used, left = Used(attempt.wall_ms, ended.cpu_ms, ended.memory), self.budget.left_s
-            if isinstance(ended, frames.Done):
-                try:
-                    queue.finish(
-                        lease.run, lease.fence, effects,
-                        used=used, result=ended.result, budget=left, spent=spent,
-                    )  # fmt: skip
-                except BadEffect as error:
-                    failed = frames.Failed("effect", str(error), False, 0, 0)
-                else:
-                    return "done"
-            else:
-                failed = ended
-            return queue.fail(
-                lease.run, lease.fence, failed.code, failed.error,
-                again=failed.again, used=used, budget=left, spent=spent,
-            ).value  # fmt: skip
-
-        await self._keep_trying(lambda: self._close(lease, ended, work))
-
-    def _start_of(self, lease: Lease) -> frames.Start:
-        job = lease.job
-        return frames.Start(
-            self.handlers[job.handler].entry, job.name, lease.run, lease.attempt,
-            lease.scheduled_ms, lease.covers, lease.dry, job.limits,
-            self.around.given(job), lease.event,
-        )  # fmt: skip
-
-    async def _beat(self, lease: Lease, attempt: Attempt, dealing: Dealing) -> None:
-        """Hold the lease while the worker lives; drop the work when it is not ours any more."""
-        while True:
-            await asyncio.sleep(LEASE_S / 3)
-            try:
-                spent = dealing.spent(None)
-                await self.desk.call(
-                    lambda queue: queue.beat(lease.run, lease.fence, LEASE_S, spent)  # noqa: B023 - called at once
-                )
-                await self.desk.call(lambda queue: flush(queue, lease.run, attempt))
-            except StaleFence:
-                self._tasks[lease.run].cancel()
-                return
-            except Unusable:
-                continue  # the disk is full: the lease may run out, and the fence decides
-
-    async def _close(self, lease: Lease, ended: Ending, work: Callable[[Queue], str]) -> None:
-        try:
-            state = await self.desk.call(work)
-        except StaleFence:
-            state = "stale"
-        self.ended[state] += 1
-        if isinstance(ended, frames.Failed):
-            log.warning(
-                "job_failed", job=lease.job.name, run=lease.run, code=ended.code,
-                why=ended.error, attempt=lease.attempt, state=state,
-            )  # fmt: skip
-        self.around.told(lease.job.name, lease.run, state)
-
-    async def _keep_trying(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Until the disk takes it: what a run has done is not forgotten for want of room."""
-        while True:
-            try:
-                return await work()
-            except Unusable as error:
-                self.broken = str(error)
-                await asyncio.sleep(_FULL_S / 5)
-            except Closed:
-                return None
-
-
-class NoHandler(CommonsError):
-    """The job {job} wants the handler {handler}, which this version does not have."""
-
-    code = "no_handler"
-    hint = "commons-node version; install the version that the job was made for"
 
 
 def _begin(budget: Budget) -> Callable[[Queue], None]:
@@ -421,10 +326,4 @@ def _begin(budget: Budget) -> Callable[[Queue], None]:
     return work
 
 
-def held_mib(path: Path) -> float:
-    """The size of the file of jobs and its log, in MiB."""
-    files = (path, path.with_name(f"{path.name}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists()) / (1 << 20)
-
-
-__all__ = ["Around", "NoHandler", "Scheduler", "held_mib"]
+__all__ = ["Around", "NoHandler", "Scheduler"]

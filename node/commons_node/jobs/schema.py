@@ -89,4 +89,23 @@ A receipt is a fact of one attempt: reserved with its lease, settled with its en
 ``proposed`` has the operations that came of a proposal, noted before they are stored.
 """
 
-JOBS_SCHEMA: Final = (FIRST, AGENTS)
+NAMED: Final = """
+    ALTER TABLE samples ADD COLUMN agent TEXT;
+    ALTER TABLE samples ADD COLUMN principal TEXT;
+    ALTER TABLE outbox ADD COLUMN agent TEXT;
+    ALTER TABLE outbox ADD COLUMN principal TEXT;
+    ALTER TABLE proposals ADD COLUMN policy INTEGER;
+    ALTER TABLE proposals ADD COLUMN held TEXT;
+    CREATE TABLE policies (
+        policy INTEGER PRIMARY KEY, agent TEXT NOT NULL, principal TEXT NOT NULL,
+        member TEXT NOT NULL, device TEXT NOT NULL, publisher TEXT NOT NULL,
+        package TEXT NOT NULL, granted BLOB NOT NULL, command TEXT NOT NULL,
+        each_day INTEGER NOT NULL, until_ms INTEGER NOT NULL, made_ms INTEGER NOT NULL,
+        newest INTEGER NOT NULL, ended_ms INTEGER, ended TEXT);
+    CREATE INDEX policies_live ON policies (agent) WHERE ended_ms IS NULL
+"""
+"""Whose a letter and a figure are, also when their agent is gone; and in whose name an agent may
+have its proposals signed (``proposals.policies``).
+"""
+
+JOBS_SCHEMA: Final = (FIRST, AGENTS, NAMED)

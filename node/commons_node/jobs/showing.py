@@ -45,30 +45,25 @@ def _run(row: tuple[Any, ...]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def undelivered(queue: Queue, job: str) -> list[dict[str, Any]]:
-    """Letters of a job that have not arrived: where to, how often tried, and why not."""
-    rows = queue.rows(
-        "SELECT kind, state, attempts, error FROM outbox WHERE job = ? AND state <> 'sent'"
-        " AND attempts > 0 ORDER BY letter DESC LIMIT 20",
-        job,
-    )
-    return [
-        {"to": kind.removeprefix("driver:"), "state": state, "attempts": tried, "error": error}
-        for kind, state, tried, error in rows
-    ]
-
-
 async def job_row(scheduler: Scheduler, job: Job) -> dict[str, Any]:
-    """One line of `job list`. ``credits``: what all its receipts add up to; null for duties."""
+    """One line of `job list`. ``credits``: what all its receipts add up to; null for duties.
+
+    ``unsent``: letters that did not arrive when they were sent.
+    """
     zone = scheduler.around.zone()
 
-    def work(queue: Queue) -> tuple[list[Any], int | None, list[dict[str, Any]], int | None]:
+    def work(queue: Queue) -> tuple[list[Any], int | None, list[dict[str, Any]], int | None, int]:
         counts = queue.rows("SELECT state, count(*) FROM runs WHERE job = ? GROUP BY 1", job.name)
         due = None if job.name in scheduler.paused else firing.next_due(queue, job, zone)
         ((cost,),) = queue.rows("SELECT sum(cost) FROM receipts WHERE job = ?", job.name)
-        return counts, due, run_rows(queue, "job = ? AND began_ms IS NOT NULL", job.name), cost
+        ((unsent,),) = queue.rows(
+            "SELECT count(*) FROM outbox WHERE job = ? AND state <> 'sent' AND attempts > 0",
+            job.name,
+        )
+        runs = run_rows(queue, "job = ? AND began_ms IS NOT NULL", job.name)
+        return counts, due, runs, cost, unsent
 
-    counts, due, runs, cost = await scheduler.desk.call(work)
+    counts, due, runs, cost, unsent = await scheduler.desk.call(work)
     states: Mapping[str, int] = dict(counts)
     last = runs[0] if runs else None
     return {
@@ -83,6 +78,7 @@ async def job_row(scheduler: Scheduler, job: Job) -> dict[str, Any]:
         "memory": last["memory"] if last else None,
         "waiting": states.get("ready", 0) + states.get("waiting", 0),
         "dead": states.get("dead", 0),
+        "unsent": unsent,
         "credits": in_credits(cost),
     }
 

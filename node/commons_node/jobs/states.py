@@ -35,6 +35,7 @@ MOVES: Final = frozenset(
         (State.WAITING, State.CANCELLED),
         (State.LEASED, State.CANCELLED),
         (State.DEAD, State.READY),
+        (State.DEAD, State.CANCELLED),
         (State.CANCELLED, State.READY),
     }
 )
@@ -55,8 +56,8 @@ def after_loss(attempts: int, most: int) -> State:
 
 
 def may_cancel(state: State) -> bool:
-    """Anything that has not ended."""
-    return state in OPEN
+    """Anything that has not ended, and a dead letter that nobody wants."""
+    return state in OPEN or state is State.DEAD
 
 
 def may_retry(state: State) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from commons_crdt.errors import CommonsError
-from commons_node.jobs import receipts, showing
+from commons_crdt.texts import _
+from commons_node.jobs import besides, receipts, showing
 from commons_node.jobs.catalogue import notice_in_words
 from commons_node.jobs.finding import find_job
 from commons_node.jobs.job import Job
@@ -19,7 +20,7 @@ from commons_node.jobs.refusals import NoRun
 from commons_node.jobs.scheduler import Scheduler
 from commons_node.jobs.states import ENDED, State
 from commons_node.jobs.why import why
-from commons_node.moments import moment
+from commons_node.moments import moment, on_the_clock
 from commons_node.registry import (
     Column,
     Command,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _JOBS: Final = Complete("job.list", "jobs", "job")
 _TAIL: Final = 50
+_TOLD: Final = 5
+"""Notices that `job show` tells people, the newest ones."""
 MOST_TAIL: Final = 500
 MOST_WAIT_S: Final = 3600
 _LOOK_S: Final = 0.1
@@ -53,7 +56,7 @@ class NothingToCancel(CommonsError):
 
 
 class NothingToRetry(CommonsError):
-    """The job {job} has no run that could be tried again."""
+    """The job {job} has no run that could be tried again, and no letter that has not arrived."""
 
     code = "state"
     hint = "commons-node job show {job}"
@@ -122,12 +125,22 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
         metered: dict[str, object] = {
             "refused": receipts.refusals_of(queue, job.name),
             "budget": receipts.today(queue, job),
-            "undelivered": showing.undelivered(queue, job.name),
+            "undelivered": besides.undelivered(queue, job.name),
         }
         return showing.run_rows(queue, "job = ?", job.name), notices, letters, metered
 
     runs, notices, letters, metered = await scheduler.desk.call(work)
     stands = await why(scheduler, job)
+    waits = await _besides(request, job)
+    zone = scheduler.around.zone()
+    told = [
+        (run, at, notice_in_words(text, msgspec.json.decode(about)))
+        for run, at, text, about in notices
+    ]
+    newest = [
+        _("{time}, run {run}:\n{text}").format(time=on_the_clock(at, zone), run=run, text=text)
+        for run, at, text in reversed(told[:_TOLD])
+    ]
     return Reading(
         {
             **await showing.job_row(scheduler, job),
@@ -138,14 +151,9 @@ async def show(request: Request[Daemon], args: OneJob) -> Reading:
             "why": stands["sentence"],
             "next_action": stands["next_action"],
             "runs": runs,
-            "notices": [
-                {
-                    "run": run,
-                    "time": moment(at),
-                    "text": notice_in_words(text, msgspec.json.decode(about)),
-                }
-                for run, at, text, about in notices
-            ],
+            "besides": waits,
+            "notices": [{"run": run, "time": moment(at), "text": text} for run, at, text in told],
+            "also": "\n\n".join(filter(None, [besides.in_words(waits), *newest])) or None,
             "outbox": {"ready": 0, "sent": 0, "dead": 0, **dict(letters)},
             **metered,
         }
@@ -156,12 +164,36 @@ async def explain(request: Request[Daemon], args: OneJob) -> Reading:
     """Why it does not run now."""
     scheduler, job = _of(request, args.job)
     refused = await scheduler.desk.call(lambda queue: receipts.refusals_of(queue, job.name))
-    return Reading({"job": job.name, **await why(scheduler, job), "refused": refused})
+    waits = await _besides(request, job)
+    return Reading(
+        {
+            "job": job.name,
+            **await why(scheduler, job),
+            "besides": waits,
+            "also": besides.in_words(waits),
+            "refused": refused,
+            "trust": await _trusted(request, job),
+        }
+    )
+
+
+async def _besides(request: Request[Daemon], job: Job) -> list[dict[str, str]]:
+    """What else of it waits for somebody, each with a sentence and what to do."""
+    scheduler = request.node.jobs.scheduler
+    found = await scheduler.desk.call(lambda queue: besides.undelivered(queue, job.name))
+    letters = besides.of_letters(found, job.name, scheduler.around.zone())
+    return [*letters, *await request.node.jobs.trusting.besides(job)]
+
+
+async def _trusted(request: Request[Daemon], job: Job) -> list[dict[str, object]]:
+    """Who has what signed that this agent proposes, and why not now; nothing of duties."""
+    return await request.node.jobs.trusting.rows(job.agent) if job.agent is not None else []
 
 
 async def logs(request: Request[Daemon], args: Logs) -> Reading:
     """The last lines of a job, with those of an attempt that runs now."""
     scheduler, job = _of(request, args.job)
+    await _each(scheduler, job, args.run)
     where, given = ("AND l.run = ?", [args.run]) if args.run else ("", [])
     rows = await scheduler.desk.call(
         lambda queue: queue.rows(
@@ -171,7 +203,7 @@ async def logs(request: Request[Daemon], args: Logs) -> Reading:
         )
     )  # fmt: skip
     lines = [{"run": r, "time": moment(at), "text": text} for r, at, text in reversed(rows)]
-    for run, attempt in list(scheduler.attempts.items()):
+    for run, attempt in list(scheduler.attempts.running.items()):
         of_this = scheduler.budget.running.get(run)
         if of_this is not None and of_this.name == job.name and args.run in {None, run}:
             now = moment(request.node.now_ms())
@@ -212,7 +244,7 @@ async def _each(scheduler: Scheduler, job: Job, run_number: int | None, *states:
         rows = queue.rows("SELECT run, state FROM runs WHERE job = ? ORDER BY run", job.name)
         if run_number is not None:
             if run_number not in {run for run, _ in rows}:
-                raise NoRun(run=run_number)
+                raise NoRun(run=run_number, job=job.name)
             return [run_number]
         return [run for run, state in rows if state in states]
 
@@ -220,7 +252,7 @@ async def _each(scheduler: Scheduler, job: Job, run_number: int | None, *states:
 
 
 async def cancel(request: Request[Daemon], args: OneRun) -> Mapping[str, object]:
-    """End what waits or runs."""
+    """End what waits or runs, and a dead letter that is named."""
     scheduler, job = _of(request, args.job)
     runs = await _each(scheduler, job, args.run, "ready", "waiting", "leased")
     if not runs:
@@ -232,19 +264,21 @@ async def cancel(request: Request[Daemon], args: OneRun) -> Mapping[str, object]
 
 
 async def retry(request: Request[Daemon], args: OneRun) -> Mapping[str, object]:
-    """Try again what has failed for good."""
+    """Try again what has failed for good, and send what has not arrived."""
     scheduler, job = _of(request, args.job)
     runs = await _each(scheduler, job, args.run, "dead")
-    if not runs:
-        raise NothingToRetry(job=job.name)
 
-    def work(queue: Queue) -> None:
+    def work(queue: Queue) -> int:
         for one in runs:
             queue.retry(one)
+        return besides.resend(queue, job.name) if args.run is None else 0
 
-    await scheduler.desk.call(work)
+    letters = await scheduler.desk.call(work)
+    if not runs and not letters:
+        raise NothingToRetry(job=job.name)
     scheduler.wake()
-    return {"job": job.name, "runs": runs, "count": len(runs)}
+    scheduler.outbox.wake()
+    return {"job": job.name, "runs": runs, "count": len(runs), "letters": letters or None}
 
 
 async def pause(request: Request[Daemon], args: OneJob) -> Mapping[str, object]:
@@ -267,6 +301,7 @@ _RUNS: Final = Table("runs", (Column("run", "Run", "number"), Column("state", "S
                               Column("wall_ms", "ms", "number"), Column("error", "Why")),
                      "It has not run yet.")  # fmt: skip
 
+_STANDS: Final = "{job}: {summary}\nstate {state}, next {next:time}\n{why}\nnext: {next_action}"
 _REFUSED: Final = Table("refused", (Column("method", "Refused"), Column("code", "Code"),
                                     Column("count", "Times", "number"),
                                     Column("text", "Why")))  # fmt: skip
@@ -277,10 +312,13 @@ REGISTRY = Registry(
                 timeout_s=3700.0, progress="runner",
                 says=("Run {run} of {job} has ended: {state}.",
                       "Run {run} of {job} waits: {waits}", "Run {run} of {job} begins.")),
-        Command("job.cancel", "End runs of a job that wait or go on.", OneRun, cancel,
+        Command("job.cancel", "End runs of a job that wait or go on; a dead letter by its number.",
+                OneRun, cancel,
                 says="Cancelled runs of {job}: {count}."),
-        Command("job.retry", "Try again runs of a job that have failed for good.", OneRun, retry,
-                says="Runs of {job} that are tried again: {count}."),
+        Command("job.retry", "Try again what has failed for good, and letters that did not arrive.",
+                OneRun, retry,
+                says=("Runs of {job} that are tried again: {count}; letters: {letters}.",
+                      "Runs of {job} that are tried again: {count}.")),
         Command("job.pause", "Begin no run of a job any more.", OneJob, pause,
                 says="{job} is paused; what runs goes on."),
         Command("job.resume", "Begin runs of a job again.", OneJob, resume,
@@ -293,9 +331,10 @@ REGISTRY = Registry(
                                   Column("last_state", "Ended"), Column("dead", "Dead", "number"),
                                   Column("summary", "What it does")), "No jobs."), watch=True),
         View("job.show", "One job: its runs, limits and notices.", OneJob, show,
-             says="{job}: {summary}\nstate {state}, next {next:time}\n{why}", table=_RUNS),
+             says=(_STANDS + "\n\n{also:lines}", _STANDS), table=_RUNS),
         View("job.why", "Why a job does not run now.", OneJob, explain,
-             says="{sentence}\nnext: {next_action}", table=_REFUSED),
+             says=("{sentence}\nnext: {next_action}\n\n{also:lines}",
+                   "{sentence}\nnext: {next_action}"), table=_REFUSED),
         receipts.VIEW,
         View("job.logs", "The last lines that a job has written.", Logs, logs,
              table=Table("lines", (Column("run", "Run", "number"), Column("time", "Time", "time"),

@@ -7,8 +7,9 @@ from commons_node.jobs.catalogue import reason
 from commons_node.jobs.job import Job, On
 from commons_node.jobs.queue import Queue
 from commons_node.jobs.receipts import short_of
-from commons_node.jobs.scheduler import Scheduler, held_mib
-from commons_node.moments import moment
+from commons_node.jobs.scheduler import Scheduler
+from commons_node.jobs.shares import held_mib
+from commons_node.moments import on_the_clock
 
 
 async def why(scheduler: Scheduler, job: Job) -> dict[str, str]:
@@ -21,7 +22,7 @@ async def why(scheduler: Scheduler, job: Job) -> dict[str, str]:
     by: dict[str, list[tuple[int, int, int | None, str | None, str | None]]] = {}
     for run, state, *more in reversed(rows):
         by.setdefault(state, []).append((run, *more))
-    going = [run for run, *_ in by.get("leased", []) if run in scheduler.attempts]
+    going = [run for run, *_ in by.get("leased", []) if run in scheduler.attempts.running]
     if going and len(going) < job.concurrency and by.get("ready"):
         going = []
     preparing = scheduler.around.preparer
@@ -30,7 +31,7 @@ async def why(scheduler: Scheduler, job: Job) -> dict[str, str]:
         if percent is not None:
             return reason("preparing", percent=percent)
     if going and not by.get("ready"):
-        attempt = scheduler.attempts[going[0]]
+        attempt = scheduler.attempts.running[going[0]]
         tried = next(row[1] for row in by["leased"] if row[0] == going[0])
         seconds = attempt.wall_ms // 1000
         return reason("running", job=job.name, run=going[0], attempt=tried, seconds=seconds)
@@ -42,15 +43,15 @@ async def why(scheduler: Scheduler, job: Job) -> dict[str, str]:
     if by.get("waiting"):
         _run, attempts, at, code, _error = by["waiting"][0]
         return reason(
-            "backoff", job=job.name, fault=code, next=moment(at), attempt=attempts + 1,
-            most=job.retry.attempts,
+            "backoff", job=job.name, fault=code, next=on_the_clock(at or 0, zone),
+            attempt=attempts + 1, most=job.retry.attempts,
         )  # fmt: skip
     last = rows[0] if rows else None
     if last is not None and last[1] == "dead":
         return reason("dead", job=job.name, attempts=last[2], error=last[5])
     due = await scheduler.desk.call(lambda queue: firing.next_due(queue, job, zone))
     if due is not None:
-        return reason("due", job=job.name, next=moment(due))
+        return reason("due", job=job.name, next=on_the_clock(due, zone))
     events = [one.event for one in job.triggers if isinstance(one, On)]
     if events:
         return reason("event", job=job.name, event=events[0])
@@ -79,9 +80,12 @@ async def _ready(scheduler: Scheduler, job: Job, going: list[int]) -> dict[str, 
     budget = scheduler.budget
     budget.fill(scheduler.around.mono())
     held = held_mib(scheduler.path)
-    hold = budget.hold(job, short=scheduler.around.short(), held_mib=held)
+    over = scheduler.shares.over(job, scheduler.jobs)
+    hold = budget.hold(job, short=scheduler.around.short(), held_mib=held, over=over and over[0])
     if len(going) >= job.concurrency:
         return reason("concurrency", count=len(going))
+    if over is not None and hold == over[0]:
+        return reason(hold, job=job.name, mib=over[1], allowed=over[2])
     if hold is not None:
         return reason(
             hold, count=len(budget.running), memory=job.limits.memory_mib, mib=round(held),

@@ -21,6 +21,7 @@ from commons_node.jobs import frames
 from commons_node.jobs.effects import Effect
 from commons_node.jobs.handler import HandlerFailed
 from commons_node.jobs.job import Limits
+from commons_node.jobs.resident import Peak
 
 _MIB = 1 << 20
 _PR_SET_PDEATHSIG = 1
@@ -106,20 +107,15 @@ def soft(which: int, wanted: int) -> None:
     resource.setrlimit(which, (most, hard))
 
 
-def peak() -> int:
-    """The most that was resident so far, in bytes."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most * (1 if sys.platform == "darwin" else 1024)
-
-
-def attend(start: frames.Start, channel: Channel) -> frames.Done | frames.Failed:
+def attend(start: frames.Start, channel: Channel, peak: Peak) -> frames.Done | frames.Failed:
     """One run, to its end or its failure."""
     before = cpu_ms()
+    peak.reset()
     try:
         limit(start.limits)
         module, _, name = start.entry.partition(":")
         result = getattr(importlib.import_module(module), name)(Hosted(start, channel))
-        done = frames.Done(result, cpu_ms() - before, peak())
+        done = frames.Done(result, cpu_ms() - before, peak.bytes())
         frames.encode(done)
         return done
     except HandlerFailed as error:
@@ -130,7 +126,7 @@ def attend(start: frames.Start, channel: Channel) -> frames.Done | frames.Failed
         told, code, again = f"it wanted more than {start.limits.memory_mib} MiB", "memory", False
     except Exception as error:  # a fault of the handler, told to the host
         told, code, again = f"{type(error).__name__}: {error}", "fault", True
-    return frames.Failed(code[:64], told[: frames.LINE], again, cpu_ms() - before, peak())
+    return frames.Failed(code[:64], told[: frames.LINE], again, cpu_ms() - before, peak.bytes())
 
 
 def cpu_ms() -> int:
@@ -144,10 +140,10 @@ def main() -> int:
     lock_down()
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a handler prints is no frame
-    channel = Channel(sys.stdin.buffer, sink)
+    channel, peak = Channel(sys.stdin.buffer, sink), Peak()
     with suppress(BrokenPipeError):
         while isinstance(start := channel.hear(), frames.Start):
-            channel.say(attend(start, channel))
+            channel.say(attend(start, channel, peak))
     return 0
 
 

@@ -17,9 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from commons_crdt.errors import CommonsError
 from commons_node.jobs import frames
 from commons_node.jobs.effects import Effect
+from commons_node.jobs.job import BESIDE_MIB, RUNS_OF_TIME, USERS, Limits
 
 RUNS: Final = 200
 """Runs of one process."""
@@ -68,10 +71,12 @@ class Attempt:
     pid: int = 0
     fuel: int = 0
     """What an agent had used when it last asked for something."""
+    most_fuel: int | None = None
+    """What it may use in all, as far as its credits go now; None: what it was told at first."""
 
     @property
     def wall_ms(self) -> int:
-        """Milliseconds since it began."""
+        """Milliseconds since a worker took it."""
         return round((time.monotonic() - self.started) * 1000)
 
 
@@ -96,6 +101,12 @@ class Worker:
         self._draining = asyncio.create_task(self._drain())
         self._attempt: Attempt | None = None
         self.runs = 0
+        self.cpu_ms = 0
+        """What its runs have taken, as it says."""
+        self.limits: Limits | None = None
+        """Within which it has locked itself, if it is one of the sandbox."""
+        self.user: int | None = None
+        """Which of ``USERS`` it lives as, if it is one of the sandbox."""
         self.layers: tuple[str, ...] = ()
         """What holds it, if it is one of the sandbox."""
         self.load_ms = 0
@@ -124,6 +135,21 @@ class Worker:
                 if self._attempt is not None:
                     self._attempt.lines.append(text)
 
+    def takes(self, entry: str, limits: Limits) -> bool:
+        """Whether it may have a run: its limits cannot be changed any more, so they must fit."""
+        if not self.alive or self.entry != entry:
+            return False
+        held = self.limits
+        return held is None or (
+            held.memory_mib == limits.memory_mib
+            and self.cpu_ms + limits.cpu_s * 1000 <= RUNS_OF_TIME * held.cpu_s * 1000
+        )
+
+    def swollen(self, memory: int) -> bool:
+        """Whether a run of an agent took more than its memory and the process's own, in bytes."""
+        most = None if self.limits is None else self.limits.memory_mib + BESIDE_MIB
+        return most is not None and memory > most << 20
+
     async def ready(self, told: frames.Prepare) -> None:
         """Wait until a worker of the sandbox is loaded and locked. Raises ``Ended``; it is gone."""
         try:
@@ -133,7 +159,8 @@ class Worker:
             if not isinstance(frame, frames.Ready):
                 code, text = getattr(frame, "code", "bad_frame"), getattr(frame, "error", "")
                 raise Ended(code, text, again=False)
-            self.layers, self.load_ms = frame.layers, frame.load_ms
+            self.layers, self.load_ms, self.limits = frame.layers, frame.load_ms, told.limits
+            self.user = told.user
         except (asyncio.IncompleteReadError, ConnectionError):
             await self.leave()  # it has closed its pipe: how it ends is for it to say
             raise Ended("died", self._how(), again=True) from None
@@ -148,7 +175,7 @@ class Worker:
     ) -> frames.Done | frames.Failed:
         """One run. Raises ``Ended``; the process is gone then. Cancelled, it is killed, too."""
         self.runs += 1
-        attempt.pid = self.pid
+        attempt.pid, attempt.started = self.pid, time.monotonic()
         self._attempt = attempt
         late = _LATE_S if self.entry == SANDBOX else 0.0
         try:
@@ -198,8 +225,9 @@ class Worker:
                     attempt.calls += 1
                     attempt.fuel = frame.fuel
                     if attempt.calls > start.limits.calls:
-                        raise frames.BadFrame(why=f"more than {start.limits.calls} calls")
-                    await self._send(await _answer(broker, frame))
+                        told = f"it made more than {start.limits.calls} calls"
+                        raise Ended("calls", told, again=False)
+                    await self._write(await _answer(broker, frame, attempt))
                 case frames.Ready():
                     raise frames.BadFrame(why="it is ready twice")
                 case _:
@@ -207,9 +235,12 @@ class Worker:
                     return frame
 
     async def _send(self, frame: frames.Told) -> None:
+        await self._write(frames.encode(frame))
+
+    async def _write(self, data: bytes) -> None:
         sink = self._process.stdin
         assert sink is not None
-        sink.write(frames.encode(frame))
+        sink.write(data)
         await sink.drain()
 
     async def _receive(self) -> frames.Said:
@@ -241,13 +272,14 @@ class Worker:
         await asyncio.gather(self._draining, return_exceptions=True)
 
 
-async def _answer(broker: Broker, call: frames.Call) -> frames.Answer:
+async def _answer(broker: Broker, call: frames.Call, attempt: Attempt) -> bytes:
+    """The frame that answers; what the run may take from now on is known when it is answered."""
     try:
-        answer = frames.Answer(await broker(call.method, dict(call.params)))
-        frames.encode(answer)
+        value = await broker(call.method, dict(call.params))
+        return frames.encode(frames.Answer(value, fuel=attempt.most_fuel))
     except CommonsError as error:
-        return frames.Answer(code=error.code, error=str(error))
-    return answer
+        told = frames.Answer(code=error.code, error=str(error), fuel=attempt.most_fuel)
+        return frames.encode(told)
 
 
 class Workers:
@@ -258,6 +290,7 @@ class Workers:
         self._preparer = preparer
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
+        self._user = 0
         self.started = 0
         self.replaced = 0
         self.loaded_ms = 0
@@ -271,13 +304,14 @@ class Workers:
         self, start: frames.Start, attempt: Attempt, broker: Broker
     ) -> frames.Done | frames.Failed:
         """One run in a process that waits, or in a new one. Raises ``Ended``."""
-        worker = await self._take(start.entry)
+        worker = await self._take(start.entry, start.limits)
         self._busy.add(worker)
         keep = False
         try:
             ended = await worker.run(start, attempt, broker)
+            worker.cpu_ms += ended.cpu_ms
             fit = ended.fit if isinstance(ended, frames.Failed) else True
-            keep = worker.runs < RUNS and fit
+            keep = worker.runs < RUNS and fit and not worker.swollen(ended.memory)
             return ended
         finally:
             self._busy.discard(worker)
@@ -287,11 +321,12 @@ class Workers:
                 self.replaced += 1
                 await worker.kill()
 
-    async def _take(self, entry: str) -> Worker:
+    async def _take(self, entry: str, limits: Limits) -> Worker:
         """One that runs this handler already: what another one loaded would count against it."""
         gone = [one for one in self._idle if not one.alive]
-        fit = [one for one in self._idle if one.alive and one.entry == entry]
-        spare = [one for one in self._idle if one.alive and one.entry != entry][: -_SPARE or None]
+        fit = [one for one in self._idle if one.takes(entry, limits)]
+        other = [one for one in self._idle if one.alive and not one.takes(entry, limits)]
+        spare = other[: -_SPARE or None]
         worker = fit[-1] if fit else None
         for one in (*gone, *spare):
             self._idle.remove(one)
@@ -302,12 +337,12 @@ class Workers:
         if entry != SANDBOX:
             return await self._fresh(entry)
         try:
-            return await self._locked()
+            return await self._locked(limits)
         except Ended as error:
             if error.code != "bad_cache" or self._preparer is None:
                 raise
         self._preparer.spoilt()  # somebody has changed the file: it is made anew, once
-        return await self._locked()
+        return await self._locked(limits)
 
     async def _fresh(self, entry: str) -> Worker:
         try:
@@ -318,17 +353,27 @@ class Workers:
         self.started += 1
         return Worker(process, entry)
 
-    async def _locked(self) -> Worker:
+    async def _locked(self, limits: Limits) -> Worker:
         if self._preparer is None:
             raise Ended("no_layer", "this node has no sandbox", again=False)
         try:
             told = await self._preparer.prepare()
         except CommonsError as error:
-            raise Ended(error.code, str(error), again=True) from None
+            raise Ended(error.code, str(error), again=error.code != "no_layer") from None
+        told = msgspec.structs.replace(told, limits=limits, user=self._next_user())
         worker = await self._fresh(SANDBOX)
         await worker.ready(told)
         self.loaded_ms = worker.load_ms
         return worker
+
+    def _next_user(self) -> int:
+        """One that no living worker has; the next each time, so those that start have others."""
+        taken = {one.user for one in (*self._idle, *self._busy) if one.alive}
+        for _ in range(USERS):
+            self._user = (self._user + 1) % USERS
+            if self._user not in taken:
+                break
+        return self._user
 
     async def rest(self) -> None:
         """Nobody needs a worker for a while."""

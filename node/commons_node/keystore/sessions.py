@@ -157,6 +157,48 @@ class Session:
         return self._used
 
 
+class Lent(Session):
+    """What is done in the name of a member while they are unlocked alone in ``of``.
+
+    It counts as no use, so that nobody stays unlocked by it, and ends with it at once.
+    """
+
+    def __init__(self, of: Session, member: str) -> None:
+        """``member`` in hex."""
+        super().__init__(of.key, of.token, of._now)
+        self._of = of
+        self._member = member
+
+    def members(self) -> tuple[str, ...]:
+        """That member, as long as it is so."""
+        return (self._member,) if self._of.members() == (self._member,) else ()
+
+    def holding(self, member: str) -> Unlocked | None:
+        """See ``Session``."""
+        return self._of.holding(member) if member in self.members() else None
+
+    def pick(self, member: str | None = None) -> Unlocked:
+        """See ``Session``; counts as no use. Raises MemberLocked."""
+        found = self.holding(member or self._member)
+        if found is None:
+            raise MemberLocked(member=(member or self._member)[:12])
+        acted.set(self._member)
+        return found
+
+    def unlock(self, unlocked: Unlocked, idle_s: float = IDLE_S) -> float:
+        """Nobody is unlocked in it."""
+        del idle_s
+        raise MemberLocked(member=unlocked.member[:12])
+
+    def lock(self, member: str | None = None) -> tuple[str, ...]:
+        """Nobody is locked by it."""
+        del member
+        return ()
+
+    def sweep(self) -> None:
+        """Nothing is its own."""
+
+
 def pick(session: Session | None, member: str | None = None) -> Unlocked:
     """As ``Session.pick``, for a caller that may have no session at all."""
     if session is not None:
@@ -211,6 +253,16 @@ class Sessions:
             found = session.holding(member)
             if found is not None:
                 return found
+        return None
+
+    def alone(self, member: str) -> Lent | None:
+        """A terminal's own session in which this member is unlocked and nobody else, lent.
+
+        Never that of a limited token, nor one that two share, as at a kiosk. None if there is none.
+        """
+        for session in list(self._sessions.values()):
+            if session.only is None and session.members() == (member,):
+                return Lent(session, member)
         return None
 
     def drop(self, token: str) -> None:

@@ -405,7 +405,7 @@ def _by_old_device(community: Community, key: bytes, now_ms: int) -> Opened | No
     authority = community.realm.judge.authority
     grants = authority.devices.values()
     grant = next((g for g in grants if g.keys.signing == key and not g.unattended), None)
-    if grant is None or grant.member in authority.members():
+    if grant is None or authority.role_now(grant.member) is not None:
         return None
     for cut in authority.cuts:
         if cut.member == grant.member and (

@@ -24,6 +24,7 @@ from commons_node.membership.settling import (
     new_device,
     settle,
 )
+from commons_node.peering.entrance import WORDS
 from commons_node.peering.types import Joined, NotJoined
 from commons_protocol.codes import Invitation, decode_invite, decode_invite_file
 from commons_protocol.joining import TurnedAwayError
@@ -175,7 +176,7 @@ class Joining:
                 realm, invitation.invite, identity, possession, consent
             )
         except TurnedAwayError as error:
-            raise NotJoined(str(error), error.code) from error
+            raise NotJoined(WORDS.get(error.code, WORDS["later"]), error.code) from error
 
     async def _ask(
         self,

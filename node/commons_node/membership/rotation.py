@@ -63,7 +63,9 @@ async def rotate(daemon: Daemon, community: Community, actor: Actor) -> Sequence
 
 async def rotate_if_due(daemon: Daemon, community: Community, actor: Actor) -> None:
     """What a coordinator does on the way, when unlocked; not with a device that has just ended."""
-    stands = actor.device in community.realm.judge.authority.standing_devices()
+    authority = community.realm.judge.authority
+    granted = authority.devices.get(actor.device)
+    stands = granted is not None and authority.stands(actor.device, granted)
     if actor.role is Role.COORDINATOR and stands and await due(community, daemon.now_ms()):
         await rotate(daemon, community, actor)
 

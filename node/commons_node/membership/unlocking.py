@@ -35,7 +35,7 @@ async def unlock(
 ) -> Mapping[str, object]:
     """Unlock a member of this node in the caller's terminal session."""
     daemon = request.node
-    member, name = await _own_member(daemon, selector)
+    member, name = await own_member(daemon, selector)
     acted.set(member.hex())
     unlocked = await daemon.keystore.unlock(member.hex(), passphrase)
     community = daemon.communities[(await daemon.store.members())[member]]
@@ -107,7 +107,7 @@ async def change_passphrase(
 
     Whoever is unlocked stays so. A kill in between leaves the one or the other, never none.
     """
-    member, name = await _own_member(request.node, selector)
+    member, name = await own_member(request.node, selector)
     acted.set(member.hex())
     await request.node.keystore.change_passphrase(member.hex(), old, new)
     return {"member": member.hex(), "name": name}
@@ -116,7 +116,7 @@ async def change_passphrase(
 async def lock(request: Request[Daemon], selector: str | None) -> Mapping[str, object]:
     """Lock a member, or everybody, in the caller's terminal session."""
     session = request.session
-    member = (await _own_member(request.node, selector))[0].hex() if selector else None
+    member = (await own_member(request.node, selector))[0].hex() if selector else None
     gone = session.lock(member) if session else ()
     return {
         "member": member,
@@ -157,7 +157,7 @@ async def here(request: Request[Daemon], *, stay: bool) -> list[dict[str, object
     return sorted(rows, key=lambda row: str(row["name"]).casefold())
 
 
-async def _own_member(daemon: Daemon, selector: str | None) -> tuple[MemberId, str]:
+async def own_member(daemon: Daemon, selector: str | None) -> tuple[MemberId, str]:
     """A member whose keys are kept here, with their name; the only one if nobody is named."""
     choices: list[tuple[bytes, Sequence[str | None]]] = []
     for member, realm in (await daemon.store.members()).items():

@@ -22,6 +22,7 @@ GROUP: Final = "commons_node.models"
 START_S: Final = 60.0
 """To load: a library of models is large."""
 THINK_S: Final = 20.0
+ROOM_MIB: Final = 2_048
 _MOST: Final = 1 << 20
 _KEPT: Final = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
 
@@ -39,17 +40,32 @@ class ModelFault(CommonsError):
     code = "fault"
 
 
+class LacksPackage(CommonsError):
+    """The model {name} needs {module}, which is not installed."""
+
+    code = "not_set_up"
+    hint = "install it beside commons-node, in the same environment: pip install {package}"
+
+
+_PACKAGES: Final[Mapping[str, str]] = {"sklearn": "scikit-learn", "PIL": "pillow"}
+"""Where a module's package has another name."""
+
+
 class _Said(msgspec.Struct, forbid_unknown_fields=True):
     ready: bool = False
     fault: str = ""
+    lacks: str = ""
     output: Any = None
 
 
 class Models:
     """All of them; each lives in a process of its own from its first question on."""
 
-    def __init__(self, registered: Mapping[str, str]) -> None:
-        """``registered``: ``module:callable`` by name; entry points of installed packages too."""
+    def __init__(self, registered: Mapping[str, str], room_mib: int = ROOM_MIB) -> None:
+        """``registered``: ``module:callable`` by name; entry points of installed packages too.
+        ``room_mib``: memory that each may take to think, beside what it has when it is loaded.
+        """
+        self._room_mib = room_mib
         found = {one.name: one.value for one in metadata.entry_points(group=GROUP)}
         self._entries = {**found, **registered}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -61,7 +77,10 @@ class Models:
         return tuple(sorted(self._entries))
 
     async def infer(self, name: str, given: object) -> object:
-        """What it answers. Raises ``NoModel`` and ``ModelFault``; then its process is gone."""
+        """What it answers.
+
+        Raises ``NoModel``, ``LacksPackage``, ``ModelFault``; then its process is gone.
+        """
         if name not in self._entries:
             raise NoModel(name=name)
         async with self._turns[name]:
@@ -73,6 +92,9 @@ class Models:
             except TimeoutError:
                 await self._end(name)
                 raise ModelFault(name=name, why=f"it took longer than {THINK_S:g} s") from None
+            except LacksPackage:
+                await self._end(name)
+                raise
             except (OSError, ValueError, msgspec.MsgspecError) as error:
                 await self._end(name)
                 raise ModelFault(name=name, why=f"{error}"[:300] or "its process ended") from None
@@ -90,10 +112,13 @@ class Models:
         kept = {one: os.environ[one] for one in _KEPT if one in os.environ}
         process = self._processes[name] = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "commons_node.models.worker", self._entries[name],
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_MOST,
-            start_new_session=True, env=kept,
+            str(self._room_mib), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            limit=_MOST, start_new_session=True, env=kept,
         )  # fmt: skip
         said = await _hear(process)
+        if said.lacks:
+            package = _PACKAGES.get(said.lacks, said.lacks)
+            raise LacksPackage(name=name, module=said.lacks, package=package)
         if not said.ready:
             raise ValueError(said.fault or "it did not start")
         return process

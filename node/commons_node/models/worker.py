@@ -10,9 +10,11 @@ import ctypes
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -34,8 +36,20 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def main(entry: str) -> int:
-    """Answer until the daemon closes the pipe."""
+def bound(room_mib: int) -> None:
+    """So much address space more than it has with its model loaded; on Linux only."""
+    if sys.platform != "linux":
+        return
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    most = pages * resource.getpagesize() + (room_mib << 20)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+def main(entry: str, room_mib: int) -> int:
+    """Answer until the daemon closes the pipe, within so much memory for all that it thinks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -48,9 +62,13 @@ def main(entry: str) -> int:
 
     try:
         model = load(entry)
+    except ModuleNotFoundError as error:  # such as the library that the model was made with
+        say(lacks=(error.name or str(error)).partition(".")[0])
+        return 1
     except Exception as error:  # whatever a library raises while it is loaded
         say(fault=f"{type(error).__name__}: {error}")
         return 1
+    bound(room_mib)
     say(ready=True)
     for line in sys.stdin:
         try:
@@ -61,4 +79,4 @@ def main(entry: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

@@ -38,7 +38,7 @@ class LostRealms:
         self._devices: dict[RealmId, list[bytes]] = {}
 
     def load(self) -> None:
-        """Learn which devices each file knows; one that cannot be read is as if it were not."""
+        """Learn which devices each file knows; of one that cannot be read see ``unread``."""
         for realm, path in self.files().items():
             try:
                 self._devices[realm] = self._bodies(path)
@@ -49,13 +49,22 @@ class LostRealms:
         """All that are here."""
         return {RealmId(bytes.fromhex(p.stem)): p for p in sorted(self._folder.glob("*.db"))}
 
+    def unread(self, realm: RealmId) -> bool:
+        """Whether the file of this realm is here, and does not say which devices are in it."""
+        return realm not in self._devices and realm in self.files()
+
     def has(self, realm: RealmId, device: DeviceSecrets) -> bool:
         """Whether a device belongs to the lost machine: its realm as of the backup knows it."""
         key = device.keys.signing
         return any(key in body for body in self._devices.get(realm, ()))
 
     def founded(self, realm: RealmId, device: DeviceSecrets) -> bool:
-        """Whether the lost machine let the others in; if not, one of them does so again."""
+        """Whether the lost machine let the others in; if not, one of them does so again.
+
+        It is taken to have done so where its file cannot say it: nobody else may be there.
+        """
+        if self.unread(realm):
+            return True
         bodies = self._devices.get(realm, [])
         return bool(bodies) and device.keys.signing in bodies[0]
 

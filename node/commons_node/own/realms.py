@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -45,6 +47,7 @@ OWN = "own"
 """The name of the secret in the key file: realm, the two seeds of its device, the entries' key."""
 GONE = "own.gone"
 """Realm and entries' key of each lost realm (see `lost`) whose entries are not written anew yet."""
+_RECORD: Final = 32 + DATA_KEY_BYTES
 DAY_MS = 86_400_000
 
 
@@ -123,9 +126,16 @@ class OwnRealms:
 
     async def load(self) -> None:
         """Open every own realm of this machine: its node keeps it in step, whoever is unlocked."""
+        repairs = self._daemon.repairs
+        for realm, path in self.lost.files().items():
+            await repairs.opened(realm, repairs.lost_file(realm, path))
         await asyncio.to_thread(self.lost.load)
         for path in sorted(self._folder.glob("*.db")):
-            await self.open(RealmId(bytes.fromhex(path.stem)))
+            realm = RealmId(bytes.fromhex(path.stem))
+            if await asyncio.to_thread(_bare, path):  # it was to be founded, or to be entered
+                self._unlink(realm)
+                continue
+            await repairs.opened(realm, self.open(realm))
 
     async def open(self, realm: RealmId) -> Realm:
         """A realm of this folder, made if it is not there."""
@@ -162,8 +172,11 @@ class OwnRealms:
             if held is not None:
                 await self._daemon.peering.let_go(realm)
                 await held.close()
-            for ending in ("", "-wal", "-shm"):
-                self.file(realm, ending).unlink(missing_ok=True)
+            self._unlink(realm)
+
+    def _unlink(self, realm: RealmId) -> None:
+        for ending in ("", "-wal", "-shm"):
+            self.file(realm, ending).unlink(missing_ok=True)
 
     def file(self, realm: RealmId, ending: str = "") -> Path:
         """Where a realm is kept."""
@@ -199,8 +212,11 @@ class OwnRealms:
         realm = await self.open(RealmId(known[:32]))
         found = self._own(realm, DeviceSecrets(known[32:64], known[64:96]), known[96:])
         granted = realm.judge.authority.devices.get(found.secrets.keys.id)
-        if granted is None:
-            return None  # a crash came before its first operation: it is made anew
+        if granted is None:  # a crash came before its first operation: it is made anew
+            if not await realm.store.outside.count():
+                self._daemon.signing.fresh(realm.realm)  # nobody waits for it
+                await self.forget(realm.realm)
+            return None
         if realm.own_credential is None:
             await settle(self._daemon, realm, granted.member, found.secrets, None)
         return found
@@ -252,9 +268,22 @@ class OwnRealms:
     def _known(self, unlocked: Unlocked) -> bytes | None:
         """The secret of the member's own realm, unless its device is a lost machine's."""
         known = unlocked.find(OWN)
-        if known is None or self.lost.has(RealmId(known[:32]), _device(known)):
+        if known is None:
             return None
-        return known
+        realm = RealmId(known[:32])
+        if self.lost.unread(realm):  # it cannot say whose device this is; what is noted does
+            return known if realm in self.gone(unlocked) else None
+        return None if self.lost.has(realm, _device(known)) else known
+
+    def gone(self, unlocked: Unlocked) -> Mapping[RealmId, bytes]:
+        """Lost realms whose entries are not written anew yet, and what opens these."""
+        noted = unlocked.find(GONE) or b""
+        records = [noted[at : at + _RECORD] for at in range(0, len(noted), _RECORD)]
+        return {RealmId(one[:32]): one[32:] for one in records}
+
+    def owes(self, unlocked: Unlocked) -> bool:
+        """Whether something of a lost realm can be written anew now."""
+        return any(realm not in self._daemon.repairs.away for realm in self.gone(unlocked))
 
     def _own(self, realm: Realm, secrets: DeviceSecrets, key: bytes) -> OwnRealm:
         return OwnRealm(realm, secrets, key, partial(self._daemon.signing.soon, realm.realm))
@@ -289,6 +318,15 @@ class OwnRealms:
         if former is not None and self._known(unlocked) is None:
             kept[GONE] = (unlocked.find(GONE) or b"") + former[:32] + former[96:]
         await self._daemon.keystore.add_all(unlocked.member, kept, unlocked)
+
+
+def _bare(path: Path) -> bool:
+    """Whether nothing was ever written into a file: a crash came between."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=10)) as file:
+        if not file.execute("PRAGMA table_info(operations)").fetchall():
+            return True
+        return not file.execute("SELECT 1 FROM operations LIMIT 1").fetchall()
+    return False
 
 
 def _device(secret: bytes) -> DeviceSecrets:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from commons_crdt.ids import RealmId
-from commons_node.domains.own.entries import DATA_KEY_BYTES, Blank, CheckedIn, Content, Regained
+from commons_node.domains.own.entries import Blank, CheckedIn, Content, Regained
 from commons_node.keystore.unlocked import Unlocked
 from commons_node.own.realms import GONE, OwnRealm
 from commons_node.store.database import fetch
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 log = structlog.get_logger(component="own")
-_RECORD: Final = 32 + DATA_KEY_BYTES
 _AT_ONCE: Final = 32
 
 
@@ -27,33 +25,38 @@ async def regain(daemon: Daemon, unlocked: Unlocked, own: OwnRealm, since_ms: in
     """Write into ``own`` what a lost realm of the member has from ``since_ms`` (UTC) on.
 
     A crash in between costs nothing: what is there already is not written twice. In a realm that
-    is the lost one, entered again by another device, what was erased meanwhile stays erased.
+    is the lost one, entered again by another device, what was erased meanwhile stays erased. One
+    whose file is beyond repair is left as it is, with what opens it. Raises sqlite3.Error.
     """
-    gone = unlocked.find(GONE)
-    if not gone:
-        return
-    for at in range(0, len(gone), _RECORD):
-        realm, key = RealmId(gone[at : at + 32]), gone[at + 32 : at + _RECORD]
-        if realm not in daemon.own.lost.files():
+    gone, away = daemon.own.gone(unlocked), daemon.repairs.away
+    for realm, key in gone.items():
+        path = daemon.own.lost.files().get(realm)
+        if path is None or realm in away:
             continue
-        try:
-            entries = await asyncio.to_thread(daemon.own.lost.entries, realm, key)
-        except sqlite3.Error as error:
-            log.warning("lost_realm", realm=realm.hex()[:8], why=str(error))
-            return
-        known = await fetch(own.realm.store.database.read, "SELECT id FROM operations")
-        told, here = {bytes(one) for (one,) in known}, {one.entry for one in await own.entries()}
-        missing = [
-            entry
-            for ident, entry in entries
-            if ident not in told and entry not in here
-            and not isinstance(entry, Blank) and entry.at_ms >= since_ms
-        ]  # fmt: skip
-        for start in range(0, len(missing), _AT_ONCE):
-            await own.write(*_marked(missing[start : start + _AT_ONCE]))
-        await asyncio.to_thread(daemon.own.lost.remove, realm)
-        log.info("regained", entries=len(missing))
-    await daemon.keystore.add(unlocked.member, GONE, b"", unlocked)
+        await daemon.repairs.opened(realm, daemon.repairs.lost_file(realm, path))
+        if realm not in away:
+            await _written_anew(daemon, own, realm, key, since_ms)
+    left = b"".join(realm + key for realm, key in gone.items() if realm in away)
+    if daemon.own.owes(unlocked):
+        await daemon.keystore.add(unlocked.member, GONE, left, unlocked)
+
+
+async def _written_anew(
+    daemon: Daemon, own: OwnRealm, lost: RealmId, key: bytes, since_ms: int
+) -> None:
+    entries = await asyncio.to_thread(daemon.own.lost.entries, lost, key)
+    known = await fetch(own.realm.store.database.read, "SELECT id FROM operations")
+    told, here = {bytes(one) for (one,) in known}, {one.entry for one in await own.entries()}
+    missing = [
+        entry
+        for ident, entry in entries
+        if ident not in told and entry not in here
+        and not isinstance(entry, Blank) and entry.at_ms >= since_ms
+    ]  # fmt: skip
+    for start in range(0, len(missing), _AT_ONCE):
+        await own.write(*_marked(missing[start : start + _AT_ONCE]))
+    await asyncio.to_thread(daemon.own.lost.remove, lost)
+    log.info("regained", entries=len(missing))
 
 
 def _marked(entries: Sequence[Content]) -> list[Content]:

@@ -1,8 +1,9 @@
 """Which parts are fetched, from whom, and which are let go: photos and texts that stayed behind.
 
 Texts are fetched eagerly, photos in the background up to the realm's quota, both at once when
-somebody looks; a policy may say less. Peers are asked in turn; who sends wrong bytes is not asked
-again for an hour, and what it gave is fetched from another. Knows nothing of what a part shows.
+somebody looks; a policy may say less, such as only of what no seal has settled yet. Peers are asked
+in turn; who sends wrong bytes is not asked again for an hour, and what it gave is fetched from
+another. Knows nothing of what a part shows.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ log = structlog.get_logger(component="parts")
 
 POLICY, QUOTA = "parts", "parts_quota"
 """This node's own settings of a realm."""
+LOOKED_AT_MS = 86_400_000
+"""What is settled is let go, where that is chosen, once nobody has looked at it for so long."""
+_FETCHING = frozenset({"all", "recent"})
+"""Choices by which photos come in the background."""
 _FIRST_RETRY_S = 30.0
 _LAST_RETRY_S = 3600.0
 _SETTLE_S = 1.0
@@ -88,15 +93,15 @@ class PartsKeeper:
         *,
         policy: PartsPolicy = "all",
         quota: int = 512 << 20,
-        free: Callable[[], int] = lambda: 1 << 62,
+        fits: Callable[[int], bool] = lambda _missing: True,
     ) -> None:
-        """``quota``: bytes in each realm; ``free``: bytes that the disk has left."""
+        """``quota``: bytes in each realm; ``fits``: whether the disk has room for so many more."""
         self._peering = peering
         self._realms = realms
         self._policy: PartsPolicy = policy
         self._quota = quota
         self._asking = Asking(peering)
-        self._room = Room(self._asking, free)
+        self._room = Room(self._asking, fits)
         self._desks: dict[RealmId, _Desk] = {}
         self.stopped = False
 
@@ -115,6 +120,8 @@ class PartsKeeper:
         match chosen:
             case b"all":
                 return "all"
+            case b"recent":
+                return "recent"
             case b"texts":
                 return "texts"
             case b"on-demand":
@@ -190,23 +197,25 @@ class PartsKeeper:
         """
         policy, quota = await self.policy(realm), await self.quota(realm)
         over = (await realm.parts.usage()).bytes > quota
-        if policy != "all":
+        if policy not in _FETCHING:
             desk.why = "policy"
         elif over:
             desk.why = "quota"  # said before anything is let go
         if over:
             await self._room.make(realm, 0, quota, sparing=self._busy(realm))
         if policy == "on-demand" or not self._asking.around(realm):
-            if policy == "all" and await realm.parts.lacking():
+            if policy in _FETCHING and await realm.parts.lacking(newer=policy == "recent"):
                 desk.why = "nobody"
             return
         for small in await realm.parts.lacking_small():
             if self._due(desk, small.id):
                 self._note(desk, small.id, found=await self._asking.small(realm, small))
-        if policy != "all":
+        if policy not in _FETCHING:
             return
+        if policy == "recent":
+            await self._room.clear(realm, LOOKED_AT_MS, sparing=self._busy(realm))
         why: Why = ""
-        for part in await realm.parts.lacking():
+        for part in await realm.parts.lacking(newer=policy == "recent"):
             key = PartId(part.operation, part.hash)
             if part.n in desk.fetching:
                 continue
@@ -222,7 +231,7 @@ class PartsKeeper:
             found = await asyncio.shield(task)
             self._note(desk, key, found=found)
             why = why if found else why or "nobody"
-        desk.why = why
+        desk.why = why or ("policy" if policy == "recent" else "")
 
     def _due(self, desk: _Desk, part: PartId) -> bool:
         retry = desk.retries.get(part)
@@ -291,6 +300,10 @@ class PartsKeeper:
 
     def _busy(self, realm: Realm, *also: LargePart) -> frozenset[int]:
         return frozenset({*self._desk(realm).fetching, *(part.n for part in also)})
+
+    async def refuses(self, realm: Realm, part: LargePart) -> Literal["", "quota", "disk"]:
+        """Why a part that came by itself cannot be stored as things are; "" if it can."""
+        return await self._room.refuses(realm, part, await self.quota(realm))
 
     async def elsewhere(self, realm: Realm, part: LargePart) -> bool:
         """True if a connected peer says now that it holds a part."""

@@ -19,8 +19,6 @@ from commons_node.store.large_parts import LargePart
 
 log = structlog.get_logger(component="parts")
 
-RESERVE = 128 << 20
-"""Bytes of the disk that are left to everything else."""
 _AT_ONCE = 64
 """Parts that one call asks others about."""
 
@@ -28,17 +26,17 @@ _AT_ONCE = 64
 class Room:
     """One for a node."""
 
-    def __init__(self, asking: Asking, free: Callable[[], int]) -> None:
-        """``free``: bytes that the disk has left."""
+    def __init__(self, asking: Asking, fits: Callable[[int], bool]) -> None:
+        """``fits``: whether the disk has room for so many bytes more (`commons_node.disk`)."""
         self._asking = asking
-        self._free = free
+        self._fits = fits
 
     async def refuses(
         self, realm: Realm, part: LargePart, quota: int
     ) -> Literal["", "quota", "disk"]:
         """Why a part cannot be stored as things are; "" if it can."""
         missing = part.length - part.have
-        if self._free() < RESERVE + 2 * missing:  # the write-ahead log holds it a second time
+        if not self._fits(missing):
             return "disk"
         used = (await realm.parts.usage()).bytes
         return "quota" if used + missing > quota else ""
@@ -61,6 +59,12 @@ class Room:
             if part.n not in sparing and await self._let_go(realm, part):
                 over -= part.have
         return over <= 0
+
+    async def clear(self, realm: Realm, unseen_ms: int, *, sparing: Set[int]) -> None:
+        """Let go of what is settled and nobody looks at, as far as others hold it."""
+        for part in (await realm.parts.settled(unseen_ms))[:_AT_ONCE]:
+            if part.n not in sparing:
+                await self._let_go(realm, part)
 
     async def _let_go(self, realm: Realm, part: LargePart) -> bool:
         realm.parts.leaving.add(part.n)

@@ -39,7 +39,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "": ("", ""),
     "nobody": (
         N_("nobody who is connected has all of them"),
-        N_("wait for a node that has them: commons-node peer list"),
+        N_("wait for a node, or a bundle, that has them: commons-node peer list"),
     ),
     "quota": (
         N_("the quota is used up"),
@@ -71,7 +71,7 @@ class Choosing(msgspec.Struct):
     """Arguments of ``part policy``."""
 
     policy: Annotated[
-        Literal["all", "texts", "on-demand"] | None,
+        Literal["all", "recent", "texts", "on-demand"] | None,
         argument("what is fetched before somebody looks"),
     ] = None
     quota: Annotated[Count | None, option("MiB that photos may take here")] = None

@@ -17,6 +17,7 @@ from commons_node.peering.conversation import Conversation
 from commons_node.peering.introductions import Introductions
 from commons_node.peering.types import KnownPeer
 from commons_node.peering.ways import best_first
+from commons_protocol.about import About, about_in
 from commons_protocol.names import node_id, peer_id, peer_key, peer_of_key
 from commons_protocol.network import Address, PeerId
 
@@ -35,6 +36,7 @@ class Acquaintance:
         self._introductions = Introductions()
         self._owed: set[RealmId] = set()
         self._shown: dict[PeerId, tuple[Address, ...]] = {}
+        self._programs: dict[PeerId, About] = {}
         self._retry = 0.0
 
     async def seen(self, peer: PeerId) -> None:
@@ -55,6 +57,7 @@ class Acquaintance:
         for surplus in peering.book.surplus():
             if peer_id(surplus) not in peering.talks.now:
                 peering.talks.leave(peer_id(surplus))
+                self._programs.pop(peer_id(surplus), None)
                 await peering.book.forget(surplus)
                 await peering.shares.forget(surplus)
         if addresses and addresses != self._shown.get(peer):
@@ -71,7 +74,8 @@ class Acquaintance:
             and known.addresses
             and not known.blocked
         ]
-        own, now = (peering.peer, peering.addresses), peering.clock.now()
+        about = (Address(str(peering.about)),) if peering.about is not None else ()
+        own, now = (peering.peer, (*about, *peering.addresses)), peering.clock.now()
         self._owed.discard(realm)
         for talk in talks:
             if not talk.session.realms[realm].speaks:
@@ -93,6 +97,10 @@ class Acquaintance:
         for realm in talk.session.realms if talk is not None else ():
             self.introduce(realm)
 
+    def program(self, peer: PeerId) -> About | None:
+        """Which program a peer said it is, when it was here last; None if it never did."""
+        return self._programs.get(peer)
+
     def gone(self, peer: PeerId) -> None:
         """The conversation with it is over."""
         self._introductions.gone(peer)
@@ -112,6 +120,8 @@ class Acquaintance:
         """A proven peer says where it is, and where others are."""
         for key, addresses in nodes:
             peer = peer_of_key(key)
+            if peer == talk.peer:
+                self._is(peer, about_in(addresses))
             fitting = tuple(Address(a) for a in addresses if a.endswith(f"/p2p/{peer}"))
             if peer == self._peering.peer or not fitting:
                 continue
@@ -119,6 +129,16 @@ class Acquaintance:
                 self._peering.spawn(self._located(peer, fitting), "note an address")
             else:
                 self.found(peer, fitting)
+
+    def _is(self, peer: PeerId, program: About | None) -> None:
+        """Only of itself a node says which program it is; one that says nothing is an older one."""
+        if program == self._programs.get(peer):
+            return
+        if program is None:
+            del self._programs[peer]
+        else:
+            self._programs[peer] = program
+        self._peering.on_change("peer", node_id(peer))
 
     async def _located(self, peer: PeerId, addresses: tuple[Address, ...]) -> None:
         node = node_id(peer)

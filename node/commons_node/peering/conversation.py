@@ -95,6 +95,12 @@ class Conversation:
         """Who is at the other end."""
         return self._stream.peer
 
+    @property
+    def rests(self) -> bool:
+        """True while all that is shared is equal, and nothing is being compared."""
+        realms = self.session.realms.values()
+        return all(sync.phase == "idle" and sync.equal_now for sync in realms)
+
     async def run(self) -> str:
         """Talk until either side ends it."""
         reader = asyncio.create_task(self._read(), name="sync reader")
@@ -181,6 +187,7 @@ class Conversation:
         try:
             while True:
                 frame = await self._stream.receive()
+                self._load.frames += 1
                 self.perform(self.session.on_frame(frame, self._now()))
                 if self.session.closed:
                     return

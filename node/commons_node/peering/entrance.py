@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -17,7 +17,7 @@ from commons_protocol import joining
 from commons_protocol.applying import Application, Look
 from commons_protocol.codes import Invitation
 from commons_protocol.effects import Close, Send
-from commons_protocol.limits import Bucket
+from commons_protocol.limits import Buckets
 from commons_protocol.names import node_id
 from commons_protocol.network import Address, Network, NetworkError, PeerId, Stream
 
@@ -28,7 +28,7 @@ _OF_ONE_PEER = 2
 _KNOCK_S = 5.0
 """How long a peer may take to show that it holds an invite; strangers hold no place longer."""
 
-_WORDS = Spoken({
+WORDS = Spoken({
     "expired": "the invite has expired",
     "spent": "the invite has been used as often as it may be",
     "later": "the node cannot let anybody in at the moment",
@@ -58,23 +58,16 @@ class Entrance:
         self._settings = settings
         self._now = now
         self._count = count
-        self._buckets: OrderedDict[PeerId, Bucket] = OrderedDict()
+        most = settings.joins_per_minute
+        self._attempts: Buckets[PeerId] = Buckets(most, most / 60, _MOST_PEERS)
         self._here: Counter[PeerId] = Counter()
         self._admitting = asyncio.Semaphore(_ADMISSIONS_AT_ONCE)
-
-    def _admits(self, peer: PeerId) -> bool:
-        most = self._settings.joins_per_minute
-        bucket = self._buckets.pop(peer, None) or Bucket(most, most / 60)
-        self._buckets[peer] = bucket
-        while len(self._buckets) > _MOST_PEERS:
-            self._buckets.popitem(last=False)
-        return bucket.take(self._now())
 
     async def serve(self, stream: Stream, own: PeerId) -> None:
         """One attempt, to its end."""
         peer = stream.peer
         full = self._here[peer] >= _OF_ONE_PEER or self._here.total() >= _AT_ONCE
-        if not self._admits(peer) or full:
+        if not self._attempts.of(peer).take(self._now()) or full:
             self._count("join_flood")
             await stream.reset()
             return
@@ -236,6 +229,6 @@ class Ask:
                     case joining.Received(realm, operations):
                         return Joined(realm, node_id(stream.peer), operations)
                     case joining.TurnedAway(code):
-                        raise NotJoined(_WORDS[code], code)
+                        raise NotJoined(WORDS[code], code)
                     case Close(code):
-                        raise NotJoined(_WORDS.get(code, _("the node does not make sense")))
+                        raise NotJoined(WORDS.get(code, _("the node does not make sense")))

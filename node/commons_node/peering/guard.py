@@ -5,7 +5,7 @@ Carries out what `penalties` decides. A person's word goes first: `peer unblock`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -49,18 +49,18 @@ class Guard:
         return self._penalties.of(node, self._peering.clock.now())
 
     def penalties(self) -> list[Offender]:
-        """All that stand now, of nodes and of devices."""
+        """All that stand now, of nodes, of devices, and what counts for members."""
         return self._penalties.here(self._peering.clock.now())
 
     def ended(self, talk: Conversation, code: str) -> None:
         """A conversation ended with this code."""
         if code in BLAMED:
-            self._offence(talk.peer, self._devices(talk), code)
+            self._offence(talk, code)
 
     def brought(self, talk: Conversation, refused: Mapping[str, int]) -> None:
         """A batch of a peer was taken in; some of it was refused."""
         for code in sorted(BLAMED_OPERATIONS & refused.keys()):
-            self._offence(talk.peer, self._devices(talk), code)
+            self._offence(talk, code)
 
     def proven(self, talk: Conversation, device: bytes) -> None:
         """A peer has proven to be this device: one that is kept out, maybe, by another name."""
@@ -71,21 +71,19 @@ class Guard:
             self._penalties.remember([replace(found, subject=node, node=node)])
             self._shut(talk.peer)
 
-    def _devices(self, talk: Conversation) -> list[str]:
-        return [device.hex() for device in talk.session.devices.values()]
-
-    def _offence(self, peer: PeerId, devices: Iterable[str], code: str) -> None:
+    def _offence(self, talk: Conversation, code: str) -> None:
         """Only of who is known: a stranger's name costs nothing, and leads to nothing here."""
-        node, now = node_id(peer), self._peering.clock.now()
+        node, now, session = node_id(talk.peer), self._peering.clock.now(), talk.session
         if self._peering.book.get(node) is None:
             return
-        for subject in (node, *devices):
-            offender = self._penalties.offence(subject, node, code, now)
-            if offender is not None:
-                self._peering.spawn(self._records.save_offender(offender), "note an offender")
-                if subject == node:
-                    self._peering.count("penalty")
-                    self._shut(peer)
+        devices = [device.hex() for device in session.devices.values()]
+        members = [member.hex() for member in session.members.values()]
+        offenders = self._penalties.broken(node, devices, members, code, now)
+        for offender in offenders:
+            self._peering.spawn(self._records.save_offender(offender), "note an offender")
+        if offenders:
+            self._peering.count("penalty")
+            self._shut(talk.peer)
 
     def _shut(self, peer: PeerId) -> None:
         self._peering.spawn(self._keep_out(peer), "keep a peer out")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from commons_crdt.ids import RealmId
-from commons_protocol.limits import Bucket
+from commons_protocol.limits import Buckets
 from commons_protocol.network import Address, PeerId
 
 AT_ONCE = 31
@@ -29,7 +29,7 @@ class Introductions:
     def __init__(self) -> None:
         """Nobody was told anything."""
         self._told: dict[PeerId, dict[tuple[RealmId, PeerId], tuple[Address, ...]]] = {}
-        self._buckets: dict[PeerId, Bucket] = {}
+        self._pace: Buckets[PeerId] = Buckets(_BURST, _PER_SECOND)
 
     def due(
         self, to: PeerId, realm: RealmId, own: Told, here: Sequence[Told], now: int
@@ -43,7 +43,7 @@ class Introductions:
         news = [one for one in here if one[0] != to and known.get((realm, one[0])) != one[1]]
         if not news and known.get((realm, own[0])) == own[1]:
             return [], False
-        if not self._buckets.setdefault(to, Bucket(_BURST, _PER_SECOND)).take(now):
+        if not self._pace.of(to).take(now):
             return [], True
         return [own, *news[:AT_ONCE]], len(news) > AT_ONCE
 
@@ -58,7 +58,6 @@ class Introductions:
         Whoever hears again of somebody who came back dials it again.
         """
         self._told.pop(peer, None)
-        self._buckets.pop(peer, None)
         for known in self._told.values():
             for key in [key for key in known if key[1] == peer]:
                 del known[key]

@@ -27,6 +27,8 @@ class Load:
         """Nothing waits."""
         self.waiting: Counter[str] = Counter()
         """Batches that are being stored or wait for it, by kind."""
+        self.frames = 0
+        """Frames that peers sent on sync streams since the start."""
         self.taken: Counter[str] = Counter()
         """Batches that were taken since the start, by kind."""
         self.shed: Counter[str] = Counter()

@@ -27,6 +27,7 @@ from commons_node.peering.guard import Guard
 from commons_node.peering.hints import Hints
 from commons_node.peering.load import Load
 from commons_node.peering.neighbours import Neighbours
+from commons_node.peering.places import Places
 from commons_node.peering.records import MemoryRecords, PeerRecords, Shares
 from commons_node.peering.relays import Relays
 from commons_node.peering.seeking import Seeking, anybody
@@ -54,6 +55,7 @@ from commons_node.peering.types import (
 from commons_node.peering.visits import Stores, Visits
 from commons_node.peering.waiting import wait_converged
 from commons_node.peering.ways import best_first
+from commons_protocol.about import About
 from commons_protocol.applying import Door, Granted
 from commons_protocol.attendance import ATTEND
 from commons_protocol.circuit import is_relayed
@@ -105,6 +107,7 @@ class Peering:
         records: PeerRecords | None = None,
         parts: Stores = lambda _realm: None,
         attend: Take | None = None,
+        about: About | None = None,
     ) -> None:
         """``replicas`` gives the realms of this node now; call ``refresh`` when it would differ.
 
@@ -113,9 +116,11 @@ class Peering:
         ``records``: what is remembered of peers beside the book. ``machine``: looked at
         for changes of its addresses. ``relays``: those of this node. ``parts`` gives the parts
         of a realm, for peers that ask for some. ``attend`` takes attendance tokens.
+        ``about``: which program this is; members are told, nobody else.
         """
         self.settings = settings or Settings()
         self.clock = Clock()
+        self.about = about
         self.refusals = refusals
         self.replicas = replicas
         self.book = Book(book)
@@ -124,6 +129,7 @@ class Peering:
         self.shares = Shares(records)
         self.guard = Guard(self, records)
         self.talks = Talks(self)
+        self.places = Places(self)
         self.on_change: OnChange = on_change or (lambda _kind, _what: None)
         self._entrance = Entrance(admissions, self.settings, self.clock.now, self.count, reception)
         self.visits = Visits(self, parts)
@@ -235,6 +241,7 @@ class Peering:
             self.talks.tick()
             self.acquaintance.tick()
             self.guard.tick()
+            self.places.tick()
             self._straightening.tick()
 
     async def _elsewhere(self) -> None:
@@ -247,7 +254,7 @@ class Peering:
     def _event(self, event: Event) -> None:
         match event:
             case Connected(peer, _):
-                self.talks.hurry(peer)
+                self.talks.met(peer)
                 self.on_change("peer", node_id(peer))
             case Disconnected(peer):
                 if peer in self.talks.now:

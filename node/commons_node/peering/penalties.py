@@ -2,14 +2,17 @@
 
 Only for what a peer itself signed, or could have seen by looking at the bytes: never for being
 slow, for an overload, or for what it passed on in good faith. Reads no clock; times are UTC
-milliseconds. A subject is a node, or the device that it proved to be: a new transport key does not
-make a new name.
+milliseconds. A subject is a node, or the device that it proved to be (a new transport key does not
+make a new name), or its member: what the nodes of one member do counts together, so that a further
+device, which any of hers may grant, brings neither patience nor a short time. Only who broke the
+rules is kept out, never her other nodes: a thief with one of them could else shut her out.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from commons_node.peering.records import Offender
 
@@ -80,6 +83,29 @@ class Penalties:
         lasts = min(LONGEST_MS, FIRST_MS << min(times - 1, 20))
         found = self._known[subject] = Offender(subject, node, times, now + lasts, why)
         return found
+
+    def broken(
+        self, node: str, devices: Sequence[str], members: Sequence[str], why: str, now: int
+    ) -> list[Offender]:
+        """A node broke a rule, having proven to be these devices of these members.
+
+        Who is kept out for it: the node and its devices, as long as is longest due to them or to a
+        member of theirs; and the members' own count. While a member's time runs, each of her nodes
+        is out with the first rule that it breaks. Of who is out already nothing is counted: it was
+        on its way.
+        """
+        if self.of(node, now) is not None:
+            return []
+        names = (node, *devices)
+        own = [self.offence(name, node, why, now) for name in names]
+        theirs = [self.offence(one, node, why, now) or self.of(one, now) for one in members]
+        due = [one for one in (*own, *theirs) if one is not None]
+        if not due:
+            return []
+        longest = max(due, key=lambda one: one.until_ms)
+        out = {name: replace(longest, subject=name, node=node, why=why) for name in names}
+        self._known.update(out)
+        return [*out.values(), *(one for one in theirs if one is not None)]
 
     def stale(self, now: int) -> list[str]:
         """Who has behaved for a day since: nothing is held against them any more."""

@@ -25,7 +25,8 @@ class Share(NamedTuple):
 class Offender:
     """A node (by its id), or a device (64 hex digits), that this node has kept out.
 
-    ``node``: as which node it was met then. ``times``: how often in a row; ``until_ms``: until when
+    Or a member (64 hex digits), of whom one node after the other was. ``node``: as which node it
+    was met then. ``times``: how often in a row; ``until_ms``: until when
     (UTC); ``why``: the last code.
     """
 

@@ -108,6 +108,10 @@ class Relays:
         )
         return tuple(address for address in found if address is not None)
 
+    def peers(self) -> frozenset[PeerId]:
+        """Where this node has a place; it would be lost with the connection."""
+        return frozenset(kept.got.relay for kept in self._kept.values() if kept.got is not None)
+
     def to(self, peer: PeerId) -> tuple[Address, ...]:
         """Where another node is, should it have a place at one of the same relays."""
         found = (

@@ -48,6 +48,7 @@ def state_of(peering: Peering, known: KnownPeer) -> PeerState:
         {realm: peering.shares.compared(known.node, realm) for realm in shares},
         _way(peering, connection) if connection is not None else "",
         None if known.blocked else penalty,
+        peering.acquaintance.program(peer),
     )
 
 
@@ -68,8 +69,8 @@ def _apart(peering: Peering, known: KnownPeer, *, connected: bool) -> SyncStatus
         return SyncStatus("no_address", unknown_since=seen)
     if way is None or not way.failed.is_set():
         return SyncStatus("dialling", unknown_since=seen)
-    if way.relay:
-        return SyncStatus(way.relay, unknown_since=seen)
+    if way.why:
+        return SyncStatus(way.why, unknown_since=seen)
     return SyncStatus("unreachable", unknown_since=seen, detail=reason)
 
 

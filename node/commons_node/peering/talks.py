@@ -17,8 +17,11 @@ from commons_crdt.ids import RealmId
 from commons_crdt.texts import _
 from commons_node.peering.conversation import Conversation
 from commons_node.peering.patience import Patience
+from commons_node.peering.showing import Showing
 from commons_node.peering.turns import Turns
+from commons_node.peering.types import InTurn
 from commons_node.peering.ways import Way
+from commons_protocol.allowances import Allowances
 from commons_protocol.circuit import is_relayed
 from commons_protocol.effects import Changed, Compared, Count, Met, Proven
 from commons_protocol.names import node_id
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
 MOST_RUMOURS = 32
 """Ways that are tried at once to nodes that others speak of."""
-_NO_REFUSALS = frozenset({"gone", "stop", "refresh", "replaced", "blocked"})
+_NO_REFUSALS = frozenset({"gone", "stop", "refresh", "replaced", "blocked", "place"})
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +55,10 @@ class Talks:
         self._settling: set[RealmId] = set()
         self._memories: dict[tuple[PeerId, RealmId], Memory] = {}
         self._turns = Turns()
+        self.allowances = Allowances()
+        """What peers, and members, have left of what they may say; outlives every stream."""
         self._patience = Patience()
+        self._showing = Showing()
         self._moved: asyncio.Event | None = None
 
     # --- ways ---
@@ -93,6 +99,7 @@ class Talks:
         if task is not None:
             task.cancel()
         self._patience.forget(peer)
+        self._showing.forget(peer)
         for key in [key for key in self._memories if key[0] == peer]:
             del self._memories[key]
         self.changed(peer)
@@ -101,6 +108,11 @@ class Talks:
         """Dial this peer now, if there is no conversation with it."""
         if peer not in self.now and peer in self.ways:
             self.ways[peer].kick()
+
+    def met(self, peer: PeerId) -> None:
+        """A connection with this peer stands: talk, if there is no conversation with it."""
+        if peer not in self.now and peer in self.ways:
+            self.ways[peer].met()
 
     def hint(self, peer: PeerId) -> None:
         """Somebody says that this peer is there: look soon, if there is no conversation with it."""
@@ -129,6 +141,8 @@ class Talks:
 
     async def _connect(self, peer: PeerId) -> None:
         """Be connected with it for sure. Raises ``Unreachable``."""
+        if not self._peering.places.may_dial(peer):
+            raise InTurn
         book, node = self._peering.book, node_id(peer)
         known = book.get(node)
         addresses = known.addresses if known is not None else book.heard(node)
@@ -161,8 +175,11 @@ class Talks:
         """The handler of inbound sync streams."""
         if self._peering.stopped or stream.peer in self._peering.network.blocked:
             await stream.reset()
-            return
-        await self._talk(stream, opened_here=False)
+        elif not self.allowances.opens(stream.peer, self._peering.clock.now()):
+            self._peering.count("sync_flood")
+            await stream.reset()
+        else:
+            await self._talk(stream, opened_here=False)
 
     async def _talk(self, stream: Stream, *, opened_here: bool) -> Conversation | None:
         """Talk on a stream until its end; None if another conversation goes on instead."""
@@ -181,6 +198,8 @@ class Talks:
         self._due[peer] = self._next_round()
         try:
             code = await talk.run()
+            if opened_here and talk.session.matched:
+                self._showing.shown(peer)
             if talk.session.denied or talk.was_proven:
                 self.denied[peer] = talk.session.denied
             _log.debug("a sync session with %s… ended: %s", peer[-8:], code)
@@ -210,9 +229,12 @@ class Talks:
             lambda realm: self._memories.setdefault((peer, realm), Memory()),
             secrets.token_bytes,
             now(),
+            allowances=self.allowances,
             proof_timeout=round(peering.settings.proof_timeout * 1000),
             round_timeout=round(peering.settings.round_timeout * 1000),
             may_pull=lambda realm, size: self._turns.take(realm, peer, size, now()),
+            turn=self._showing.turn(peer),
+            met=peering.shares.of(node_id(peer)),
         )
         return Conversation(
             stream,
@@ -235,6 +257,7 @@ class Talks:
             case Met(_, nodes):
                 acquaintance.met(talk, nodes)
             case Proven(realm, device):
+                _log.debug("%s… is of community %s", talk.peer[-8:], realm.hex()[:8])
                 self._peering.spawn(acquaintance.seen(talk.peer), "note a peer")
                 self._peering.spawn(
                     self._peering.shares.proven(node_id(talk.peer), realm), "note a community"
@@ -282,6 +305,9 @@ class Talks:
             talk.tick()
             session = talk.session
             if session.settled and self._patience.over(peer, lacking=session.lacks, now=now):
+                talk.end("refresh")
+                continue
+            if self._showing.over(peer, more=talk.rests and session.left_out, now=now):
                 talk.end("refresh")
                 continue
             if now >= self._due.setdefault(peer, self._next_round()):

@@ -7,13 +7,12 @@ that brings many is not heard for a while.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from commons_crdt.errors import Refused
 from commons_protocol.attendance import ATTEND, Answer, decode_answer, encode_answer
-from commons_protocol.limits import Bucket
+from commons_protocol.limits import Buckets
 from commons_protocol.network import NetworkError, PeerId, Stream
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 Take = Callable[[bytes], Awaitable[Answer]]
 _BURST = 30.0
 _PER_SECOND = 0.5
-_MOST_PEERS = 1024
 _PATIENCE_S = 10.0
 
 
@@ -33,7 +31,7 @@ class Tokens:
         """``take`` answers what a token is worth; without it none is taken."""
         self._peering = peering
         self._take = take
-        self._buckets: OrderedDict[PeerId, Bucket] = OrderedDict()
+        self._opened: Buckets[PeerId] = Buckets(_BURST, _PER_SECOND)
 
     async def accept(self, stream: Stream) -> None:
         """The handler of inbound streams."""
@@ -41,7 +39,7 @@ class Tokens:
         if peering.stopped or self._take is None or stream.peer in peering.network.blocked:
             await stream.reset()
             return
-        if not self._admits(stream.peer):
+        if not self._opened.of(stream.peer).take(peering.clock.now()):
             peering.count("attend_flood")
             await stream.reset()
             return
@@ -54,13 +52,6 @@ class Tokens:
                 await stream.close()
         except (NetworkError, TimeoutError):
             await stream.reset()
-
-    def _admits(self, peer: PeerId) -> bool:
-        bucket = self._buckets.pop(peer, None) or Bucket(_BURST, _PER_SECOND)
-        self._buckets[peer] = bucket
-        while len(self._buckets) > _MOST_PEERS:
-            self._buckets.popitem(last=False)
-        return bucket.take(self._peering.clock.now())
 
     async def bring(self, peer: PeerId, token: bytes) -> Answer:
         """Hand a token to a connected peer. Raises ``NetworkError``, ``Refused``, TimeoutError."""

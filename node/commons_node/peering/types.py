@@ -16,9 +16,17 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_crdt.operation import Operation
 from commons_node.peering.records import Offender
+from commons_protocol.about import About
 from commons_protocol.applying import Application, Opened
 from commons_protocol.names import NodeId
-from commons_protocol.network import Address, Event, Network, ProtocolName, StreamHandler
+from commons_protocol.network import (
+    Address,
+    Event,
+    Network,
+    ProtocolName,
+    StreamHandler,
+    Unreachable,
+)
 from commons_protocol.status import SyncStatus
 
 if TYPE_CHECKING:
@@ -47,6 +55,9 @@ class Settings:
     """Attempts to join that one peer may make; the bucket holds as many."""
     offences: int = 3
     """Broken rules within ten minutes after which a peer is kept out for a while; 0: never."""
+    connections: int = 64
+    inbound_connections: int = 48
+    """Those of ``libp2p_host.gate.Limits``: what the network lets stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +208,7 @@ class PeerState:
     ``realms``: the communities that are compared with it now; ``shares``: those that it has ever
     proven to be of; ``compared``: when each of them was compared last (ms, UTC). ``way``: how it
     is connected, "" if it is not. ``penalty``: why and until when it is kept out, if it is.
+    ``program``: which program it said it is, since this one runs.
     """
 
     node: NodeId
@@ -210,6 +222,7 @@ class PeerState:
     compared: Mapping[RealmId, int | None] = field(default_factory=dict)
     way: WayKind = ""
     penalty: Offender | None = None
+    program: About | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +245,10 @@ class NotJoined(CommonsError):
         """``turned`` is the code that the node gave, if it gave one."""
         super().__init__(why=why)
         self.turned = turned
+
+
+class InTurn(Unreachable):
+    """There is no place for this peer now: it is met in turn."""
 
 
 class UnknownPeer(CommonsError):

@@ -11,6 +11,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
 from commons_node.bundles.standing_with import with_makers
 from commons_node.moments import moment
+from commons_node.peering.programs import beside, kept_by, then
 from commons_node.registry import (
     Column,
     Command,
@@ -29,6 +30,7 @@ from commons_protocol.status import SyncStatus
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon
+    from commons_node.peering.types import PeerState
     from commons_protocol.names import NodeId
 
 _PEERS = Complete("peer.list", "peers", "node")
@@ -98,24 +100,27 @@ async def list_peers(request: Request[Daemon], _args: Nothing) -> Reading:
     """Every node that this one knows, and whether the two agree."""
     daemon = request.node
     peers = await with_makers(list(daemon.peering.peers()), daemon.communities)
-    rows = [
-        {
-            "node": peer.node,
-            "addresses": list(peer.addresses),
-            "connected": peer.connected,
-            "way": peer.way or None,
-            "blocked": peer.blocked,
-            "last_seen": moment(peer.last_seen_ms),
-            "blocked_until": moment(peer.penalty.until_ms) if peer.penalty else None,
-            "blocked_for": peer.penalty.why if peer.penalty else None,
-            "sync": _sync(peer.sync),
-            "state": peer.sync.state,
-            "next": f"{peer.sync.reason} " * (peer.penalty is not None)
-            + peer.sync.action(peer.node),
-        }
-        for peer in peers
-    ]
-    return Reading({"peers": rows})
+    return Reading({"peers": [_row(daemon, peer) for peer in peers]})
+
+
+def _row(daemon: Daemon, peer: PeerState) -> dict[str, object]:
+    both = (one for realm, one in daemon.communities.items() if realm in peer.shares)
+    program = beside(peer.program, daemon.rules.version, kept_by(both))
+    why = f"{peer.sync.reason} " * (peer.penalty is not None)
+    return {
+        "node": peer.node,
+        "addresses": list(peer.addresses),
+        "connected": peer.connected,
+        "way": peer.way or None,
+        "blocked": peer.blocked,
+        "last_seen": moment(peer.last_seen_ms),
+        **program,
+        "blocked_until": moment(peer.penalty.until_ms) if peer.penalty else None,
+        "blocked_for": peer.penalty.why if peer.penalty else None,
+        "sync": _sync(peer.sync),
+        "state": peer.sync.state,
+        "next": then(why + peer.sync.action(peer.node), program),
+    }
 
 
 def _peer(daemon: Daemon, node: NodeId) -> dict[str, object]:
@@ -184,6 +189,7 @@ REGISTRY = Registry(
              table=Table("peers", (Column("node", "Node", "id"), Column("connected", "Here", "yes"),
                                    Column("way", "Way"), Column("state", "Sync"),
                                    Column("last_seen", "Seen", "time"),
+                                   Column("version", "Version"),
                                    Column("next", "Next")), "No peers yet."), watch=True),
     ),
     nouns={"peer": "other nodes", "sync": "agreeing with them"},

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from commons_crdt.ids import RealmId
 from commons_crdt.texts import _
 from commons_protocol.effects import Close, Count, Ingest, Send
-from commons_protocol.limits import Bucket
+from commons_protocol.limits import Buckets
 from commons_protocol.network import NetworkError, PeerId, Stream
 from commons_protocol.part_messages import MAX_CREDIT
 from commons_protocol.parts import (
@@ -45,7 +45,6 @@ _OF_ONE_PEER = 2
 _AT_ONCE = 16
 _OPENED = 30.0
 _OPENED_PER_SECOND = 0.5
-_MOST_PEERS = 1024
 _TICK_S = 1.0
 _FLUSH = MAX_CREDIT // 2
 """Chunks that are written in one transaction."""
@@ -63,7 +62,7 @@ class Visits:
         self._peering = peering
         self._stores = stores
         self._here: Counter[PeerId] = Counter()
-        self._buckets: OrderedDict[PeerId, Bucket] = OrderedDict()
+        self._opened: Buckets[PeerId] = Buckets(_OPENED, _OPENED_PER_SECOND)
 
     # --- giving ---
 
@@ -73,7 +72,7 @@ class Visits:
         full = self._here[peer] >= _OF_ONE_PEER or self._here.total() >= _AT_ONCE
         if peering.stopped or peer in peering.network.blocked:
             await stream.reset()
-        elif full or not self._admits(peer):
+        elif full or not self._opened.of(peer).take(peering.clock.now()):
             peering.count("parts_flood")
             await stream.reset()
         else:
@@ -86,13 +85,6 @@ class Visits:
                 self._here[peer] -= 1
                 self._here += Counter()  # forgets those at zero
 
-    def _admits(self, peer: PeerId) -> bool:
-        bucket = self._buckets.pop(peer, None) or Bucket(_OPENED, _OPENED_PER_SECOND)
-        self._buckets[peer] = bucket
-        while len(self._buckets) > _MOST_PEERS:
-            self._buckets.popitem(last=False)
-        return bucket.take(self._peering.clock.now())
-
     # --- asking ---
 
     async def open(self, peer: PeerId) -> Visit:
@@ -100,7 +92,11 @@ class Visits:
         peering = self._peering
         stream = await peering.network.open(peer, PARTS, peering.settings.dial_timeout)
         now = peering.clock.now()
-        fetch = Fetch(peering.peer, peer, peering.replicas(), secrets.token_bytes, now)
+        talk = peering.talks.now.get(peer)
+        spoken = talk.session.realms if talk is not None else {}
+        # What is fetched is of these: of many communities, they must be among the tags.
+        replicas = sorted(peering.replicas(), key=lambda one: one.realm not in spoken)
+        fetch = Fetch(peering.peer, peer, replicas, secrets.token_bytes, now)
         visit = Visit(_Driver(peering, stream, fetch, self._stores), fetch)
         await visit.begin()
         return visit

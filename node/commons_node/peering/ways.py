@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from commons_node.peering.conversation import Conversation
-from commons_node.peering.types import Settings
+from commons_node.peering.types import InTurn, Settings
 from commons_protocol.network import (
     Address,
     NetworkError,
@@ -23,7 +23,8 @@ from commons_protocol.network import (
 
 _SHORT_S = 0.2
 _STEADY_S = 10.0
-_OF_RELAYS: dict[type[NetworkError], str] = {
+_CODES: dict[type[NetworkError], str] = {
+    InTurn: "in_turn",
     RelayUnreachable: "relay_unreachable",
     RelayRefuses: "relay_refuses",
     NotAtRelay: "not_at_relay",
@@ -47,8 +48,8 @@ class Way:
         self.peer = peer
         self.error: NetworkError | None = None
         """Why the last attempt failed; None after a success."""
-        self.relay = ""
-        """The code of `reasons` where a relay is what failed."""
+        self.why = ""
+        """The code of `reasons` where it was not the peer that failed."""
         self._settings = settings
         self._present = present
         self._attempt = attempt
@@ -56,6 +57,7 @@ class Way:
         self.code = ""
         """How the last conversation ended: ``stranger`` without any community in common."""
         self._failures = 0
+        self._trying = False
         self._hinted = -_HINT_S
         self._kicked = asyncio.Event()
         self._kicked.set()
@@ -73,6 +75,11 @@ class Way:
         """Try at once, and begin the back-off anew."""
         self._failures = 0
         self._kicked.set()
+
+    def met(self) -> None:
+        """A connection stands. One that this way made itself says nothing of the next attempt."""
+        if not self._trying:
+            self._kicked.set()
 
     def hint(self) -> None:
         """Try soon, for others say that it is there; the back-off goes on if it is not."""
@@ -105,17 +112,20 @@ class Way:
                 pass
             self._kicked.clear()
             began = loop.time()
+            self._trying = True
             conversation = self._present()
             try:
                 if conversation is not None:
                     await conversation.ended.wait()
                 else:
                     conversation = await self._attempt(self.peer)
-                self.error, self.relay = None, ""
+                self.error, self.why = None, ""
                 self.code = conversation.code if conversation is not None else ""
             except NetworkError as error:
                 self.error = error
-                self.relay = _OF_RELAYS.get(type(error), "")
+                self.why = _CODES.get(type(error), "")
+            finally:
+                self._trying = False
             if conversation is not None and conversation.was_proven:
                 self.failed.clear()
                 steady = loop.time() - began > _STEADY_S or conversation.code == "refresh"

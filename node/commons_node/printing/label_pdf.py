@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import segno
-
 _POINTS: Final = 72 / 25.4
 _MARGIN: Final = 2.0
 """Millimetres."""
@@ -42,6 +40,8 @@ def label_pdf(title: str, lines: Sequence[str], code: str, size_mm: tuple[int, i
 
 
 def _squares(code: str, x: float, y: float, side: float) -> list[str]:
+    import segno
+
     matrix = segno.make(code, micro=False, error="m").matrix
     module = side / (len(matrix) + 2 * _QUIET)
     squares = []

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-import segno
-
 from commons_crdt.texts import language
 
 _HEAD: Final = """<!doctype html>
@@ -41,6 +39,8 @@ def text(words: object) -> str:
 
 def qr(data: str, millimetres: int, label: str) -> str:
     """A QR code as inline SVG, so many millimetres wide, with ``label`` for who cannot see it."""
+    import segno
+
     drawn = io.BytesIO()
     code = segno.make(data, micro=False, error="m")
     code.save(drawn, kind="svg", xmldecl=False, svgns=False, border=4, omitsize=True)

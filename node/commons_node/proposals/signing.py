@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import OperationId, RealmId
 from commons_node.api.arguments import from_body
 from commons_node.capabilities.proposing import proposable
-from commons_node.proposals import store
+from commons_node.jobs.queue import Queue
+from commons_node.proposals import policies, store
 from commons_node.proposals.store import Decided, Proposal
 from commons_node.realm.authoring import telling
 from commons_node.registry import Command, Registry, Request, describe_arguments
@@ -44,10 +45,13 @@ class Signing:
         self._now: set[int] = set()
         """Proposals that are being signed in this life of the node."""
 
-    async def sign(self, request: Request[Daemon], number: int) -> tuple[Proposal, dict[str, Any]]:
-        """Do it, once: a second time it says what came of the first.
+    async def sign(
+        self, request: Request[Daemon], number: int, policy: int | None = None
+    ) -> tuple[Proposal, dict[str, Any]]:
+        """Do it, once: a second time it says what came of the first. ``policy``: by which.
 
-        Raises what the command raises, ``NoProposal``, ``Decided`` and ``NotProposable``.
+        Raises what the command raises, ``NoProposal``, ``Decided`` and ``NotProposable``; of a
+        policy ``NotCovered``.
         """
         await self.look_back()
         found = await self._desk.call(lambda queue: store.one(queue, number))
@@ -65,7 +69,14 @@ class Signing:
             command, describe_arguments(command), msgspec.json.encode(found.arguments)
         )
         self._now.add(number)
-        work = asyncio.create_task(self._do(number, actor.member.hex(), command, asked, arguments))
+        member = actor.member.hex()
+
+        def begin(queue: Queue) -> Proposal:
+            if policy is None:
+                return store.begin(queue, number, member)
+            return policies.take(queue, policy, number)
+
+        work = asyncio.create_task(self._do(number, begin, command, asked, arguments))
         work.add_done_callback(lambda _work: self._now.discard(number))
         answer = await asyncio.shield(work)  # who stops waiting stops nothing
         return await self._desk.call(lambda queue: store.one(queue, number)), answer
@@ -73,7 +84,7 @@ class Signing:
     async def _do(
         self,
         number: int,
-        member: str,
+        begin: Callable[[Queue], Proposal],
         command: Command,
         request: Request[Daemon],
         arguments: msgspec.Struct,
@@ -83,7 +94,7 @@ class Signing:
         async def note(written: Sequence[OperationId]) -> None:
             await self._desk.call(lambda queue: store.note(queue, number, list(written)))
 
-        await self._desk.call(lambda queue: store.begin(queue, number, member))
+        await self._desk.call(begin)
         try:
             with telling(note):
                 answer = await command.run(request, arguments)

@@ -20,7 +20,7 @@ from commons_node.jobs.queue import Queue
 State = Literal["open", "signing", "signed", "dropped", "expired"]
 _COLUMNS: Final = (
     "proposal, job, operation, run, agent, principal, command, arguments, why, at_ms, state,"
-    " member, ended_ms, answer, error"
+    " member, ended_ms, answer, error, policy, held"
 )
 
 
@@ -43,7 +43,8 @@ class Decided(CommonsError):
 class Proposal:
     """One of them. ``principal``: the community for which the agent works, 64 hex digits.
 
-    ``member`` signed or dropped it. ``answer``: what the command said.
+    ``member`` signed or dropped it. ``answer``: what the command said. ``policy``: by which it was
+    signed, if by one; ``held``: why the last one that fitted did not sign it (``trusting``).
     """
 
     number: int
@@ -61,16 +62,18 @@ class Proposal:
     ended_ms: int | None
     answer: Mapping[str, Any] | None
     error: str | None
+    policy: int | None
+    held: str | None
 
 
 def _proposal(row: tuple[Any, ...], now_ms: int) -> Proposal:
     (number, job, key, run, agent, principal, command, arguments, why, at, state, member, ended,
-     answer, error) = row  # fmt: skip
+     answer, error, policy, held) = row  # fmt: skip
     if state == "open" and now_ms - at > EXPIRES_MS:
         state = "expired"
     return Proposal(
         number, job, key, run, agent, principal, command, msgspec.json.decode(arguments), why, at,
-        state, member, ended, msgspec.json.decode(answer) if answer else None, error,
+        state, member, ended, msgspec.json.decode(answer) if answer else None, error, policy, held,
     )  # fmt: skip
 
 
@@ -90,15 +93,37 @@ def one(queue: Queue, number: int) -> Proposal:
     return _proposal(rows[0], queue.now())
 
 
-def begin(queue: Queue, number: int, member: str | None) -> Proposal:
-    """It is being signed from now on. Raises ``NoProposal``, ``Decided``."""
+def of_run(queue: Queue, run: int) -> list[Proposal]:
+    """What a run has proposed that nobody has decided on, the oldest first."""
+    query = f"SELECT {_COLUMNS} FROM proposals WHERE run = ? AND state = 'open' ORDER BY proposal"  # noqa: S608 - our own words
+    found = [_proposal(row, queue.now()) for row in queue.rows(query, run)]
+    return [one for one in found if one.state == "open"]
+
+
+def undecided(queue: Queue, job: str) -> list[Proposal]:
+    """What a job has proposed that nobody has decided on, the newest first."""
+    where = "WHERE job = ? AND state = 'open' ORDER BY proposal DESC LIMIT 1000"
+    query = f"SELECT {_COLUMNS} FROM proposals {where}"  # noqa: S608 - our own words
+    found = [_proposal(row, queue.now()) for row in queue.rows(query, job)]
+    return [one for one in found if one.state == "open"]
+
+
+def hold(queue: Queue, number: int, why: str) -> None:
+    """Why a policy that fits it did not sign it; it waits for a member."""
+    with queue.transaction() as file:
+        file.execute("UPDATE proposals SET held = ? WHERE proposal = ?", (why, number))
+
+
+def begin(queue: Queue, number: int, member: str | None, policy: int | None = None) -> Proposal:
+    """It is being signed from now on; ``policy``: by which. Raises ``NoProposal``, ``Decided``."""
     found = one(queue, number)
     if found.state != "open":
         raise Decided(proposal=number, state=found.state)
     with queue.transaction() as file:
         file.execute(
-            "UPDATE proposals SET state = 'signing', member = ?, error = NULL WHERE proposal = ?",
-            (member, number),
+            "UPDATE proposals SET state = 'signing', member = ?, policy = ?, held = NULL,"
+            " error = NULL WHERE proposal = ?",
+            (member, policy, number),
         )
     return found
 
@@ -131,7 +156,8 @@ def reopened(queue: Queue, number: int, error: str | None) -> None:
     with queue.transaction() as file:
         file.execute("DELETE FROM proposed WHERE proposal = ?", (number,))
         file.execute(
-            "UPDATE proposals SET state = 'open', member = NULL, error = ? WHERE proposal = ?",
+            "UPDATE proposals SET state = 'open', member = NULL, policy = NULL, error = ?"
+            " WHERE proposal = ?",
             (error and error[:500], number),
         )
 

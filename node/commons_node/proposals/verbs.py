@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
 from commons_crdt.ids import MemberId
-from commons_crdt.texts import _
+from commons_crdt.texts import N_, _
 from commons_node.moments import moment
 from commons_node.proposals import store
 from commons_node.proposals.store import Proposal
+from commons_node.proposals.trust_verbs import REGISTRY as TRUST
 from commons_node.registry import (
     Column,
     Command,
@@ -23,6 +25,7 @@ from commons_node.registry import (
     Table,
     View,
     argument,
+    merge,
     option,
 )
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 _PROPOSALS: Final = Complete("proposal.list", "proposals", "proposal")
 MOST: Final = 1_000
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Listing(msgspec.Struct):
@@ -51,7 +55,8 @@ async def _row(request: Request[Daemon], one: Proposal) -> dict[str, object]:
     community = await daemon.community(asked) if daemon.communities else None
     names = await community.names() if community is not None else {}
     command = daemon.jobs.registry.command(one.command)
-    words = ", ".join(f"{name} {value}" for name, value in one.arguments.items())
+    words = ", ".join(f"{name} {_short(value)}" for name, value in one.arguments.items())
+    held = await daemon.jobs.trusting.held(one)
     return {
         "proposal": one.number,
         "agent": one.agent,
@@ -72,7 +77,21 @@ async def _row(request: Request[Daemon], one: Proposal) -> dict[str, object]:
         "ended": moment(one.ended_ms),
         "operation": (one.answer or {}).get("operation"),
         "error": one.error,
+        "policy": await daemon.jobs.trusting.of(one),
+        "held": held,
+        "stands": held or one.state,
+        "next_action": _(_NEXT).format(proposal=one.number) if one.state == "open" else None,
     }
+
+
+_NEXT: Final = N_(
+    "commons-node proposal sign {proposal}; to say no: commons-node proposal drop {proposal}"
+)
+
+
+def _short(value: object) -> object:
+    """Of an id as much as people need to know it by."""
+    return value[:12] if isinstance(value, str) and _ID.fullmatch(value) else value
 
 
 async def list_proposals(request: Request[Daemon], args: Listing) -> Reading:
@@ -82,7 +101,13 @@ async def list_proposals(request: Request[Daemon], args: Listing) -> Reading:
     found = await jobs.scheduler.desk.call(
         lambda queue: store.listed(queue, every=args.all, most=MOST)
     )
-    return Reading({"proposals": [await _row(request, one) for one in found]})
+    waits = any(one.state == "open" for one in found)
+    return Reading(
+        {
+            "proposals": [await _row(request, one) for one in found],
+            "next_action": _(_NEXT).format(proposal="N") if waits else None,
+        }
+    )
 
 
 async def show(request: Request[Daemon], args: One) -> Reading:
@@ -106,7 +131,7 @@ async def drop(request: Request[Daemon], args: One) -> Mapping[str, object]:
     return {"proposal": found.number, "agent": found.agent, "state": "dropped"}
 
 
-REGISTRY = Registry(
+_HERE = Registry(
     commands=(
         Command("proposal.sign", "Do what an agent proposes, signed by you.", One, sign,
                 says=("Proposal {again} was signed before: {operation:id}.",
@@ -117,13 +142,19 @@ REGISTRY = Registry(
     ),
     views=(
         View("proposal.list", "What agents propose.", Listing, list_proposals,
+             says="next: {next_action}",
              table=Table("proposals", (Column("proposal", "Proposal", "number"),
                                        Column("agent", "Agent"), Column("act", "What"),
-                                       Column("why", "Why"), Column("state", "State"),
+                                       Column("why", "Why"), Column("stands", "State", "word"),
                                        Column("time", "Since", "time")),
                          "No agent proposes anything.")),
         View("proposal.show", "One proposal of an agent.", One, show,
-             says="{agent}, for {principal_name}: {act}\n{summary}\n{why}\nstate {state}"),
+             says=(("{agent}, for {principal_name}: {act}\n{summary}\n{why}\nstate {state}\n"
+                    "It is trusted with that, but {held}.\nnext: {next_action}"),
+                   ("{agent}, for {principal_name}: {act}\n{summary}\n{why}\nstate {state}\n"
+                    "next: {next_action}"),
+                   "{agent}, for {principal_name}: {act}\n{summary}\n{why}\nstate {state}")),
     ),
     nouns={"proposal": "what agents want done, for a member to sign"},
 )  # fmt: skip
+REGISTRY = merge([_HERE, TRUST])

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
+import msgspec
+
 from commons_crdt.ids import DocumentId
 from commons_node.realm.documents import Edit
 
@@ -19,10 +21,14 @@ AT_ONCE = 256
 """Documents that are applied in one transaction."""
 QUIET_S = 0.2
 """Without a new batch for so long, what waits is applied."""
-MOST_KEPT = 50_000
-"""Documents whose edits are kept in memory while they wait."""
+MOST_KEPT = 32 * 1024 * 1024
+"""Bytes of edits, packed, that are kept in memory while they wait."""
 PATIENCE_S = 10.0
 """It is applied after so long at the latest, whatever still arrives."""
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[Edit]).decode
 
 
 class Backlog:
@@ -30,7 +36,8 @@ class Backlog:
 
     def __init__(self) -> None:
         """Nobody waits."""
-        self._documents: dict[DocumentId, list[Edit] | None] = {}
+        self._documents: dict[DocumentId, list[bytes] | None] = {}
+        self._kept = 0
         self.version = 0
         """Another one when edits came, or some may stand no more."""
 
@@ -56,19 +63,35 @@ class Backlog:
             new = edits[document] if edits is not None else ()
             if document not in self._documents:
                 whole = new and bytes(new[0].id) == bytes(document)
-                room = len(self._documents) < MOST_KEPT
-                self._documents[document] = list(new) if whole and room else None
-            elif (kept := self._documents[document]) is not None:
-                kept.extend(new)
+                self._documents[document] = [] if whole else None
+            if new and self._documents[document] is not None:
+                self._keep(document, _pack(new))
+
+    def _keep(self, document: DocumentId, packed: bytes) -> None:
+        kept = self._documents[document] or []
+        if self._kept + len(packed) <= MOST_KEPT:
+            self._documents[document] = [*kept, packed]
+            self._kept += len(packed)
+        else:
+            self._let_go(document)
+            self._documents[document] = None
+
+    def _let_go(self, document: DocumentId) -> None:
+        self._kept -= sum(map(len, self._documents[document] or ()))
 
     def read_again(self) -> None:
         """Some of what waits may stand no more: it is read from the store when its time comes."""
         self.version += 1
         self._documents = dict.fromkeys(self._documents)
+        self._kept = 0
 
     def kept(self, documents: Iterable[DocumentId]) -> dict[DocumentId, list[Edit]]:
         """Those of ``documents`` whose edits are all here."""
-        return {d: edits for d in documents if (edits := self._documents.get(d))}
+        return {
+            document: [edit for one in packed for edit in _unpack(one)]
+            for document in documents
+            if (packed := self._documents.get(document))
+        }
 
     def postpone(self, edits: Mapping[DocumentId, Sequence[Edit]]) -> list[DocumentId]:
         """Those whose new edits wait: all of a large batch, otherwise what waits already."""
@@ -86,4 +109,6 @@ class Backlog:
     def done(self, documents: Iterable[DocumentId]) -> None:
         """They wait no more."""
         for document in documents:
-            self._documents.pop(document, None)
+            if document in self._documents:
+                self._let_go(document)
+                del self._documents[document]

@@ -14,7 +14,7 @@ import msgspec
 
 from commons_crdt.authority.judge import Judge
 from commons_crdt.ids import DeviceId, DocumentId, OperationId
-from commons_crdt.kinds import Kind, Rules
+from commons_crdt.kinds import Rules
 from commons_crdt.operation import content, decode_header
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
@@ -29,17 +29,20 @@ _RETRY_MS = 60_000
 _RETRY_MAX_MS = 24 * 3_600_000
 
 
-class Edit(msgspec.Struct, frozen=True):
-    """A judged edit that its document has not seen: ``deps`` are Automerge hashes."""
+class Edit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A judged edit that its document has not seen: ``deps`` are Automerge hashes.
+
+    Plain values, so that those which wait can be packed: as objects they take three times as much.
+    """
 
     id: OperationId
     device: DeviceId
-    kind: Kind
+    kind: str
     role: Role
     change: bytes
     hash: bytes
-    deps: frozenset[bytes]
-    refs: Sequence[bytes]
+    deps: tuple[bytes, ...]
+    refs: tuple[bytes, ...]
 
 
 @dataclass(slots=True)
@@ -132,8 +135,8 @@ class Documents:
             return None
         role = Role(standing.role or Role.NEWCOMER)
         return Edit(
-            row.id, row.device, kind, role, content(row.body), read.change,
-            frozenset(read.deps), decode_header(row.header).refs,
+            row.id, row.device, kind.name, role, content(row.body), read.change,
+            tuple(read.deps), tuple(decode_header(row.header).refs),
         )  # fmt: skip
 
     async def _apply(
@@ -155,7 +158,7 @@ class Documents:
             for edit in new:
                 await self._run([_sift(document, [edit], past, outcome)], outcome)
                 if not outcome.applied[edit.id]:
-                    past.append(Past(edit.id, edit.kind.name, edit.hash, bytes(32) + edit.change))
+                    past.append(Past(edit.id, edit.kind, edit.hash, bytes(32) + edit.change))
         return outcome
 
     async def _run(self, works: Sequence[_Work], outcome: Outcome) -> None:
@@ -163,7 +166,10 @@ class Documents:
             DocumentJob(
                 work.kind,
                 [content(past.body) for past in work.past],
-                [Proposed(e.change, e.device, e.kind.editor(e.role)) for e in work.edits],
+                [
+                    Proposed(e.change, e.device, self._rules.kinds[e.kind].editor(e.role))
+                    for e in work.edits
+                ],
             )
             for work in works
             if work.edits
@@ -203,10 +209,10 @@ def _sift(document: DocumentId, edits: Sequence[Edit], past: list[Past], outcome
     for edit in edits:
         creates = bytes(edit.id) == bytes(document)
         if creates:
-            work.kind = edit.kind.name
+            work.kind = edit.kind
         if not edit.deps and not creates:
             outcome.applied[edit.id] = "root"
-        elif {hashes.get(ref) for ref in edit.refs} != edit.deps or edit.kind.name != work.kind:
+        elif {hashes.get(ref) for ref in edit.refs} != set(edit.deps) or edit.kind != work.kind:
             outcome.applied[edit.id] = "dependency"
         else:
             work.edits.append(edit)

@@ -5,7 +5,7 @@ Never decides what a row says (the folds do) and never which operations stand (t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import aiosqlite
@@ -23,6 +23,7 @@ from commons_node.store.database import fetch, placeholders
 from commons_node.store.realm_store import RealmStore
 
 _IN = 400
+_PAGE = 1000
 Row = tuple[bytes, str]
 """A row of a view that is about facts: its key, and the view."""
 
@@ -217,12 +218,23 @@ class Folding:
 
     async def state_hash(self, connection: aiosqlite.Connection) -> bytes:
         """BLAKE2b-256 over all rows of all replicated views; see CONTRACT.md."""
-        rows: list[tuple[str, bytes, Sequence[Value]]] = []
+        return state_hash([row async for row in self.rows(connection)])
+
+    async def rows(
+        self, connection: aiosqlite.Connection
+    ) -> AsyncIterator[tuple[str, bytes, Sequence[Value]]]:
+        """All rows of all replicated views, by ascending view and key, some at a time."""
         for name in sorted([*self._views, "members"]):
-            table = "members" if name == "members" else f"v_{name}"
-            found = await fetch(connection, f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - declared names
-            rows.extend((name, row[0], row[1:]) for row in found)
-        return state_hash(rows)
+            table, key = ("members", "member") if name == "members" else (f"v_{name}", "key")
+            query = f"SELECT * FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT {_PAGE}"  # noqa: S608 - declared names
+            found = await fetch(
+                connection,
+                f"SELECT * FROM {table} ORDER BY {key} LIMIT {_PAGE}",  # noqa: S608 - likewise
+            )
+            while found:
+                for row in found:
+                    yield name, row[0], row[1:]
+                found = await fetch(connection, query, (found[-1][0],))
 
 
 def _of_document(

@@ -389,8 +389,8 @@ class Intake:
             return
         batch.edits.setdefault(standing.document, []).append(
             Edit(
-                item.id, standing.device, kind, Role(standing.role or Role.NEWCOMER),
-                content(operation.body), change, frozenset(result.deps), item.header.refs,
+                item.id, standing.device, kind.name, Role(standing.role or Role.NEWCOMER),
+                content(operation.body), change, result.deps, tuple(item.header.refs),
             )
         )  # fmt: skip
 

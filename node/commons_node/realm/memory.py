@@ -45,6 +45,8 @@ class Memory:
         self._reader = store.inside
         self.ends = Ends(store.inside)
         self._recent: OrderedDict[OperationId, Standing] = OrderedDict()
+        self._turn = 0
+        """Another one when standings of the store may have changed."""
         self._needed: OrderedDict[bytes, None] = OrderedDict()
         self._tops: dict[Chain, Standing] = {}
         self.pruned: OperationId | None = None
@@ -79,6 +81,7 @@ class Memory:
         await ends.load(judge, tips.values(), [standing for standing, _ in hollow])
         self.judge, self.ends, self._tops = judge, ends, tips
         self.pruned = OperationId(pruned) if pruned else None
+        self._turn += 1
         self._recent.clear()
 
     async def _restore_erasures(self, judge: Judge) -> None:
@@ -120,8 +123,17 @@ class Memory:
             else:
                 found[standing.id] = standing
         if absent:
-            found.update(await self._reader.standings(absent))
+            turn = self._turn
+            read = await self._reader.standings(absent)
+            found |= read
+            if turn == self._turn:  # else another verdict may be on the disk by now
+                self._recent |= read
+                self._drop_oldest()
         return found
+
+    def _drop_oldest(self) -> None:
+        while len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
 
     def top_seq(self, device: bytes, log_number: int) -> int:
         """The highest stored seq of a chain; 0 if it has none."""
@@ -160,6 +172,7 @@ class Memory:
 
     async def forget(self, ids: Iterable[OperationId]) -> None:
         """These were deleted: they lay beyond their chains' ends, which stay where they are."""
+        self._turn += 1
         gone = set(ids)
         for ident in gone:
             self._recent.pop(ident, None)
@@ -174,6 +187,7 @@ class Memory:
 
     async def advance(self, standings: Iterable[Standing], revised: Revised) -> None:
         """Operations were stored in this order, and others were judged again."""
+        self._turn += 1
         moved: set[Chain] = set(revised.ends)
         for standing in standings:
             self._recent[standing.id] = standing
@@ -193,8 +207,7 @@ class Memory:
                 self._tops[chain] = standing
             self.ends.mark(standing)
             moved.add(chain)
-        while len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
+        self._drop_oldest()
         for chain in moved:
             await self.ends.move(self.judge, chain, self._tops.get(chain))
 

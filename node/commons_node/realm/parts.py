@@ -27,7 +27,7 @@ from commons_crdt.verdict import Verdict
 from commons_node.realm.erasing import is_named
 from commons_node.realm.memory import Memory
 from commons_node.store.database import fetch
-from commons_node.store.large_parts import LargePart, Usage
+from commons_node.store.large_parts import NEWER, LargePart, Usage
 from commons_node.store.realm_store import RealmStore
 from commons_protocol.parts import PartId
 
@@ -67,6 +67,10 @@ class RealmParts:
         self._store = store
         self._alone = alone
         self._now_ms = now_ms
+        self.on_damage: Callable[[LargePart], None] = lambda _part: None
+        """Told of a part that was whole, that the disk has changed, and that is gone by now."""
+        self._sound: set[int] = set()
+        """Parts whose bytes were compared with their hash in this life of the node."""
         self.leaving: set[int] = set()
         """Parts about to be let go: whoever asks is told that they are not here."""
 
@@ -83,6 +87,8 @@ class RealmParts:
         """See ``PartStore``."""
         found = await self._large(part)
         if found is not None:
+            if found.n not in self._sound and await self.checked(found) is None:
+                return b""
             return await self._store.large.read(found, offset, length)
         return (await self._small(part) or b"")[offset : offset + length]
 
@@ -113,16 +119,28 @@ class RealmParts:
         rows = await self._store.large.parts("o.id = ? AND o.verdict = 1", (operation,))
         return [one for one in rows if self.wants(one)]
 
-    async def lacking(self) -> list[LargePart]:
-        """Large parts of standing operations that are not whole here, the smallest first."""
+    async def lacking(self, *, newer: bool = False) -> list[LargePart]:
+        """Large parts of standing operations that are not whole here, the smallest first.
+
+        ``newer``: only of what no seal has settled.
+        """
+        only = f" AND {NEWER}" if newer else ""
         rows = await self._store.large.parts(
-            "NOT l.whole AND o.verdict = 1 ORDER BY l.have = 0, l.length, l.n"
+            f"NOT l.whole AND o.verdict = 1{only} ORDER BY l.have = 0, l.length, l.n"
         )
         return [one for one in rows if self.wants(one)]
 
     async def whole(self) -> list[LargePart]:
         """Large parts that are whole here, those first that nobody has looked at for long."""
         return await self._store.large.parts("l.whole ORDER BY l.used_ms, l.n")
+
+    async def settled(self, unseen_ms: int) -> list[LargePart]:
+        """Parts of what a seal has settled that are whole here, were not added here, and that
+        nobody has looked at for so long."""
+        return await self._store.large.parts(
+            f"l.whole AND NOT l.own AND l.used_ms < ? AND NOT {NEWER} ORDER BY l.used_ms, l.n",
+            (self._now_ms() - unseen_ms,),
+        )
 
     async def lacking_small(self) -> list[SmallPart]:
         """Small parts of standing operations that are not here, though nobody erased them."""
@@ -175,14 +193,38 @@ class RealmParts:
         """A whole part, salt first, and note that somebody looks at it; None if it is not here."""
 
         async def look() -> bytes | None:
-            rows = await self._store.large.parts("l.n = ? AND l.whole", (part.n,), inside=True)
-            if not rows or not self.wants(rows[0]):
-                return None
-            async with self._store.database.transaction() as connection:
-                await self._store.large.used(connection, part, self._now_ms())
-            return await self._store.large.read(part, 0, part.length, inside=True)
+            if (data := await self._checked(part)) is not None:
+                async with self._store.database.transaction() as connection:
+                    await self._store.large.used(connection, part, self._now_ms())
+            return data
 
         return await self._alone(look)
+
+    async def checked(self, part: LargePart, *, of_disk: bool = False) -> bytes | None:
+        """A whole part, salt first, compared with what was signed; None if it is not here.
+
+        One that is another is let go: it is fetched like any that is not here. ``of_disk``: what
+        stands there, and not what SQLite has in memory.
+        """
+        return await self._alone(lambda: self._checked(part, of_disk=of_disk))
+
+    async def _checked(self, part: LargePart, *, of_disk: bool = False) -> bytes | None:
+        large = self._store.large
+        rows = await large.parts("l.n = ? AND l.whole", (part.n,), inside=True)
+        if not rows or not self.wants(rows[0]):
+            return None
+        if of_disk:
+            data = await large.of_disk(part)
+        else:
+            data = await large.read(part, 0, part.length, inside=True)
+        if part_hash(data) == rows[0].hash:
+            self._sound.add(part.n)
+            return data
+        self._sound.discard(part.n)
+        async with self._store.database.transaction() as connection:
+            await large.drop(connection, part)
+        self.on_damage(part)
+        return None
 
     # -- what comes, and what goes ---------------------------------------------------------------
 

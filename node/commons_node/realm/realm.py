@@ -371,6 +371,10 @@ class Realm:
         """The keys of a node's device whose grant stands; see ``Replica``."""
         return self.memory.node_keys(device)
 
+    def whose(self, device: DeviceId) -> bytes:
+        """The member whose device it is; see ``Replica``."""
+        return self.memory.whose(device)
+
     async def hashes(self) -> tuple[bytes, bytes]:
         """(set_hash, state_hash); kept until something changes."""
         known = self._hashes.known

@@ -68,6 +68,16 @@ class Channel(Protocol):
         """A call and its answer."""
 
 
+class Metered(Protocol):
+    """Who asks."""
+
+    def used(self) -> int:
+        """Its fuel so far."""
+
+    def leave(self, most: int) -> None:
+        """It may take so much in all."""
+
+
 class Failure(HandlerFailed):
     """The agent failed by itself, and said how: nothing outside of it has suffered."""
 
@@ -114,7 +124,7 @@ class Agents:
         guest = code.guest
 
         def asked(method: str, params: str) -> tuple[bool, str]:
-            return ask(channel, method, params, guest.used())
+            return ask(channel, method, params, guest)
 
         limits = start.limits
         bounds = Bounds(
@@ -188,7 +198,7 @@ def _fetch(channel: Channel) -> tuple[bytes, str, str]:
             return data, piece.runtime, piece.entry
 
 
-def ask(channel: Channel, method: str, params: str, fuel: int) -> tuple[bool, str]:
+def ask(channel: Channel, method: str, params: str, guest: Metered) -> tuple[bool, str]:
     """One call of the guest: what is out of bounds is answered here."""
     if len(params) > _PARAMS or not 0 < len(method) <= 64:
         return False, _error("too_large", f"a call has at most {_PARAMS} letters")
@@ -197,11 +207,13 @@ def ask(channel: Channel, method: str, params: str, fuel: int) -> tuple[bool, st
         if method == "log":
             channel.log(str(given.get("text", "")))
             return True, "null"
-        answer = channel.ask(method, given, fuel)
+        answer = channel.ask(method, given, guest.used())
     except frames.BadFrame as error:
         return False, _error("too_large", str(error))
     except (msgspec.MsgspecError, RecursionError) as error:
         return False, _error("bad_params", f"parameters are an object in JSON: {error}")
+    if answer.fuel is not None:
+        guest.leave(answer.fuel)
     if answer.code:
         return False, _error(answer.code, answer.error)
     return True, msgspec.json.encode(answer.value).decode()

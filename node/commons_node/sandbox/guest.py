@@ -20,8 +20,13 @@ from wasmtime.component import Component, Linker, Record, Variant
 
 HOST: Final = "commons:agent/host@0.1.0"
 _MIB: Final = 1 << 20
-_TABLES: Final = 100_000
-"""Elements of a table."""
+_MEMORIES: Final = 1
+"""The limit of memory is one of each memory: with eight of them it would be none."""
+_TABLES: Final = 4
+_INSTANCES: Final = 64
+"""The runner for Python has 1 memory, 2 tables and 9 instances."""
+_ELEMENTS: Final = 100_000
+"""Of a table."""
 _BLOCK: Final = 64
 FUEL_A_SECOND: Final = 10_000_000_000
 """Of the machine on which it was measured; what a run that was interrupted is said to have used."""
@@ -172,6 +177,15 @@ class Guest:
 
     # -- a run ---------------------------------------------------------------------------------
 
+    def leave(self, most: int) -> None:
+        """The run may take so much fuel in all from now on, and never more than before."""
+        if self._store is not None:
+            left = self._store.get_fuel()
+            over = min(left, self._given - most)
+            if over > 0:
+                self._store.set_fuel(left - over)
+                self._given -= over
+
     def used(self) -> int:
         """The fuel that the run has taken so far."""
         return self._given - self._store.get_fuel() if self._store is not None else self.fuel
@@ -185,8 +199,9 @@ class Guest:
         """
         store = Store(self._engine)
         store.set_limits(
-            memory_size=bounds.memory, table_elements=_TABLES, instances=64, tables=64, memories=8
-        )
+            memory_size=bounds.memory, table_elements=_ELEMENTS, instances=_INSTANCES,
+            tables=_TABLES, memories=_MEMORIES,
+        )  # fmt: skip
         store.set_fuel(bounds.fuel)
         store.set_epoch_deadline(1)
         self._store, self._given, self._stopped = store, bounds.fuel, None
@@ -206,10 +221,10 @@ class Guest:
         finally:
             rang = self._ticker.rang
             self._ticker.set(None)
-            self.fuel = bounds.fuel - store.get_fuel()
+            self.fuel = self._given - store.get_fuel()
             if rang:  # what a loop used stood in a register, and is lost by the interruption
                 spent = int((time.thread_time() - busy) * FUEL_A_SECOND)
-                self.fuel = min(bounds.fuel, max(self.fuel, spent))
+                self.fuel = min(self._given, max(self.fuel, spent))
             self._store, self._call = None, _nobody
         if rang:
             raise _late(bounds)
@@ -226,7 +241,7 @@ class Guest:
         if self._ticker.rang:
             return _late(bounds)
         if store.get_fuel() == 0:
-            return Trapped("fuel", f"it used up its fuel of {bounds.fuel}", again=False)
+            return Trapped("fuel", f"it used up its fuel of {self._given}", again=False)
         text = _short(error)
         for mark, code, told in _TRAPS:
             if mark in text:
@@ -237,6 +252,7 @@ class Guest:
 _TRAPS: Final = (
     ("call stack exhausted", "recursion", "it called itself too deep"),
     ("memory minimum size", "memory", "it needs more memory than it may have"),
+    ("memory count", "memories", "it has more than one memory"),
     ("unknown import", "reach", "it reached for something that agents do not have"),
 )
 

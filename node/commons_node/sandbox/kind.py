@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 _MIB: Final = 1 << 20
@@ -33,8 +33,11 @@ SETTINGS: Final = {
 
 @cache  # asked by a locked process, too, which can look up nothing
 def wasmtime_version() -> str:
-    """What runs it; fuel of two versions cannot be compared."""
-    return version("wasmtime")
+    """What runs it; fuel of two versions cannot be compared. Empty where nothing does."""
+    try:
+        return version("wasmtime")
+    except PackageNotFoundError:
+        return ""
 
 
 @cache

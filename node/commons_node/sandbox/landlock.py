@@ -16,8 +16,9 @@ _RESTRICT: Final = 446
 _VERSION: Final = 1
 _FILES: Final = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """Rights on files by version: so many bits."""
+NETWORK_FROM: Final = 4
 _NETWORK: Final = 0b11
-"""From version 4: bind and connect of TCP."""
+"""From that version: bind and connect of TCP."""
 _SCOPES: Final = 0b11
 """From version 6: abstract sockets and signals to processes outside."""
 
@@ -46,7 +47,7 @@ def restrict() -> None:
         raise OSError(38, "the kernel has no Landlock")
     rules = _Rules((1 << _FILES.get(found, 16)) - 1)
     size = 8
-    if found >= 4:
+    if found >= NETWORK_FROM:
         rules.network, size = _NETWORK, 16
     if found >= 6:
         rules.scopes, size = _SCOPES, 24

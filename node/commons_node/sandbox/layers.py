@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from commons_crdt.texts import _
+from commons_node.jobs.job import USERS
 from commons_node.sandbox import landlock, seccomp
-from commons_node.sandbox.lock import FIRST_USER, USERS
+from commons_node.sandbox.lock import FIRST_USER
 
 Name = Literal["wasm", "user", "landlock", "limits", "seccomp"]
 
@@ -86,8 +87,11 @@ def _landlock() -> Layer:
     if not number:
         fix = _("a kernel from 5.13 on with Landlock: add landlock to lsm= of its command line")
         return Layer("landlock", False, True, _("This kernel has no Landlock."), fix)
-    why = _("Landlock (version {number}) closes files and network.").format(number=number)
-    return Layer("landlock", True, True, why)
+    if number >= landlock.NETWORK_FROM:
+        why = _("Landlock (version {number}) closes files and network.")
+    else:
+        why = _("Landlock (version {number}) closes files; the network is for the filter to close.")
+    return Layer("landlock", True, True, why.format(number=number))
 
 
 def _seccomp() -> Layer:

@@ -1,43 +1,16 @@
-"""How much memory a locked process takes, from files of /proc that it opened before."""
+"""How many addresses a locked process may take."""
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
 from typing import Final
 
-_RESET: Final = b"5"
-"""To clear_refs: the most that was resident is what is resident now. Source: proc(5)."""
+ROOM_MIB: Final = 256
+"""Addresses beside an agent's memory, and beside what the process has before it is locked: 70 of
+them are the runner's own when it is warm."""
+_MIB: Final = 1 << 20
 
 
-class Peak:
-    """The most that was resident since the last ``reset``; elsewhere than on Linux, ever."""
-
-    def __init__(self) -> None:
-        """Opens what it needs; before the lock, and before the process is another user's."""
-        self._reset: int | None = None
-        self._sizes: int | None = None
-        if sys.platform == "linux":
-            self._sizes = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                self._reset = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
-            except OSError:  # a kernel without it tells the most of all runs
-                self._reset = None
-
-    def reset(self) -> None:
-        """Count from here."""
-        if self._reset is not None:
-            os.write(self._reset, _RESET)
-
-    def bytes(self) -> int:
-        """The most that was resident."""
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most * (1 if sys.platform == "darwin" else 1024)
-
-    def addresses(self) -> int:
-        """Bytes of addresses that it uses now; 0 where the system does not say."""
-        if self._sizes is None:
-            return 0
-        os.lseek(self._sizes, 0, os.SEEK_SET)
-        return int(os.read(self._sizes, 128).split()[0]) * resource.getpagesize()
+def most_addresses(held: int, memory_mib: int) -> int:
+    """Bytes of addresses for a process that has ``held`` of them and runs agents of so much."""
+    # a memory that grows is moved: for a moment it is there twice
+    return held + (2 * memory_mib + ROOM_MIB) * _MIB

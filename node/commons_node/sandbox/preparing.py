@@ -21,6 +21,8 @@ from commons_node.jobs.frames import Prepare
 from commons_node.jobs.workers import environment
 from commons_node.sandbox import cache
 from commons_node.sandbox.kind import kind
+from commons_node.sandbox.layers import layers, missing
+from commons_node.sandbox.lock import NoLayer
 from commons_node.sandbox.runner import SHA256
 
 _LONGEST_S: Final = 1_800.0
@@ -73,7 +75,9 @@ class Preparing:
             self._making = asyncio.create_task(self._make(), name="preparing the runner")
 
     async def prepare(self) -> Prepare:
-        """What a worker is told; made first if need be. Raises ``NotPrepared``."""
+        """What a worker is told; made first if need be. Raises ``NotPrepared``, ``NoLayer``."""
+        for layer in missing(layers()):
+            raise NoLayer(layer=layer.name, why=layer.why)
         self.begin()
         if self._making is not None:
             await asyncio.shield(self._making)

@@ -17,8 +17,9 @@ _LOAD: Final = 0x20
 _EQUAL: Final = 0x15
 _AT_LEAST: Final = 0x35
 _RETURN: Final = 0x06
-_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16
-"""Where struct seccomp_data has them; of the first argument the low half, all of it for an int."""
+_NUMBER, _ARCHITECTURE, _FIRST, _THIRD = 0, 4, 16, 32
+"""Where struct seccomp_data has them; of an argument the low half, all of it for an int."""
+_HALF: Final = 4
 ALLOW: Final = 0x7FFF0000
 REFUSE: Final = 0x00050001
 """Fail with EPERM."""
@@ -41,7 +42,11 @@ _CALLS: Final = {
 }  # fmt: skip
 """With any arguments: memory, time, its own threads' locks, signals and end, open pipes."""
 _OWN: Final = {"tgkill": (234, 131), "prlimit64": (302, 261)}
-"""Only on itself: the first argument is its own process, or 0 for the limits."""
+"""Only on itself: the first argument is its own process, or 0 for the limits, which it reads and
+never sets: its third argument is no address."""
+CALLS: Final = tuple(_CALLS)
+ON_ITSELF: Final = tuple(_OWN)
+"""Names of all that is not refused."""
 _MACHINES: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """Column of the tables above, and the name of the architecture in the kernel."""
 
@@ -59,15 +64,17 @@ def program(machine: str, pid: int) -> bytes:
         steps += [_step(_AT_LEAST, _X32, 0, 1), _step(_RETURN, KILL)]
     for row in _CALLS.values():
         steps += [_step(_EQUAL, row[column], 0, 1), _step(_RETURN, ALLOW)]
-    for name, own in (("tgkill", pid), ("prlimit64", 0)):
-        steps += [
-            _step(_EQUAL, _OWN[name][column], 0, 4),
-            _step(_LOAD, _FIRST),
-            _step(_EQUAL, own, 1, 0),
-            _step(_RETURN, REFUSE),
-            _step(_RETURN, ALLOW),
-        ]
+    steps += _own(_OWN["tgkill"][column], (_FIRST, pid))
+    steps += _own(_OWN["prlimit64"][column], (_FIRST, 0), (_THIRD, 0), (_THIRD + _HALF, 0))
     return b"".join([*steps, _step(_RETURN, REFUSE)])
+
+
+def _own(number: int, *wanted: tuple[int, int]) -> list[bytes]:
+    """Allow a call where each of these places holds its value."""
+    checks = []
+    for place, value in wanted:
+        checks += [_step(_LOAD, place), _step(_EQUAL, value, 1, 0), _step(_RETURN, REFUSE)]
+    return [_step(_EQUAL, number, 0, len(checks) + 1), *checks, _step(_RETURN, ALLOW)]
 
 
 class _Filter(ctypes.Structure):
@@ -76,11 +83,14 @@ class _Filter(ctypes.Structure):
 
 def restrict() -> None:
     """For all threads of this process, for ever. Raises OSError, KeyError."""
-    machine = platform.machine()
-    steps = program(machine, os.getpid())
+    install(program(platform.machine(), os.getpid()))
+
+
+def install(steps: bytes) -> None:
+    """Put a filter before every system call of this process. Raises OSError, KeyError."""
     held = ctypes.create_string_buffer(steps, len(steps))
     made = _Filter(len(steps) // 8, ctypes.cast(held, ctypes.c_void_p))
-    number = {"x86_64": 317, "aarch64": 277}[machine]
+    number = {"x86_64": 317, "aarch64": 277}[platform.machine()]
     library = ctypes.CDLL(None, use_errno=True)
     done = library.syscall(number, _SET_FILTER, _ALL_THREADS, ctypes.byref(made))
     if done != 0:

@@ -2,12 +2,12 @@
 
 A fresh interpreter with three pipes. Everything that it needs is imported, loaded and started
 before the lock; from then on it opens nothing, starts nothing, and speaks through its pipe only.
+Its limits are set once, with the lock, for runs of one size: nothing in it may change them again.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from contextlib import suppress
@@ -19,19 +19,21 @@ from wasmtime.component import Component
 
 from commons_node.jobs import frames
 from commons_node.jobs.handler import HandlerFailed
-from commons_node.jobs.worker import Channel, cpu_ms, lock_down, soft
+from commons_node.jobs.job import RUNS_OF_TIME
+from commons_node.jobs.resident import Peak
+from commons_node.jobs.worker import Channel, cpu_ms, lock_down
 from commons_node.sandbox import cache
 from commons_node.sandbox.agent import Agents, Failure
 from commons_node.sandbox.engine import engine
 from commons_node.sandbox.guest import Bounds, Guest, Ticker, Trapped
 from commons_node.sandbox.kind import kind, wasmtime_version
 from commons_node.sandbox.lock import NoLayer, lock
-from commons_node.sandbox.memory import Peak
+from commons_node.sandbox.memory import most_addresses
 from commons_node.sandbox.runner import SHA256
 
-ROOM_MIB = 192
-"""Addresses beside a guest's memory, and beside what the process has when it is ready."""
 _MIB = 1 << 20
+_READY_S = 5
+"""Seconds of processor time to become ready."""
 _WARM = Bounds(10**9, 256 * _MIB, 1024, 30.0)
 
 
@@ -53,14 +55,19 @@ class _Said:
         return answer
 
 
-def prepare(told: frames.Prepare) -> tuple[Agents, tuple[str, ...]]:
+def prepare(told: frames.Prepare, peak: Peak) -> tuple[Agents, tuple[str, ...]]:
     """Load, lock, warm up. Raises CommonsError, ``Trapped``, WasmtimeError, OSError."""
     made = engine()
     with cache.opened(Path(told.cache), kind(), SHA256, bytes.fromhex(told.key)) as path:
         component = Component.deserialize_file(made, path)
     alone = engine(alone=True)
     started: list[Ticker] = []
-    layers = lock(lambda: started.append(Ticker(made, alone)))
+    layers = lock(
+        lambda: started.append(Ticker(made, alone)),
+        most_addresses(peak.addresses(), told.limits.memory_mib),
+        cpu_ms() // 1000 + _READY_S + RUNS_OF_TIME * told.limits.cpu_s,
+        told.user,
+    )
     python = Guest(made, component, started[0])
     # the first run touches what others find warm, and shows that the lock leaves it all it needs
     python.run(_WARM, bytes(32), lambda _m, _p: (True, "null"), ('{"a.py": "def main(e, h): pass"}',
@@ -69,17 +76,13 @@ def prepare(told: frames.Prepare) -> tuple[Agents, tuple[str, ...]]:
 
 
 def attend(
-    agents: Agents, start: frames.Start, channel: Channel, peak: Peak, base: int
+    agents: Agents, start: frames.Start, channel: Channel, peak: Peak
 ) -> frames.Done | frames.Failed:
     """One run, to its end or its failure."""
     before = cpu_ms()
     peak.reset()
     again = fit = False
     try:
-        soft(resource.RLIMIT_CPU, before // 1000 + 1 + start.limits.cpu_s)
-        if sys.platform == "linux":
-            # a memory that grows is moved: for a moment it is there twice
-            soft(resource.RLIMIT_AS, base + (2 * start.limits.memory_mib + ROOM_MIB) * _MIB)
         result = agents.run(start, _Said(channel))
         done = frames.Done(
             result, cpu_ms() - before, peak.bytes(), agents.fuel, agents.ran, wasmtime_version()
@@ -113,15 +116,14 @@ def main() -> int:
             return 0
         began, peak = time.perf_counter(), Peak()
         try:
-            agents, layers = prepare(told)
+            agents, layers = prepare(told, peak)
         except (cache.BadCache, NoLayer, Trapped, WasmtimeError, OSError) as error:
             code = getattr(error, "code", "fault")
             channel.say(frames.Failed(code, str(error)[: frames.LINE], False, cpu_ms(), 0))
             return 0
-        base = peak.addresses()
         channel.say(frames.Ready(layers, round((time.perf_counter() - began) * 1000)))
         while isinstance(start := channel.hear(), frames.Start):
-            channel.say(attend(agents, start, channel, peak, base))
+            channel.say(attend(agents, start, channel, peak))
     return 0
 
 

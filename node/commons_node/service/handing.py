@@ -14,16 +14,19 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, ClassVar, Final
 
 from commons_crdt.errors import CommonsError
 from commons_crdt.texts import _
+from commons_node.backup.restored import FILE as RESTORED
+from commons_node.backup.restored import Restored
 from commons_node.home import Home
 from commons_node.keystore.disk import private_folder, sync_folder, write_private
 from commons_node.moments import moment
@@ -70,6 +73,14 @@ class HomeTaken(CommonsError):
     status = "failed"
 
 
+class NoCopy(CommonsError):
+    """The home {home} is where it last ran: it waits for no other node."""
+
+    code: ClassVar[str] = "no_copy"
+    hint: ClassVar[str] = "commons-node run"
+    status = "failed"
+
+
 class BadHandOver(CommonsError):
     """The file {file} is not a whole hand-over: {why}."""
 
@@ -102,6 +113,7 @@ def hand_over(home: Home, file: Path) -> dict[str, object]:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         day = moment(time.time_ns() // 1_000_000)
         write_private(home.path / MARK, json.dumps({"day": day, "file": str(file)}).encode())
+        home.give_back(home.path / MARK)
         try:
             with os.fdopen(handle, "wb") as out:
                 files = _pack(home, out)
@@ -167,6 +179,38 @@ def take_over(file: Path, home: Home, *, alone: bool = False) -> dict[str, objec
     return {"home": str(home.path), "files": count, "next": []}
 
 
+def stay(home: Home) -> dict[str, object]:
+    """Let a home that counts as a copy sign without having met anybody.
+
+    For who knows that there is nobody to meet, and that it runs nowhere else: the way out for a
+    node that is the only one of its community, and was moved, mended or restored.
+    Raises NothingToHandOver, AlreadyRunning, HandedOver, DamagedNote, NoCopy.
+    """
+    if not home.path.is_dir():
+        raise NothingToHandOver(home=home.path)
+    with home:
+        check(home)
+        restored = Restored(home.path)
+        if not (home.moved() or restored.must_meet):
+            raise NoCopy(home=home.path)
+        home.place.unlink(missing_ok=True)
+        sync_folder(home.run)
+        restored.go_alone()
+        home.give_back(*home.path.glob(RESTORED))
+    return {"home": str(home.path), "next": []}
+
+
+def met_nobody(home: Home) -> bool:
+    """Whether this node has never met another one of its communities, as far as its file tells."""
+    try:
+        with closing(
+            sqlite3.connect(f"{(home.path / 'node.db').as_uri()}?mode=ro", uri=True)
+        ) as db:
+            return not db.execute("SELECT 1 FROM shares LIMIT 1").fetchall()
+    except sqlite3.Error:
+        return False
+
+
 def owned_by(folder: Path, user: str) -> None:
     """Give a home to the user that its service runs as. Raises LookupError, OSError."""
     for path in (folder, *folder.rglob("*")):
@@ -218,6 +262,8 @@ def _check_whole(file: Path) -> None:
                     seen[member.name] = _digest(source)
     except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
         raise BadHandOver(file=file, why=error) from None
+    except OSError as error:
+        raise BadHandOver(file=file, why=error.strerror or error) from None
     if listed != seen or "node.key" not in seen:
         raise BadHandOver(file=file, why=_("it was damaged on the way"))
 

@@ -8,9 +8,13 @@ Source: systemd.exec(5), systemd.service(5), sd_notify(3).
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from commons_node.service.needs import Need
 
 NAME: Final = "commons-node.service"
 WATCHDOG_S: Final = 120
@@ -18,24 +22,91 @@ CREDENTIAL: Final = "unlock."
 """Prefix of the credentials that hold a member's passphrase; the rest is the member's name."""
 
 
+RUNTIME: Final = Path("/run/commons-node")
+"""A folder that systemd makes for the system's unit."""
+_TELLS: Final = "Told="
+HOMES: Final = ("/home", "/root", "/run/user")
+_TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108 - what PrivateTmp= replaces
+_LINES: Final = {"ttyUSB": "char-ttyUSB", "ttyACM": "char-ttyACM", "ttyAMA": "char-ttyAMA"}
+"""Serial lines that come and go: allowed by their driver, so that one plugged in later counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What is to run. ``user``: a system unit for this user; "" for a user unit.
 
-    ``unlock``: (member, file with the passphrase) to be handed over as credentials.
+    ``unlock``: (member, file with the passphrase) to be handed over as credentials. ``also``:
+    folders that it may write in besides. ``needs``: what its settings name. ``namespaces``: whether
+    this machine lets a user's manager make them, which hides and protects files.
     """
 
     python: Path
     home: Path
     user: str = ""
     unlock: tuple[tuple[str, Path], ...] = ()
+    also: tuple[Path, ...] = ()
+    needs: tuple[Need, ...] = ()
+    namespaces: bool = True
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where it writes outside of its home, each once."""
+        found = [*self.also, *(one.folder for one in self.needs if one.folder is not None)]
+        own = (self.home, RUNTIME) if self.user else (self.home,)
+        return tuple(dict.fromkeys(one for one in found if not _below(one, own)))
+
+    @property
+    def hides_homes(self) -> bool:
+        """Whether nobody's home is there for it: nothing of what it uses lies in one."""
+        used = [self.home, *self.folders, *(one.path for one in self.needs)]
+        return bool(self.user) and not any(_below(one, HOMES) for one in used)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an installed unit was made from, as it says itself; see ``Service``."""
+
+    home: Path
+    user: str
+    unlock: tuple[tuple[str, Path], ...]
+    also: tuple[Path, ...]
+    folders: tuple[Path, ...]
 
 
 def unit(service: Service) -> str:
     """The text of the unit."""
     sections = [_UNIT, _service(service), _sandbox(service)]
     sections.append(f"[Install]\nWantedBy={'multi-user' if service.user else 'default'}.target\n")
+    sections.append(_memory(service))
     return "\n".join(sections)
+
+
+def told(text: str) -> Told | None:
+    """What a unit of ``unit`` was made from; None if it is not one."""
+    line = next((one for one in text.splitlines() if one.startswith(_TELLS)), "")
+    try:
+        found = json.loads(line.removeprefix(_TELLS))
+        return Told(
+            Path(found["home"]),
+            str(found["user"]),
+            tuple((str(who), Path(file)) for who, file in found["unlock"]),
+            tuple(Path(one) for one in found["also"]),
+            tuple(Path(one) for one in found["folders"]),
+        )
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _memory(service: Service) -> str:
+    found = {
+        "home": str(service.home),
+        "user": service.user,
+        "unlock": [[who, str(file)] for who, file in service.unlock],
+        "also": [str(one) for one in service.also],
+        "folders": [str(one) for one in service.folders],
+    }
+    note = "# Not for systemd: what the next install and a hand-over go on from."
+    return f"[X-Commons-Node]\n{note}\n{_TELLS}{json.dumps(found)}\n"
 
 
 _UNIT: Final = """\
@@ -94,17 +165,10 @@ def _sandbox(service: Service) -> str:
         "UMask=0077",
         "# No program that it starts can get more rights than it has.",
         "NoNewPrivileges=yes",
-        "# The system is read-only; it writes in its own folder only.",
-        "ProtectSystem=strict",
-        f"ReadWritePaths={_quoted(service.home)}",
-        "PrivateTmp=yes",
-        "# Kernel, clock, modules, logs and control groups are none of its business.",
-        "ProtectKernelTunables=yes",
-        "ProtectKernelModules=yes",
-        "ProtectKernelLogs=yes",
-        "ProtectControlGroups=yes",
-        "ProtectClock=yes",
-        "ProtectHostname=yes",
+    ]
+    if service.namespaces:
+        lines += _files(service)
+    lines += [
         "LockPersonality=yes",
         "RestrictRealtime=yes",
         "RestrictSUIDSGID=yes",
@@ -113,6 +177,8 @@ def _sandbox(service: Service) -> str:
         "# What any service does, and nothing that only drivers and debuggers do.",
         "SystemCallArchitectures=native",
         "SystemCallFilter=@system-service",
+        "# Agents lock themselves in by Landlock, which that list of older systemd leaves out.",
+        "SystemCallFilter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
         "SystemCallErrorNumber=EPERM",
         "# Not MemoryDenyWriteExecute: agents' jobs are compiled when they first run.",
     ]
@@ -120,17 +186,59 @@ def _sandbox(service: Service) -> str:
         lines += [
             "# Only the system's own manager can take these away.",
             "ProtectProc=invisible",
-            "PrivateDevices=yes",
+            *_devices(service),
             "CapabilityBoundingSet=",
             "AmbientCapabilities=",
             "RemoveIPC=yes",
         ]
-        if not service.home.is_relative_to("/home") and not service.home.is_relative_to("/root"):
-            lines += ["# Nobody's home.", "ProtectHome=yes"]
+        lines += ["# Nobody's home.", "ProtectHome=yes"] if service.hides_homes else [
+            "# Homes can be read as far as their owners let it, for what lies in one.",
+            "ProtectHome=read-only",
+        ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
-def _quoted(path: Path) -> str:
+def _files(service: Service) -> Iterator[str]:
+    """What needs a view of its own on the files of the machine."""
+    if not service.user:
+        yield "# Without it systemd before 254 can give a user's service none of what follows."
+        yield "PrivateUsers=yes"
+    yield "# The system is read-only; it writes in its own folder, and where its settings say."
+    yield "ProtectSystem=strict"
+    yield f"ReadWritePaths={_quoted(service.home)}"
+    # a disk that is not plugged in is no reason not to start
+    yield from (f"ReadWritePaths={_quoted(one, '-')}" for one in service.folders)
+    if any(_below(one, _TEMPORARY) for one in (service.home, *service.folders)):
+        yield "# Not PrivateTmp: it writes in a folder of this machine's /tmp."
+    else:
+        yield "PrivateTmp=yes"
+    yield "# Kernel, clock, modules, logs and control groups are none of its business."
+    yield "ProtectKernelTunables=yes"
+    yield "ProtectKernelModules=yes"
+    yield "ProtectKernelLogs=yes"
+    yield "ProtectControlGroups=yes"
+    yield "ProtectClock=yes"
+    yield "ProtectHostname=yes"
+
+
+def _devices(service: Service) -> Iterator[str]:
+    """None at all, or those that its settings name."""
+    named = [one.path for one in service.needs if one.device]
+    if not named:
+        yield "PrivateDevices=yes"
+        return
+    yield "# Devices that config.toml names, and no others."
+    yield "DevicePolicy=closed"
+    for path in named:
+        line = next((one for start, one in _LINES.items() if path.name.startswith(start)), "")
+        yield f"DeviceAllow={line or _quoted(path)} rw"
+
+
+def _below(path: Path, folders: tuple[Path, ...] | tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(one) for one in folders)
+
+
+def _quoted(path: Path, before: str = "") -> str:
     """A path in a unit: percent signs would be specifiers, blanks would end it."""
-    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    text = before + str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if any(letter in text for letter in " \"\\'") else text

@@ -129,9 +129,14 @@ def _is_closed(error: BaseException) -> bool:
     return isinstance(error, (ValueError, sqlite3.ProgrammingError)) and str(error) in _CLOSED
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says that a file is damaged."""
+    return getattr(error, "sqlite_errorname", "").startswith(_DAMAGE)
+
+
 def _damage(connection: aiosqlite.Connection, error: Exception) -> Damaged | None:
     """What to raise where SQLite says that the file is damaged; whoever mends it is told."""
-    if not getattr(error, "sqlite_errorname", "").startswith(_DAMAGE):
+    if not is_damage(error):
         return None
     if (tell := _ON_DAMAGE.get(connection)) is not None:
         tell()

@@ -7,19 +7,21 @@ A row says ``whole`` only of bytes whose hash was checked. Source: docs/decision
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 import aiosqlite
 
-from commons_crdt.ids import DocumentId, OperationId
+from commons_crdt.ids import DeviceId, DocumentId, OperationId
 from commons_crdt.operation import SMALL_PART, Operation, decode_header
-from commons_node.store.database import Database, fetch, placeholders
+from commons_node.store.database import Database, fetch, placeholders, snapshot
 
 PIECE = 32_768
 """Bytes of a row in ``chunks`` that is written at once; what peers send comes in the same size."""
 SEVERAL = "*"
 """``giver`` of what came from more than one peer."""
+NEWER = "NOT EXISTS (SELECT 1 FROM settled t WHERE t.operation = l.operation)"
+"""For ``parts``: of operations that no seal has settled."""
 _IN = 500
 _COLUMNS = (
     "l.n, o.id, l.position, p.name, o.document, l.hash, l.length, l.have, l.whole, l.own, l.giver,"
@@ -60,6 +62,28 @@ class Usage:
     known: int
     whole: int
     bytes: int
+
+
+async def whole_part(
+    connection: aiosqlite.Connection, operation: bytes, position: int
+) -> int | None:
+    """The number of a part that an operation names; None if not all of it is here."""
+    rows = await fetch(
+        connection,
+        "SELECT l.n FROM large l JOIN operations o ON o.n = l.operation"
+        " WHERE o.id = ? AND l.position = ? AND l.whole",
+        (operation, position),
+    )
+    return int(rows[0][0]) if rows else None
+
+
+async def chunks(connection: aiosqlite.Connection, number: int) -> AsyncIterator[bytes]:
+    """The bytes of a part, one row at a time."""
+    first = -1
+    query = "SELECT first, bytes FROM chunks WHERE part = ? AND first > ? ORDER BY first LIMIT 1"
+    while rows := await fetch(connection, query, (number, first)):
+        ((first, data),) = rows
+        yield data
 
 
 class LargeParts:
@@ -228,6 +252,17 @@ class LargeParts:
         connection = self._database.write if inside else self._database.read
         return await self._rows(connection, where, arguments)
 
+    async def places(self) -> dict[int, tuple[DeviceId, int, int, int]]:
+        """Whose, of which log and with which seq the operation of each whole part is, and its
+        number; by the part's."""
+        rows = await fetch(
+            self._database.read,
+            "SELECT l.n, c.device, c.log, o.seq, o.n FROM large l"
+            " JOIN operations o ON o.n = l.operation JOIN chains c ON c.n = o.chain"
+            " WHERE l.whole AND o.verdict = 1",
+        )
+        return {n: (DeviceId(device), log, seq, number) for n, device, log, seq, number in rows}
+
     async def read(
         self, part: LargePart, offset: int, length: int, *, inside: bool = False
     ) -> bytes:
@@ -243,6 +278,17 @@ class LargeParts:
         data = b"".join(one for _, one in rows)
         start = offset - rows[0][0]
         return data[start : start + length]
+
+    async def of_disk(self, part: LargePart) -> bytes:
+        """All bytes of a part, past what the connections have read of it before."""
+        connection = await snapshot(self._database)
+        try:
+            rows = await fetch(
+                connection, "SELECT bytes FROM chunks WHERE part = ? ORDER BY first", (part.n,)
+            )
+        finally:
+            await connection.close()
+        return b"".join(one for (one,) in rows)
 
     async def usage(self) -> Usage:
         """What there is, and what it takes."""

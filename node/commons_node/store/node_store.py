@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
+from commons_crdt.errors import Refused
 from commons_crdt.ids import MemberId, RealmId
+from commons_crdt.operation import Operation
 from commons_node.agents.store import AGENTS
 from commons_node.peering.types import KnownPeer
 from commons_node.store.database import Database, fetch
 from commons_node.store.peer_records import PEER_RECORDS
 from commons_node.store.upgrading import Unusable
+from commons_protocol.filed import decode_operation, encode_operation
 from commons_protocol.names import NodeId
 from commons_protocol.network import Address
 
@@ -91,11 +96,30 @@ class NodeStore:
         """Forget a realm, and whose keys were kept here for it."""
         await self.database.write.execute("DELETE FROM members WHERE realm = ?", (realm,))
         await self.database.write.execute("DELETE FROM realms WHERE realm = ?", (realm,))
+        await self.database.write.execute(
+            "DELETE FROM settings WHERE name = ?", (_standing(realm),)
+        )
 
     async def members(self) -> dict[MemberId, RealmId]:
         """Members whose keys are kept here, with their realms."""
         rows = await fetch(self.database.read, "SELECT member, realm FROM members")
         return {MemberId(member): RealmId(realm) for member, realm in rows}
+
+    async def keep_standing(self, realm: RealmId, operations: Sequence[Operation]) -> None:
+        """What proves the node's standing in a realm; no texts of it, which may be erased."""
+        bare = [replace(one, parts=(None,) * len(one.parts)) for one in operations]
+        text = json.dumps([b64encode(encode_operation(one)).decode() for one in bare])
+        if await self.setting(_standing(realm)) != text:
+            await self.set(_standing(realm), text)
+
+    async def standing(self, realm: RealmId) -> Sequence[Operation]:
+        """The same; empty where it is not known, or the disk gives something else."""
+        text = await self.setting(_standing(realm))
+        try:
+            found = msgspec.json.decode(text or "[]", type=list[bytes])
+            return [decode_operation(one) for one in found]
+        except (msgspec.MsgspecError, UnicodeEncodeError, Refused):
+            return ()
 
     async def setting(self, name: str) -> str | None:
         """A small fact about this node, such as the port that it keeps."""
@@ -108,6 +132,10 @@ class NodeStore:
         await self.database.write.execute(
             "INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value)
         )
+
+
+def _standing(realm: RealmId) -> str:
+    return f"standing/{realm.hex()}"
 
 
 def addresses_of(text: str) -> tuple[Address, ...]:

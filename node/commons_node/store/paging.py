@@ -13,6 +13,7 @@ import aiosqlite
 
 from commons_crdt.operation import Operation
 from commons_node.store.database import fetch, placeholders
+from commons_node.store.reading import NOT_VOID
 
 LOG_ONE = 1 << 62
 """Cursors of log 1 begin here."""
@@ -20,6 +21,8 @@ _CHUNK = 256
 _CHAINS = 100
 _OVERHEAD = 80
 _COLUMNS = "n, chain, seq, header, signature, body"
+_JOINED = ", ".join(f"o.{column}" for column in _COLUMNS.split(", "))
+"""The same, where a chain is beside them."""
 
 
 class Span(NamedTuple):
@@ -68,7 +71,7 @@ async def named(
     The cursor counts what was given, in the order of log and number.
     """
     query = (
-        f"SELECT o.{_COLUMNS.replace(', ', ', o.')} FROM operations o"  # noqa: S608 - own columns
+        f"SELECT {_JOINED} FROM operations o"  # noqa: S608 - own columns
         f" JOIN chains c ON c.n = o.chain WHERE o.id IN ({placeholders(len(ids))})"
         " ORDER BY c.log, o.n"
     )
@@ -87,16 +90,31 @@ async def named(
 
 async def everything(connection: aiosqlite.Connection) -> AsyncIterator[list[Operation]]:
     """All that is stored with its parts, log 0 first, each log in the order of storing."""
+    async for rows in _in_order(connection, _JOINED, _CHUNK):
+        yield [operation for _, operation in await _with_parts(connection, rows)]
+
+
+async def verdicts(connection: aiosqlite.Connection, most: int) -> AsyncIterator[bytes]:
+    """The verdicts of ``everything``, in its order, a byte each; 0 for what stands in no hash."""
+    columns = f"o.n, iif({NOT_VOID}, o.verdict, 0)"
+    async for rows in _in_order(connection, columns, most):
+        yield bytes(verdict for _, verdict in rows)
+
+
+async def _in_order(
+    connection: aiosqlite.Connection, columns: str, most: int
+) -> AsyncIterator[list[Any]]:
+    """Rows of all operations, the number of each first; at most so many at a time."""
     for log in (0, 1):
         last = 0
         query = (
-            f"SELECT o.{_COLUMNS.replace(', ', ', o.')} FROM operations o"  # noqa: S608 - own columns
+            f"SELECT {columns} FROM operations o"  # noqa: S608 - own columns
             f" JOIN chains c ON c.n = o.chain WHERE c.log = {log} AND o.n > ?"
-            f" ORDER BY o.n LIMIT {_CHUNK}"
+            f" ORDER BY o.n LIMIT {most}"
         )
         while rows := await fetch(connection, query, (last,)):
             last = rows[-1][0]
-            yield [operation for _, operation in await _with_parts(connection, rows)]
+            yield rows
 
 
 async def block(
@@ -104,7 +122,7 @@ async def block(
 ) -> list[Operation]:
     """What was stored of one log under the numbers from ``first`` to before ``end``."""
     query = (
-        f"SELECT o.{_COLUMNS.replace(', ', ', o.')} FROM operations o"  # noqa: S608 - own columns
+        f"SELECT {_JOINED} FROM operations o"  # noqa: S608 - own columns
         " JOIN chains c ON c.n = o.chain WHERE c.log = ? AND o.n >= ? AND o.n < ? ORDER BY o.n"
     )
     rows = await fetch(connection, query, (log, first, end))

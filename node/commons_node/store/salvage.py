@@ -69,6 +69,27 @@ def changed_bytes(path: Path) -> Said | None:
     return None
 
 
+def fault_in(path: Path) -> Said | None:
+    """What is wrong with a realm's pages or operations; None for nothing."""
+    why = broken_page(path)
+    return said("{why}", why=why) if why else changed_bytes(path)
+
+
+def changed_parts(path: Path) -> list[int]:
+    """Large parts that are whole here and not those that were signed, by their numbers.
+
+    Reads all of them, at its own pace. What cannot be read at all is another's finding.
+    """
+    found = []
+    with closing(_opened(path)) as file, suppress(sqlite3.DatabaseError):
+        listed = file.execute("SELECT n, hash FROM large WHERE whole ORDER BY n").fetchall()
+        for n, wanted in listed:
+            rows = file.execute("SELECT bytes FROM chunks WHERE part = ? ORDER BY first", (n,))
+            if part_hash(b"".join(row[0] for row in rows)) != wanted:
+                found.append(n)  # or it was let go this moment: whoever acts on this looks again
+    return found
+
+
 def _differs(
     ident: bytes, header: bytes, body: bytes | None, parts: Sequence[tuple[int, bytes | None]]
 ) -> str:

@@ -2,7 +2,8 @@
 
 The copy, ``<name>.before-<schema>``, is whole before the first step begins, and stays until the
 new file has been read through. Each step is one transaction: a kill or a full disk leaves the
-file at a schema that the next start goes on from. Nothing is touched where the copy has no room.
+file at a schema that the next start goes on from. Nothing is touched where the copy has no room;
+of a home's files none is, where they have none together (`see_that_all_can`).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Unusable(CommonsError):
 
 
 class NoRoom(CommonsError):
-    """The file {file} is of an earlier version. Changing it takes {needed} MiB; {free} are free."""
+    """Changing files of an earlier version ({file}) takes {needed} MiB; {free} are free."""
 
     code = "disk"
     hint = "make room on that disk, and start again; nothing was changed"
@@ -65,6 +66,41 @@ def free_at(path: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def see_that_all_can(
+    files: Sequence[tuple[Path, Sequence[str]]], free: Callable[[Path], int] = free_at
+) -> None:
+    """Before the first of a home's files is changed: each can be, and there is room for all.
+
+    They are changed one after the other: a copy of one at a time, and what each grows by. What
+    cannot be read is left to whoever mends it. Raises ``TooNew``, ``TooOld``, ``NoRoom``.
+    """
+    older: dict[Path, int] = {}
+    for path, schema in files:
+        try:
+            uri = f"{path.as_uri()}?mode=rw"  # who only reads leaves a log beside the file
+            with closing(sqlite3.connect(uri, uri=True, timeout=PATIENCE_S)) as file:
+                ((version,),) = file.execute("PRAGMA user_version").fetchall()
+        except sqlite3.Error:
+            continue
+        _see_that_it_can(path, schema, version)
+        if 0 < version < len(schema) and not _copies(path):
+            older[path] = path.stat().st_size
+    if not older:
+        return
+    needed = sum(older.values()) + max(older.values()) + _SPARE
+    room = free(next(iter(older)))
+    if room < needed:
+        names = ", ".join(one.name[:8] for one in older)
+        raise NoRoom(file=names, needed=needed >> 20, free=room >> 20)
+
+
+def _see_that_it_can(path: Path, schema: Sequence[str], version: int) -> None:
+    if version > len(schema):
+        raise TooNew(file=path.name, found=version)
+    if version and not schema[version - 1]:
+        raise TooOld(file=path.name, found=version)
+
+
 def migrate(path: Path, schema: Sequence[str], free: Callable[[Path], int] = free_at) -> int | None:
     """Bring the file to the newest schema; the schema it came from, None if it was the newest.
 
@@ -72,10 +108,7 @@ def migrate(path: Path, schema: Sequence[str], free: Callable[[Path], int] = fre
     """
     with closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_S)) as file:
         ((version,),) = file.execute("PRAGMA user_version").fetchall()
-        if version > len(schema):
-            raise TooNew(file=path.name, found=version)
-        if version and not schema[version - 1]:
-            raise TooOld(file=path.name, found=version)
+        _see_that_it_can(path, schema, version)
         older = 0 < version < len(schema)
         if older:
             _copy(file, path, version, free)

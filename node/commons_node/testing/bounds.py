@@ -13,7 +13,7 @@ from commons_node.peering.conversation import Conversation
 from commons_node.realm import backlog, memory
 from commons_node.store import waiting
 from commons_node.testing.node import Node
-from commons_protocol import carriage, gossip, pull, ranges, wire
+from commons_protocol import carriage, gossip, limits, pull, ranges, wire
 from commons_protocol.network import MAX_FRAME
 from commons_protocol.serve import READ_BYTES
 from commons_protocol.sync import RealmSync
@@ -87,7 +87,12 @@ BOUNDS = (
     Bound("ways", book.MOST_KNOWN + talks.MOST_RUMOURS, lambda n: len(n.peering.talks.ways)),
     Bound("memories", book.MOST_KNOWN, lambda n: len(n.peering.talks._memories)),
     Bound(
-        "buckets of newcomers", entrance._MOST_PEERS, lambda n: len(n.peering._entrance._buckets)
+        "buckets of newcomers", entrance._MOST_PEERS, lambda n: len(n.peering._entrance._attempts)
+    ),
+    Bound(
+        "what peers and members have left",
+        4 * limits.MOST_KEPT,
+        lambda n: n.peering.talks.allowances.size(),
     ),
     Bound("newcomers at once", entrance._AT_ONCE, lambda n: n.peering._entrance._here.total()),
     # one conversation

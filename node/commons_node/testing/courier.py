@@ -1,7 +1,8 @@
 """A town without any network: somebody goes from house to house with a stick, and things go wrong.
 
-Sticks are lost, torn, an old one is brought again, the power goes while one is read. A fault that
-was asked for counts only with what was seen of it.
+Sticks are lost, torn, an old one is brought again, the power goes while one is read. Where a story
+takes months, one turns up when its time is over; machines are off between two trips then. A fault
+that was asked for counts only with what was seen of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import pairwise
 
 from commons_crdt.roles import Role
 from commons_node.bundles.carried import ends_of
+from commons_node.bundles.exporting import LIFETIME_MS
 from commons_node.bundles.importing import Import, Report, header_of
 from commons_node.testing.checks import Watch
 from commons_node.testing.deeds import any_deed
@@ -30,6 +32,11 @@ from commons_protocol.bundles.reader import unlock
 
 _ROLES = (Role.STEWARD, Role.MEMBER, Role.STEWARD, Role.NEWCOMER, Role.MEMBER)
 _DAY_S = 90.0
+"""From one trip to the next, where nothing has to wait for a date."""
+_NIGHTS = (1, 21)
+"""From one trip to the next in a story of months, days: loans fall due, invites, promises and
+sticks run out, budgets fill up."""
+DAY_S = 86_400.0
 _ROUNDS = 6
 """Of going to everybody and back in which all must have met, once nothing goes wrong any more."""
 SEEN = {
@@ -39,6 +46,8 @@ SEEN = {
     "cut_imports": "went_on",
 }
 """What goes wrong, each with what is seen of it elsewhere."""
+LATE = {"expired_sticks": "told_expired"}
+"""What goes wrong besides, where a story takes months."""
 
 
 @dataclass(slots=True)
@@ -49,6 +58,9 @@ class Courier:
     rng: random.Random
     taken: dict[str, list[Stick]] = field(default_factory=dict)
     """What each house has taken in, whole."""
+    months: bool = False
+    drawer: dict[str, list[tuple[Stick, int]]] = field(default_factory=dict)
+    """Sticks for each house that were forgotten somewhere, and when (ms) their time is over."""
     trips: int = 0
     deltas: int = 0
 
@@ -59,8 +71,13 @@ class Courier:
         if stick is None:
             return
         self.town.note("stick", giver, f"to {taker.name}, {stick.size} bytes")
-        fault = None if luck else self.rng.choice([None, None, *SEEN])
+        late = None if luck else self._late(taker)
+        fault = None if luck else self.rng.choice([None, None, *SEEN, *(LATE if late else ())])
         match fault:
+            case "expired_sticks":
+                assert late is not None
+                await self._after_its_time(taker, late)
+                return
             case "sticks_lost":
                 self.town.faults[fault] += 1
                 self.town.faults["still_behind"] += giver.realm.digest() != taker.realm.digest()
@@ -82,23 +99,66 @@ class Courier:
                 await self._without_power(taker, stick)
         await self._whole(taker, stick)
 
+    def _late(self, taker: Node) -> Stick | None:
+        """A stick for a house that was never brought, and whose time is over by now."""
+        over = [one for one, until in self.drawer.get(taker.name, ()) if until < taker.now_ms()]
+        return over[0] if over else None
+
+    async def _after_its_time(self, taker: Node, stick: Stick) -> None:
+        """It is refused with its reason, and nothing has changed; asked twice, it is taken."""
+        faults = self.town.faults
+        drawer = self.drawer[taker.name]
+        self.drawer[taker.name] = [one for one in drawer if one[0] is not stick]
+        before = taker.realm.digest()
+        refusals: list[str] = []
+        if await taker.run(self._bring(taker, stick, refusals=refusals)) is not None:
+            raise AssertionError("a stick whose time is over was taken without a question")
+        if refusals != ["bundle_expired"]:
+            return  # its reader's device came later, or its maker's has ended
+        faults["expired_sticks"] += 1
+        faults["told_expired"] += taker.realm.digest() == before
+        report = await taker.run(self._bring(taker, stick, even_expired=True))
+        faults["taken_when_asked_twice"] += report is not None and report.damage is None
+
     async def _fetch(self, giver: Node, taker: Node) -> Stick | None:
         """What the giver writes: everything, or what the taker was last known to lack."""
         device = taker.standing.device(taker.realm.realm)
         known = await ends_of(giver.realm, device.keys.id) if device else []
+        if (
+            self.months
+            and self.rng.random() < 0.5
+            and (forgotten := await written(giver, self.rng))
+        ):
+            until = giver.now_ms() + LIFETIME_MS
+            self.drawer.setdefault(taker.name, []).append((forgotten, until))
         if device is not None and known and self.rng.random() < 0.6:
             self.deltas += 1
             return await written(giver, self.rng, {device.keys.id: known})
         return await written(giver, self.rng)
 
-    async def _bring(self, taker: Node, stick: Stick) -> Report | None:
-        """What came of it; None if it is not even a bundle, or not for this house."""
+    async def _bring(
+        self,
+        taker: Node,
+        stick: Stick,
+        *,
+        even_expired: bool = False,
+        refusals: list[str] | None = None,
+    ) -> Report | None:
+        """What came of it; None if it is not even a bundle, not for this house, or too old.
+
+        ``refusals`` hears why.
+        """
         device = taker.standing.device(taker.realm.realm)
         assert device is not None
+        now = taker.now_ms()
         try:
             unlocked = unlock(await header_of(stick), [device.sealing])
-            return await Import(taker.realm, stick, unlocked, taker.now_ms()).run()
-        except BadBundle:
+            return await Import(
+                taker.realm, stick, unlocked, now, taker.parts, even_expired=even_expired
+            ).run()
+        except BadBundle as bad:
+            if refusals is not None:
+                refusals.append(bad.code)
             return None
 
     async def _without_power(self, taker: Node, stick: Stick) -> None:
@@ -132,6 +192,8 @@ class Carried:
     trips: int
     deltas: int
     operations: int
+    days: float
+    """How long it took there."""
     rounds: int | None
     """Of going to everybody once, until all had the same; None: not in the end either."""
 
@@ -144,8 +206,11 @@ class Carried:
         ]
 
 
-async def story(town: Town, houses: int, days: int) -> Carried:
-    """``days`` of deeds, decisions and trips; then trips alone until all have the same."""
+async def story(town: Town, houses: int, days: int, *, months: bool = False) -> Carried:
+    """``days`` of deeds, decisions and trips; then trips alone until all have the same.
+
+    ``months``: days pass between two such days, in which the machines are off.
+    """
     rng = random.Random(f"courier {town.seed}")  # noqa: S311 - a seeded run is the point
     people = [Resident(town.seed, name, Role.MEMBER) for name in ("fay", "gus")]
     town.residents += people
@@ -155,7 +220,7 @@ async def story(town: Town, houses: int, days: int) -> Carried:
     town.air.split([[node.peer] for node in town.nodes])
     for node in town.nodes:
         await node.start()
-    courier, watch = Courier(town, rng), Watch(town)
+    courier, watch = Courier(town, rng, months=months), Watch(town)
     for _ in range(days):
         for node in town.nodes:
             if node.alive and rng.random() < 0.7:
@@ -166,6 +231,8 @@ async def story(town: Town, houses: int, days: int) -> Carried:
         await courier.trip(giver, taker)
         await asyncio.sleep(_DAY_S)
         await watch.look()
+        if months:
+            await _off(town, DAY_S * rng.randint(*_NIGHTS))
     rounds = await _round_and_round(town, courier)
     if rounds is None:
         watch.fail(f"after {_ROUNDS} rounds without a fault the houses still differ")
@@ -175,8 +242,18 @@ async def story(town: Town, houses: int, days: int) -> Carried:
     await watch.alike()
     return Carried(
         town.seed, tuple(watch.wrong), town.faults, courier.trips, courier.deltas,
-        len(town.arrivals), rounds,
+        len(town.arrivals), town.now / DAY_S, rounds,
     )  # fmt: skip
+
+
+async def _off(town: Town, seconds: float) -> None:
+    """All machines are switched off for so long: nothing happens but that time passes."""
+    for node in town.nodes:
+        if node.alive:
+            await node.stop()
+    await asyncio.sleep(seconds)
+    for node in town.nodes:
+        await node.start()
 
 
 async def _round_and_round(town: Town, courier: Courier) -> int | None:
@@ -190,6 +267,6 @@ async def _round_and_round(town: Town, courier: Courier) -> int | None:
     return _ROUNDS if len({node.realm.digest() for node in nodes}) == 1 else None
 
 
-def carry(seed: int, houses: int = 5, days: int = 40) -> Carried:
+def carry(seed: int, houses: int = 5, days: int = 40, *, months: bool = False) -> Carried:
     """One seed."""
-    return Town(seed).play(lambda town: story(town, houses, days))
+    return Town(seed).play(lambda town: story(town, houses, days, months=months))

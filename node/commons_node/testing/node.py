@@ -19,6 +19,7 @@ from commons_crdt.author import Draft
 from commons_crdt.device import DeviceSecrets
 from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId, OperationId, RealmId, digest
+from commons_crdt.kinds import Rules
 from commons_crdt.operation import Operation
 from commons_crdt.roles import Role
 from commons_node.backup.safety import Safety
@@ -143,6 +144,11 @@ class Node:
     def now_ms(self) -> int:
         """This node's clock."""
         return time.time_ns() // 1_000_000
+
+    @property
+    def rules(self) -> Rules:
+        """The newest that it knows."""
+        return RULES
 
     def kept(self) -> list[Community]:
         """The only community; nobody pauses it."""
@@ -272,16 +278,18 @@ class Node:
         return realm
 
     async def run(self, work: Coroutine[Any, Any, Result]) -> Result | None:
-        """Run something as this node; None if the node dies under it."""
+        """Run something as this node; None if the node dies under it, or one that it asks."""
         life = self.life
         if life is None or not life.alive:
             work.close()
             return None
         task = asyncio.get_running_loop().create_task(work, context=life.context.copy())
         await asyncio.wait({task})
-        if task.cancelled() or (task.exception() is not None and not life.power.on):
+        if task.cancelled():
             return None
         error = task.exception()
+        if isinstance(error, PowerLost) or (error is not None and not life.power.on):
+            return None
         if error is not None:
             raise error
         return task.result()

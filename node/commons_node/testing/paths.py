@@ -85,7 +85,7 @@ async def by_bundle(node: Node, rng: random.Random) -> Came | None:
     realm = await _opened(disk, node)
     later = node.now_ms() + _LATER_MS
     unlocked = unlock(await header_of(stick), [secrets.sealing])
-    work = Import(realm, stick, unlocked, later)
+    work = Import(realm, stick, unlocked, later, node.parts)
     await work.run()
     return Came(await realm.hashes(), disk)
 

@@ -14,12 +14,17 @@ from commons_crdt.ids import digest
 from commons_crdt.texts import _
 from commons_protocol.bundles.chunks import CHUNK, ROOM, Opened, open_chunk, verify_chunk
 from commons_protocol.bundles.contents import (
+    BEHIND,
     ENDS_IN_FRAME,
     MAX_ENDS,
+    MAX_WANTED,
     OPERATIONS,
+    WANTED_IN_FRAME,
     End,
+    Filed,
     Frame,
     Kind,
+    Last,
     Manifest,
     decode_frame,
 )
@@ -88,6 +93,10 @@ class Reader:
         """Operations in chunks that were not read."""
         self.counts: Counter[Kind] = Counter()
         self.end: End | None = None
+        self.last: Last | None = None
+        self.more = False
+        """Something stands behind the end of the operations."""
+        self._jumped = False
         self._last = Kind.MANIFEST
         self._operations = 0
 
@@ -99,12 +108,17 @@ class Reader:
     @property
     def done(self) -> bool:
         """Everything was read: what is behind it says nothing."""
-        return self.end is not None
+        return self.last is not None or (self.end is not None and not self.more)
 
-    def skip_to(self, number: int) -> None:
-        """Go on with a later chunk: those before it were read to their end at another time."""
+    def skip_to(self, number: int, *, more: bool) -> None:
+        """Go on with a later chunk: those before it were read to their end at another time.
+
+        ``more``: what was known then.
+        """
         if number > self.number:
             self.number = number
+            self.more |= more
+            self._jumped = True
             self._operations = -1
 
     def chunk(self, data: bytes) -> Iterator[Frame]:
@@ -134,24 +148,45 @@ class Reader:
         return manifest
 
     def _frames(self, payload: bytes, at: int) -> Iterator[Frame]:
+        # Behind the end means in a later chunk: who goes on from a mark cannot know, and may.
+        behind = self.end is not None or self._jumped
         while at < len(payload):
             kind, data, at = _cut(payload, at)
-            if kind < self._last or kind == Kind.MANIFEST or self.done:
+            ended = self.end is not None and kind not in BEHIND
+            if kind < self._last or kind == Kind.MANIFEST or self.done or ended:
+                raise Damaged("order", _("its parts are not in their order"))
+            if kind in BEHIND and not behind:
                 raise Damaged("order", _("its parts are not in their order"))
             frame = decode_frame(kind, data)
             self._last = Kind(kind)
             self.counts[self._last] += 1
-            if self.counts[Kind.ENDS] * ENDS_IN_FRAME > MAX_ENDS:
-                raise Damaged("size", _("it speaks of more chains than there may be"))
+            self._bound()
             self._operations += kind in OPERATIONS
             if isinstance(frame, End):
                 self._finish(frame)
+            if isinstance(frame, Last):
+                self.last = frame
+            self.more |= announces(frame)
             yield frame
+
+    def _bound(self) -> None:
+        ends, wanted = self.counts[Kind.ENDS], self.counts[Kind.WANTED]
+        if ends * ENDS_IN_FRAME > MAX_ENDS:
+            raise Damaged("size", _("it speaks of more chains than there may be"))
+        if wanted * WANTED_IN_FRAME > MAX_WANTED:
+            raise Damaged("size", _("it asks for more than there may be"))
 
     def _finish(self, end: End) -> None:
         if end.zero + end.one + end.parts != self._operations:
             raise Damaged("order", _("something is left out of it"))
         self.end = end
+
+
+def announces(frame: Frame) -> bool:
+    """Whether it says that more stands behind the end: it is for its parts, and brings none."""
+    if not isinstance(frame, Filed) or frame.kind is not Kind.PARTS:
+        return False
+    return frame.operation.body is None and not any(frame.operation.parts)
 
 
 def _cut(payload: bytes, at: int) -> tuple[int, bytes, int]:

@@ -9,17 +9,23 @@ from commons_crdt.ids import digest
 from commons_crdt.operation import Operation
 from commons_protocol.bundles.chunks import ROOM, Sign, seal_chunk
 from commons_protocol.bundles.contents import (
+    BEHIND,
     OPERATIONS,
     End,
     Kind,
+    Last,
     Manifest,
+    Piece,
+    encode_behind,
     encode_end,
     encode_ends,
     encode_manifest,
+    encode_wanted,
 )
 from commons_protocol.bundles.slots import SLOT, Random, make_slots, rounded
 from commons_protocol.ends import ChainEnd
 from commons_protocol.filed import encode_operation
+from commons_protocol.parts import PartId
 
 MAGIC = b"commons-bundle"
 VERSION = 1
@@ -28,7 +34,10 @@ HEAD = len(MAGIC) + 1 + 2
 
 
 class Writer:
-    """Makes one bundle: ``header``, then what ``add`` and ``end`` give, in this order."""
+    """Makes one bundle: ``header``, then what ``add`` and ``end`` give, in this order.
+
+    With large parts: ``announce`` before the end, behind it ``wanted``, ``piece`` and ``last``.
+    """
 
     def __init__(
         self, manifest: Manifest, recipients: Iterable[bytes], sign: Sign, rng: Random
@@ -45,6 +54,7 @@ class Writer:
         self._before = self._operations = 0
         self.counts: Counter[Kind] = Counter()
         self._last = Kind.MANIFEST
+        self._more = False
         self._frame(Kind.MANIFEST, encode_manifest(manifest))
 
     def ends(self, ends: Sequence[ChainEnd]) -> Iterator[bytes]:
@@ -58,16 +68,42 @@ class Writer:
             raise ValueError("no section of operations")
         yield from self._frame(kind, encode_operation(operation))
 
+    def announce(self, genesis: Operation) -> Iterator[bytes]:
+        """Say that more stands behind the end, in a way that an earlier program passes over."""
+        bare = (None,) * len(genesis.parts)
+        self._more = True
+        yield from self.add(Kind.PARTS, Operation(genesis.header, genesis.signature, None, bare))
+
     def end(self) -> Iterator[bytes]:
-        """The end, and as many empty chunks as it takes to say little by the size."""
+        """The end of the operations; without anything behind it that of the file, too."""
         counts = End(*(self.counts[kind] for kind in OPERATIONS))
         yield from self._frame(Kind.END, encode_end(counts))
         yield self._seal()
+        if not self._more:
+            yield from self._pad()
+
+    def wanted(self, parts: Sequence[PartId]) -> Iterator[bytes]:
+        """Large parts that the maker has not."""
+        for data in encode_wanted(parts):
+            yield from self._frame(Kind.WANTED, data)
+
+    def piece(self, piece: Piece) -> Iterator[bytes]:
+        """The next bytes of a large part."""
+        yield from self._frame(Kind.PIECE, encode_behind(piece))
+
+    def last(self, wanted: int, parts: int) -> Iterator[bytes]:
+        """What the end is where large parts stand behind that of the operations."""
+        yield from self._frame(Kind.LAST, encode_behind(Last(wanted, parts)))
+        yield self._seal()
+        yield from self._pad()
+
+    def _pad(self) -> Iterator[bytes]:
+        """As many empty chunks as it takes to say little by the size."""
         while self._number < rounded(self._number, 1):
             yield self._seal()
 
     def _frame(self, kind: Kind, data: bytes) -> list[bytes]:
-        if kind < self._last:
+        if kind < self._last or (kind in BEHIND and not self._more):
             raise ValueError("sections stand in their order")
         self._last = kind
         full = []

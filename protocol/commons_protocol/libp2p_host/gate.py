@@ -5,11 +5,11 @@ side replaces as a whole. It decides; it closes nothing itself.
 """
 
 import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-from commons_protocol.limits import Bucket
+from commons_protocol.limits import Bucket, Buckets
 from commons_protocol.network import PeerId, Refusals
 
 Direction = Literal["in", "out"]
@@ -89,7 +89,7 @@ class Gate:
         self.blocked: frozenset[PeerId] = frozenset()
         self._handshakes: Counter[str] = Counter()
         self._streams: Counter[PeerId] = Counter()
-        self._paces: OrderedDict[PeerId, Bucket] = OrderedDict()
+        self._paces: Buckets[PeerId] = Buckets(limits.frames, limits.frames_per_second, _PACES)
 
     def begin_handshake(self, host: str) -> bool:
         """Take a place for an inbound connection from `host`; `end_handshake` gives it back."""
@@ -123,13 +123,7 @@ class Gate:
 
     def pace(self, peer: PeerId) -> Bucket:
         """How fast this peer's frames are read; it goes on where its last stream ended."""
-        pace = self._paces.setdefault(
-            peer, Bucket(self.limits.frames, self.limits.frames_per_second)
-        )
-        self._paces.move_to_end(peer)
-        while len(self._paces) > _PACES:
-            self._paces.popitem(last=False)
-        return pace
+        return self._paces.of(peer)
 
     def end_stream(self, peer: PeerId) -> None:
         self._streams -= Counter({peer: 1})

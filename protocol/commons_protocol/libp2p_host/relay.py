@@ -8,7 +8,7 @@ in the trio thread; libp2p 0.8.1's own relay is not used, see `circuits`.
 from __future__ import annotations
 
 import math
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from commons_protocol.libp2p_host.circuits import (
     write_message,
 )
 from commons_protocol.libp2p_host.gate import RelayLimits, Tally
-from commons_protocol.limits import Bucket
+from commons_protocol.limits import Buckets
 from commons_protocol.network import Address, PeerId, RelayUse
 
 _ASK_S = 5.0
@@ -82,12 +82,14 @@ class Relay:
         self._from: Counter[ID] = Counter()
         self._hosts: Counter[str] = Counter()
         self._to: Counter[ID] = Counter()
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._asked: Buckets[str] = Buckets(_BURST, _PER_SECOND, _MOST_BUCKETS)
         self._carried = 0
 
     def use(self) -> RelayUse:
         """How much is used now; may be read from any thread."""
-        return RelayUse(len(self._places), self._from.total(), self._carried)
+        holders = tuple(self._places)  # at once: the other thread goes on meanwhile
+        names = frozenset(PeerId(peer.to_base58()) for peer in holders)
+        return RelayUse(len(names), self._from.total(), self._carried, names)
 
     def gone(self, peer: ID) -> None:
         """The last connection of a peer has ended: its place is free."""
@@ -102,7 +104,7 @@ class Relay:
         if isinstance(getattr(stream.muxed_conn, "raw", None), CircuitConnection):
             # Over a relay itself: a chain of relays would hide who uses up what.
             await self._say(stream, Status.PERMISSION_DENIED)
-        elif not self._admits(host):
+        elif not self._asked.of(host).take(int(trio.current_time() * 1000)):
             await self._say(stream, Status.RESOURCE_LIMIT_EXCEEDED)
         elif message.type == HopMessage.RESERVE:
             await self._reserve(stream, source, host)
@@ -110,13 +112,6 @@ class Relay:
             await self._connect(stream, source, host, message.peer.id)
         else:
             await self._say(stream, Status.UNEXPECTED_MESSAGE)
-
-    def _admits(self, host: str) -> bool:
-        bucket = self._buckets.pop(host, None) or Bucket(_BURST, _PER_SECOND)
-        self._buckets[host] = bucket
-        while len(self._buckets) > _MOST_BUCKETS:
-            self._buckets.popitem(last=False)
-        return bucket.take(int(trio.current_time() * 1000))
 
     async def _say(self, stream: INetStream, code: Status.ValueType) -> None:
         """Refuse, and count it."""

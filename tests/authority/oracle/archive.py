@@ -40,6 +40,7 @@ from commons_crdt.kinds import Rules
 
 Id = OperationId
 F = TypeVar("F", bound=Callable[..., Any])
+_UNKNOWN: Any = object()
 
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     "council.genesis.1": Genesis,
@@ -72,15 +73,27 @@ ROOTS = (Genesis, Admit, Readmit)
 def remembered(method: F) -> F:
     """Compute once for each argument; the answers live as long as the object."""
 
+    name = method.__name__
+
     @wraps(method)
     def call(self: Any, *args: Any) -> Any:
-        key = (method.__name__, *args)
-        memo = self.memo
-        if key not in memo:
-            memo[key] = method(self, *args)
-        return memo[key]
+        key = (name, *args)
+        found = self.memo.get(key, _UNKNOWN)
+        if found is _UNKNOWN:
+            found = self.memo[key] = method(self, *args)
+        return found
 
     return call  # type: ignore[return-value]
+
+
+def _parsed(op: Candidate) -> Any:
+    """The body of a log-0 operation, None if it is none of its kind."""
+    struct = STRUCTS.get(op.header.kind)
+    if struct is None or op.header.log or op.fault or not op.present:
+        return None
+    if op.header.parts or not isinstance(op.body, struct):
+        return None
+    return op.body
 
 
 class Archive:
@@ -107,6 +120,10 @@ class Archive:
             for i in found:
                 self.ops[i] = waiting.pop(i)
         self.ids: frozenset[Id] = frozenset(self.ops)
+        self.bodies: dict[Id, Any] = {x: _parsed(op) for x, op in self.ops.items()}
+        self.kinds: dict[type, set[Id]] = {}
+        for x, body in self.bodies.items():
+            self.kinds.setdefault(type(body), set()).add(x)
 
     # --- where it stands -------------------------------------------------------------------------
 
@@ -157,20 +174,13 @@ class Archive:
 
     # --- what it says ----------------------------------------------------------------------------
 
-    @remembered
     def body(self, x: Id) -> Any:
         """The parsed body of a log-0 operation, None if it is none of its kind."""
-        op = self.ops[x]
-        struct = STRUCTS.get(op.header.kind)
-        if struct is None or op.header.log or op.fault or not op.present:
-            return None
-        if op.header.parts or not isinstance(op.body, struct):
-            return None
-        return op.body
+        return self.bodies[x]
 
-    def of(self, within: Iterable[Id], *structs: type) -> list[Id]:
+    def of(self, within: frozenset[Id], *structs: type) -> list[Id]:
         """The operations of these kinds, in an order that decides nothing."""
-        return sorted(x for x in within if isinstance(self.body(x), structs))
+        return sorted(x for one in structs for x in within & self.kinds.get(one, set()))
 
     @remembered
     def granted(self, x: Id) -> DeviceKeys | None:

@@ -22,7 +22,6 @@ from commons_crdt.authority.identity_facts import (
     Recovery,
     SetGuardians,
 )
-from commons_crdt.device import verify_claim
 from commons_crdt.ids import digest
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def warrant(world: World, at: Identity, x: Id, stage: Stage) -> int | None:
             return OWN if alone and own(world, at, x, stage) else None
         case Recovery(key=key, signature=signature):
             right = digest("recover", key) == at.recovery
-            signed = verify_claim("warrant", key, signature, archive.stated(x))
+            signed = signatures.verify_claim("warrant", key, signature, archive.stated(x))
             return RECOVERY if right and signed else None
         case Guardians(endorsements=endorsements):
             who = {guardian(world, at, x, Id(e)) for e in endorsements} - {None}

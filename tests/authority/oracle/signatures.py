@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tests.authority.oracle.archive import Archive, Id
 
+from commons_crdt import device, operation
 from commons_crdt.authority.facts import Admit, NodeGrant
 from commons_crdt.authority.identity_facts import (
     AddDevice,
@@ -11,17 +14,27 @@ from commons_crdt.authority.identity_facts import (
     Readmit,
     Recover,
 )
-from commons_crdt.device import DeviceKeys, verify_claim
+from commons_crdt.device import DeviceKeys
 from commons_crdt.errors import Refused
 from commons_crdt.ids import MemberId
-from commons_crdt.operation import Header, decode_header, operation_id, verify
+from commons_crdt.operation import Header, decode_header, operation_id
+
+# What is asked again in every set: a signature is good or not by its bytes alone.
+verify_claim = lru_cache(1 << 14)(device.verify_claim)
+verify = lru_cache(1 << 10)(operation.verify)
+
+
+@lru_cache(1 << 10)
+def usable(keys: DeviceKeys) -> bool:
+    """Something can be sealed to the device."""
+    return keys.usable
 
 
 def consents(archive: Archive, member: MemberId | None, keys: DeviceKeys, consent: bytes) -> str:
     """The new device signed for its grant, and something can be sealed to it."""
     if member is None or not verify_claim("consent", keys.signing, consent, archive.realm, member):
         return "consent"
-    return "" if keys.usable else "keys"
+    return "" if usable(keys) else "keys"
 
 
 def own_device(archive: Archive, x: Id) -> str:

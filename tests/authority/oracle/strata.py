@@ -401,7 +401,7 @@ class World:
         fault = signatures.admission_signatures(archive, x)
         if fault:
             return fault
-        if not body.identity.device.usable:
+        if not signatures.usable(body.identity.device):
             return "keys"
         used = {
             archive.member_of(a)

@@ -239,7 +239,7 @@ def command_of(verb: Mapping[str, Any], raw: Mapping[str, Any]) -> str:
         name = f"--{one['name'].replace('_', '-')}"
         if isinstance(value, dict):
             value = value.get("name")
-        if value in {None, "", False} or str(value) == _typed(one, one.get("default")):
+        if not value or str(value) == _typed(one, one.get("default")):
             if one.get("positional") and one.get("required"):
                 words.append(one.get("metavar") or one["name"].upper())
             continue

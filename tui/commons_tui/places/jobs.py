@@ -21,6 +21,8 @@ from commons_tui.agents import (
     refused_rows,
     suspended_detail,
     suspended_rows,
+    trust_rows,
+    unsent_rows,
 )
 from commons_tui.dialogs.dialog import Say
 from commons_tui.listing import Detail, Listing
@@ -54,13 +56,13 @@ class Jobs(Listing):
     BINDINGS = bindings(
         ("job.run", "r", "Run it now"),
         ("job.cancel", "c", "End what waits or runs of it"),
-        ("job.retry", "t", "Try dead letters again"),
+        ("job.retry", "t", "Try again what failed or did not arrive"),
         ("job.pause", "p", "Begin no run of it"),
         ("job.resume", "p", "Let it run again"),
         ("job.dry", "d", "Run it and keep nothing: see what would be"),
         ("proposal.sign", "s", "Sign what an agent proposes"),
         ("proposal.drop", "x", "Drop what an agent proposes"),
-        ("agent.grant", "g", "Agree to what an agent asks for"),
+        ("agent.grant", "a", "Agree to what an agent asks for"),
         ("agent.set", "e", "Change the settings of an agent"),
         ("agent.remove", "x", "Remove an agent"),
         ("agent.install", "i", "Install an agent"),
@@ -72,10 +74,11 @@ class Jobs(Listing):
         self.acts = (
             Act("proposal.sign", "s", "Sign", _proposed, self._proposal("proposal.sign")),
             Act("proposal.drop", "x", "Drop", _proposed, self._proposal("proposal.drop")),
-            Act("agent.grant", "g", "Grant", _suspended, self._agent("agent.grant")),
+            Act("agent.grant", "a", "Grant", _suspended, self._agent("agent.grant")),
             Act("job.run", "r", "Run", _job, self._do("job.run")),
             Act("job.cancel", "c", "Cancel", _open, self._do("job.cancel")),
-            Act("job.retry", "t", "Retry", lambda row: _job(row) and row["dead"] > 0,
+            Act("job.retry", "t", "Retry",
+                lambda row: _job(row) and (row["dead"] > 0 or row["unsent"] > 0),
                 self._do("job.retry")),
             Act("job.pause", "p", "Pause", lambda row: _job(row) and row["state"] != "paused",
                 self._do("job.pause")),
@@ -162,6 +165,8 @@ class Jobs(Listing):
         rows = [
             *below("h-notices", _("Notices"), noticed[:_RUNS]),
             *(permission_rows(agent) if agent else ()),
+            *(trust_rows(agent) if agent and somebody else ()),
+            *unsent_rows(one),
             *refused_rows(one),
             *below("h-runs", _("Last runs"), [_run(run) for run in one["runs"][:_RUNS]]),
             *below("h-log", _("Log"),

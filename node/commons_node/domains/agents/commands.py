@@ -20,6 +20,7 @@ from commons_node.agents.refusals import AlreadyShared
 from commons_node.community import Community, written
 from commons_node.domains.agents.facts import CONTENT, PACKAGE, SINCE, Shared
 from commons_node.domains.agents.offers import Offer, chosen, offers
+from commons_node.domains.closing import needs_open
 from commons_node.domains.needed import needs_rules
 from commons_node.moments import moment
 from commons_node.registry import (
@@ -68,6 +69,7 @@ async def share(request: Request[Daemon], args: Share) -> Mapping[str, object]:
     actor = await request.node.actor(request, community)
     actor.needs(Role.MEMBER)
     needs_rules(community, SINCE, N_("agents"))
+    await needs_open(community)
     manifest = package.manifest
     if any(one.package == package.hash for one in await offers(community)):
         raise AlreadyShared(agent=manifest.agent, version=manifest.version)

@@ -21,14 +21,15 @@ _SAID: Final = Spoken({
     "own_endorse": "{author} endorsed the own proposal: {what}.",
 })  # fmt: skip
 _Find = Callable[[bytes], Entry | None]
-_KINDS: Final = frozenset({"council.act.1", "council.ballot.1", "council.endorse.1"})
+KINDS: Final = frozenset({"council.act.1", "council.ballot.1", "council.endorse.1"})
+"""What members say to a council."""
 
 
 async def said_to_council(
     community: Community, ids: Mapping[OperationId, str]
 ) -> dict[OperationId, str]:
     """A sentence for each of these operations (id: kind) that names a proposal that is here."""
-    wanted = [ident for ident, kind in ids.items() if kind in _KINDS]
+    wanted = [ident for ident, kind in ids.items() if kind in KINDS]
     if not wanted or community.realm.judge.authority.polity is None:
         return {}
     council, _base = ledger(community)

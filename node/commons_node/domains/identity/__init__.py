@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from commons_node.domains.domain import Domain
+from commons_node.domains.identity.about import ABOUT
 from commons_node.domains.identity.commands import VERBS
 from commons_node.domains.identity.rules import KINDS
 from commons_node.domains.identity.views import VIEWS
 
-DOMAIN = Domain("identity", KINDS, VIEWS, VERBS)
+DOMAIN = Domain("identity", KINDS, VIEWS, VERBS, ABOUT)

@@ -14,6 +14,7 @@ from commons_crdt.ids import DocumentId
 from commons_crdt.roles import Role
 from commons_crdt.texts import N_, _
 from commons_node.community import Actor, Community, written
+from commons_node.domains.closing import closing
 from commons_node.domains.identity.whose import own_member
 from commons_node.domains.leaving.exporting import export
 from commons_node.domains.leaving.facts import (
@@ -276,21 +277,17 @@ async def show_closing(request: Request[Daemon], _args: Nothing) -> Reading:
 
 
 async def _closing(community: Community) -> dict[str, object]:
-    rows = await community.query("SELECT key FROM v_closings WHERE closes")
-    said = {key for (key,) in rows}
-    seats = dict(community.realm.judge.authority.council.seats)
-    names = await community.names()
+    found, names = await closing(community), await community.names()
     coordinators = [
-        {"member": one.hex(), "name": names.get(one, one.hex()[:8]), "closes": one in said}
-        for one in sorted(seats)
+        {"member": one.hex(), "name": names.get(one, one.hex()[:8]), "closes": one in found.by}
+        for one in found.seats
     ]
-    count = sum(one in said for one in seats)
     return {
         "name": await community.name(),
         "coordinators": coordinators,
-        "count": count,
-        "of": len(seats),
-        "closed": count * 2 > len(seats),
+        "count": len(found.by),
+        "of": len(found.seats),
+        "closed": found.closed,
     }
 
 

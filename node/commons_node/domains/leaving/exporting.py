@@ -1,8 +1,9 @@
 """Everything about one member, as a zip of JSON and pictures that opens without this program.
 
-What the member wrote, with every signature; what the views say about them; what each domain adds
-(``domain.About``); what was erased, and who confirmed it. ``README.txt`` in it says what stands
-where. Nothing of it is encrypted: it is the member's own, and meant to be read.
+What the member wrote and what others wrote of them, with every signature; what the views say about
+them; what each domain adds (``domain.About``); what was erased, and who confirmed it.
+``README.txt`` in it says what stands where. Nothing of it is encrypted: it is the member's own, and
+meant to be read.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from commons_crdt.errors import CommonsError, Refused
+from commons_crdt.errors import CommonsError
 from commons_crdt.ids import MemberId
-from commons_crdt.kinds import decode_fact
-from commons_crdt.operation import SALT_BYTES, content, decode_header
+from commons_crdt.operation import content
 from commons_crdt.texts import N_, _, ngettext
 from commons_node.community import Actor, Community
 from commons_node.domains.leaving.listing import erasures_of, nodes_of
+from commons_node.domains.leaving.wrote import said, wrote
 from commons_node.domains.resources.photos import MEDIA_TYPES
 from commons_node.membership.identities import machines
 from commons_node.moments import moment
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from commons_node.daemon import Daemon
 
 FORMAT: Final = 1
-_PAGE: Final = 200
 README: Final = N_(
     """\
 Everything about {name} in the community {community}, as one node had it at {time}.
@@ -45,22 +43,27 @@ It opens with any program that reads zip files and JSON. Ids are hex digits, tim
   operations.json  all that {name}'s devices and nodes wrote, signed: each with header, signature
                    and body as they are stored (hex), the body in words where it is a plain fact,
                    and its texts; erased texts are absent here as everywhere
+  said.json        what others wrote that names {name}, in the same form
 {domains}
   notices.json     what this node had to tell {name}
   about.json       the rows of every view of the community that name {name}, view by view
   erasures.json    what of it was erased, and which nodes confirmed that
-  files/           photos, each named after the operation that brought it
+  files/           photos and other files, each named after the operation that brought it
   schema.json      the fields of these files
 
 Each signature is Ed25519 over BLAKE2b-256 digests, as docs/protocol/README.md of commons-node says;
 the id of an operation is a digest of its header. {missing}
 """
 )
+_OPERATIONS: Final = (
+    "list of {operation, kind, member, device, log, seq, time, verdict, reason, document, refs,"
+    " header, signature, body, says, texts, files}"
+)
 SCHEMA: Final[Mapping[str, object]] = {
     "me.json": {"member": "id", "community": "id", "name": "text", "role": "text",
                 "exported": "time", "format": "1", "devices": "list of {device, name, since, why}"},
-    "operations.json": "list of {operation, kind, device, log, seq, time, verdict, reason,"
-    " document, refs, header, signature, body, says, texts, files}",
+    "operations.json": _OPERATIONS,
+    "said.json": _OPERATIONS,
     "notices.json": "list of {operation, was, rests_on, time, read}",
     "about.json": "by view, list of its columns",
     "erasures.json": "{erasures: list of {operation, target, time}, nodes: list of {node, name,"
@@ -72,29 +75,31 @@ async def export(
     daemon: Daemon, community: Community, actor: Actor, path: Path
 ) -> dict[str, object]:
     """Write the file, whole or not at all; what it holds. Raises ``CannotWrite``."""
-    member = actor.member
-    names = await community.names()
-    photos, absent = await _photos(daemon, community, member)
-    operations = await _operations(community, member, photos)
-    erased = await erasures_of(community, member)
+    with whole_file(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        found = await _pack(daemon, community, actor, packed)
+        packed.close()
+        return {**found, "bytes": out.tell()}
+
+
+async def _pack(
+    daemon: Daemon, community: Community, actor: Actor, packed: zipfile.ZipFile
+) -> dict[str, object]:
     from commons_node.domains import DOMAINS  # noqa: PLC0415 - they hold this one as well
 
-    about = [one for domain in DOMAINS for one in domain.about]
-    own = community.realm.own_credential
+    member = actor.member
+    names = await community.names()
+    about = [one for domain in DOMAINS for one in domain.files]
     now = moment(daemon.now_ms())
+    files, absent = await _add_files(daemon, community, member, packed)
+    operations = await wrote(community, member, files)
     documents: dict[str, object] = {
         "me.json": await _me(community, actor, names, now),
         "operations.json": operations,
+        "said.json": await said(community, member),
         **{one.file: await one.read(daemon, community, actor) for one in about},
         "notices.json": await _notices(community, member),
         "about.json": await _rows_about(community, member),
-        "erasures.json": {
-            "erasures": [
-                {"operation": one.id, "target": one.target, "time": moment(one.time_ms)}
-                for one in erased
-            ],
-            "nodes": await nodes_of(community, erased, own.device if own is not None else None),
-        },
+        "erasures.json": await _erasures(community, member),
         "schema.json": {
             **SCHEMA,
             **{one.file: f"list of {{{one.fields}}}" for one in about},
@@ -113,32 +118,22 @@ async def export(
         missing=missing if absent else "",
         domains="\n".join(lines),
     )
-    size = await asyncio.to_thread(_pack, path, readme, documents, photos)
+    await asyncio.to_thread(_add_documents, packed, readme, documents)
     return {
         "member": member.hex(),
         "name": names[member],
         "operations": len(operations),
-        "photos": len(photos),
+        "photos": sum(map(len, files.values())),
         "photos_missing": absent,
         "loans": len(documents["loans.json"]),  # type: ignore[arg-type]  # a list
-        "bytes": size,
     }
 
 
-def _pack(
-    path: Path,
-    readme: str,
-    documents: Mapping[str, object],
-    photos: Mapping[str, tuple[bytes, bytes]],
-) -> int:
-    with whole_file(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("README.txt", readme)
-        for name, document in documents.items():
-            text = json.dumps(plain(document), ensure_ascii=False, indent=1, sort_keys=True)
-            packed.writestr(name, text + "\n")
-        for name, (_operation, data) in photos.items():
-            packed.writestr(f"files/{name}", data)
-    return path.stat().st_size
+def _add_documents(packed: zipfile.ZipFile, readme: str, documents: Mapping[str, object]) -> None:
+    packed.writestr("README.txt", readme)
+    for name, document in documents.items():
+        text = json.dumps(plain(document), ensure_ascii=False, indent=1, sort_keys=True)
+        packed.writestr(name, text + "\n")
 
 
 def plain(value: object) -> object:
@@ -191,6 +186,18 @@ async def _rows_about(community: Community, member: MemberId) -> dict[str, list[
     return found
 
 
+async def _erasures(community: Community, member: MemberId) -> dict[str, object]:
+    erased = await erasures_of(community, member)
+    own = community.realm.own_credential
+    return {
+        "erasures": [
+            {"operation": one.id, "target": one.target, "time": moment(one.time_ms)}
+            for one in erased
+        ],
+        "nodes": await nodes_of(community, erased, own.device if own is not None else None),
+    }
+
+
 async def _notices(community: Community, member: MemberId) -> list[dict[str, object]]:
     return [
         {"operation": one.operation, "was": one.was.name.lower(), "rests_on": one.rests_on,
@@ -199,104 +206,31 @@ async def _notices(community: Community, member: MemberId) -> list[dict[str, obj
     ]  # fmt: skip
 
 
-async def _operations(
-    community: Community, member: MemberId, photos: Mapping[str, tuple[bytes, bytes]]
-) -> list[dict[str, object]]:
-    """All that the member's devices wrote, in a causal order."""
-    grants = community.realm.judge.authority.grants
-    own = [ident for ident, grant in grants.items() if grant.member == member]
-    marks = placeholders(len(own))
-    texts: dict[bytes, dict[str, str]] = {}
-    for ident, name, data in await community.query(
-        "SELECT o.id, p.name, p.bytes FROM parts p JOIN operations o ON o.n = p.operation"  # noqa: S608 - own clause
-        f" WHERE p.bytes IS NOT NULL AND o.origin IN ({marks})",
-        own,
-    ):
-        texts.setdefault(ident, {})[name] = _text(content(data))
-    files: dict[bytes, list[str]] = {}
-    for name, (ident, _data) in photos.items():
-        files.setdefault(ident, []).append(f"files/{name}")
-    rows = await community.realm.store.everything(f"o.origin IN ({marks})", own)
-    found = []
-    for standing, operation in rows:
-        header = decode_header(operation.header)
-        found.append(
-            {
-                "operation": standing.id,
-                "kind": standing.kind,
-                "device": standing.device,
-                "log": standing.log,
-                "seq": standing.seq,
-                "time": moment(standing.time_ms),
-                "verdict": standing.judgement.verdict.name.lower(),
-                "reason": standing.judgement.reason,
-                "document": standing.document,
-                "refs": list(header.refs),
-                "header": operation.header,
-                "signature": operation.signature,
-                "body": operation.body,
-                "says": _says(community, standing.kind, operation.body),
-                "texts": texts.get(standing.id, {}),
-                "files": files.get(standing.id, []),
-            }
-        )
-    return found
+async def _add_files(
+    daemon: Daemon, community: Community, member: MemberId, packed: zipfile.ZipFile
+) -> tuple[dict[bytes, list[str]], int]:
+    """Put the member's photos and other large parts in, one in memory at a time.
 
-
-def _text(data: bytes) -> str:
-    """Text as text, anything else (a sealed part) as hex digits."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.hex()
-
-
-def _says(community: Community, name: str, body: bytes | None) -> object:
-    """A fact's fields by name; None for edits and what is absent."""
-    kind = community.realm.rules.kinds.get(name)
-    if kind is None or kind.schema is not None or body is None:
-        return None
-    try:
-        fact = decode_fact(kind.body, content(body), kind.max_body)  # type: ignore[arg-type]  # a fact's body is a Struct
-    except Refused:
-        return None
-    return _fields(fact)
-
-
-def _fields(value: object) -> object:
-    if isinstance(value, msgspec.Struct):
-        return {name: _fields(getattr(value, name)) for name in value.__struct_fields__}
-    if isinstance(value, (tuple, list)):
-        return [_fields(one) for one in value]
-    return value
-
-
-async def _photos(
-    daemon: Daemon, community: Community, member: MemberId
-) -> tuple[dict[str, tuple[bytes, bytes]], int]:
-    """By file name, the operation and the picture; and how many could not be had."""
-    grants = community.realm.judge.authority.grants
-    own = [ident for ident, grant in grants.items() if grant.member == member]
+    By operation, their names; and how many could not be had.
+    """
+    own = community.grants_of(member)
     found: Sequence[LargePart] = await community.realm.store.large.parts(
         f"o.origin IN ({placeholders(len(own))})", own
     )
-    photos: dict[str, tuple[bytes, bytes]] = {}
+    files: dict[bytes, list[str]] = {}
     absent = 0
     for part in found:
         if not community.realm.parts.wants(part):
             continue
         try:
-            data = (
-                await community.realm.store.large.read(part, 0, part.length)
-                if part.whole
-                else await daemon.parts.look(community.realm, part)
-            )
+            data = content(await daemon.parts.look(community.realm, part))
         except CommonsError:
             absent += 1
             continue
-        name = f"{part.operation.hex()}-{part.position}.{_ending(data[SALT_BYTES:])}"
-        photos[name] = (part.operation, content(data))
-    return photos, absent
+        name = f"files/{part.operation.hex()}-{part.position}.{_ending(data)}"
+        await asyncio.to_thread(packed.writestr, name, data, zipfile.ZIP_STORED)
+        files.setdefault(part.operation, []).append(name)
+    return files, absent
 
 
 def _ending(data: bytes) -> str:

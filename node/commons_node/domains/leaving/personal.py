@@ -44,8 +44,7 @@ class Text:
 
 async def texts_of(community: Community, member: MemberId) -> list[Text]:
     """What is not erased yet, the oldest first; also what nobody accepted."""
-    grants = community.realm.judge.authority.grants
-    own = [ident for ident, grant in grants.items() if grant.member == member]
+    own = community.grants_of(member)
     rows = await community.query(
         "SELECT o.id, o.kind, o.document, o.time_ms, group_concat(p.name) FROM operations o"  # noqa: S608 - own clause
         " JOIN parts p ON p.operation = o.n"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from commons_crdt.author import Draft
+from commons_crdt.roles import Role
 from commons_crdt.texts import _, ngettext
 from commons_node.community import Actor, Community, WrongState, written
+from commons_node.domains.closing import needs_open
 from commons_node.domains.lending.booking import busiest
 from commons_node.domains.lending.facts import ASKED, REQUEST, SINCE, Asked, Request
 from commons_node.domains.lending.limits import may_ask
@@ -55,6 +57,8 @@ async def ask(request: Call[Daemon], args: Ask) -> Mapping[str, object]:
     """Ask to borrow a thing. A thing that is out may be asked for: a steward decides."""
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
+    if actor.role < Role.STEWARD:  # who keeps a thing hands it on by a loan, to the end
+        await needs_open(community)
     item = await find_thing(community, args.resource)
     if item.stated != "active" or item.quantity == 0:
         raise WrongState(why=_not_lent(item), next="commons-node resource list")

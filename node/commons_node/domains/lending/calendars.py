@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from icalendar import Calendar, Event
 
 from commons_crdt.texts import N_, _
 from commons_node.domains.lending.loans import CONFIRMED, OUT, Loan
+
+if TYPE_CHECKING:
+    from icalendar import Event
 
 PRODUCT: Final = "-//commons-node//loans//EN"
 LENT: Final = N_("{name}: lent")
@@ -35,6 +36,8 @@ def calendar_of(
 
     ``community``: its id, the right side of every UID.
     """
+    from icalendar import Calendar
+
     calendar = Calendar()
     calendar.add("prodid", PRODUCT)
     calendar.add("version", "2.0")
@@ -49,6 +52,8 @@ def calendar_of(
 
 
 def _event(one: Loan, community: str, zone: ZoneInfo, *, own: bool, now_ms: int) -> Event:
+    from icalendar import Event
+
     place = _zone(one.zone, zone)
     begin, end = _local(one.row["from_ms"], place), _local(one.row["until_ms"], place)
     gone = one.state == "returned" or one.state in OUT

@@ -244,8 +244,10 @@ def _short(found: Loan) -> str:
 VERBS = Registry(
     commands=(
         Command("loan.cancel", "Call off what you asked for.", CallingOff, call_off, member=True,
+                trustable=True,
                 says="The loan of {name} is {state}."),
         Command("loan.extend", "Ask to keep a thing longer.", Longer, extend, member=True,
+                trustable=True,
                 says=(("You asked to keep {name} until the end of {due_day:day}. {moved}\n"
                        "A steward answers."),
                       ("You asked to keep {name} until the end of {due_day:day}.\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -302,14 +303,14 @@ async def _reading(
 ) -> Reading:
     """Rows with the other halves that are known to be missing; of one loan its fields as well."""
 
+    @cache  # many steps are of few machines
     def node_of(member: bytes, device: bytes) -> str | None:
         return request.node.node_of(community, member, device)
 
     lent = await provisional_rows(community, "loans")
-    rows = [
-        {**row, "settled": one.id not in lent}
-        for row, one in zip(await rows_of(community, found, now, node_of), found, strict=True)
-    ]
+    steps = request.fields is None or "steps" in request.fields
+    made = await rows_of(community, found, now, node_of, steps=steps)
+    rows = [{**row, "settled": one.id not in lent} for row, one in zip(made, found, strict=True)]
     missing = [
         {"loan": one.id.hex(), "missing": _("the other half of a hand-over or return")}
         for one in found
@@ -332,18 +333,18 @@ _STEPS = (
 
 VERBS = Registry(
     commands=(
-        Command("loan.request", "Ask to borrow a thing.", Ask, ask, member=True,
+        Command("loan.request", "Ask to borrow a thing.", Ask, ask, member=True, trustable=True,
                 says=("You asked for {name}; but {note}.\nThe loan is {loan:id}.",
                       ("You asked for {name}, until the end of {due_day:day}. {moved}\n"
                        "The loan is {loan:id}."),
                       ("You asked for {name}, until the end of {due_day:day}.\n"
                        "The loan is {loan:id}."))),
         Command("loan.approve", "Let the one who asked have the thing, or keep it longer.",
-                OneLoan, approve, member=True,
+                OneLoan, approve, member=True, trustable=True,
                 says=("{name} may be kept until the end of {kept_until:day}.",
                       "The loan of {name} is {state}.")),
         Command("loan.decline", "Say no to a request, or to a longer loan.", Refusal, decline,
-                member=True,
+                member=True, trustable=True,
                 says=("{name} is due at the end of {back_by:day}, as before.",
                       "The loan of {name} is {state}.")),
         Command("loan.handover", "Offer the thing to the borrower.", Offer, hand_over,

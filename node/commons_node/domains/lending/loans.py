@@ -247,14 +247,21 @@ NodeOf = Callable[[bytes, bytes], str | None]
 
 
 async def rows_of(
-    community: Community, found: Sequence[Loan], now_ms: int, node_of: NodeOf
+    community: Community,
+    found: Sequence[Loan],
+    now_ms: int,
+    node_of: NodeOf,
+    *,
+    steps: bool = True,
 ) -> list[dict[str, object]]:
-    """The rows that lists show, each with its steps."""
+    """The rows that lists show. ``steps``: who did what with which machine, half of their cost."""
     names = await community.names()
-    ids = {ident for one in found for column, _ in _STEPS if (ident := one.operation(column))}
     changes = await changes_of(community, found)
-    ids |= {step for change in changes.values() for _label, step in change.steps}
-    wrote = await _authors(community, ids)
+    wrote: dict[OperationId, tuple[DeviceId, MemberId, int]] = {}
+    if steps:
+        ids = {ident for one in found for column, _ in _STEPS if (ident := one.operation(column))}
+        ids |= {step for change in changes.values() for _label, step in change.steps}
+        wrote = await _authors(community, ids)
     free = await forgiven(community)
     rows: list[dict[str, object]] = []
     for one in found:
@@ -262,35 +269,35 @@ async def rows_of(
         receiver = one.row["receiver"]
         change = changes.get(one.id, NONE)
         last = change.last
-        rows.append(
-            {
-                "loan": one.id.hex(),
-                "resource": one.resource.hex(),
-                "number": one.number,
-                "name": one.name,
-                "borrower": one.borrower.hex() if one.borrower else None,
-                "borrower_name": _name(one.borrower, names),
-                "state": one.state,
-                "from": instant(one.row["from_ms"]),
-                "due": instant(until),
-                "due_day": one.due_day,
-                "zone": one.zone,
-                "meant": one.meant,
-                "moved": one.moved,
-                "overdue": one.overdue(now_ms) and free.get(one.id) != one.borrower,
-                "forgiven": one.id in free and free[one.id] == one.borrower,
-                "keep": one.kept[0].isoformat() if one.kept else None,
-                "lapsed": one.lapsed(now_ms),
-                "extension": last.json if last is not None else None,
-                "provisional": bool(one.row["provisional"]),
-                "receiver": receiver.hex() if receiver else None,
-                "steps": [
-                    _step(one, label, step, wrote[step], names, node_of)
-                    for label, step in _signed(one, change)
-                    if step in wrote
-                ],
-            }
-        )
+        row: dict[str, object] = {
+            "loan": one.id.hex(),
+            "resource": one.resource.hex(),
+            "number": one.number,
+            "name": one.name,
+            "borrower": one.borrower.hex() if one.borrower else None,
+            "borrower_name": _name(one.borrower, names),
+            "state": one.state,
+            "from": instant(one.row["from_ms"]),
+            "due": instant(until),
+            "due_day": one.due_day,
+            "zone": one.zone,
+            "meant": one.meant,
+            "moved": one.moved,
+            "overdue": one.overdue(now_ms) and free.get(one.id) != one.borrower,
+            "forgiven": one.id in free and free[one.id] == one.borrower,
+            "keep": one.kept[0].isoformat() if one.kept else None,
+            "lapsed": one.lapsed(now_ms),
+            "extension": last.json if last is not None else None,
+            "provisional": bool(one.row["provisional"]),
+            "receiver": receiver.hex() if receiver else None,
+        }
+        if steps:
+            row["steps"] = [
+                _step(one, label, step, wrote[step], names, node_of)
+                for label, step in _signed(one, change)
+                if step in wrote
+            ]
+        rows.append(row)
     return rows
 
 

@@ -15,6 +15,7 @@ from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.roles import Role
 from commons_node.certainty import provisional_members
 from commons_node.community import written
+from commons_node.domains.closing import needs_open
 from commons_node.domains.sanctions.taking import demote, subject_of
 from commons_node.membership import unlocking
 from commons_node.membership.founding import found
@@ -73,6 +74,7 @@ async def create_invite(request: Request[Daemon], args: CreateInvite) -> Mapping
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.MEMBER)
+    await needs_open(community)
     made = await request.node.admissions.invite(community, actor, args.uses, args.expires)
     answer: dict[str, object] = {
         **written(made.written),

@@ -6,7 +6,8 @@ What an entry says is opened in memory while the member is unlocked; no view hol
 from __future__ import annotations
 
 from commons_node.domains.domain import Domain
+from commons_node.domains.own.about import ABOUT
 from commons_node.domains.own.rules import KINDS
 from commons_node.registry import Registry
 
-DOMAIN = Domain("own", KINDS, (), Registry())
+DOMAIN = Domain("own", KINDS, (), Registry(), ABOUT)

@@ -10,20 +10,19 @@ import msgspec
 from commons_crdt.ids import MemberId
 from commons_crdt.roles import Role
 from commons_crdt.texts import N_
-from commons_node.community import Community, Unknown, find, written
+from commons_node.community import Unknown, find, written
 from commons_node.domains.lending.deciding import part
 from commons_node.domains.lending.loans import find_loan
 from commons_node.domains.needed import needs_rules
 from commons_node.domains.reputation import attesting, telling, vouches
-from commons_node.domains.reputation.counting import Word, among, counts, within, words_about
+from commons_node.domains.reputation.counting import among, counts, within, words_about
 from commons_node.domains.reputation.facts import BLIND_MS
 from commons_node.domains.reputation.opening import open_due
 from commons_node.domains.reputation.reading import (
     exchanges_of,
     founders,
     lent,
-    note_of,
-    reply_of,
+    word_row,
 )
 from commons_node.domains.reputation.rules import SINCE
 from commons_node.domains.reputation.sealing import Said
@@ -165,7 +164,7 @@ async def show(request: Request[Daemon], args: Looking) -> Reading:
     trusted = about_trust(name, known, names, viewer, member, starts)
     if viewer != member and not known.capped:
         trusted[0] += telling.weight(counted, weighed)
-    rows = [await _row(community, word, names) for word in words_about(member, told)]
+    rows = [await word_row(community, word, names) for word in words_about(member, told)]
     return await community.reading(
         {
             "member": member.hex(),
@@ -189,25 +188,6 @@ def _trust(known: Trust, names: Mapping[MemberId, str]) -> dict[str, object]:
         "capped": known.capped,
         "own": known.own,
         "paths": [[one.hex() for one in way] for way in known.ways],
-    }
-
-
-async def _row(
-    community: Community, word: Word, names: Mapping[MemberId, str]
-) -> dict[str, object]:
-    return {
-        "attestation": word.attestation.hex(),
-        "operation": word.attestation.hex(),
-        "loan": word.loan.hex(),
-        "author": word.author.hex(),
-        "author_name": names.get(MemberId(word.author), word.author.hex()[:8]),
-        "state": "sealed" if word.opening is None else "open",
-        "on_time": word.on_time,
-        "condition": word.condition,
-        "communication": word.communication,
-        "note": await note_of(community, word),
-        "reply": await reply_of(community, word),
-        "returned": moment(word.back_ms),
     }
 
 

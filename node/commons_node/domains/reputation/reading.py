@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from commons_crdt.ids import MemberId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content
 from commons_crdt.roles import Role
@@ -15,6 +16,7 @@ from commons_node.domains.reputation.trusting import Lent
 from commons_node.domains.reputation.views import COLUMNS
 from commons_node.domains.reputation.vouching import Given, Judged, Street, judged
 from commons_node.explaining.gone import all_gone
+from commons_node.moments import moment
 
 _COLUMNS = ", ".join(COLUMNS)
 _PAIRS = "SELECT giver, receiver, borrower FROM v_exchanges WHERE back_ms > ?"
@@ -66,9 +68,39 @@ async def note_of(community: Community, word: Word) -> str | None:
     return open_note(opening.salt, content(rows[0][1])) or None
 
 
+async def sealed_note(community: Community, attestation: bytes, salt: bytes) -> str | None:
+    """The note of an attestation, by the secret that its author's device has."""
+    rows = await community.query(
+        "SELECT p.bytes FROM operations o JOIN parts p ON p.operation = o.n AND p.name = ?"
+        " WHERE o.id = ? AND p.bytes IS NOT NULL",
+        (NOTE, attestation),
+    )
+    return (open_note(salt, content(rows[0][0])) or None) if rows else None
+
+
 async def reply_of(community: Community, word: Word) -> str | None:
     """What the one who was attested answered."""
     return None if word.reply is None else await community.part(word.reply, TEXT)
+
+
+async def word_row(
+    community: Community, word: Word, names: Mapping[MemberId, str]
+) -> dict[str, object]:
+    """A word as lists show it."""
+    return {
+        "attestation": word.attestation.hex(),
+        "operation": word.attestation.hex(),
+        "loan": word.loan.hex(),
+        "author": word.author.hex(),
+        "author_name": names.get(MemberId(word.author), word.author.hex()[:8]),
+        "state": "sealed" if word.opening is None else "open",
+        "on_time": word.on_time,
+        "condition": word.condition,
+        "communication": word.communication,
+        "note": await note_of(community, word),
+        "reply": await reply_of(community, word),
+        "returned": moment(word.back_ms),
+    }
 
 
 async def street(community: Community) -> Street:

@@ -14,6 +14,7 @@ from commons_crdt.ids import DocumentId, MemberId
 from commons_crdt.roles import Role
 from commons_crdt.texts import N_, _, listed
 from commons_node.community import Community, WrongState, written
+from commons_node.domains.closing import needs_open
 from commons_node.domains.needed import needs_rules
 from commons_node.domains.reputation import wording
 from commons_node.domains.reputation.facts import VOUCH, Vouch
@@ -52,6 +53,8 @@ async def vouch(request: Request[Daemon], args: Vouching) -> Mapping[str, object
     actor = await request.node.actor(request, community)
     actor.needs(Role.MEMBER)
     needs_rules(community, SINCE, N_("vouches"))
+    if not args.withdraw:
+        await needs_open(community)
     member, now = await community.member(args.who), request.node.now_ms()
     name = (await community.names())[member]
     if member == actor.member:

@@ -17,6 +17,7 @@ from commons_crdt.roles import Role
 from commons_crdt.texts import _
 from commons_node.certainty import certainty
 from commons_node.community import Actor, Community, WrongState, written
+from commons_node.domains.closing import needs_open
 from commons_node.domains.resources.csv_import import read_map
 from commons_node.domains.resources.drafts import changes, creations
 from commons_node.domains.resources.facts import (
@@ -219,6 +220,7 @@ async def add(request: Request[Daemon], args: Add) -> Mapping[str, object]:
     community = await request.node.community(request)
     actor = await request.node.actor(request, community)
     actor.needs(Role.STEWARD)
+    await needs_open(community)
     kind, item = _split(msgspec.structs.asdict(args))
     await _free_number(community, item.get("number"), None)
     specification = await _specification(community, actor, kind)
@@ -363,7 +365,7 @@ VERBS = Registry(
                 member=True, timeout_s=900.0),
         Command("resource.add", "Describe a thing that is new here.", Add, add,
                 says=("{name} is here now, as number {number}.", "{name} is here now."),
-                member=True),
+                member=True, trustable=True),
         Command("resource.edit", "Change what is said of a thing.", Edit, edit,
                 says="{name} is changed.", member=True),
         Command("resource.erase", "Erase what is said of a thing, on every node.", Show, erase,

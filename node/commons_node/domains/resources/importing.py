@@ -14,6 +14,7 @@ from commons_crdt.errors import CommonsError
 from commons_crdt.ids import DocumentId
 from commons_crdt.texts import _, ngettext
 from commons_node.community import Actor, Community
+from commons_node.domains.closing import needs_open
 from commons_node.domains.resources.csv_import import Row, read_rows
 from commons_node.domains.resources.drafts import changes, creations
 from commons_node.domains.resources.facts import ITEM, SPECIFICATION, SPECIFICATION_SCHEMA
@@ -86,6 +87,8 @@ async def _plan(community: Community, rows: Sequence[Row]) -> Plan:
 
 async def _write(community: Community, actor: Actor, made: Plan) -> int:
     """Write what is planned; how many operations it took."""
+    if made.items:
+        await needs_open(community)
     kinds = {key: ident for key, (ident, _) in (await known_kinds(community)).items()}
     drafts = await creations(community, actor, SPECIFICATION, list(made.kinds.values()))
     written = await community.write(actor, *drafts) if drafts else []

@@ -176,7 +176,7 @@ async def run_resolve(request: Request[Daemon], args: Resolve) -> Mapping[str, o
     operation = await find_operation(community, args.branch)
     member, ending = await forks.ending_of(community, args.device, operation)
     authority = community.realm.judge.authority
-    if authority.members().get(member) is Role.COORDINATOR:
+    if authority.role_now(member) is Role.COORDINATOR:
         raise forks.OfCoordinator(
             name=(await community.names())[member],
             device=ending.device.hex()[:12],

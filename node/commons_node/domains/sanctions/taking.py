@@ -81,7 +81,7 @@ async def subject_of(community: Community, actor: Actor, selector: str) -> Membe
     actor.needs(Role.COORDINATOR)
     member = await community.member(selector)
     authority = community.realm.judge.authority
-    if authority.members().get(member) is Role.COORDINATOR:
+    if authority.role_now(member) is Role.COORDINATOR:
         raise Equal(name=(await community.names())[member])
     return member
 

@@ -13,6 +13,7 @@ from commons_crdt.ids import DocumentId
 from commons_crdt.roles import Role
 from commons_crdt.texts import N_, Spoken, _
 from commons_node.community import Actor, Community, WrongState, written
+from commons_node.domains.closing import needs_open
 from commons_node.domains.needed import needs_rules
 from commons_node.domains.resources.drafts import changes, creations
 from commons_node.domains.spaces.cells import parse_cell
@@ -171,6 +172,7 @@ def _host(daemon: Daemon, community: Community) -> str:
 async def create(request: Request[Daemon], args: Create) -> Mapping[str, object]:
     """Describe a space that is new here."""
     community, actor = await _steward(request)
+    await needs_open(community)
     fields = await _fields(community, args, None)
     fields["name"] = args.name.strip()
     if args.host == "yes":

@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from commons_node.doctor.data import files
+from commons_node.databases import files
 from commons_node.home import Home
 from commons_node.jobs.handler import Host
 

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from nacl.signing import SigningKey
@@ -126,7 +126,9 @@ class LightNode:
             lambda: self.replicas,
             self.shelf,
             refusals=self.refusals,
-            settings=crowd.settings,
+            settings=replace(
+                crowd.settings, connections=self.places, inbound_connections=self.inbound
+            ),
         )
         await self.peering.start()
 

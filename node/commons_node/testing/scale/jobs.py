@@ -67,7 +67,7 @@ def jobs(size: Size, seed: int) -> dict[str, Job]:
         routers = mesh.Plan(300, neighbours, 100, warm_s=120.0, scattered=True, seed=seed)
         plans[f"routers {neighbours}"] = routers
         plans[f"calm routers {neighbours}"] = replace(routers, settings=Settings(opportunistic=0))
-    for spare in (0, 2):
+    for spare in (0, 4):
         plans[f"islands {spare}"] = islands.Plan(spare=spare, seed=seed)
     return {name: Job(plan) for name, plan in plans.items()}
 

@@ -48,6 +48,8 @@ class Annals:
     chains: dict[Chain, list[Operation]] = field(default_factory=dict)
     nodes: dict[DeviceId, DeviceKeys] = field(default_factory=dict)
     ids: set[OperationId] = field(default_factory=set)
+    owners: dict[DeviceId, bytes] = field(default_factory=dict)
+    """Whose node it is, of those that are not a member's only one."""
 
     @property
     def epoch(self) -> tuple[OperationId, bytes]:
@@ -187,6 +189,10 @@ class LightReplica:
     def node_keys(self, device: DeviceId) -> DeviceKeys | None:
         """See ``Replica``."""
         return self.annals.nodes.get(device)
+
+    def whose(self, device: DeviceId) -> bytes:
+        """See ``Replica``."""
+        return self.annals.owners.get(device, device)
 
     # --- what the simulation asks ---
 
