@@ -7,6 +7,7 @@ A test of the libp2p host asks for Trio by itself:
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,10 @@ settings.load_profile("steady")
 os.environ["LANGUAGE"] = "en"
 for _name in ("LC_ALL", "LC_MESSAGES"):
     os.environ.pop(_name, None)
+
+# A shell that puts a run into the background has it, and all that it starts, ignore this.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure() -> None:

@@ -261,6 +261,10 @@ def test_who_did_what_stands_in_the_audit_and_no_secret(alice: House) -> None:
     alice.acts("invite", "create", "--uses", "3")
     wrong = alice.refused("member.unlock", member="alice", passphrase="not this one at all")
     assert wrong.code == "wrong_passphrase"
+    secret = token(alice, "view:status")
+    at_home, outside = (Client(at, session=secret) for at in (alice._socket, guests_of(alice)))
+    assert refusal(at_home, "member.list") == "not_allowed"
+    assert refusal(outside, "peer.block", view=False, node="x") == "not_allowed"
     rows = alice.reads("audit", "list", "--limit", "200")["entries"]
     tried, *_ = [one for one in rows if one["verb"] == "member.unlock"]
     assert (tried["outcome"], tried["member"], tried["who"]) == (
@@ -275,8 +279,8 @@ def test_who_did_what_stands_in_the_audit_and_no_secret(alice: House) -> None:
     assert {one.get("door", "own") for one in refused} == {"own", "guests"}
     assert not [one for one in rows if one["verb"] == "status" and one["outcome"] == "ok"]
     text = (alice.home / "audit.jsonl").read_text()
-    for secret in (PASSPHRASE, "not this one", "Elm Street", alice.session or "no"):
-        assert secret not in text
+    for word in (PASSPHRASE, "not this one", "Elm Street", secret, alice.session or "no"):
+        assert word not in text
 
 
 # -- figures, health, logs -------------------------------------------------------------------------
