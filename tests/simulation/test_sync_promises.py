@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiosqlite
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from tests.unit.rooms import Rooms, bytes_of, note, village
 from commons_crdt.ids import ZERO
 from commons_crdt.operation import decode_header, operation_id
 from commons_crdt.roles import Role
+from commons_node.store.connection import Connection
 from commons_node.store.database import Database
 from commons_protocol import pull, serve, wire
 from commons_protocol.effects import Ingest
@@ -140,7 +140,7 @@ async def test_a_batch_is_one_transaction(rooms: Rooms, monkeypatch: pytest.Monk
     plain = Database.transaction
 
     @asynccontextmanager
-    async def counted(database: Database) -> AsyncIterator[aiosqlite.Connection]:
+    async def counted(database: Database) -> AsyncIterator[Connection]:
         begun.append(database.path)
         async with plain(database) as connection:
             yield connection

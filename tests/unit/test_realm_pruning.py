@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import aiosqlite
 import pytest
 from tests.unit.rooms import Room, Rooms, bytes_of, ident, note, page, retitle, village
 from tests.unit.tales import council, seal
@@ -20,6 +19,7 @@ from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation
 from commons_node.realm import pruning
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch
 from commons_node.store.realm_store import RealmStore
 
@@ -181,9 +181,7 @@ async def test_a_crash_in_the_middle_loses_nothing(
     torn = room_steps = 0
     delete = RealmStore.delete
 
-    async def tearing(
-        self: RealmStore, connection: aiosqlite.Connection, numbers: Sequence[int]
-    ) -> None:
+    async def tearing(self: RealmStore, connection: Connection, numbers: Sequence[int]) -> None:
         nonlocal torn, room_steps
         await delete(self, connection, list(numbers)[:1])
         room_steps -= 1
@@ -218,7 +216,7 @@ async def test_much_goes_in_many_rounds_of_many_steps(
     steps: list[int] = []
     delete = RealmStore.delete
 
-    async def counting(self: RealmStore, connection: aiosqlite.Connection, numbers: Any) -> None:
+    async def counting(self: RealmStore, connection: Connection, numbers: Any) -> None:
         steps.append(len(list(numbers)))
         await delete(self, connection, numbers)
 
@@ -243,7 +241,7 @@ async def test_what_is_cited_while_others_are_deleted_stays(
     arriving: list[asyncio.Task[Any]] = []
     delete = RealmStore.delete
 
-    async def answered(self: RealmStore, connection: aiosqlite.Connection, numbers: Any) -> None:
+    async def answered(self: RealmStore, connection: Connection, numbers: Any) -> None:
         if not arriving:
             arriving.append(asyncio.create_task(room.take(*answer)))
             await asyncio.sleep(0.05)  # by then it waits for its turn

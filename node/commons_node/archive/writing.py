@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
-
 from commons_crdt.ids import OperationId, hasher
 from commons_node.archive import standalone
 from commons_node.archive.contents import Contents
 from commons_node.archive.format import MAX_VERDICTS, Head, Writer
 from commons_node.realm.realm import Realm
+from commons_node.store.connection import Connection
 from commons_node.store.database import Database, fetch, snapshot
 from commons_node.store.large_parts import chunks, whole_part
 from commons_node.store.paging import everything, verdicts
@@ -72,7 +71,7 @@ def standalone_script() -> bytes:
     return Path(standalone.__file__).read_bytes()
 
 
-async def begin(realm: Realm) -> tuple[aiosqlite.Connection, Head]:
+async def begin(realm: Realm) -> tuple[Connection, Head]:
     """A snapshot, and the head that goes with it; the caller has the realm."""
     of_set, of_state = await realm.hash_now()
     database: Database = realm.store.database
@@ -87,20 +86,20 @@ async def begin(realm: Realm) -> tuple[aiosqlite.Connection, Head]:
         raise
 
 
-async def _operations(writer: Writer, connection: aiosqlite.Connection, parts: _Written) -> None:
+async def _operations(writer: Writer, connection: Connection, parts: _Written) -> None:
     async for page in everything(connection):
         for operation in parts.contents.noted(page):
             writer.add(operation)
     writer.close()
 
 
-async def _verdicts(writer: Writer, connection: aiosqlite.Connection) -> None:
+async def _verdicts(writer: Writer, connection: Connection) -> None:
     async for page in verdicts(connection, MAX_VERDICTS):
         writer.verdicts(page)
     writer.close()
 
 
-async def _rows(writer: Writer, realm: Realm, connection: aiosqlite.Connection) -> int:
+async def _rows(writer: Writer, realm: Realm, connection: Connection) -> int:
     count = 0
     async for view, key, values in realm.folding.rows(connection):
         writer.row(view, key, values)
@@ -109,9 +108,7 @@ async def _rows(writer: Writer, realm: Realm, connection: aiosqlite.Connection) 
     return count
 
 
-async def _large(
-    writer: Writer, connection: aiosqlite.Connection, parts: _Written, most: int | None
-) -> None:
+async def _large(writer: Writer, connection: Connection, parts: _Written, most: int | None) -> None:
     """Those that are whole here, and right: what the disk has damaged is left out, and said."""
     for one, length, hashed in parts.contents.named:
         found = await whole_part(connection, *one) if most is None or length <= most else None
@@ -128,7 +125,7 @@ async def _large(
     writer.close()
 
 
-async def _right(connection: aiosqlite.Connection, number: int, expects: bytes) -> bool:
+async def _right(connection: Connection, number: int, expects: bytes) -> bool:
     hashed = hasher("part")
     async for data in chunks(connection, number):
         hashed.update(data)

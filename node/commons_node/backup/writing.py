@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
 
-import aiosqlite
-
 from commons_crdt.operation import Operation
 from commons_crdt.texts import N_
 from commons_node.archive.format import Head
@@ -33,6 +31,7 @@ from commons_node.backup.manifest import (
 from commons_node.home import Home
 from commons_node.realm.realm import Realm
 from commons_node.said import Said, said
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch
 from commons_node.store.paging import block
 from commons_protocol.filed import encode_operation
@@ -153,7 +152,7 @@ def _of(head: Head) -> tuple[bytes, bytes, tuple[bytes, ...], int, bytes, bytes]
     return head.realm, head.pin, head.chain, head.operations, head.set_hash, head.state_hash
 
 
-async def _blocks(connection: aiosqlite.Connection) -> AsyncIterator[list[Operation]]:
+async def _blocks(connection: Connection) -> AsyncIterator[list[Operation]]:
     """All operations, log 0 first; where one block ends does not depend on what follows."""
     for log in (0, 1):
         ((last,),) = await fetch(connection, "SELECT coalesce(max(n), 0) FROM operations")

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import aiosqlite
-
 from commons_crdt.authority.judge import Judge, Standing
 from commons_crdt.authority.state import Authority
 from commons_crdt.errors import Refused
@@ -19,6 +17,7 @@ from commons_crdt.kinds import Rules, read_fact
 from commons_crdt.operation import content
 from commons_crdt.roles import Role
 from commons_crdt.verdict import Verdict
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch, placeholders
 from commons_node.store.realm_store import RealmStore
 
@@ -49,7 +48,7 @@ class Folding:
                 self._of_kind.setdefault(kind, []).append(view)
         self._heeded = {kind for view in views if not view.document for kind in view.kinds}
 
-    async def create(self, connection: aiosqlite.Connection) -> bool:
+    async def create(self, connection: Connection) -> bool:
         """Make the tables that are not there yet; True if what is stored must be folded again.
 
         A view whose columns are others than those of its table has its table made anew.
@@ -73,7 +72,7 @@ class Folding:
                 )
         return again
 
-    async def clear(self, connection: aiosqlite.Connection, held: Iterable[bytes]) -> None:
+    async def clear(self, connection: Connection, held: Iterable[bytes]) -> None:
         """Forget every row before all is folded again, save those of documents that are held."""
         await connection.execute("DELETE FROM subjects")
         keys = list(held)
@@ -116,7 +115,7 @@ class Folding:
         }
 
     async def note(
-        self, connection: aiosqlite.Connection, facts: Iterable[tuple[int, Fact]]
+        self, connection: Connection, facts: Iterable[tuple[int, Fact]]
     ) -> set[tuple[str, bytes]]:
         """Remember which rows stored operations (n, fact) touch; returns those rows."""
         touched = [(name, key, n) for n, fact in facts for name, key in self.keys(fact)]
@@ -127,7 +126,7 @@ class Folding:
 
     async def fold(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         judge: Judge,
         dirty: Iterable[tuple[str, bytes]],
         documents: Mapping[DocumentId, Fields | None],
@@ -149,9 +148,7 @@ class Folding:
         for i in range(0, len(told), _IN):
             await self._show(connection, await self._subjects(judge, told[i : i + _IN]))
 
-    async def _show(
-        self, connection: aiosqlite.Connection, subjects: Iterable[tuple[View, Subject]]
-    ) -> None:
+    async def _show(self, connection: Connection, subjects: Iterable[tuple[View, Subject]]) -> None:
         rows: dict[str, list[tuple[bytes, Sequence[Value]]]] = {}
         gone: dict[str, list[bytes]] = {}
         for view, subject in subjects:
@@ -165,7 +162,7 @@ class Folding:
 
     async def _put(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         view: View,
         rows: Sequence[tuple[bytes, Sequence[Value]]],
         gone: Sequence[bytes],
@@ -204,7 +201,7 @@ class Folding:
             for (name, key), found in facts.items()
         ]
 
-    async def members(self, connection: aiosqlite.Connection, authority: Authority) -> None:
+    async def members(self, connection: Connection, authority: Authority) -> None:
         """Replace the ``members`` rows: they are the fold of log 0 as a whole."""
         await connection.execute("DELETE FROM members")
         flagged = authority.flagged()
@@ -216,12 +213,12 @@ class Folding:
             ],
         )
 
-    async def state_hash(self, connection: aiosqlite.Connection) -> bytes:
+    async def state_hash(self, connection: Connection) -> bytes:
         """BLAKE2b-256 over all rows of all replicated views; see CONTRACT.md."""
         return state_hash([row async for row in self.rows(connection)])
 
     async def rows(
-        self, connection: aiosqlite.Connection
+        self, connection: Connection
     ) -> AsyncIterator[tuple[str, bytes, Sequence[Value]]]:
         """All rows of all replicated views, by ascending view and key, some at a time."""
         for name in sorted([*self._views, "members"]):

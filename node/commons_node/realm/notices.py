@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import aiosqlite
-
 from commons_crdt.authority.state import Authority
 from commons_crdt.ids import DeviceId, MemberId, OperationId
 from commons_crdt.operation import decode_header
 from commons_crdt.verdict import Verdict
 from commons_node.realm.revised import Flip
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch, placeholders
 from commons_node.store.realm_store import RealmStore
 
@@ -52,7 +51,7 @@ class Notices:
 
     async def note(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         authority: Authority,
         flips: Sequence[Flip],
         now_ms: int,
@@ -81,9 +80,7 @@ class Notices:
             await connection.execute(query, chunk)
         await self._bound(connection)
 
-    async def _put(
-        self, connection: aiosqlite.Connection, member: MemberId, flip: Flip, now_ms: int
-    ) -> None:
+    async def _put(self, connection: Connection, member: MemberId, flip: Flip, now_ms: int) -> None:
         """What the member knew of it last is kept; if that is so again, there is nothing to say."""
         known = await fetch(
             connection,
@@ -103,7 +100,7 @@ class Notices:
         )
 
     async def _authors(
-        self, connection: aiosqlite.Connection, authority: Authority, ids: Sequence[OperationId]
+        self, connection: Connection, authority: Authority, ids: Sequence[OperationId]
     ) -> Mapping[OperationId, MemberId]:
         """Whose operations these are; a node's own acts are nobody's doing."""
         found: dict[OperationId, MemberId] = {}
@@ -117,7 +114,7 @@ class Notices:
         return found
 
     async def _resting(
-        self, connection: aiosqlite.Connection, authority: Authority, fallen: set[OperationId]
+        self, connection: Connection, authority: Authority, fallen: set[OperationId]
     ) -> list[tuple[MemberId, OperationId, OperationId]]:
         """(member, act, what it rests on) of residents' accepted acts that refer to what fell."""
         owners = {
@@ -143,7 +140,7 @@ class Notices:
                     found.append((member, OperationId(ident), OperationId(on)))
         return found
 
-    async def _bound(self, connection: aiosqlite.Connection) -> None:
+    async def _bound(self, connection: Connection) -> None:
         for member in self.residents:
             await connection.execute(
                 "DELETE FROM notices WHERE member = ?1 AND operation NOT IN (SELECT operation"

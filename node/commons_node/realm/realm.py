@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import aiosqlite
 import structlog
 
 from commons_crdt.author import Draft
@@ -39,6 +38,7 @@ from commons_node.realm.revised import Revised
 from commons_node.realm.revision import Revision
 from commons_node.realm.sealed import Sealed
 from commons_node.realm.told import Change, Telling
+from commons_node.store.connection import Connection
 from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.pool import VerifierPool
 from commons_protocol.ends import Vector
@@ -271,7 +271,7 @@ class Realm:
 
     async def _fold(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         first: int,
         stored: Sequence[Stored],
         outcome: Outcome,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence, Set
 
-import aiosqlite
 import msgspec
 import structlog
 
@@ -27,6 +26,7 @@ from commons_node.realm.folding import Folding
 from commons_node.realm.memory import Memory
 from commons_node.realm.revised import Revised
 from commons_node.realm.sealed import Sealed
+from commons_node.store.connection import Connection
 from commons_node.store.reading import Row
 from commons_node.store.realm_store import RealmStore, Stored
 from commons_node.verifier.work import form
@@ -62,7 +62,7 @@ class Revision:
 
     # -- what a batch changes elsewhere ----------------------------------------------------------
 
-    async def fill(self, connection: aiosqlite.Connection, late: Sequence[Parsed]) -> None:
+    async def fill(self, connection: Connection, late: Sequence[Parsed]) -> None:
         """Store contents that came for operations that lacked some."""
         for item in late:
             kind, body = self._rules.kinds.get(item.header.kind), item.operation.body
@@ -72,7 +72,7 @@ class Revision:
 
     async def follow(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         stored: Sequence[Stored],
         late: Sequence[OperationId],
     ) -> Revised:
@@ -131,7 +131,7 @@ class Revision:
 
     async def _judged_in_log_0(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         operations: Mapping[OperationId, Judgement],
         revised: Revised,
     ) -> None:
@@ -147,7 +147,7 @@ class Revision:
         await self._store.set_standing(connection, after)
 
     async def _judge_some(
-        self, connection: aiosqlite.Connection, rows: Sequence[Row], revised: Revised
+        self, connection: Connection, rows: Sequence[Row], revised: Revised
     ) -> list[tuple[Row, Standing]]:
         """Verdicts of log-1 operations again, ascending in each chain; those that are other now."""
         judge = self._memory.judge
@@ -180,7 +180,7 @@ class Revision:
         return {bytes(t.document if self._is_edit(t) else t.id) for t in found}
 
     async def _erased_or_not(
-        self, connection: aiosqlite.Connection, things: Set[bytes], revised: Revised
+        self, connection: Connection, things: Set[bytes], revised: Revised
     ) -> list[tuple[Row, Standing]]:
         """Take what is erased now; and judge it, and what is erased no more, by what is here."""
         if not things:
@@ -209,7 +209,7 @@ class Revision:
 
     async def _show(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         changed: Sequence[tuple[Row, Standing]],
         revised: Revised,
     ) -> None:
@@ -232,16 +232,14 @@ class Revision:
 
     # -- documents that wait, and everything again -----------------------------------------------
 
-    async def retry(
-        self, connection: aiosqlite.Connection, documents: Sequence[DocumentId]
-    ) -> None:
+    async def retry(self, connection: Connection, documents: Sequence[DocumentId]) -> None:
         """Apply the edits of documents that wait, or once killed their worker."""
         if documents:
             outcome = await self._documents.rebuild(self._memory.judge, documents)
             await self.settle(connection, outcome)
 
     async def settle(
-        self, connection: aiosqlite.Connection, outcome: Outcome, said: str | None = None
+        self, connection: Connection, outcome: Outcome, said: str | None = None
     ) -> None:
         """Note what edits that waited came to, and show it; ``said``: what all of them say now."""
         other = [(ident, why) for ident, why in outcome.applied.items() if why != said]
@@ -249,7 +247,7 @@ class Revision:
         dirty = self._folding.of_documents(outcome.fields)
         await self._folding.fold(connection, self._memory.judge, dirty, outcome.fields)
 
-    async def fold_again(self, connection: aiosqlite.Connection, judge: Judge) -> None:
+    async def fold_again(self, connection: Connection, judge: Judge) -> None:
         """Empty every view and fold the stored operations again; the rows must not change."""
         documents = await self._store.inside.documents()
         fields = {}

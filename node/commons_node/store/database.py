@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-import aiosqlite
-
 from commons_crdt.errors import CommonsError
+from commons_node.store.connection import Connection
 from commons_node.store.upgrading import PATIENCE_S, Unusable, migrate
 
-_ON_DAMAGE: WeakKeyDictionary[aiosqlite.Connection, Callable[[], None]] = WeakKeyDictionary()
+_ON_DAMAGE: WeakKeyDictionary[Connection, Callable[[], None]] = WeakKeyDictionary()
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 """How the names of SQLite's results begin that say so."""
 _CLOSED = frozenset(
@@ -53,21 +52,23 @@ class Database:
     and a later reader of the same connection would not see what was committed in between.
     """
 
-    def __init__(self, path: Path, write: aiosqlite.Connection, read: aiosqlite.Connection) -> None:
+    def __init__(self, path: Path, write: Connection, read: Connection) -> None:
         """Use ``open_database``."""
         self.path = path
         self.write = write
         self.read = read
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """Everything or nothing; durable when the block ends.
+
+        What returns nothing is done with the next that does: see ``Connection``.
 
         Cancelled or failed at any step, a commit included, it leaves no transaction open.
         Raises ``Unusable``, for instance when the disk is full.
         """
         try:
-            await self.write.execute("BEGIN IMMEDIATE")
+            await self.write.begin()
             yield self.write
             await self.write.commit()
         except BaseException as error:
@@ -108,9 +109,7 @@ class Database:
         await self.write.close()
 
 
-async def fetch(
-    connection: aiosqlite.Connection, query: str, arguments: Sequence[object] = ()
-) -> list[Any]:
+async def fetch(connection: Connection, query: str, arguments: Sequence[object] = ()) -> list[Any]:
     """All rows of one query, in one call to the connection's thread.
 
     Raises ``Damaged``, and ``Closed`` while the file is being made anew.
@@ -134,7 +133,7 @@ def is_damage(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorname", "").startswith(_DAMAGE)
 
 
-def _damage(connection: aiosqlite.Connection, error: Exception) -> Damaged | None:
+def _damage(connection: Connection, error: Exception) -> Damaged | None:
     """What to raise where SQLite says that the file is damaged; whoever mends it is told."""
     if not is_damage(error):
         return None
@@ -162,10 +161,9 @@ async def open_database(path: Path, schema: Sequence[str]) -> Database:
     return Database(path, write, read)
 
 
-async def _connect(path: Path, *more: str) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(
-        path, isolation_level=None, cached_statements=256, timeout=PATIENCE_S
-    )
+async def _connect(path: Path, *more: str) -> Connection:
+    connection = Connection(path, isolation_level=None, cached_statements=256, timeout=PATIENCE_S)
+    await connection
     for pragma in (
         "synchronous = FULL",
         "foreign_keys = ON",
@@ -182,7 +180,7 @@ async def _connect(path: Path, *more: str) -> aiosqlite.Connection:
     return connection
 
 
-async def snapshot(database: Database) -> aiosqlite.Connection:
+async def snapshot(database: Database) -> Connection:
     """Another reading connection, which sees what is committed now and nothing later.
 
     As long as it is open the WAL only grows: close it soon. Raises ``Damaged``.

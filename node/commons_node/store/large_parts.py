@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
-import aiosqlite
-
 from commons_crdt.ids import DeviceId, DocumentId, OperationId
 from commons_crdt.operation import SMALL_PART, Operation, decode_header
+from commons_node.store.connection import Connection
 from commons_node.store.database import Database, fetch, placeholders, snapshot
 
 PIECE = 32_768
@@ -64,9 +63,7 @@ class Usage:
     bytes: int
 
 
-async def whole_part(
-    connection: aiosqlite.Connection, operation: bytes, position: int
-) -> int | None:
+async def whole_part(connection: Connection, operation: bytes, position: int) -> int | None:
     """The number of a part that an operation names; None if not all of it is here."""
     rows = await fetch(
         connection,
@@ -77,7 +74,7 @@ async def whole_part(
     return int(rows[0][0]) if rows else None
 
 
-async def chunks(connection: aiosqlite.Connection, number: int) -> AsyncIterator[bytes]:
+async def chunks(connection: Connection, number: int) -> AsyncIterator[bytes]:
     """The bytes of a part, one row at a time."""
     first = -1
     query = "SELECT first, bytes FROM chunks WHERE part = ? AND first > ? ORDER BY first LIMIT 1"
@@ -96,7 +93,7 @@ class LargeParts:
     # -- with the operation ----------------------------------------------------------------------
 
     async def insert(
-        self, connection: aiosqlite.Connection, n: int, operation: Operation, *, own: bool
+        self, connection: Connection, n: int, operation: Operation, *, own: bool
     ) -> set[int]:
         """Note the large parts of an operation stored as ``n``; the positions of the small ones."""
         small: set[int] = set()
@@ -117,9 +114,7 @@ class LargeParts:
                 await self._write(connection, number, 0, part)
         return small
 
-    async def fill(
-        self, connection: aiosqlite.Connection, ident: OperationId, operation: Operation
-    ) -> None:
+    async def fill(self, connection: Connection, ident: OperationId, operation: Operation) -> None:
         """Large parts came with an operation that is stored; they were checked."""
         for position, part in enumerate(operation.parts):
             if part is None or len(part) <= SMALL_PART:
@@ -137,15 +132,13 @@ class LargeParts:
                     "UPDATE large SET have = length, whole = 1, giver = '' WHERE n = ?", (number,)
                 )
 
-    async def _write(
-        self, connection: aiosqlite.Connection, number: int, first: int, data: bytes
-    ) -> None:
+    async def _write(self, connection: Connection, number: int, first: int, data: bytes) -> None:
         await connection.executemany(
             "INSERT INTO chunks (part, first, bytes) VALUES (?,?,?)",
             [(number, first + i, data[i : i + PIECE]) for i in range(0, len(data), PIECE)],
         )
 
-    async def _clear(self, connection: aiosqlite.Connection, numbers: Sequence[int]) -> None:
+    async def _clear(self, connection: Connection, numbers: Sequence[int]) -> None:
         await connection.executemany("DELETE FROM chunks WHERE part = ?", [(n,) for n in numbers])
         await connection.executemany(
             "UPDATE large SET have = 0, whole = 0, own = 0, giver = '' WHERE n = ?",
@@ -153,7 +146,7 @@ class LargeParts:
         )
 
     async def forget(
-        self, connection: aiosqlite.Connection, ids: Iterable[bytes], *, about: bool = False
+        self, connection: Connection, ids: Iterable[bytes], *, about: bool = False
     ) -> int:
         """Drop the bytes of operations, or of all that is about documents; how many parts."""
         wanted = list(ids)
@@ -171,9 +164,7 @@ class LargeParts:
             dropped += len(rows)
         return dropped
 
-    async def delete(
-        self, connection: aiosqlite.Connection, operations: Sequence[tuple[int]]
-    ) -> None:
+    async def delete(self, connection: Connection, operations: Sequence[tuple[int]]) -> None:
         """The operations with these numbers go altogether."""
         await connection.executemany(
             "DELETE FROM chunks WHERE part IN (SELECT n FROM large WHERE operation = ?)", operations
@@ -184,7 +175,7 @@ class LargeParts:
 
     async def append(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         part: LargePart,
         data: Sequence[bytes],
         giver: str,
@@ -207,7 +198,7 @@ class LargeParts:
         return await self._at(connection, part.n)
 
     async def finish(
-        self, connection: aiosqlite.Connection, part: LargePart, *, good: bool, now_ms: int
+        self, connection: Connection, part: LargePart, *, good: bool, now_ms: int
     ) -> None:
         """All bytes are here: whole if they are the right ones, otherwise none of them is kept."""
         if good:
@@ -217,22 +208,22 @@ class LargeParts:
         else:
             await self._clear(connection, [part.n])
 
-    async def drop(self, connection: aiosqlite.Connection, part: LargePart) -> None:
+    async def drop(self, connection: Connection, part: LargePart) -> None:
         """Let the bytes go; others have them."""
         await self._clear(connection, [part.n])
 
-    async def used(self, connection: aiosqlite.Connection, part: LargePart, now_ms: int) -> None:
+    async def used(self, connection: Connection, part: LargePart, now_ms: int) -> None:
         """Somebody looks at it."""
         await connection.execute("UPDATE large SET used_ms = ? WHERE n = ?", (now_ms, part.n))
 
     # -- reading ---------------------------------------------------------------------------------
 
-    async def _at(self, connection: aiosqlite.Connection, number: int) -> LargePart | None:
+    async def _at(self, connection: Connection, number: int) -> LargePart | None:
         rows = await self._rows(connection, "l.n = ?", (number,))
         return rows[0] if rows else None
 
     async def _rows(
-        self, connection: aiosqlite.Connection, where: str, arguments: Sequence[object] = ()
+        self, connection: Connection, where: str, arguments: Sequence[object] = ()
     ) -> list[LargePart]:
         query = f"SELECT {_COLUMNS} {_FROM} WHERE {where}"
         return [

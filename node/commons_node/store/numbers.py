@@ -5,10 +5,9 @@ Both tables are small and stay in memory. Knows no verdicts.
 
 from __future__ import annotations
 
-import aiosqlite
-
 from commons_crdt.authority.state import View
 from commons_crdt.ids import DeviceId
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch
 
 
@@ -21,7 +20,7 @@ class Numbers:
         self.masks: dict[int, View] = {}
         self._of_mask: dict[View, int] = {}
 
-    async def load(self, connection: aiosqlite.Connection) -> None:
+    async def load(self, connection: Connection) -> None:
         """Read both tables afresh; whoever reads rows meanwhile keeps the old ones."""
         chains = await fetch(connection, "SELECT device, log, n FROM chains")
         masks = await fetch(connection, "SELECT n, mask FROM masks")
@@ -29,7 +28,7 @@ class Numbers:
         self.masks = {n: int.from_bytes(mask, "big") for n, mask in masks}
         self._of_mask = {mask: n for n, mask in self.masks.items()}
 
-    async def chain(self, connection: aiosqlite.Connection, device: DeviceId, log: int) -> int:
+    async def chain(self, connection: Connection, device: DeviceId, log: int) -> int:
         """The number of a chain; a new one is written."""
         n = self.chains.get((device, log))
         if n is None:
@@ -38,7 +37,7 @@ class Numbers:
             self.chains[device, log] = n
         return n
 
-    async def mask(self, connection: aiosqlite.Connection, view: View) -> int:
+    async def mask(self, connection: Connection, view: View) -> int:
         """The number of a view; a new one is written."""
         n = self._of_mask.get(view)
         if n is None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import aiosqlite
-
 from commons_crdt.operation import Operation
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch, placeholders
 from commons_node.store.reading import NOT_VOID
 
@@ -37,7 +36,7 @@ class Span(NamedTuple):
 
 
 async def page(
-    connection: aiosqlite.Connection,
+    connection: Connection,
     logs: tuple[Mapping[int, Span], Mapping[int, Span]],
     after: int | None,
     limit: int,
@@ -64,7 +63,7 @@ async def page(
 
 
 async def named(
-    connection: aiosqlite.Connection, ids: Sequence[bytes], after: int | None, limit: int
+    connection: Connection, ids: Sequence[bytes], after: int | None, limit: int
 ) -> tuple[list[Operation], int | None]:
     """Those of ``ids`` (at most some hundred) that are stored; otherwise as ``page``.
 
@@ -88,22 +87,20 @@ async def named(
     return taken, None
 
 
-async def everything(connection: aiosqlite.Connection) -> AsyncIterator[list[Operation]]:
+async def everything(connection: Connection) -> AsyncIterator[list[Operation]]:
     """All that is stored with its parts, log 0 first, each log in the order of storing."""
     async for rows in _in_order(connection, _JOINED, _CHUNK):
         yield [operation for _, operation in await _with_parts(connection, rows)]
 
 
-async def verdicts(connection: aiosqlite.Connection, most: int) -> AsyncIterator[bytes]:
+async def verdicts(connection: Connection, most: int) -> AsyncIterator[bytes]:
     """The verdicts of ``everything``, in its order, a byte each; 0 for what stands in no hash."""
     columns = f"o.n, iif({NOT_VOID}, o.verdict, 0)"
     async for rows in _in_order(connection, columns, most):
         yield bytes(verdict for _, verdict in rows)
 
 
-async def _in_order(
-    connection: aiosqlite.Connection, columns: str, most: int
-) -> AsyncIterator[list[Any]]:
+async def _in_order(connection: Connection, columns: str, most: int) -> AsyncIterator[list[Any]]:
     """Rows of all operations, the number of each first; at most so many at a time."""
     for log in (0, 1):
         last = 0
@@ -117,9 +114,7 @@ async def _in_order(
             yield rows
 
 
-async def block(
-    connection: aiosqlite.Connection, log: int, first: int, end: int
-) -> list[Operation]:
+async def block(connection: Connection, log: int, first: int, end: int) -> list[Operation]:
     """What was stored of one log under the numbers from ``first`` to before ``end``."""
     query = (
         f"SELECT {_JOINED} FROM operations o"  # noqa: S608 - own columns
@@ -135,7 +130,7 @@ def _length(operation: Operation) -> int:
 
 
 async def _behind(
-    connection: aiosqlite.Connection, spans: Mapping[int, Span], start: int, stored: int
+    connection: Connection, spans: Mapping[int, Span], start: int, stored: int
 ) -> AsyncIterator[tuple[int, Operation]]:
     """(n, operation) of one log's spans behind number ``start``, in causal order."""
     dense = 4 * sum(last - first + 1 for first, last in spans.values()) >= stored
@@ -155,9 +150,7 @@ async def _behind(
             yield found
 
 
-async def _search(
-    connection: aiosqlite.Connection, spans: Mapping[int, Span], start: int
-) -> list[Any]:
+async def _search(connection: Connection, spans: Mapping[int, Span], start: int) -> list[Any]:
     """The next rows of the spans, by the index of chains."""
     numbers: list[int] = []
     chains = list(spans.items())
@@ -173,7 +166,7 @@ async def _search(
 
 
 async def _with_parts(
-    connection: aiosqlite.Connection, every: Sequence[Sequence[Any]]
+    connection: Connection, every: Sequence[Sequence[Any]]
 ) -> list[tuple[int, Operation]]:
     """Operations of rows of ``_COLUMNS``, parts attached."""
     parts: dict[int, list[bytes | None]] = {}

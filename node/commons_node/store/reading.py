@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple
 
-import aiosqlite
-
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DeviceId, DocumentId, OperationId
 from commons_crdt.operation import Operation
 from commons_crdt.verdict import ACCEPTED, Judgement, Verdict
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch, placeholders
 from commons_node.store.numbers import Numbers
 
@@ -77,7 +76,7 @@ class Past(NamedTuple):
 class Reader:
     """Queries over one connection."""
 
-    def __init__(self, connection: aiosqlite.Connection, numbers: Numbers) -> None:
+    def __init__(self, connection: Connection, numbers: Numbers) -> None:
         """``numbers`` is shared with whoever writes."""
         self.connection = connection
         self._numbers = numbers

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import aiosqlite
 import msgspec
 
 from commons_crdt.authority.judge import Standing
 from commons_crdt.ids import DocumentId, OperationId
 from commons_crdt.operation import SMALL_PART, Operation
+from commons_node.store.connection import Connection
 from commons_node.store.database import Database, fetch, placeholders
 from commons_node.store.large_parts import LargeParts
 from commons_node.store.numbers import Numbers
@@ -63,7 +63,7 @@ class RealmStore:
 
     async def insert(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         batch: Sequence[Stored],
         applied: Mapping[OperationId, str],
         *,
@@ -105,9 +105,7 @@ class RealmStore:
             await connection.executemany("INSERT INTO parts VALUES (?,?,?,?)", parts)
         return first
 
-    async def set_standing(
-        self, connection: aiosqlite.Connection, standings: Iterable[Standing]
-    ) -> None:
+    async def set_standing(self, connection: Connection, standings: Iterable[Standing]) -> None:
         """Replace verdicts and the roles that counted, after judging again."""
         rows = [(int(s.judgement.verdict), s.judgement.reason, s.role, s.id) for s in standings]
         if rows:  # nearly never: no turn of the database for nothing
@@ -116,7 +114,7 @@ class RealmStore:
             )
 
     async def set_applied(
-        self, connection: aiosqlite.Connection, results: Iterable[tuple[OperationId, str]]
+        self, connection: Connection, results: Iterable[tuple[OperationId, str]]
     ) -> None:
         """Note which edits their documents took."""
         rows = [(why, ident) for ident, why in results]
@@ -125,7 +123,7 @@ class RealmStore:
 
     async def fall_behind(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         documents: Iterable[DocumentId],
         since: int | None = None,
     ) -> None:
@@ -138,9 +136,7 @@ class RealmStore:
         if rows:
             await connection.executemany("INSERT OR IGNORE INTO behind VALUES (?,?)", rows)
 
-    async def catch_up(
-        self, connection: aiosqlite.Connection, documents: Iterable[DocumentId]
-    ) -> None:
+    async def catch_up(self, connection: Connection, documents: Iterable[DocumentId]) -> None:
         """All that is stored of these was applied."""
         await connection.executemany(
             "DELETE FROM behind WHERE document = ?", [(d,) for d in documents]
@@ -148,7 +144,7 @@ class RealmStore:
 
     async def set_contents(
         self,
-        connection: aiosqlite.Connection,
+        connection: Connection,
         ident: OperationId,
         operation: Operation,
         change: bytes | None,
@@ -171,7 +167,7 @@ class RealmStore:
         await self.large.fill(connection, ident, operation)
 
     async def erase(
-        self, connection: aiosqlite.Connection, ids: Iterable[OperationId], *, body: bool
+        self, connection: Connection, ids: Iterable[OperationId], *, body: bool
     ) -> None:
         """Take away parts, and with ``body`` the body with the unsalted hash of its change."""
         ids = list(ids)
@@ -187,7 +183,7 @@ class RealmStore:
                 "UPDATE operations SET body=NULL, change=NULL WHERE id=?", rows
             )
 
-    async def delete(self, connection: aiosqlite.Connection, numbers: Iterable[int]) -> None:
+    async def delete(self, connection: Connection, numbers: Iterable[int]) -> None:
         """Take operations away altogether: header, body, parts, and what folds noted of them."""
         rows = [(n,) for n in numbers]
         await self.large.delete(connection, rows)
@@ -195,7 +191,7 @@ class RealmStore:
         await connection.executemany("DELETE FROM subjects WHERE operation = ?", rows)
         await connection.executemany("DELETE FROM operations WHERE n = ?", rows)
 
-    async def set_setting(self, connection: aiosqlite.Connection, name: str, value: bytes) -> None:
+    async def set_setting(self, connection: Connection, name: str, value: bytes) -> None:
         """Remember something about the realm that is this node's own."""
         await connection.execute("INSERT OR REPLACE INTO settings VALUES (?,?)", (name, value))
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-import aiosqlite
-
 from commons_crdt.authority.judge import ERASURE
 from commons_crdt.authority.state import View
 from commons_crdt.ids import OperationId
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch, placeholders
 from commons_node.store.numbers import Numbers
 from commons_node.store.reading import NOT_VOID
@@ -43,7 +42,7 @@ class Unsettled(NamedTuple):
 class SettledTable:
     """SQL of one realm, over the writing connection, inside the caller's transaction."""
 
-    def __init__(self, connection: aiosqlite.Connection, numbers: Numbers) -> None:
+    def __init__(self, connection: Connection, numbers: Numbers) -> None:
         """``numbers`` is shared with whoever writes."""
         self._connection = connection
         self._numbers = numbers
@@ -112,7 +111,7 @@ class SettledTable:
 
     # -- reading what is committed ---------------------------------------------------------------
 
-    async def unsettled(self, connection: aiosqlite.Connection, after: int) -> list[Unsettled]:
+    async def unsettled(self, connection: Connection, after: int) -> list[Unsettled]:
         """Operations of log 1 that are not settled, in the order of storing, some at a time."""
         query = (
             "SELECT o.n, o.id, c.device, o.seq, o.time_ms, o.mask, o.verdict, o.reason, o.header"
@@ -128,7 +127,7 @@ class SettledTable:
         ]
 
     async def erasures_since(
-        self, connection: aiosqlite.Connection, time_ms: int
+        self, connection: Connection, time_ms: int
     ) -> list[tuple[bytes, int, View]]:
         """(device, seq, view) of the erasures that stand and are younger than a time."""
         query = (
@@ -146,7 +145,7 @@ def _pairs(stored: bytes) -> list[tuple[OperationId, bytes]]:
     ]
 
 
-async def state_of(connection: aiosqlite.Connection, seal: OperationId) -> bytes | None:
+async def state_of(connection: Connection, seal: OperationId) -> bytes | None:
     """The state hash that this node computed for a seal; None if it has not yet."""
     query = "SELECT value FROM settings WHERE name = ?"
     for (stored,) in await fetch(connection, query, (_COMPARED,)):
@@ -154,7 +153,7 @@ async def state_of(connection: aiosqlite.Connection, seal: OperationId) -> bytes
     return None
 
 
-async def provisional_keys(connection: aiosqlite.Connection, view: str) -> set[bytes]:
+async def provisional_keys(connection: Connection, view: str) -> set[bytes]:
     """The keys of a view's rows that some operation that is not settled has a part in."""
     query = (
         "SELECT DISTINCT s.key FROM subjects s LEFT JOIN settled t ON t.operation = s.operation"
@@ -164,7 +163,7 @@ async def provisional_keys(connection: aiosqlite.Connection, view: str) -> set[b
     return {bytes(key) for (key,) in await fetch(connection, query, (view,))}
 
 
-async def provisional_documents(connection: aiosqlite.Connection) -> set[bytes]:
+async def provisional_documents(connection: Connection) -> set[bytes]:
     """The documents that some operation that stands and is not settled is about."""
     query = (
         "SELECT DISTINCT o.document FROM operations o INDEXED BY by_document"
@@ -173,9 +172,7 @@ async def provisional_documents(connection: aiosqlite.Connection) -> set[bytes]:
     return {bytes(document) for (document,) in await fetch(connection, query)}
 
 
-async def among_provisional(
-    connection: aiosqlite.Connection, operations: Iterable[bytes]
-) -> set[bytes]:
+async def among_provisional(connection: Connection, operations: Iterable[bytes]) -> set[bytes]:
     """Those of some operations that are stored and not settled."""
     wanted, found = list(operations), set[bytes]()
     for i in range(0, len(wanted), _IN):
@@ -188,14 +185,14 @@ async def among_provisional(
     return found
 
 
-async def settled_counts(connection: aiosqlite.Connection) -> tuple[int, int]:
+async def settled_counts(connection: Connection) -> tuple[int, int]:
     """How many stored operations are settled, and how many there are."""
     query = "SELECT (SELECT count(*) FROM settled), (SELECT count(*) FROM operations)"
     ((settled, stored),) = await fetch(connection, query)
     return int(settled), int(stored)
 
 
-async def ripe(connection: aiosqlite.Connection, time_ms: int) -> int:
+async def ripe(connection: Connection, time_ms: int) -> int:
     """How many operations a seal could settle: not settled, decided, within their chain's end."""
     query = (
         "SELECT count(*) FROM operations o LEFT JOIN settled t ON t.operation = o.n"  # noqa: S608 - own clause

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import aiosqlite
 import msgspec
 
 from commons_crdt import canonical
 from commons_crdt.errors import Refused
 from commons_crdt.ids import OperationId
 from commons_crdt.operation import Operation, decode_header
+from commons_node.store.connection import Connection
 from commons_node.store.database import fetch, placeholders
 from commons_node.store.upgrading import Unusable
 
@@ -43,7 +43,7 @@ class Aside:
 class Waiting:
     """The table ``waiting``; ``load`` must follow."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         """Reads and writes over the realm's writing connection."""
         self._connection = connection
         self.counts: dict[str, int] = {}

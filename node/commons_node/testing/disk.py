@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import aiosqlite
-
+from commons_node.store.connection import Connection
 from commons_node.store.database import Database
 from commons_node.store.realm_schema import REALM_SCHEMA
 
@@ -73,8 +72,8 @@ class Disk:
     def database(self, power: Power, write_s: Callable[[], float]) -> Database:
         """The disk as the store opens it; ``write_s``: how long the next commit takes."""
         shared = _Shared(self, self._platter, power, write_s)
-        write = cast("aiosqlite.Connection", _Connection(shared, waits=False))
-        read = cast("aiosqlite.Connection", _Connection(shared, waits=True))
+        write = cast("Connection", _Connection(shared, waits=False))
+        read = cast("Connection", _Connection(shared, waits=True))
         return Database(Path("simulated"), write, read)
 
     def lose_power(self) -> None:
@@ -99,44 +98,8 @@ class _Shared:
         self.free.set()
 
 
-class _Cursor:
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
-        self._cursor = cursor
-
-    async def fetchall(self) -> list[Any]:
-        return self._cursor.fetchall()
-
-    async def fetchone(self) -> Any:
-        return self._cursor.fetchone()
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        for row in self._cursor.fetchall():
-            yield row
-
-
-class _Result:
-    """What ``execute`` gives: awaited, or entered, as in aiosqlite."""
-
-    def __init__(self, run: Callable[[], sqlite3.Cursor], ready: Callable[[], Any]) -> None:
-        self._run = run
-        self._ready = ready
-
-    async def _begin(self) -> _Cursor:
-        await self._ready()
-        return _Cursor(self._run())
-
-    def __await__(self) -> Generator[Any, None, _Cursor]:
-        return self._begin().__await__()
-
-    async def __aenter__(self) -> _Cursor:
-        return await self._begin()
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-
 class _Connection:
-    """As much of ``aiosqlite.Connection`` as the store uses."""
+    """As much of ``Connection`` as the store uses."""
 
     def __init__(self, shared: _Shared, *, waits: bool) -> None:
         """``waits``: reads stand behind a transaction that is being written."""
@@ -150,32 +113,27 @@ class _Connection:
             await shared.free.wait()
             shared.power.need()
 
-    def _statement(self, run: Callable[[], sqlite3.Cursor]) -> _Result:
-        def guarded() -> sqlite3.Cursor:
-            if self._shared.platter.in_transaction and self._shared.writer is _task():
-                self._shared.power.spend()
-            return run()
+    async def _statement(self, run: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
+        await self._ready()
+        if self._shared.platter.in_transaction and self._shared.writer is _task():
+            self._shared.power.spend()
+        return run()
 
-        return _Result(guarded, self._ready)
+    async def begin(self) -> None:
+        await self._ready()
+        self._shared.platter.execute("BEGIN IMMEDIATE")
+        self._shared.writer = _task()
+        self._shared.free.clear()
 
-    def execute(self, sql: str, arguments: Sequence[object] = ()) -> _Result:
-        if sql.startswith("BEGIN"):
-            return self._statement(lambda: self._begin(sql))
-        return self._statement(lambda: self._shared.platter.execute(sql, arguments))
+    async def execute(self, sql: str, arguments: Sequence[object] = ()) -> None:
+        await self._statement(lambda: self._shared.platter.execute(sql, arguments))
 
     async def execute_fetchall(self, sql: str, arguments: Sequence[object] = ()) -> list[Any]:
-        async with self.execute(sql, arguments) as cursor:
-            return await cursor.fetchall()
+        cursor = await self._statement(lambda: self._shared.platter.execute(sql, arguments))
+        return cursor.fetchall()
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> _Result:
-        return self._statement(lambda: self._shared.platter.executemany(sql, rows))
-
-    def _begin(self, sql: str) -> sqlite3.Cursor:
-        shared = self._shared
-        cursor = shared.platter.execute(sql)
-        shared.writer = _task()
-        shared.free.clear()
-        return cursor
+    async def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        await self._statement(lambda: self._shared.platter.executemany(sql, rows))
 
     async def commit(self) -> None:
         shared = self._shared
