@@ -9,7 +9,7 @@ Source: ARCHITECTURE §2; Ed25519 (RFC 8032) and X25519 (RFC 7748) as libsodium 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import msgspec
 from nacl.bindings import crypto_scalarmult, crypto_sign_open, crypto_sign_seed_keypair
@@ -65,6 +65,11 @@ class DeviceSecrets(
             crypto_sign_seed_keypair(self.signing)[0],
             bytes(PrivateKey(self.sealing).public_key),
         )
+
+    def with_keys(self, keys: DeviceKeys) -> Self:
+        """This one; ``keys`` are its public half, computed before."""
+        self.__dict__["keys"] = keys
+        return self
 
 
 def sign_claim(purpose: str, seed: bytes, *parts: bytes) -> bytes:

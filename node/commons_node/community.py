@@ -85,8 +85,11 @@ class WrongState(CommonsError):
 
 
 def device_of(unlocked: Unlocked) -> DeviceSecrets:
-    """The device whose secrets an unlocked member holds."""
-    return DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
+    """The device whose secrets an unlocked member holds; its public half is computed once."""
+    secrets = DeviceSecrets(unlocked.get(SIGNING), unlocked.get(SEALING))
+    if (known := unlocked.public.get("device")) is None:
+        known = unlocked.public["device"] = secrets.keys
+    return secrets.with_keys(known)
 
 
 class Names(dict[MemberId, str]):

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from commons_crdt.device import DeviceSecrets
+from commons_node.community import SEALING, SIGNING, device_of
 from commons_node.keystore import disk, sealing
 from commons_node.keystore.node_key import DamagedNodeKey, NodeKey
 from commons_node.keystore.sealing import DamagedKey, WeakPassphrase, WrongPassphrase
@@ -220,6 +222,17 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
     disk.write_private(path, b"newer")
     assert path.read_bytes() == b"newer", "what the dead one left is in nobody's way"
+
+
+def test_the_public_half_of_a_device_follows_its_secrets() -> None:
+    unlocked = Unlocked(ALICE, bytes(32), {SIGNING: b"a" * 32, SEALING: b"b" * 32})
+    first, again = device_of(unlocked), device_of(unlocked)
+    assert again.keys is first.keys, "computed once"
+    assert first.keys == DeviceSecrets(b"a" * 32, b"b" * 32).keys
+    unlocked.remember(SIGNING, b"c" * 32)
+    assert device_of(unlocked).keys == DeviceSecrets(b"c" * 32, b"b" * 32).keys
+    unlocked.wipe()
+    assert not unlocked.public
 
 
 def test_wiped_secrets_are_gone() -> None:

@@ -7,6 +7,7 @@ still stand somewhere in the process's memory until that is reused.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class Unlocked:
@@ -15,7 +16,7 @@ class Unlocked:
     ``member`` is the member's id in hex. Names are the domain's, such as ``REALM/signing``.
     """
 
-    __slots__ = ("_data_key", "_secrets", "_wiped", "member")
+    __slots__ = ("_data_key", "_secrets", "_wiped", "member", "public")
 
     def __init__(self, member: str, data_key: bytes, secrets: Mapping[str, bytes]) -> None:
         """Copies everything into memory that ``wipe`` can overwrite."""
@@ -23,6 +24,8 @@ class Unlocked:
         self._data_key = bytearray(data_key)
         self._secrets = {name: bytearray(secret) for name, secret in secrets.items()}
         self._wiped = False
+        self.public: dict[str, Any] = {}
+        """What was computed from the secrets and is none; empty when there is another secret."""
 
     def __repr__(self) -> str:
         """Names the member and nothing else: a secret never gets into a log by accident."""
@@ -48,6 +51,7 @@ class Unlocked:
     def remember(self, name: str, secret: bytes) -> None:
         """Hold one secret more. For ``Keystore.add``, which writes it to the file first."""
         self._secrets[name] = bytearray(secret)
+        self.public.clear()
 
     @property
     def wiped(self) -> bool:
@@ -59,4 +63,5 @@ class Unlocked:
         for secret in (self._data_key, *self._secrets.values()):
             secret[:] = bytes(len(secret))
         self._secrets.clear()
+        self.public.clear()
         self._wiped = True
