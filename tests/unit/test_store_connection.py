@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commons_node.store.connection import _MOST
-from commons_node.store.database import Database, fetch, open_database
+from commons_node.store.database import Closed, Database, fetch, open_database
 from commons_node.store.upgrading import Unusable
 
 SCHEMA = ("CREATE TABLE things (n INTEGER PRIMARY KEY, name TEXT NOT NULL) ",)
@@ -110,6 +110,31 @@ async def test_who_gives_up_in_the_middle_leaves_nothing_that_waits(database: Da
             raise _Back
     assert await fetch(database.write, ALL) == []
     assert database.write._later is None
+
+
+async def test_one_transaction_is_not_begun_within_another(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(PUT, (1, "drill"))
+        with pytest.raises(RuntimeError):
+            await database.write.begin()
+    assert await fetch(database.read, ALL) == [(1, "drill")], "it took nothing from the outer one"
+
+
+async def test_a_file_that_is_made_anew_meanwhile_is_not_taken_for_written(
+    tmp_path: Path,
+) -> None:
+    database = await open_database(tmp_path / "a.db", SCHEMA)
+
+    async def writes() -> None:
+        async with database.transaction() as connection:
+            await connection.execute(PUT, (1, "drill"))
+            await database.close()
+            database.swap(await open_database(tmp_path / "a.db", SCHEMA))
+
+    with pytest.raises(Closed):
+        await writes()
+    assert await fetch(database.read, ALL) == []
+    await database.close()
 
 
 async def test_a_file_that_somebody_else_writes_is_waited_for_and_then_refused(

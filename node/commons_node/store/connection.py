@@ -35,9 +35,10 @@ class Connection(aiosqlite.Connection):
         self._later: list[Callable[[], object]] | None = None
 
     async def begin(self) -> None:
-        """Begin a transaction that may write; all that follows is in it."""
-        self._later = []
-        await self.execute("BEGIN IMMEDIATE")
+        """Begin a transaction that may write; all that follows is in it, until it has ended."""
+        if self._later is not None:
+            raise RuntimeError("a transaction is within another one")
+        self._later = [lambda: self._conn.execute("BEGIN IMMEDIATE")]
 
     async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:  # type: ignore[override]  # no cursor
         """One statement that returns nothing."""

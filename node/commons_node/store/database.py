@@ -67,18 +67,19 @@ class Database:
         Cancelled or failed at any step, a commit included, it leaves no transaction open.
         Raises ``Unusable``, for instance when the disk is full.
         """
+        write = self.write  # to its end, whatever is swapped in meanwhile
+        await write.begin()
         try:
-            await self.write.begin()
-            yield self.write
-            await self.write.commit()
+            yield write
+            await write.commit()
         except BaseException as error:
             if _is_closed(error):
                 raise Closed from error
             with suppress(sqlite3.DatabaseError):
-                await self.write.rollback()
+                await write.rollback()
             if not isinstance(error, sqlite3.DatabaseError):
                 raise
-            if (damage := _damage(self.write, error)) is not None:
+            if (damage := _damage(write, error)) is not None:
                 raise damage from error
             if not isinstance(error, sqlite3.OperationalError):
                 raise
