@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 
 import pytest
@@ -36,6 +37,15 @@ def blocked(alice: House, eve: Eve) -> tuple[float, str] | None:
     if row["blocked_until"] is None:
         return None
     return datetime.fromisoformat(row["blocked_until"]).timestamp(), row["sync"]["reason"]
+
+
+def is_written_down(alice: House, eve: Eve, until_s: float) -> bool:
+    """Whether a kill now would leave it: it is known a moment before it is durable."""
+    file = f"file:{alice.home / 'node.db'}?mode=ro"
+    with closing(sqlite3.connect(file, uri=True, timeout=10)) as connection:
+        query = "SELECT until_ms FROM offenders WHERE subject = ?"
+        rows = connection.execute(query, (node_id(eve.network.peer_id),)).fetchall()
+    return [row[0] // 1000 for row in rows] == [int(until_s)]
 
 
 def breaks_rules(alice: House, eve: Eve) -> None:
@@ -75,6 +85,8 @@ def test_each_time_lasts_twice_as_long_also_over_kill_9(elm_street: Street) -> N
             assert began + lasts - 1 <= found[0] <= time.time() + ahead + lasts, f"turn {turn}"
             assert f"it broke rules (encoding), time {turn} in a row" in found[1]
             is_turned_away(alice, eve)
+            ends = found[0]
+            until(lambda ends=ends: is_written_down(alice, eve, ends), "it lasts")  # type: ignore[misc]  # binds it
             alice.kill()
             alice.clock(ahead - BEFORE_S)
             alice.again()
