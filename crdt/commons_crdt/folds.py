@@ -77,14 +77,14 @@ def by_document(fact: Fact) -> tuple[bytes, ...]:
 
 def set_hash(verdicts: Iterable[tuple[bytes, int]]) -> bytes:
     """BLAKE2b-256 over (id, verdict) sorted by id; those that are not final are left out."""
-    return digest(
-        "set",
-        b"".join(
-            identity + bytes([verdict])
-            for identity, verdict in sorted(verdicts)
-            if Verdict(verdict).final
-        ),
-    )
+    pending = Verdict.PENDING
+    counted = [id_ + _OF_VERDICT[verdict] for id_, verdict in verdicts if verdict != pending]
+    counted.sort()
+    return digest("set", b"".join(counted))
+
+
+_OF_VERDICT = tuple(bytes([verdict]) for verdict in Verdict)
+"""The byte of each verdict, by its number."""
 
 
 def state_hash(rows: Iterable[tuple[str, bytes, Sequence[Value]]]) -> bytes:

@@ -101,6 +101,30 @@ async def test_edits_without_room_in_memory_are_read_from_the_disk(
     assert await room.facts() == await other.facts()
 
 
+async def test_edits_of_documents_that_stand_are_applied_on_top_of_them(rooms: Rooms) -> None:
+    home, town, pages = library()
+    island = home.island("island")
+    for first in pages:
+        retitle(island, town.bob, first, "bob's again")
+    half = len(island.operations)
+    for first in pages:
+        retitle(island, town.alice, first, "alice's again")
+    room = await rooms.open("a", home)
+    await room.take(*bytes_of(home))
+    await room.realm.settled()
+    await room.take(*bytes_of(island)[len(home.operations) : half])
+    await room.take(*bytes_of(island)[half:])
+    assert await held(room) == 2 * len(pages), "both changes of each page wait"
+    kept = room.realm._catching_up.backlog.kept(DocumentId(one.id) for one in pages)
+    assert {len(edits) for edits in kept.values()} == {2}, "in memory, without what stands"
+    await room.realm.settled()
+    assert not await held(room)
+    other = await rooms.open("b", home)
+    for start in range(0, len(island.operations), 50):
+        await other.take(*bytes_of(island)[start : start + 50])
+    assert await room.facts() == await other.facts(), "as if nothing had waited"
+
+
 async def test_what_an_earlier_start_held_waits_from_this_one_on(rooms: Rooms) -> None:
     home, _, pages = library()
     room = await rooms.open("a", home, *bytes_of(home))

@@ -56,14 +56,13 @@ class Backlog:
     ) -> None:
         """Let documents wait that are marked as such in the store.
 
-        The edits of a document that is wholly new are kept, to spare reading them again.
+        ``edits``: those of each that wait from now on. They are kept, to spare reading them again.
         """
         self.version += 1
         for document in documents:
             new = edits[document] if edits is not None else ()
             if document not in self._documents:
-                whole = new and bytes(new[0].id) == bytes(document)
-                self._documents[document] = [] if whole else None
+                self._documents[document] = [] if new else None
             if new and self._documents[document] is not None:
                 self._keep(document, _pack(new))
 
@@ -86,7 +85,7 @@ class Backlog:
         self._kept = 0
 
     def kept(self, documents: Iterable[DocumentId]) -> dict[DocumentId, list[Edit]]:
-        """Those of ``documents`` whose edits are all here."""
+        """Those of ``documents`` of which all edits that wait are here."""
         return {
             document: [edit for one in packed for edit in _unpack(one)]
             for document in documents

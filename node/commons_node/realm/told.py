@@ -17,14 +17,15 @@ log = structlog.get_logger(component="realm")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What listeners are told after a commit: new operations, whether they are our own, and
-    whether log 0 grew; and which stored ones they gave another verdict. ``forked``: two operations
-    at one place of a chain came to light.
+    """What listeners are told after a commit: new operations and of which ``kinds`` they are,
+    whether they are our own, and whether log 0 grew; and which stored ones they gave another
+    verdict. ``forked``: two operations at one place of a chain came to light.
     """
 
     realm: RealmId
     ids: tuple[OperationId, ...]
     operations: tuple[Operation, ...]
+    kinds: frozenset[str]
     own: bool
     log_zero: bool
     flips: tuple[Flip, ...] = ()
@@ -52,6 +53,7 @@ class Telling:
             self._realm,
             tuple(item.standing.id for item in stored),
             tuple(item.operation for item in stored),
+            frozenset(item.standing.kind for item in stored),
             own,
             any(item.standing.log == 0 for item in stored) or any(f.log == 0 for f in flips),
             flips,

@@ -330,13 +330,15 @@ class Reader:
         return result
 
     async def pasts(self, documents: Sequence[DocumentId]) -> dict[DocumentId, list[Past]]:
-        """The edits that several documents have taken, each in a causal order."""
+        """The edits that several documents have taken, each in a causal order; none that waits."""
         result: dict[DocumentId, list[Past]] = {document: [] for document in documents}
         for i in range(0, len(documents), _IN):
             chunk = documents[i : i + _IN]
             query = (
-                "SELECT document, id, kind, change, body FROM operations WHERE document IN"  # noqa: S608 - own clauses
-                f" ({placeholders(len(chunk))}) AND applied = '' AND body IS NOT NULL ORDER BY n"
+                "SELECT o.document, o.id, o.kind, o.change, o.body FROM operations o"  # noqa: S608 - own clauses
+                " LEFT JOIN behind b ON b.document = o.document WHERE o.document IN"
+                f" ({placeholders(len(chunk))}) AND o.applied = '' AND o.body IS NOT NULL"
+                " AND (b.since IS NULL OR o.n < b.since) ORDER BY o.n"
             )
             for row in await fetch(self.connection, query, chunk):
                 result[row[0]].append(Past(*row[1:]))

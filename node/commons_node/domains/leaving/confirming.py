@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from commons_crdt.authority.judge import ERASURE
 from commons_crdt.ids import RealmId
-from commons_crdt.operation import decode_header
 from commons_node.community import Community
 from commons_node.domains.leaving.receipts import confirm_erasures
 from commons_node.realm.told import Change
@@ -31,8 +30,7 @@ class Confirming:
 
     def changed(self, community: Community, change: Change) -> None:
         """Something was stored: look soon if an erasure is among it, or counts otherwise now."""
-        kinds = (decode_header(one.header).kind for one in change.operations)
-        if change.flips or any(kind == ERASURE for kind in kinds):
+        if change.flips or ERASURE in change.kinds:
             self.look(community)
 
     def look(self, community: Community) -> None:
