@@ -232,7 +232,11 @@ class Community:
         """A value with how far it can be trusted: the digest it was read at, and what waits."""
         waiting = await self.realm.store.waiting_count()
         absent = [*missing, *({"waiting": why, "operations": n} for why, n in waiting.items())]
-        return Reading(value, self.realm.digest().hex(), absent, conflicts)
+        return Reading(value, self.as_of(), absent, conflicts)
+
+    def as_of(self) -> str:
+        """Up to which state of it a value is read that is read now."""
+        return self.realm.digest().hex()
 
 
 def written(result: Written) -> dict[str, object]:

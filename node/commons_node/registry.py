@@ -24,6 +24,7 @@ import msgspec
 from msgspec import inspect
 
 from commons_node.api.types import API_VERSION
+from commons_node.selecting import Selection
 
 if TYPE_CHECKING:
     from commons_node.keystore.sessions import Session
@@ -37,15 +38,15 @@ class Request(Generic[NodeT]):
 
     ``community`` and ``member`` are the selectors as typed (id, prefix or name) or None; what they
     mean is for the domain to find out. ``session`` is the caller's terminal session, None when the
-    caller has none or the node no longer knows it. ``fields``: those of a list's rows that anybody
-    will look at, None for all; a view may leave out others that cost it something.
+    caller has none or the node no longer knows it. ``selection``: what of a view's list anybody
+    will look at, None for all of it.
     """
 
     node: NodeT
     community: str | None = None
     member: str | None = None
     session: Session | None = None
-    fields: frozenset[str] | None = None
+    selection: Selection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,15 @@ class Reading:
 
     ``as_of`` says up to what the value was computed (a set hash, heads or a time), ``missing``
     lists what is known to exist and is not here, ``conflicts`` what is contested, all JSON-able.
+    ``more``: the list has the rows of the request's selection only, and whether more of them fit
+    behind those; None: it is whole.
     """
 
     value: Mapping[str, object]
     as_of: object = None
     missing: Sequence[object] = ()
     conflicts: Sequence[object] = ()
+    more: bool | None = None
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -81,11 +81,10 @@ class Secret(msgspec.Struct):
 
 async def loans(request: Request[Any], _args: Nothing) -> Reading:
     """The loans of one community, as a view gives them that does no more than it is asked for."""
-    assert request.fields is not None, "the broker says what anybody will look at"
-    rows = LOANS if request.community == ELM else []
+    assert request.selection is not None, "the broker says what anybody will look at"
+    rows, seen = LOANS if request.community == ELM else [], request.selection.fields
     return Reading(
-        {"loans": [{k: v for k, v in row.items() if k in request.fields} for row in rows]},
-        as_of="00ff",
+        {"loans": [{k: v for k, v in row.items() if k in seen} for row in rows]}, as_of="00ff"
     )
 
 

@@ -136,6 +136,8 @@ class Agents:
         self._jobs = jobs
         self._cannot: set[str] = set()
         """Agents whose job this version cannot define."""
+        self._shown: dict[str, tuple[Row, Installed]] = {}
+        """By agent, what was made of its row, which is never changed, only replaced."""
 
     async def load(self, database: Database) -> None:
         """Know what is installed; nothing runs by it yet."""
@@ -188,7 +190,15 @@ class Agents:
         return self._store.code(bytes.fromhex(package))
 
     def _installed(self, row: Row) -> Installed:
+        """What may change without the row, its state, is looked at each time."""
         state, stop = self._state(row)
+        of, shown = self._shown.get(row.agent, (None, None))
+        if shown is None or of is not row or (shown.state, shown.stop) != (state, stop):
+            shown = self._made(row, state, stop)
+            self._shown[row.agent] = row, shown
+        return shown
+
+    def _made(self, row: Row, state: State, stop: Stop) -> Installed:
         return Installed(
             row.agent,
             row.package.hex(),
@@ -324,6 +334,7 @@ class Agents:
         row = self._store.rows[agent]
         await self._store.remove(agent)
         self._cannot.discard(agent)
+        self._shown.pop(agent, None)
         await self._forget(row)
         await self._jobs.clear(agent, job_name(row.manifest))
 

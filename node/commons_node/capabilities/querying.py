@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from commons_node.capabilities.capability import Calling, Capability
 from commons_node.capabilities.collections import COLLECTIONS, Collection, find
 from commons_node.capabilities.refusals import BadParameters, Fault, NotGranted, TooMuch
 from commons_node.registry import describe_arguments
+from commons_node.selecting import Row, Selection
 
 _PAGE: Final = 500
 MOST_ROWS: Final = 5_000
@@ -44,6 +45,30 @@ class Get(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fields: Annotated[list[str], Meta(max_length=64)] = []
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Of the rows that ``where`` lets through, ``limit`` behind ``skip``, with these fields."""
+
+    fields: Sequence[str]
+    limit: int
+    skip: int = 0
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def selection(self, within: Mapping[str, Any]) -> Selection:
+        """What a view is told of it: ``within`` is another filter, which counts as well."""
+        wanted = (*within.items(), *self.where.items())
+        looks = frozenset(name for name, _ in wanted)
+
+        def fits(row: Row) -> bool:
+            return all(_fits(row.get(name), value) for name, value in wanted)
+
+        return Selection(looks.union(self.fields), self.limit, self.skip, looks, fits)
+
+    def shown(self, row: Row) -> dict[str, object]:
+        """Of a row what was asked for."""
+        return {name: row.get(name) for name in self.fields}
+
+
 def _reach(method: str, grant: Grant, name: str) -> tuple[Collection, tuple[str, ...]]:
     """The collection, and the fields of it that are in reach. Raises ``NotGranted``."""
     found = find(name)
@@ -64,26 +89,25 @@ def _known(method: str, wanted: Sequence[str], fields: Sequence[str]) -> None:
             raise NotGranted(method=method, why=f"the field {name!r}")
 
 
-async def _rows(calling: Calling, grant: Grant, found: Collection) -> tuple[list[Any], object]:
-    """All rows within the grant's own filter, and up to what they were computed."""
+async def _rows(
+    calling: Calling, grant: Grant, found: Collection, wanted: _Wanted
+) -> tuple[Sequence[Row], bool, object]:
+    """Rows within the grant's own filter too, whether there are more, and how new they are."""
     view = calling.inside.registry.view(found.view)
     if view is None:
         raise Fault(method="docs.query", why=f"this version has no {found.view}")
     arguments = from_body(
         view, describe_arguments(view), msgspec.json.encode(found.arguments or {})
     )
-    where = grant.where or {}
-    request = replace(
-        calling.inside.request(calling.lease.job.principal),
-        fields=frozenset((*found.fields, *where)),
-    )
+    selection = wanted.selection(grant.where or {})
+    request = replace(calling.inside.request(calling.lease.job.principal), selection=selection)
     reading = await view.read(request, arguments)
     rows = reading.value.get(found.rows)
     if not isinstance(rows, list):
         raise Fault(method="docs.query", why=f"{found.view} has no list {found.rows}")
-    return [
-        row for row in rows if all(_fits(row.get(k), v) for k, v in where.items())
-    ], reading.as_of
+    if reading.more is not None:
+        return rows, reading.more, reading.as_of
+    return *selection.among(rows, rows), reading.as_of
 
 
 def _fits(value: object, wanted: object) -> bool:
@@ -130,16 +154,15 @@ async def query(calling: Calling, grant: Grant, params: Query) -> object:
     most = grant.max_rows or MOST_ROWS
     if params.limit is not None and params.limit > most:
         raise TooMuch(method="docs.query", why=f"{params.limit} rows, of {most} at most")
-    rows, as_of = await _rows(calling, grant, found)
-    fit = [row for row in rows if all(_fits(row.get(k), v) for k, v in params.where.items())]
-    at = int(params.after or 0)
-    page = fit[at : at + (params.limit or min(most, _PAGE))]
-    more = at + len(page) < len(fit)
-    shown = params.fields or fields
+    wanted = _Wanted(
+        params.fields or fields, params.limit or min(most, _PAGE), int(params.after or 0),
+        params.where,
+    )  # fmt: skip
+    rows, more, as_of = await _rows(calling, grant, found, wanted)
     return {
-        "rows": [{name: row.get(name) for name in shown} for row in page],
+        "rows": [wanted.shown(row) for row in rows],
         "more": more,
-        "next": str(at + len(page)) if more else None,
+        "next": str(wanted.skip + len(rows)) if more else None,
         "as_of": as_of,
     }
 
@@ -148,13 +171,9 @@ async def get(calling: Calling, grant: Grant, params: Get) -> object:
     """One row."""
     found, fields = _reach("docs.get", grant, params.collection)
     _known("docs.get", params.fields, fields)
-    rows, as_of = await _rows(calling, grant, found)
-    row = next((one for one in rows if one.get(found.key) == params.id), None)
-    shown = params.fields or fields
-    return {
-        "row": None if row is None else {name: row.get(name) for name in shown},
-        "as_of": as_of,
-    }
+    wanted = _Wanted(params.fields or fields, limit=1, where={found.key: params.id})
+    rows, _, as_of = await _rows(calling, grant, found, wanted)
+    return {"row": wanted.shown(rows[0]) if rows else None, "as_of": as_of}
 
 
 CAPABILITIES: Final = (

@@ -9,7 +9,8 @@ from commons_crdt.ids import MemberId
 from commons_crdt.texts import N_
 from commons_node.community import Actor, Community
 from commons_node.domains.domain import About
-from commons_node.domains.lending.loans import loans, rows_of
+from commons_node.domains.lending.loans import loans
+from commons_node.domains.lending.rows import rows_of
 
 if TYPE_CHECKING:
     from commons_node.daemon import Daemon

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from commons_crdt.roles import Role
 from commons_crdt.texts import _
-from commons_node.certainty import certainty, provisional_rows
 from commons_node.community import Community, WrongState, written
 from commons_node.domains.lending import handing
 from commons_node.domains.lending.asking import Ask, ask
@@ -25,14 +23,8 @@ from commons_node.domains.lending.facts import (
 )
 from commons_node.domains.lending.handing import Done
 from commons_node.domains.lending.limits import may_have
-from commons_node.domains.lending.loans import (
-    Loan,
-    conflicts_of,
-    find_loan,
-    loan,
-    loans,
-    rows_of,
-)
+from commons_node.domains.lending.listing import Listing, list_loans, reading_of
+from commons_node.domains.lending.loans import Loan, find_loan, loan
 from commons_node.domains.lending.news import (
     Nothing,
     OneThing,
@@ -43,7 +35,7 @@ from commons_node.domains.lending.news import (
 from commons_node.domains.lending.offering import code_of, file_of
 from commons_node.domains.lending.terms import instant
 from commons_node.domains.lending.wording import COMPLETES
-from commons_node.domains.resources.things import find_thing, thing
+from commons_node.domains.resources.things import thing
 from commons_node.explaining.words import word
 from commons_node.registry import (
     Column,
@@ -237,47 +229,6 @@ async def receive(request: Call[Daemon], args: Receiving) -> Mapping[str, object
     }
 
 
-class Listing(msgspec.Struct):
-    """Arguments of ``loan list``."""
-
-    mine: Annotated[bool, option("only those of the member who is unlocked")] = False
-    overdue: Annotated[bool, option("only those whose time is over")] = False
-    state: Annotated[
-        Literal[
-            "requested",
-            "approved",
-            "declined",
-            "offered",
-            "on_loan",
-            "returning",
-            "returned",
-            "cancelled",
-        ]
-        | None,
-        option("only these"),
-    ] = None
-    resource: Annotated[str | None, option("only of this thing", complete=_THINGS)] = None
-
-
-async def list_loans(request: Call[Daemon], args: Listing) -> Reading:
-    """Who asked for what, and where it is."""
-    community = await request.node.community(request)
-    now = request.node.now_ms()
-    if args.resource is not None:
-        item = await find_thing(community, args.resource)
-        found = await loans(community, "l.resource = ?", (item.id,))
-    else:
-        found = await loans(community)
-    if args.mine:
-        member = (await request.node.actor(request, community)).member
-        found = [one for one in found if one.borrower == member]
-    if args.overdue:
-        found = [one for one in found if one.overdue(now)]
-    if args.state:
-        found = [one for one in found if one.state == args.state]
-    return await _reading(request, community, found, now, {})
-
-
 async def show(request: Call[Daemon], args: OneLoan) -> Reading:
     """A loan, step by step."""
     community = await request.node.community(request)
@@ -291,37 +242,7 @@ async def show(request: Call[Daemon], args: OneLoan) -> Reading:
         "note": await community.part(received, NOTE) if received else None,
         "waiting": await waiting_of(community, found, request.node.now_ms()),
     }
-    return await _reading(request, community, [found], request.node.now_ms(), more)
-
-
-async def _reading(
-    request: Call[Daemon],
-    community: Community,
-    found: list[Loan],
-    now: int,
-    more: Mapping[str, object],
-) -> Reading:
-    """Rows with the other halves that are known to be missing; of one loan its fields as well."""
-
-    @cache  # many steps are of few machines
-    def node_of(member: bytes, device: bytes) -> str | None:
-        return request.node.node_of(community, member, device)
-
-    lent = await provisional_rows(community, "loans")
-    steps = request.fields is None or "steps" in request.fields
-    made = await rows_of(community, found, now, node_of, steps=steps)
-    rows = [{**row, "settled": one.id not in lent} for row, one in zip(made, found, strict=True)]
-    missing = [
-        {"loan": one.id.hex(), "missing": _("the other half of a hand-over or return")}
-        for one in found
-        if one.row["provisional"]
-    ]
-    single = {**rows[0], **certainty(found[0].id not in lent)} if more else {}
-    return await community.reading(
-        {**single, **more, "loans": rows},
-        missing=missing,
-        conflicts=await conflicts_of(community, found, now),
-    )
+    return await reading_of(request, community, [found], request.node.now_ms(), more)
 
 
 _STEPS = (

@@ -1,11 +1,11 @@
-"""Loans as verbs see them: their rows with names and times, and what contradicts what.
+"""Loans as verbs see them: with their things, times and days, and what contradicts what.
 
 Reads the view of loans and writes nothing. Overdue is computed here, at the moment of reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
@@ -14,16 +14,15 @@ import msgspec
 
 from commons_crdt.authority.judge import Standing
 from commons_crdt.errors import Refused
-from commons_crdt.ids import DeviceId, MemberId, OperationId
+from commons_crdt.ids import MemberId, OperationId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content
 from commons_crdt.texts import _
 from commons_crdt.verdict import Verdict
 from commons_node.community import Ambiguous, Community, Unknown
 from commons_node.domains.lending.booking import FOREVER_MS, Booking, clashes
-from commons_node.domains.lending.changes import NONE, Change, changes_of
 from commons_node.domains.lending.places import place_of
-from commons_node.domains.lending.terms import instant, last_day, pick_up
+from commons_node.domains.lending.terms import last_day, pick_up
 from commons_node.domains.lending.views import COLUMNS
 from commons_node.domains.lending.wording import moved
 from commons_node.domains.resources.things import find_thing
@@ -37,6 +36,8 @@ OPEN = ("requested", *CONFIRMED)
 _LIST = "commons-node loan list"
 _PREFIX = 8
 _IN = 400
+_OUTLINE = f"SELECT l.key, {', '.join('l.' + name for name in COLUMNS)} FROM v_loans l"  # noqa: S608 - our names
+_ORDER = "ORDER BY l.until_ms, l.key"
 _SELECT = (
     f"SELECT l.key, {', '.join('l.' + name for name in COLUMNS)},"  # noqa: S608 - our names
     " i.number, s.name, i.quantity, i.uncounted, ch.device, o.seq, t.meant, t.asked, t.due,"
@@ -47,23 +48,11 @@ _SELECT = (
     " LEFT JOIN operations o ON o.id = l.confirmation LEFT JOIN chains ch ON ch.n = o.chain"
     " LEFT JOIN v_custody cu ON cu.key = l.resource LEFT JOIN operations mv ON mv.id = cu.move"
 )
-_AUTHOR = (
-    "SELECT o.id, ch.device, o.origin, o.time_ms FROM operations o JOIN chains ch ON ch.n = o.chain"
-)
 _LAST = (
     "l.key = (SELECT e.key FROM v_loans e JOIN operations t ON"
     " t.id = coalesce(e.receive, e.decision, e.request) WHERE e.resource = ?"
     " ORDER BY t.lamport DESC, t.id LIMIT 1)"
 )
-_STEPS = (
-    ("request", "request"),
-    ("decision", "approve"),
-    ("handover", "handover"),
-    ("accept", "accept"),
-    ("return_offer", "return"),
-    ("receive", "receive"),
-)
-_BACK = ("return", "receive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +147,36 @@ async def loans(
     community: Community, where: str = "1", arguments: Sequence[object] = ()
 ) -> list[Loan]:
     """Loans by their end; ``where`` may use the columns of loans (l) and items (i)."""
-    rows = await community.query(f"{_SELECT} WHERE {where} ORDER BY l.until_ms, l.key", arguments)
+    rows = await community.query(f"{_SELECT} WHERE {where} {_ORDER}", arguments)
     return [_loan(row, community) for row in rows]
+
+
+async def some_loans(
+    community: Community, where: str, arguments: Sequence[object], skip: int, limit: int
+) -> list[Loan]:
+    """As ``loans``, but only those of these places; ``where`` may use the columns of loans (l)."""
+    chosen = f"SELECT l.key FROM v_loans l WHERE {where} {_ORDER} LIMIT ? OFFSET ?"  # noqa: S608 - our clauses
+    return await loans(community, f"l.key IN ({chosen})", (*arguments, limit, skip))
+
+
+async def outlines(community: Community, where: str, arguments: Sequence[object]) -> list[Loan]:
+    """As ``loans``, without what stands elsewhere: the thing, what was asked for, its days."""
+    rows = await community.query(f"{_OUTLINE} WHERE {where} {_ORDER}", arguments)
+    return [
+        Loan(OperationId(key), dict(zip(COLUMNS, row, strict=True)), None, "", None, None, 0,
+             None, None, None, None)
+        for key, *row in rows
+    ]  # fmt: skip
+
+
+async def filled(community: Community, found: Sequence[Loan]) -> list[Loan]:
+    """Outlines with all the rest; without those that are gone meanwhile."""
+    known: dict[bytes, Loan] = {}
+    for at in range(0, len(found), _IN):
+        part = [one.id for one in found[at : at + _IN]]
+        for one in await loans(community, f"l.key IN ({placeholders(len(part))})", part):
+            known[one.id] = one
+    return [known[one.id] for one in found if one.id in known]
 
 
 def _loan(row: Sequence[Any], community: Community) -> Loan:
@@ -238,116 +255,6 @@ async def find_loan(community: Community, selector: str, *, ended: bool = False)
         several = "; ".join(f"{one.id.hex()[:12]} {word(one.state)}" for one in found[:10])
         raise Ambiguous(name=selector, found=several)
     return found[0]
-
-
-# -- answers -------------------------------------------------------------------------------------
-
-NodeOf = Callable[[bytes, bytes], str | None]
-"""(member, device) to the node that it belongs to, where that is known."""
-
-
-async def rows_of(
-    community: Community,
-    found: Sequence[Loan],
-    now_ms: int,
-    node_of: NodeOf,
-    *,
-    steps: bool = True,
-) -> list[dict[str, object]]:
-    """The rows that lists show. ``steps``: who did what with which machine, half of their cost."""
-    names = await community.names()
-    changes = await changes_of(community, found)
-    wrote: dict[OperationId, tuple[DeviceId, MemberId, int]] = {}
-    if steps:
-        ids = {ident for one in found for column, _ in _STEPS if (ident := one.operation(column))}
-        ids |= {step for change in changes.values() for _label, step in change.steps}
-        wrote = await _authors(community, ids)
-    free = await forgiven(community)
-    rows: list[dict[str, object]] = []
-    for one in found:
-        until = one.row["until_ms"]
-        receiver = one.row["receiver"]
-        change = changes.get(one.id, NONE)
-        last = change.last
-        row: dict[str, object] = {
-            "loan": one.id.hex(),
-            "resource": one.resource.hex(),
-            "number": one.number,
-            "name": one.name,
-            "borrower": one.borrower.hex() if one.borrower else None,
-            "borrower_name": _name(one.borrower, names),
-            "state": one.state,
-            "from": instant(one.row["from_ms"]),
-            "due": instant(until),
-            "due_day": one.due_day,
-            "zone": one.zone,
-            "meant": one.meant,
-            "moved": one.moved,
-            "overdue": one.overdue(now_ms) and free.get(one.id) != one.borrower,
-            "forgiven": one.id in free and free[one.id] == one.borrower,
-            "keep": one.kept[0].isoformat() if one.kept else None,
-            "lapsed": one.lapsed(now_ms),
-            "extension": last.json if last is not None else None,
-            "provisional": bool(one.row["provisional"]),
-            "receiver": receiver.hex() if receiver else None,
-        }
-        if steps:
-            row["steps"] = [
-                _step(one, label, step, wrote[step], names, node_of)
-                for label, step in _signed(one, change)
-                if step in wrote
-            ]
-        rows.append(row)
-    return rows
-
-
-def _signed(one: Loan, change: Change) -> list[tuple[str, OperationId]]:
-    """All steps, in the order in which a loan goes."""
-    found = [(label, one.operation(column)) for column, label in _STEPS]
-    way = [(label, step) for label, step in found if step is not None]
-    back = [pair for pair in way if pair[0] in _BACK]
-    return [*(pair for pair in way if pair[0] not in _BACK), *change.steps, *back]
-
-
-def _step(
-    one: Loan,
-    label: str,
-    ident: OperationId,
-    wrote: tuple[DeviceId, MemberId, int],
-    names: Mapping[MemberId, str],
-    node_of: NodeOf,
-) -> dict[str, object]:
-    device, member, time_ms = wrote
-    if label == "approve" and not one.row["approved"]:
-        label = "decline"
-    return {
-        "step": label,
-        "member": member.hex(),
-        "name": _name(member, names),
-        "device": device.hex(),
-        "node": node_of(member, device),
-        "time": instant(time_ms),
-        "operation": ident.hex(),
-    }
-
-
-def _name(member: MemberId | None, names: Mapping[MemberId, str]) -> str | None:
-    return None if member is None else names.get(member, member.hex()[:_PREFIX])
-
-
-async def _authors(
-    community: Community, ids: Iterable[OperationId]
-) -> dict[OperationId, tuple[DeviceId, MemberId, int]]:
-    wanted = list(ids)
-    found: dict[OperationId, tuple[DeviceId, MemberId, int]] = {}
-    grants = community.realm.judge.authority.grants
-    for at in range(0, len(wanted), _IN):
-        part = wanted[at : at + _IN]
-        query = f"{_AUTHOR} WHERE o.id IN ({placeholders(len(part))})"
-        for ident, device, origin, time_ms in await community.query(query, part):
-            member = grants[OperationId(origin)].member
-            found[OperationId(ident)] = (DeviceId(device), member, time_ms)
-    return found
 
 
 # -- what contradicts what -----------------------------------------------------------------------
