@@ -25,6 +25,7 @@ from commons_node.domains.domain import About, Domain
 from commons_node.domains.leaving.facts import FORGIVEN, RECEIPT, Forgiven, Receipt
 from commons_node.domains.leaving.receipts import confirm_erasures
 from commons_node.registry import Registry
+from commons_node.store.database import fetch
 from commons_node.verifier.pool import VerifierPool
 
 SECRET = "behind the greenhouse"
@@ -78,13 +79,11 @@ async def test_a_node_that_still_reads_the_old_state_confirms_later(
         await north.do("bob", "member.profile.edit", about=SECRET)
         reader = north.realm.store.database.read
         await reader.execute("BEGIN")
-        cursor = await reader.execute("SELECT count(*) FROM parts")
-        await cursor.fetchall()
+        await fetch(reader, "SELECT count(*) FROM parts")
         await north.do("bob", "member.erase", what="about")
         assert found_in(tmp_path, SECRET), "the log of the file still has it for the reader"
         assert await confirms(north) == 0, "so nothing is confirmed"
         await reader.execute("COMMIT")
-        await cursor.close()
         assert await confirms(north) == 1
         assert not found_in(tmp_path, SECRET)
 
