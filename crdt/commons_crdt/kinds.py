@@ -16,7 +16,7 @@ import msgspec
 from commons_crdt import canonical
 from commons_crdt.document.schema import DocumentSchema
 from commons_crdt.errors import Refused
-from commons_crdt.ids import DocumentId, MemberId, OperationId
+from commons_crdt.ids import ZERO, DocumentId, MemberId, OperationId
 from commons_crdt.operation import MAX_BODY, MAX_LARGE_PART, MAX_PARTS_BYTES, SMALL_PART, Header
 from commons_crdt.roles import Role
 
@@ -58,7 +58,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 def own_document(identity: OperationId, header: Header) -> DocumentId:
     """``header.document``, with the operation's own id where it could not name itself."""
-    return DocumentId(header.document if any(header.document) else identity)
+    return DocumentId(header.document if header.document != ZERO else identity)
 
 
 T = TypeVar("T", bound=msgspec.Struct)

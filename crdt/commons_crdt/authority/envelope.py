@@ -79,9 +79,11 @@ class Envelope:
         if header.log == 0 and any(past[ref].log for ref in header.refs):
             raise Refused("log")
         numbers = self.book.numbers
-        if any(past[i].log or prev.view >> numbers[past[i].id] & 1 for i in header.authority):
+        if header.authority and any(
+            past[i].log or prev.view >> numbers[past[i].id] & 1 for i in header.authority
+        ):
             raise Refused("authority")
-        if header.lamport != 1 + max(s.lamport for s in past.values()):
+        if header.lamport != 1 + max([s.lamport for s in past.values()]):
             raise Refused("lamport")
         if header.time_ms < prev.time_ms:
             raise Refused("time")
@@ -93,7 +95,7 @@ class Envelope:
         budgets = self.budgets
         if budgets.state(view).rules not in self.tables:
             raise Refused("rules")
-        length = header.body_length + sum(part.length for part in header.parts)
+        length = header.body_length + sum([part.length for part in header.parts])
         rate = budgets.rate(given.member, given.unattended, view)
         left = rate.after(None if first else prev.left, header.time_ms - prev.time_ms, length)
         if left is None:

@@ -10,7 +10,7 @@ Source: AUTHORITY.md, ARCHITECTURE §§2, 3, 5, docs/protocol/authority.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
@@ -103,9 +103,9 @@ class Judge:
         return self._authority
 
     @property
-    def erased(self) -> set[bytes]:
-        """The facts and documents that an accepted erasure names."""
-        return set(self._erasures.named)
+    def erased(self) -> Set[bytes]:
+        """The facts and documents that an accepted erasure names; it moves with the judge."""
+        return self._erasures.named.keys()
 
     def judge(self, candidate: Candidate, lookup: Lookup) -> Standing | Missing:
         """Judge one operation and learn it; ``Refused`` if its envelope breaks a rule.

@@ -159,7 +159,7 @@ class LogOne:
         past: Past,
     ) -> Judgement:
         header = candidate.header
-        if any(part.length > kind.parts.get(part.name, 0) for part in header.parts):
+        if header.parts and any(p.length > kind.parts.get(p.name, 0) for p in header.parts):
             return rejected("part")
         document = own_document(candidate.id, header)
         if self.erasures.takes_body(kind, candidate.id, document):

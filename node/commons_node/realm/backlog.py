@@ -63,13 +63,16 @@ class Backlog:
             new = edits[document] if edits is not None else ()
             if document not in self._documents:
                 self._documents[document] = [] if new else None
-            if new and self._documents[document] is not None:
-                self._keep(document, _pack(new))
+            if new:
+                self._keep(document, new)
 
-    def _keep(self, document: DocumentId, packed: bytes) -> None:
-        kept = self._documents[document] or []
+    def _keep(self, document: DocumentId, new: Sequence[Edit]) -> None:
+        kept = self._documents[document]
+        if kept is None:
+            return
+        packed = _pack(new)
         if self._kept + len(packed) <= MOST_KEPT:
-            self._documents[document] = [*kept, packed]
+            kept.append(packed)
             self._kept += len(packed)
         else:
             self._let_go(document)

@@ -132,14 +132,15 @@ def lies_beyond(judge: Judge, header: Header, ident: OperationId, body: object =
     taken as long as no fork is known at or below it. Which branch of log 1 a cut names shows only
     when the operation that it names is here.
     """
+    chain = (DeviceId(header.device), header.log)
+    end, fork = judge.end(*chain, body), judge.forks.get(chain)
+    if end.seq is None and fork is None:
+        return False  # nearly always: it goes on, and has no branches
     branches = judge.branches
     if branches.beside(header, ident):
         return True
-    chain = (DeviceId(header.device), header.log)
     if header.log and header.seq <= branches.awaited(chain[0]):
         return False  # a seal will say which branch it is
-    end = judge.end(*chain, body)
-    fork = judge.forks.get(chain)
     if branches.goes_on(header):
         fork = branches.open_fork(chain[0])  # a seal decided those below, and the chain goes on
     if end.seq is None:

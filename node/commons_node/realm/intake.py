@@ -320,7 +320,7 @@ class Intake:
         self, item: Parsed, body: msgspec.Struct | None, result: Checked, batch: Batch
     ) -> None:
         header = item.header
-        if any(ident in self._dead for ident in header.antecedents):
+        if not self._dead.isdisjoint(header.antecedents):
             self._dead.add(item.id)  # it will be offered again with what it builds on
             return
         if item.id not in self._needed and self._lies_beyond(item, body, self._ended):
@@ -375,7 +375,7 @@ class Intake:
     def _store(self, item: Parsed, standing: Standing, result: Checked, batch: Batch) -> None:
         kind = self._sight.rules.kinds.get(item.header.kind)
         operation = self._kept(item, standing)
-        names = tuple(part.name for part in item.header.parts)
+        names = tuple([part.name for part in item.header.parts])
         if kind is None or kind.schema is None:
             batch.stored.append(Stored(standing, operation, names))
             return
@@ -402,7 +402,7 @@ class Intake:
         body = operation.body if item.header.body_length <= room else None
         if kind is not None and judge.is_erased(kind, standing.id, standing.document):
             body = None
-        if is_named(judge, kind, standing):
+        if not operation.parts or is_named(judge, kind, standing):
             parts: tuple[bytes | None, ...] = ()
         else:
             parts = tuple(
