@@ -7,7 +7,8 @@ are whole warm runs of an agent with eleven calls, one after the other, that a f
 answers: the sandbox and its pipe alone, the floor of `warm_*` (`broker`), and `stand_in_cpu_ms`
 what both processes took of the processor for each; `jobs_per_second` are runs that do nothing, in
 one worker. `overhead` is the processor time of a calculation in there for each second
-of the same calculation in this interpreter, in the same run. `wall_overrun_s` is how long a run
+of the same calculation in this interpreter, in the same seconds (`native_ms`, its least; one that
+was built with profiles is a third faster than one that was not). `wall_overrun_s` is how long a run
 that had one second was there beyond it: one that loops, one that asks what nobody answers.
 `fuel_spread` is between the least and the most fuel of one seed and event, in several processes.
 """
@@ -34,6 +35,7 @@ from commons_node.sandbox.preparing import Preparing
 
 _RUNS: Final = 400
 _PROCESSES: Final = 5
+_PAIRS: Final = 9
 _LIMITS: Final = Limits(wall_s=60, cpu_s=60, memory_mib=128, calls=10_000)
 _NOTHING: Final = "def main(event, host): return event['run']"
 _OVERDUE: Final = """
@@ -129,7 +131,7 @@ async def _measure(folder: Path) -> dict[str, object]:
         warm, cpu_ms, peak = await _warm(workers)
         each = await _each(workers)
         say("a calculation, here and in there")
-        native, inside = await _overhead(workers)
+        overhead, native = await _overhead(workers)
         say("runs that do not end")
         overrun = await _overrun(workers)
     finally:
@@ -145,7 +147,7 @@ async def _measure(folder: Path) -> dict[str, object]:
         "stand_in_p99_ms": round(statistics.quantiles(warm, n=100)[98], 1),
         "stand_in_cpu_ms": round(cpu_ms, 1),
         "jobs_per_second": round(1 / each.seconds), "jobs_per_cpu_second": round(1 / each.cpu),
-        "overhead": round(inside / native, 2), "native_ms": round(native * 1000),
+        "overhead": round(overhead, 2), "native_ms": round(native * 1000),
         "wall_overrun_s": round(max(overrun.values()), 2), "overruns_s": overrun,
         "fuel_spread": max(fuels) - min(fuels), "fuel": fuels[0],
         "idle_worker_mib": base >> 20, "warm_worker_mib": peak >> 20,
@@ -213,19 +215,30 @@ async def _each(workers: Workers) -> _Each:
 
 
 async def _overhead(workers: Workers) -> tuple[float, float]:
-    """Processor seconds of one calculation: here, and in the sandbox; the best of a few."""
+    """A calculation in the sandbox for each second of it here (median), and its seconds here.
+
+    Processor time. Each run in there is compared with those just before and just after it here:
+    the processor's speed changes within seconds, and of the least of each, the shorter one finds
+    the faster moment.
+    """
     place: dict[str, Any] = {}
     exec(_WORK, place)  # noqa: S102 - the text above
-    native, inside = [], []
     runs = _Runs(workers, _WORKS)
-    for _ in range(5):
+
+    def here() -> float:
         busy = time.process_time()
-        here = place["work"]()
-        native.append(time.process_time() - busy)
+        place["work"]()
+        return time.process_time() - busy
+
+    here()
+    expected, native, ratios = place["work"](), [here()], []
+    for n in range(_PAIRS + 1):
         done = await runs.run()
-        assert done.result == here
-        inside.append(done.cpu_ms / 1000)
-    return min(native), min(inside)
+        assert done.result == expected
+        native.append(here())
+        if n:  # the first one has warmed it
+            ratios.append(done.cpu_ms / 1000 / statistics.mean(native[-2:]))
+    return statistics.median(ratios), min(native)
 
 
 async def _overrun(workers: Workers) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -120,19 +120,29 @@ async def list_things(request: Request[Daemon], args: Listing) -> Reading:
     """What the community has."""
     community = await request.node.community(request)
     after = (await find_thing(community, args.after)).place if args.after else None
+    wanted = request.selection
+    if wanted is not None and not wanted.looks and args.limit is None:
+        shown, more = await page(
+            community, args.query, args.state, after, wanted.limit, wanted.skip
+        )  # fmt: skip
+        return Reading({"resources": await _rows(community, shown)}, community.as_of(), more=more)
     shown, more = await page(community, args.query, args.state, after, args.limit)
-    names, away = await community.names(), all_gone(community)
-    certain = await settled_things(community, shown)
     return await community.reading(
         {
-            "resources": [
-                {**_row(away, row_of(thing, names), thing), "settled": settled}
-                for thing, settled in zip(shown, certain, strict=True)
-            ],
+            "resources": await _rows(community, shown),
             "next": shown[-1].id.hex() if more else None,
         },
         conflicts=_conflicts(shown),
     )
+
+
+async def _rows(community: Community, shown: Sequence[Thing]) -> list[dict[str, object]]:
+    names, away = await community.names(), all_gone(community)
+    certain = await settled_things(community, shown)
+    return [
+        {**_row(away, row_of(thing, names), thing), "settled": settled}
+        for thing, settled in zip(shown, certain, strict=True)
+    ]
 
 
 class Show(msgspec.Struct):

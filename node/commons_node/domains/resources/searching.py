@@ -30,16 +30,18 @@ async def page(
     state: str | None,
     after: Place | None,
     limit: int | None,
+    skip: int = 0,
 ) -> tuple[list[Thing], bool]:
-    """Things that fit, behind a place, at most ``limit``; and whether there are more.
+    """Things that fit, behind a place and ``skip`` more, at most ``limit``; whether more follow.
 
     What is known of a thing is read only of those that are shown, unless its state must be known.
     """
     if state is None and (query or limit is not None):
         places = await search(community, query or "")
         behind = places if after is None else [one for one in places if one[0] > after]
-        shown = behind if limit is None else nsmallest(limit, behind)
-        return await things_of(community, [key for _, key in shown]), len(behind) > len(shown)
+        shown = behind if limit is None else nsmallest(skip + limit, behind)
+        more = len(behind) > len(shown)
+        return await things_of(community, [key for _, key in shown[skip:]]), more
     found = await things(community)
     if query:
         fit = {key for _, key in await search(community, query)}
@@ -48,8 +50,8 @@ async def page(
         one for one in found
         if (after is None or one.place > after) and state in {None, one.state}
     ]  # fmt: skip
-    cut = found if limit is None else found[:limit]
-    return cut, len(found) > len(cut)
+    end = None if limit is None else skip + limit
+    return found[skip:end], end is not None and len(found) > end
 
 
 async def search(community: Community, query: str) -> list[tuple[Place, DocumentId]]:
