@@ -7,10 +7,11 @@ are whole warm runs of an agent with eleven calls, one after the other, that a f
 answers: the sandbox and its pipe alone, the floor of `warm_*` (`broker`), and `stand_in_cpu_ms`
 what both processes took of the processor for each; `jobs_per_second` are runs that do nothing, in
 one worker. `overhead` is the processor time of a calculation in there for each second
-of the same calculation in this interpreter, in the same seconds (`native_ms`, its least; one that
-was built with profiles is a third faster than one that was not). `wall_overrun_s` is how long a run
-that had one second was there beyond it: one that loops, one that asks what nobody answers.
-`fuel_spread` is between the least and the most fuel of one seed and event, in several processes.
+of the same calculation in this interpreter, in the same seconds (`native_ms`, its least; an
+interpreter that was built with profiles is faster, and the ratio higher). `wall_overrun_s` is how
+long a run that had one second was there beyond it: one that loops, one that asks what nobody
+answers. `fuel_spread` is between the least and the most fuel of one seed and event, in several
+processes.
 """
 
 from __future__ import annotations
