@@ -1,9 +1,11 @@
 """Which IP addresses this machine has now. Asks the system, never the network."""
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import ifaddr
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 
 
 def current() -> tuple[str, ...]:
@@ -26,21 +28,31 @@ def present(wanted: tuple[str, ...]) -> tuple[str, ...]:
 class ThisMachine:
     """What this computer's own network looks like; for who must notice that it changed."""
 
+    def __init__(self) -> None:
+        """Looks at nothing yet."""
+        self._seen: Sequence[Interface] = ()
+
     def addresses(self) -> tuple[str, ...]:
         """All IP addresses but loopback and the link-local ones of IPv6, in a stable order."""
-        found = (interface.ip for interface in _interfaces())
+        self._seen = tuple(_interfaces())
+        found = (interface.ip for interface in self._seen)
         return tuple(sorted(str(ip) for ip in found if not (ip.is_loopback or _of_link(ip))))
 
     def is_near(self, ip: str) -> bool:
-        """Is this address on a network that the computer is on itself, or on itself?"""
+        """Is this address on a network that the computer is on itself, or on itself?
+
+        As ``addresses`` saw it last, which a node asks each second: many peers are many questions.
+        """
         try:
             address = ipaddress.ip_address(ip)
         except ValueError:
             return False
-        return any(address in interface.network for interface in _interfaces())
+        if not self._seen:
+            self.addresses()
+        return any(address in interface.network for interface in self._seen)
 
 
-def _interfaces() -> Iterator[ipaddress.IPv4Interface | ipaddress.IPv6Interface]:
+def _interfaces() -> Iterator[Interface]:
     for adapter in ifaddr.get_adapters():
         for found in adapter.ips:
             ip = found.ip[0] if isinstance(found.ip, tuple) else found.ip
