@@ -101,7 +101,7 @@ class Hearing:
         node = self._daemon.standing.device(realm.realm)
         if node is not None:
             await let_others()
-            await prove_forks(realm, node)
+            await prove_forks(realm, node, await self._daemon.store.members())
 
     async def compare(self, community: Community) -> None:
         """Fold what a seal settles, and tell how that compares."""

@@ -307,15 +307,21 @@ def test_both_copies_run_and_each_meets_somebody(elm_street: Street) -> None:
         for house in everybody:
             until(lambda one=house: one.see("fork.list")["forks"], "it is found out", 60)  # type: ignore[misc]
         until(lambda: len({house.hashes() for house in everybody}) == 1, "all hold the same", 60)
+        until(lambda: all(map(proofs, everybody)), "a neighbour proves it to all", 60)
         for house in everybody:
             assert {house.verdicts()[one] for one in told} == {1}, "what was there before stands"
-            (fork,) = house.see("fork.list")["forks"]
+            (fork,) = house.see("fork.list")["forks"]  # the node of both proves nothing
             assert fork["member"] == alice.member, "and everybody says whose device it is"
         assert {code_of(house) for house in both} == {"suspended"}, "and neither signs on"
         for house, state, fix in ((alice, "fail", "stop the other copy"), (bob, "warn", "resolve")):
             checks = cli(house.home, "doctor", "--json", "--quick").json["checks"]
             found = next(one for one in checks if one["check"] == "forks")
             assert (found["state"], fix in found["fix"]) == (state, True), found
+
+
+def proofs(house: House) -> int:
+    """How many proofs of forks it holds."""
+    return int(house.query("SELECT count(*) FROM operations WHERE kind = 'fork.proof.1'")[0][0])
 
 
 def code_of(house: House) -> str:

@@ -19,6 +19,7 @@ _CLONE_NEWNET = 0x40000000
 _EVERYTHING = 3
 _RCVBUFFORCE, _SOL_PACKET, _ADD_MEMBERSHIP, _PROMISCUOUS = 33, 263, 1, 1
 _MOST_BYTES = 64 << 20
+_NO_CHANCE = 5
 _ARP, _IP = 0x0806, 0x0800
 UDP, TCP = 17, 6
 
@@ -64,6 +65,17 @@ class Overheard:
         """All bytes so far, frame after frame."""
         assert self._bytes <= _MOST_BYTES, "everything was kept"
         return b"\n".join(self._frames)
+
+    def assert_sealed(self, *words: str) -> None:
+        """None was to be read; an id's bytes neither. Fewer than five bytes may stand in ciphertext
+        by chance: three do once in 16 MB.
+        """
+        said = self.raw()
+        for word in words:
+            assert len(word) >= _NO_CHANCE, f"{word} could stand there by chance"
+            assert word.encode() not in said, f"{word} is to be read"
+            with suppress(ValueError):
+                assert bytes.fromhex(word) not in said, f"the bytes {word} are to be read"
 
     def close(self) -> None:
         """Stop listening."""

@@ -37,14 +37,14 @@ async def test_a_node_that_sees_a_fork_proves_it_once(rooms: Rooms) -> None:
     room = await rooms.open("a", home, *bytes_of(home))
     room.realm.listeners.append(heard.append)
     node = secrets("alice's node")
-    assert not await prove_forks(room.realm, node), "there is none"
+    assert not await prove_forks(room.realm, node, ()), "there is none"
     await room.take(one)
     assert heard[-1].forked, "the listeners hear of it"
-    (written,) = await prove_forks(room.realm, node)
+    (written,) = await prove_forks(room.realm, node, ())
     assert written.judgement.verdict is Verdict.ACCEPTED
-    assert not await prove_forks(room.realm, node), "once"
+    assert not await prove_forks(room.realm, node, ()), "once"
     await room.take(*twins(home, people, 0))
-    assert not await prove_forks(room.realm, node), "and not again for every lower one"
+    assert not await prove_forks(room.realm, node, ()), "and not again for every lower one"
 
     elsewhere = await rooms.open("b", home, *bytes_of(home))
     proof = [op for op in await room.everything() if decode_header(op.header).kind == PROOF]
@@ -55,8 +55,19 @@ async def test_a_node_that_sees_a_fork_proves_it_once(rooms: Rooms) -> None:
     assert [one and one[:2] for one in said] == [(1, ""), (1, ""), (3, "fork")], (
         "who has one branch only learns from the proof that there is another"
     )
-    assert not await prove_forks(elsewhere.realm, bobs_node), "nobody writes a second proof"
+    assert not await prove_forks(elsewhere.realm, bobs_node, ()), "nobody writes a second proof"
     await elsewhere.take(other)
+
+
+async def test_a_node_leaves_the_fork_of_who_lives_there_to_others(rooms: Rooms) -> None:
+    """A home that runs twice has its node's key twice: two proofs would be a fork of that too."""
+    home, people = village()
+    note(home, people.eve, 0)
+    note(home, people.eve, 1)
+    room = await rooms.open("a", home, *bytes_of(home), *twins(home, people, 0))
+    node = secrets("alice's node")
+    assert not await prove_forks(room.realm, node, {people.eve.member})
+    assert len(await prove_forks(room.realm, node, {people.alice.member})) == 1
 
 
 async def test_a_node_that_does_not_stand_proves_nothing(rooms: Rooms) -> None:
@@ -67,6 +78,6 @@ async def test_a_node_that_does_not_stand_proves_nothing(rooms: Rooms) -> None:
     (one, _) = twins(home, people, 0)
     home.write(people.alice.device, removal(home, people.eve))
     room = await rooms.open("a", home, *bytes_of(home), one)
-    assert not await prove_forks(room.realm, secrets("eve's node"))
-    assert not await prove_forks(room.realm, secrets("a stranger's node"))
+    assert not await prove_forks(room.realm, secrets("eve's node"), ())
+    assert not await prove_forks(room.realm, secrets("a stranger's node"), ())
     assert await proofs(room) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Collection
 
 import structlog
 
@@ -17,7 +18,7 @@ from commons_crdt.authority.identity_facts import ForkProof
 from commons_crdt.authority.kinds_identity import PROOF
 from commons_crdt.device import DeviceSecrets
 from commons_crdt.errors import CommonsError, Refused
-from commons_crdt.ids import DeviceId
+from commons_crdt.ids import DeviceId, MemberId
 from commons_crdt.kinds import decode_fact
 from commons_crdt.operation import content, decode_header
 from commons_node.realm.authoring import Written
@@ -39,20 +40,28 @@ async def let_others() -> None:
     await asyncio.sleep(_SPREAD_S * random.random())  # noqa: S311 - no secret
 
 
-async def prove_forks(realm: Realm, node: DeviceSecrets) -> list[Written]:
+async def prove_forks(
+    realm: Realm, node: DeviceSecrets, here: Collection[MemberId]
+) -> list[Written]:
     """Prove the forks that nobody has proven yet.
 
-    A chain once only, here or elsewhere: who forks again below makes nobody write again.
+    A chain once only, here or elsewhere: who forks again below makes nobody write again. Forks of
+    members who live ``here`` are left to others: where this home runs twice, its copy has the
+    node's key too, and two proofs would fork that as well.
     """
     forks = realm.judge.forks
-    granted = realm.judge.authority.devices.get(node.keys.id)
+    devices = realm.judge.authority.devices
+    granted = devices.get(node.keys.id)
     if not forks or granted is None or realm.node_keys(node.keys.id) is None:
         return []
     proven = await _proven(realm)
     written: list[Written] = []
     for (device, log_number), seq in sorted(forks.items()):
         siblings = await fetch(realm.store.database.read, _AT, (device, log_number, seq))
+        owner = devices.get(device)
         if (device, log_number) in proven or len(siblings) < 2:
+            continue
+        if owner is not None and owner.member in here:
             continue
         body = ForkProof(*siblings[0], *siblings[1])
         try:

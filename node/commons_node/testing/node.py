@@ -198,7 +198,7 @@ class Node:
         node = self.standing.device(self.realm.realm)
         if node is not None:
             await let_others()
-            await prove_forks(self.realm, node)
+            await prove_forks(self.realm, node, {self.member})
 
     async def _ticking(self) -> None:
         while True:
