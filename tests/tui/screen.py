@@ -44,10 +44,12 @@ class Seat:
         """Keys, one after the other."""
         await self.pilot.press(*keys)
 
-    async def types(self, text: str) -> None:
-        """Words, letter by letter."""
+    async def types(self, text: str, *then: str) -> None:
+        """Words, letter by letter, and then other keys, faster than any is answered."""
         for letter in text:
             self.app.post_message(Key(_character_to_key(letter), letter))
+        for key in then:
+            self.app.post_message(Key(key, None))
         await self.pilot.pause()
 
     async def pastes(self, text: str) -> None:

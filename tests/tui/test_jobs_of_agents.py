@@ -112,4 +112,4 @@ async def test_an_agent_is_run_paused_and_removed_by_keys(hall: House) -> None:
         await anna.sees("Remove the agent")
         await anna.press("tab", "enter")
         await anna.until(lambda: hall.see("agent.list")["agents"] == [], "it is gone")
-        await anna.sees("No jobs.")
+        await anna.sees("Nothing here fits.")

@@ -182,6 +182,24 @@ async def test_the_palette_does_a_verb_and_shows_its_command(hall: House) -> Non
     assert "Söder's spade" in names
 
 
+async def test_what_comes_in_one_piece_over_a_slow_line_finds_its_fields(hall: House) -> None:
+    """Letters behind a tab are for the next field, and none is lost before the form is sent."""
+    async with seat(hall.home) as anna:
+        await anna.unlocks(PASSPHRASE)
+        await anna.press("colon")
+        await anna.types("Describe a thing")
+        await anna.sees("commons-node resource add")
+        await anna.press("enter")
+        await anna.sees("What it is")
+        await anna.types("Rake\t\t\tWolf of the long garden street in the north", "ctrl+s")
+        await anna.sees("Rake is here now")
+        await anna.press("2", "slash")
+        await anna.types("no such thing")
+        await anna.sees("Nothing here fits")
+    (rake,) = hall.see("resource.list", query="Rake")["resources"]
+    assert (rake["name"], rake["brand"]) == ("Rake", "Wolf of the long garden street in the north")
+
+
 async def test_the_mouse_does_all_of_it(hall: House) -> None:
     async with seat(hall.home) as anna:
         await anna.unlocks(PASSPHRASE)

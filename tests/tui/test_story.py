@@ -61,7 +61,7 @@ async def annas_part(home: Path, code: asyncio.Future[str]) -> None:
     async with seat(home) as anna:
         await founds(anna)
         await anna.press("2")
-        await anna.sees("Nothing here fits")
+        await anna.sees("No things yet")
         await anna.press("a")
         await anna.sees("What it is")
         await anna.types("Ladder")

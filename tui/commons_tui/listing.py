@@ -19,7 +19,7 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from commons_cli.tables import width
-from commons_cli.texts import _
+from commons_cli.texts import N_, _
 from commons_tui.bidi import safe
 from commons_tui.bridge import ApiError
 from commons_tui.place import PlaceView, bound
@@ -29,6 +29,7 @@ WIDE: Final = 76
 """Columns from which list and detail stand side by side."""
 _LABEL: Final = 12
 """Columns of the labels; a longer one moves its own value alone."""
+_FILTERED: Final = N_("Nothing here fits.")
 REST_S: Final = 0.08
 """Who runs through a list asks the node for nothing."""
 
@@ -169,6 +170,7 @@ class Listing(PlaceView):
     def _filter(self, keep: str | None = None) -> None:
         words = self.query_one(".filter", Input).value.casefold().split()
         rows = [row for row in self._all if all(word in row.words for word in words)]
+        self.list.empty = _FILTERED if self._all else self.empty
         self.list.show(rows, keep)
 
     def action_filter(self) -> None:

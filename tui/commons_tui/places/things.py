@@ -29,7 +29,7 @@ class Things(Listing):
     """The inventory. Whoever is locked sees things, and not who has them."""
 
     columns = (Column("Number", 8, 2), Column("Name", 0), Column("Now", 11), Column("With", 14, 3))
-    empty = "Nothing here fits."
+    empty = "No things yet."
     BINDINGS = bindings(
         ("loan.request", "r", "Ask to borrow it"),
         ("things.state", "s", "Only those that are here, on loan, …"),
