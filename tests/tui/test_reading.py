@@ -200,6 +200,17 @@ async def test_what_comes_in_one_piece_over_a_slow_line_finds_its_fields(hall: H
     assert (rake["name"], rake["brand"]) == ("Rake", "Wolf of the long garden street in the north")
 
 
+async def test_the_buttons_of_a_form_stay_in_sight_on_a_small_screen(hall: House) -> None:
+    async with seat(hall.home, (40, 20)) as anna:
+        await anna.unlocks(PASSPHRASE)
+        await anna.press("8", "p")
+        await anna.sees("What the council is to decide about", "Do it ^s")
+        await anna.press("ctrl+s")
+        await anna.sees("This must be said", "Do it ^s")
+        await anna.press("enter")
+        await anna.sees("coordinators", "members")  # its first field has the keys
+
+
 async def test_the_mouse_does_all_of_it(hall: House) -> None:
     async with seat(hall.home) as anna:
         await anna.unlocks(PASSPHRASE)

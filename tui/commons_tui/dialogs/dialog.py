@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from commons_tui.app import CommonsApp
 
 T = TypeVar("T")
+_BORDER: Final = 2
+_LEAST: Final = 3
+"""Lines of what scrolls, however little room there is."""
 
 
 class Dialog(ModalScreen[T]):
@@ -52,6 +55,20 @@ class Dialog(ModalScreen[T]):
     def action_away(self) -> None:
         """Put it away."""
         self.dismiss(None)
+
+    def on_resize(self) -> None:
+        """There is more room, or less."""
+        self.fit()
+
+    def fit(self) -> None:
+        """What is of class ``fields`` scrolls; all else, the buttons above all, stays in sight."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        for fields in self.query(".box > .fields"):
+            beside = [one for one in self.query(".box > *") if one is not fields]
+            taken = sum(one.virtual_region_with_margin.height for one in beside) + _BORDER
+            fields.styles.max_height = max(self.app.size.height - taken, _LEAST)
 
     def buttons(self, *made: tuple[str, str]) -> Horizontal:
         """Buttons in one line: ``(id, label)``."""

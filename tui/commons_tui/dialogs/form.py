@@ -100,14 +100,10 @@ class Form(Dialog[Mapping[str, Any] | None]):
             ]
         return widgets
 
-    def on_resize(self) -> None:
-        """The fields scroll; the command and the buttons stay in sight."""
-        self.query_one(".fields").styles.max_height = max(self.app.size.height - 9, 3)
-
     def on_mount(self) -> None:
         """The first field that is empty."""
         boxes = list(self.query(".fields Input, .fields Select, .fields Checkbox"))
-        empty = [box for box in boxes if isinstance(box, Input) and not box.value]
+        empty = [box for box in boxes if getattr(box, "value", None) in {"", Select.NULL}]
         for box in (*empty, *boxes, self.query_one("#go")):
             box.focus(scroll_visible=False)  # nothing has its place yet
             return
@@ -137,6 +133,7 @@ class Form(Dialog[Mapping[str, Any] | None]):
     @on(Checkbox.Changed)
     def _changed(self) -> None:
         self.query_one(".equal").update(f"$ {self._equal()}")  # type: ignore[attr-defined]  # a Static
+        self.fit()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """The label of a field is seen with it."""
@@ -184,6 +181,7 @@ class Form(Dialog[Mapping[str, Any] | None]):
 
     def _wrong(self, why: str, name: str) -> None:
         self.query_one(".error").update(f"✕ {why}")  # type: ignore[attr-defined]  # a Static
+        self.fit()
         self.query_one(f"#f-{name}").focus()
 
 

@@ -16,8 +16,6 @@ from textual.widgets import Button
 from commons_cli.texts import _
 from commons_tui.dialogs.dialog import Dialog, text
 
-_CHROME: Final = 5
-"""Lines of the border, the buttons and what stands between."""
 _MARKS: Final[Mapping[str, str]] = {
     "new": "+", "wider": "+", "changed": "~", "narrower": "-", "gone": "-", "withheld": "✕",
 }  # fmt: skip
@@ -46,10 +44,6 @@ class Permissions(Dialog[bool]):
     def on_mount(self) -> None:
         """Nothing happens by a hasty Enter."""
         self.query_one("#no").focus()
-
-    def on_resize(self) -> None:
-        """What is asked for scrolls; the buttons stay in sight."""
-        self.query_one(".fields").styles.max_height = max(self.app.size.height - _CHROME, 3)
 
     @on(Button.Pressed)
     def _answered(self, event: Button.Pressed) -> None:
