@@ -55,9 +55,10 @@ async def speak(year: Year) -> None:
     for one in year.in_state("over"):
         if one.over == year.day - 1:
             await _speak(year, one)
-    for ready in [ready for ready in year.sealed if ready[0] <= year.day]:
-        year.sealed.remove(ready)
-        await year.do(ready[1], "reputation.open")
+    for day, who in tuple(year.sealed):
+        if day <= year.day and who not in year.away:
+            year.sealed.remove((day, who))
+            await year.do(who, "reputation.open")
 
 
 async def _speak(year: Year, one: Lent) -> None:
