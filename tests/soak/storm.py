@@ -36,6 +36,7 @@ ACCEPTED = 1
 _HEAL_S = 180.0
 _LOOK_S = 0.25
 _STRIKERS = 16
+_COMPARES = 8
 
 Say = Callable[[str], None]
 
@@ -327,14 +328,28 @@ class Storm:
         with ThreadPoolExecutor(len(self.homes)) as pool:
             return [said for said in pool.map(wait, self.homes.values()) if said]
 
+    def _everything(self) -> set[str]:
+        """Every operation that some node holds."""
+        return set().union(*(home.house.verdicts() for home in self.homes.values()))
+
+    def _compare(self) -> tuple[list[str], Mapping[str, Any]]:
+        """Who did not say "converged", and who is apart, in a moment when no node wrote either:
+        they confirm by themselves what a member who leaves has asked of them."""
+        left = _COMPARES
+        while True:
+            left -= 1
+            before, unsure = self._everything(), self._all_wait(45)
+            apart = different(self._hashes())
+            if not apart or not left or self._everything() == before:
+                return unsure, apart
+
     def _look(self) -> None:
-        """Nobody writes and nothing is broken: what must hold now."""
+        """No member writes and nothing is broken: what must hold now."""
         figures, homes = self.figures, self.homes
         asked = time.monotonic()
-        unsure = self._all_wait(45)
+        unsure, apart = self._compare()
         for said in unsure:
             figures.violated(f"mended, and not converged after 45 s: {said}")
-        apart = different(self._hashes())
         if apart:
             figures.divergent += 1
             figures.violated(f"calm, and not the same: {apart}")
