@@ -15,6 +15,7 @@ from textual.geometry import Offset
 from textual.widgets import Static
 from textual.worker import Worker, WorkerFailed
 
+from commons_tui.dialogs.dialog import Say
 from commons_tui.frame import Line
 from commons_tui.place import PlaceView
 from commons_tui.places.activity import Activity
@@ -209,6 +210,19 @@ async def test_the_buttons_of_a_form_stay_in_sight_on_a_small_screen(hall: House
         await anna.sees("This must be said", "Do it ^s")
         await anna.press("enter")
         await anna.sees("coordinators", "members")  # its first field has the keys
+
+
+async def test_what_is_too_long_for_a_small_screen_is_read_page_by_page(hall: House) -> None:
+    async with seat(hall.home, (40, 20)) as anna:
+        anna.app.push_screen(Say("Long", *(f"line {n}" for n in range(30)), equal="commons-node x"))
+        await anna.sees("line 0", "line 11", "$ commons-node x", "Close")
+        assert "line 29" not in anna.text
+        await anna.press("pagedown", "pagedown")
+        await anna.sees("line 29", "$ commons-node x", "Close")
+        await anna.press("pageup", "pageup")
+        await anna.sees("line 0")
+        await anna.press("enter")
+        await anna.until(lambda: "Long" not in anna.text, "it is put away")
 
 
 async def test_the_mouse_does_all_of_it(hall: House) -> None:

@@ -31,7 +31,9 @@ class Dialog(ModalScreen[T]):
     """A box in the middle; the whole screen where that is small. ``dismiss(None)`` on esc."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "away", "Back", id="dialog.back", show=False)
+        Binding("escape", "away", "Back", id="dialog.back", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
     ]
     app: CommonsApp
     private: ClassVar[bool] = True
@@ -55,6 +57,11 @@ class Dialog(ModalScreen[T]):
     def action_away(self) -> None:
         """Put it away."""
         self.dismiss(None)
+
+    def action_page(self, step: int) -> None:
+        """A page of what scrolls."""
+        for fields in self.query(".box > .fields"):
+            (fields.scroll_page_down if step > 0 else fields.scroll_page_up)(animate=False)
 
     def on_resize(self) -> None:
         """There is more room, or less."""
@@ -99,11 +106,12 @@ class Say(Dialog[str | None]):
         self._columns, self._rows, self._equal = columns, rows, equal
 
     def inside(self) -> Iterable[Widget]:
-        """Paragraphs, rows, the command."""
-        for one in self._paragraphs:
-            yield text(one)
+        """Paragraphs, which scroll where no rows do, and the command."""
+        words = [text(one) for one in self._paragraphs]
         if self._rows:
-            yield Rows(self._columns, ident="rows")
+            yield from (*words, Rows(self._columns, ident="rows"))
+        else:
+            yield Vertical(*words, classes="fields")
         if self._equal:
             yield text(f"$ {self._equal}", "equal")
         yield self.buttons(("close", _("Close")))
@@ -146,7 +154,7 @@ class Ask(Dialog[bool]):
 
     def inside(self) -> Iterable[Widget]:
         """The question, and two buttons."""
-        yield text(self._question)
+        yield Vertical(text(self._question), classes="fields")
         yield self.buttons(("no", _("No")), ("yes", self._yes))
 
     def on_mount(self) -> None:
