@@ -340,7 +340,7 @@ class Storm:
             left -= 1
             before, unsure = self._everything(), self._all_wait(45)
             apart = different(self._hashes())
-            if not apart or not left or self._everything() == before:
+            if unsure or not apart or not left or self._everything() == before:
                 return unsure, apart
 
     def _look(self) -> None:

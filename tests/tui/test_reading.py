@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from tests.e2e.neighbourhood import House, Street
 from tests.tui.hall import BOS, PASSPHRASE, build
-from tests.tui.screen import PATIENCE_S, seat
+from tests.tui.screen import PATIENCE_S, Seat, seat
 from textual.css.query import NoMatches
 from textual.geometry import Offset
 from textual.widgets import Static
@@ -166,15 +166,20 @@ def _reads(view: PlaceView) -> list[Worker[object]]:
     return [one for one in mine if not one.is_finished]
 
 
+async def describes(anna: Seat) -> None:
+    """The form for a new thing, by the list of all commands."""
+    await anna.unlocks(PASSPHRASE)
+    await anna.press("colon")
+    await anna.sees("Search for commands")
+    await anna.types("Describe a thing")
+    await anna.sees("commons-node resource add")
+    await anna.press("enter")
+    await anna.sees("What it is")
+
+
 async def test_the_palette_does_a_verb_and_shows_its_command(hall: House) -> None:
     async with seat(hall.home) as anna:
-        await anna.unlocks(PASSPHRASE)
-        await anna.press("colon")
-        await anna.sees("Search for commands")
-        await anna.types("Describe a thing")
-        await anna.sees("commons-node resource add")
-        await anna.press("enter")
-        await anna.sees("What it is")
+        await describes(anna)
         await anna.types("Söder's spade")
         await anna.sees("$ commons-node resource add", "\"'\"'s spade")
         await anna.press("ctrl+s")
@@ -186,12 +191,7 @@ async def test_the_palette_does_a_verb_and_shows_its_command(hall: House) -> Non
 async def test_what_comes_in_one_piece_over_a_slow_line_finds_its_fields(hall: House) -> None:
     """Letters behind a tab are for the next field, and none is lost before the form is sent."""
     async with seat(hall.home) as anna:
-        await anna.unlocks(PASSPHRASE)
-        await anna.press("colon")
-        await anna.types("Describe a thing")
-        await anna.sees("commons-node resource add")
-        await anna.press("enter")
-        await anna.sees("What it is")
+        await describes(anna)
         await anna.types("Rake\t\t\tWolf of the long garden street in the north", "ctrl+s")
         await anna.sees("Rake is here now")
         await anna.press("2", "slash")

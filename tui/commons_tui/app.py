@@ -68,7 +68,7 @@ class CommonsApp(App[None]):
         Binding("ctrl+l", "lock", "Lock this terminal", id="app.lock", show=False, priority=True),
         Binding("ctrl+r", "read", "Read again", id="app.read", show=False),
         Binding("q", "quit", "Quit; the node goes on", id="app.quit", show=False),
-        # At once, before what is typed behind it, and comes with it over a slow line, has a field.
+        # Before the keys behind it, which come with it over a slow line, are given to a field.
         Binding("tab", "focus_next", show=False, priority=True),
         Binding("shift+tab", "focus_previous", show=False, priority=True),
     ]
