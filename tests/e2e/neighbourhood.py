@@ -372,6 +372,12 @@ def until(true: Callable[[], object], what: str, seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
+def misread(code: str, at: int = -1) -> str:
+    """A code with one letter that is another: by chance, any letter may be right already."""
+    other = "0" if code[at] != "0" else "1"
+    return code[:at] + other + code[at:][1:]
+
+
 def meet(one: House, other: House) -> None:
     """``one`` dials ``other``, and they agree."""
     one.do("peer.connect", address=other.address)

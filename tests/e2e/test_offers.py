@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.neighbourhood import House, agree, alive, cut, heal, street
+from tests.e2e.neighbourhood import House, agree, alive, cut, heal, misread, street
 
 CSV = "number,name\n1,Drill\n2,Saw\n3,Ladder\n4,Rake\n"
 
@@ -119,9 +119,8 @@ def test_taking_and_returning_by_short_code(neighbours: list[House]) -> None:
     alice.do("loan.approve", loan=loan)
     code = alice.acts("loan", "handover", loan)["offer"]
     assert len(code) <= 154, "a code that can be read aloud"
-    wrong = code[:50] + ("0" if code[50] != "0" else "1") + code[51:]
     who = ("--as", "bob", "--passphrase-file", str(bob.passphrase_file))
-    assert bob.cli("loan", "accept", loan, "--offer", wrong, *who).code == 2, "a misread letter"
+    assert bob.cli("loan", "accept", loan, "--offer", misread(code, 50), *who).code == 2
     said = code.lower()
     taken = bob.acts("loan", "accept", loan, "--offer", f"{said[:40]}-{said[40:]}")
     assert taken["state"] == "on_loan"
