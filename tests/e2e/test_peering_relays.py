@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
-from tests.e2e.test_libp2p_host import node
+from tests.e2e.hosts import node
 from tests.e2e.test_peering import ALICE, QUICK, network, running, until, written
 from tests.simulation.meeting import Home, neighbourhood
 

@@ -13,7 +13,7 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.relay.circuit_v2.pb.circuit_pb2 import HopMessage, Status
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr  # type: ignore[import-untyped]  # ships no types
-from tests.e2e.test_libp2p_host import ECHO, Node, assert_echoes, node, until
+from tests.e2e.hosts import ECHO, Node, assert_echoes, node, until
 
 from commons_protocol.circuit import by_check, through
 from commons_protocol.codes import node_check
