@@ -72,6 +72,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretch passphrases little: how slow that is, is tested elsewhere."""
+    from commons_node.keystore import sealing  # libsodium for those who want it
+
+    monkeypatch.setattr(sealing, "MEMORY", 1 << 16)
+    monkeypatch.setattr(sealing, "PASSES", 1)
+
+
 @pytest.fixture(scope="module")
 def pool(request: pytest.FixtureRequest) -> Iterator[VerifierPool]:
     """Real verifier processes for a module; ``VERIFIERS`` of the module says how many, else 2."""

@@ -18,8 +18,6 @@ from pathlib import Path
 import pytest
 from tests.cli.shed import ALICE, PASSPHRASES, VERBS, Shed, served
 
-from commons_node.keystore import sealing
-
 PROGRAM = """
 import json, sys
 from commons_cli.main import run
@@ -28,9 +26,7 @@ sys.exit(run(sys.argv[2:], json.load(open(sys.argv[1]))))
 
 
 @pytest.fixture
-def shed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shed]:
-    monkeypatch.setattr(sealing, "MEMORY", 1 << 16)
-    monkeypatch.setattr(sealing, "PASSES", 1)
+def shed(tmp_path: Path, light: None) -> Iterator[Shed]:
     (tmp_path / "verbs.json").write_text(json.dumps(VERBS))
     with served(tmp_path) as found:
         yield found

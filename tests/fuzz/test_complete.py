@@ -41,7 +41,7 @@ ELSEWHERE = {
     "node/commons_node/drivers/desktop.py:run": "what a program of the host said, for a sentence",
     "node/commons_node/drivers/file_drop.py:FileDrop.send": "base64 of a checked message",
     "node/commons_node/drivers/held.py:_given":
-        "one struct a kind, hostile messages in test_drivers",
+        "one struct a kind, hostile messages in test_driver_*",
     "node/commons_node/drivers/held.py:_made": "the host's own settings",
     "node/commons_node/drivers/inbox.py:Inbox._text": "text of the host, refused if it is none",
     "node/commons_node/drivers/mail.py:_text":
@@ -51,7 +51,7 @@ ELSEWHERE = {
     "node/commons_node/drivers/serial_sensor.py:SerialSensor._line":
         "text of a sensor, bounded, replaced if garbage",
     "node/commons_node/drivers/serial_sensor.py:value_of":
-        "JSON or nothing, hostile lines in test_drivers",
+        "JSON or nothing, hostile lines in test_driver_sensors",
     "node/commons_node/models/held.py:_hear": "a line of the host's own model, of one struct",
     "node/commons_node/models/worker.py:main": "a line of this daemon, in the model's process",
     "node/commons_node/capabilities/node.py:Capabilities._name_of": "hex of this node's own job",

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.identities import add
 from tests.unit.machines import Machine, device_of, machines
 from tests.unit.street import member
 from tests.unit.test_explaining import ask, explain
-from tests.unit.test_identity_nodes import add
 from tests.unit.town import DAY_MS, person
 
 from commons_crdt.errors import CommonsError

@@ -29,19 +29,14 @@ from commons_node.backup.state import BackupState
 from commons_node.config import Config
 from commons_node.jobs.job import Cron, Every, Job
 from commons_node.jobs.node import duties
-from commons_node.keystore import sealing
+
+pytestmark = pytest.mark.usefixtures("light")
 
 SAFE = "two rivers meet in the old town"
 SECRET = b"alice borrowed the blue drill"
 HASH = bytes(32)
 NOW = 1_800_000_000_000
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture(autouse=True)
-def stretches_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing, "MEMORY", 8192)
-    monkeypatch.setattr(sealing, "PASSES", 1)
 
 
 @pytest.fixture

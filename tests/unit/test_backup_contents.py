@@ -27,22 +27,17 @@ from commons_node.home import Home
 from commons_node.jobs import definitions
 from commons_node.jobs.job import Job
 from commons_node.jobs.queue import Queue
-from commons_node.keystore import sealing
 from commons_node.keystore.node_key import NodeKey
 from commons_node.registry import File
 from commons_node.store.database import open_database
 from commons_node.store.node_store import NODE_SCHEMA, NodeStore
 from commons_node.verifier.pool import VerifierPool
 
+pytestmark = pytest.mark.usefixtures("light")
+
 SAFE = "two rivers meet in the old town"
 PHOTO = jpeg(200_000)
 AGENT = package()
-
-
-@pytest.fixture(autouse=True)
-def stretches_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing, "MEMORY", 8192)
-    monkeypatch.setattr(sealing, "PASSES", 1)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Every kind of driver with what it really talks to, or with the nearest thing on this machine."""
+"""Drivers as configured, and from an agent to the outside."""
 
 from __future__ import annotations
 
@@ -6,21 +6,15 @@ import asyncio
 import email
 import importlib
 import json
-import os
 import pkgutil
-import pty
-import stat
-import threading
-import tty
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import segno
 from tests.unit.bureau import bureau
-from tests.unit.servers import listening, mail_server, mqtt, web_server
+from tests.unit.driving import drivers, letter
+from tests.unit.servers import mail_server
 
 from commons_crdt.errors import CommonsError
 from commons_node import drivers as package
@@ -28,44 +22,11 @@ from commons_node.agents.manifest import Grant
 from commons_node.config import BadConfig, load
 from commons_node.doctor.house import configuration
 from commons_node.drivers.catalogue import KINDS
-from commons_node.drivers.driver import Around, By, NotSetUp, Undelivered
+from commons_node.drivers.driver import Around, NotSetUp, Undelivered
 from commons_node.drivers.held import BadMessage, Drivers
-from commons_node.drivers.serial_sensor import value_of
 from commons_node.home import Home
 from commons_node.jobs.outbox import Letter, Outbox
 from commons_node.web import Web
-
-
-def drivers(folder: Path, **configured: Mapping[str, Any]) -> Drivers:
-    return Drivers(configured, Around(Web(), folder))
-
-
-def letter(driver: str, key: str = "job/1", /, **body: Any) -> Letter:
-    return Letter(1, key, f"driver:{driver}", body, 0)
-
-
-def named(held: Drivers, driver: str, message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message as the node keeps it of the agent whose it is."""
-    found = held.checked(driver, message, By("0123abcd/helper", "e1" * 32, "Elm Street"))
-    assert isinstance(found, dict)
-    return found
-
-
-def program(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, status: int = 0) -> Path:
-    """A program of this name that notes what it was given."""
-    folder.mkdir(exist_ok=True)
-    notes = folder / f"{name}.notes"
-    path = folder / name
-    path.write_text(
-        f'#!/bin/sh\nfor one in "$@"; do echo "$one" >> "{notes}"; done\n'
-        f'cat > "{notes}.in"\necho oops >&2\nexit {status}\n'
-    )
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    return notes
-
-
-# -- as configured ---------------------------------------------------------------------------------
 
 
 async def test_what_is_not_set_up_says_why_and_what_to_do(tmp_path: Path) -> None:
@@ -175,251 +136,6 @@ async def test_what_a_driver_answers_is_held_against_its_kind(tmp_path: Path) ->
         fake.seen = wrong
         with pytest.raises(Undelivered, match="not what its kind says"):
             await held.ask("eye", {})
-
-
-# -- by mail ---------------------------------------------------------------------------------------
-
-
-async def test_mail_goes_to_whom_the_host_allows_with_one_id_for_one_key(tmp_path: Path) -> None:
-    async with mail_server() as server:
-        held = drivers(tmp_path, mail={
-            "kind": "mail", "server": "127.0.0.1", "port": server.port, "security": "none",
-            "sender": "node@elm.example", "to": ["anna@elm.example", "bo@elm.example"],
-        })  # fmt: skip
-        body = {"text": "Bo's drill is late.\nAsk for it.", "title": "Överdue: drill"}
-        for _ in range(2):
-            await held.deliver(letter("mail", **body))
-        await held.deliver(letter("mail", "job/2", text="Only this.", to="bo@elm.example"))
-        first, second, third = (email.message_from_string(one) for one in server.mails)
-        assert first["Message-ID"] == second["Message-ID"] != third["Message-ID"]
-        assert first["To"] == "anna@elm.example", "the first of the list"
-        assert first["Auto-Submitted"] == "auto-generated"
-        assert "Bo's drill is late." in str(first.get_payload())
-        assert server.to[-1].upper().startswith("RCPT TO:<BO@ELM.EXAMPLE>")
-        with pytest.raises(Undelivered, match="does not let"):
-            await held.deliver(letter("mail", text="spam", to="eve@evil.example"))
-        lie = {"agent": "ffffffff/bank", "principal": "0a" * 32, "name": "Your bank"}
-        await held.deliver(letter("mail", "job/3", **named(held, "mail", {"text": "x", "by": lie})))
-        told = email.message_from_string(server.mails.pop())
-        assert "0123abcd/helper, which works for Elm Street" in str(told.get_payload())
-        assert told["Commons-Principal"].strip() == "e1" * 32, "the node says whose it is"
-        server.refuse = 1
-        with pytest.raises(Undelivered, match="later"):
-            await held.deliver(letter("mail", **body))
-        assert len(server.mails) == 3, "none but those"
-    with pytest.raises(Undelivered):
-        await held.deliver(letter("mail", **body))
-
-
-def test_no_title_writes_a_header_of_its_own(tmp_path: Path) -> None:
-    held = drivers(
-        tmp_path, mail={"kind": "mail", "server": "x", "sender": "a@b.c", "to": ["a@b.c"]}
-    )
-    driver: Any = held.driver("mail")
-    from commons_node.drivers.desktop import Notice
-
-    written = driver._written("k", "a@b.c", Notice("text", "one\r\nBcc: eve@evil.example"))
-    assert written["Bcc"] is None
-    assert written["Subject"] == "one Bcc: eve@evil.example"
-
-
-# -- webhook, files, paper -------------------------------------------------------------------------
-
-
-async def test_a_webhook_is_told_with_a_key_until_it_says_yes(tmp_path: Path) -> None:
-    async with web_server() as server:
-        url = f"http://127.0.0.1:{server.port}/hook"
-        held = drivers(tmp_path, hook={"kind": "webhook", "url": url, "token": "abc"})
-        server.says("/hook", status=503)
-        with pytest.raises(Undelivered, match="503"):
-            await held.deliver(letter("hook", body={"n": 1}))
-        server.says("/hook", status=204)
-        await held.deliver(letter("hook", body={"n": 1}))
-        one, two = server.asked
-        assert one.headers["idempotency-key"] == two.headers["idempotency-key"]
-        assert two.headers["authorization"] == "Bearer abc"
-        assert (two.line.split()[0], json.loads(two.body)) == ("POST", {"n": 1})
-        assert "commons-agent" not in two.headers, "it is the node's own"
-        await held.deliver(letter("hook", **named(held, "hook", {"body": [1]})))
-        whose = server.asked[-1].headers
-        assert (whose["commons-agent"], whose["commons-principal"]) == (
-            "0123abcd/helper", "e1" * 32,
-        )  # fmt: skip
-        assert json.loads(server.asked[-1].body) == [1], "what it says is as it was"
-        server.says("/hook", status=302, more="Location: http://127.0.0.1:1/\r\n")
-        with pytest.raises(CommonsError):
-            await held.deliver(letter("hook", body={}))
-
-
-async def test_files_stay_in_their_folder_and_within_its_quota(tmp_path: Path) -> None:
-    folder, outside = tmp_path / "drop", tmp_path / "outside"
-    folder.mkdir()
-    held = drivers(tmp_path, drop={"kind": "file-drop", "folder": str(folder), "quota_mib": 1})
-    for _ in range(2):
-        await held.deliver(letter("drop", name="report.csv", text="a;b\n"))
-    await held.deliver(letter("drop", "job/2", name="report.csv", text="c;d\n"))
-    texts = sorted(one.read_text() for one in folder.iterdir())
-    assert texts == ["a;b\n", "c;d\n"], "one file for one letter; none overwrites another's"
-    for name in ("../x", "/etc/x", ".hidden", "a/b", "a\x00b", ""):
-        with pytest.raises(BadMessage):
-            held.checked("drop", {"name": name, "text": ""})
-    with pytest.raises(Undelivered, match="at most"):
-        await held.deliver(letter("drop", "job/3", name="big", text="x" * (1 << 20)))
-    with pytest.raises(Undelivered, match="base64"):
-        await held.deliver(letter("drop", "job/4", name="b", base64="?"))
-    (one, *_rest) = sorted(folder.iterdir())
-    name = one.name
-    one.unlink()
-    one.symlink_to(outside)
-    await held.deliver(letter("drop", "job/1" if "a;b" in texts[0] else "job/2",
-                              name="report.csv", text="again"))  # fmt: skip
-    assert not outside.exists(), f"nothing is written through {name}"
-
-
-async def test_a_label_is_a_pdf_whose_code_can_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "paper").mkdir()
-    held = drivers(
-        tmp_path,
-        pdf={"kind": "printer", "folder": str(tmp_path / "paper")},
-        cups={"kind": "printer", "queue": "labels"},
-    )
-    label = {"title": "Borrmaskin (större)", "code": "DR-1", "lines": ["Elm Street", "x" * 80]}
-    for _ in range(2):
-        await held.deliver(letter("pdf", **label))
-    (file,) = (tmp_path / "paper").iterdir()
-    page = file.read_bytes()
-    assert page.startswith(b"%PDF-1.4")
-    assert "Borrmaskin \\(större\\)".encode("cp1252") in page, "its brackets are text"
-    start = int(page.rpartition(b"startxref\n")[2].split()[0])
-    assert page[start : start + 4] == b"xref"
-    squares = sum(line.endswith(b" re") for line in page.splitlines())
-    dark = sum(sum(row) for row in segno.make("DR-1", micro=False, error="m").matrix)
-    assert squares == dark, "every dark module is drawn"
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NotSetUp, match="lp"):
-        await held.deliver(letter("cups", **label))
-    notes = program(tmp_path / "bin", "lp", monkeypatch)
-    await held.deliver(letter("cups", **label))
-    assert notes.read_text().split()[:2] == ["-d", "labels"]
-    assert notes.with_name("lp.notes.in").read_bytes() == page
-    program(tmp_path / "bin", "lp", monkeypatch, status=1)
-    with pytest.raises(Undelivered, match="oops"):
-        await held.deliver(letter("cups", **label))
-
-
-async def test_a_desktop_shows_what_no_option_can_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held = drivers(tmp_path, screen={"kind": "desktop"})
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NotSetUp):
-        await held.deliver(letter("screen", text="hello"))
-    notes = program(tmp_path / "bin", "notify-send", monkeypatch)
-    await held.deliver(letter("screen", text="--icon=/etc/passwd", title="-u critical"))
-    given = notes.read_text().splitlines()
-    assert given[-3:] == ["--", "-u critical", "--icon=/etc/passwd"]
-
-
-# -- sensors ---------------------------------------------------------------------------------------
-
-
-async def test_a_sensor_at_a_serial_line(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    tty.setraw(ours)
-    device = os.ttyname(theirs)
-    stop = threading.Event()
-
-    def tell() -> None:
-        while not stop.wait(0.05):
-            os.write(ours, b'ne\n{"t": 21.5}\nhalf a li')
-
-    telling = threading.Thread(target=tell, daemon=True)
-    telling.start()
-    held = drivers(tmp_path, hall={"kind": "serial-sensor", "device": device, "timeout_s": 3})
-    try:
-        found: Any = await held.ask("hall", {})
-        assert found["value"] == {"t": 21.5} or found["line"].startswith("half a line")
-        stop.set()
-        telling.join()
-        mute = drivers(tmp_path, hall={"kind": "serial-sensor", "device": device, "timeout_s": 0.2})
-        with pytest.raises(Undelivered, match="no whole line"):
-            await mute.ask("hall", {})
-        asked = drivers(
-            tmp_path,
-            hall={"kind": "serial-sensor", "device": device, "ask": "T?\n", "timeout_s": 3},
-        )
-
-        def answer() -> None:
-            if os.read(ours, 16) == b"T?\n":
-                os.write(ours, b"21.5\n")
-
-        answering = threading.Thread(target=answer, daemon=True)
-        answering.start()
-        assert await asked.ask("hall", {}) == {"line": "21.5", "value": 21.5}
-        answering.join(5)
-    finally:
-        stop.set()
-        os.close(ours)
-        os.close(theirs)
-
-
-def test_what_a_line_means() -> None:
-    lines = {"21.5": 21.5, '{"a": 1}': {"a": 1}, "t: 3": {"t": 3.0}, "rh=40": {"rh": 40.0},
-             "hello": None, "t: warm": None, "[" * 10_000: None}  # fmt: skip
-    assert {line: value_of(line) for line in lines} == lines
-
-
-async def test_a_sensor_behind_a_broker(tmp_path: Path) -> None:
-    async with listening(mqtt) as port:
-        held = drivers(tmp_path, hall={
-            "kind": "mqtt-sensor", "server": "127.0.0.1", "port": port, "timeout_s": 1,
-            "topics": ["hall/temperature", "hall/silent"],
-        })  # fmt: skip
-        assert await held.ask("hall", {"topic": "hall/temperature"}) == {
-            "topic": "hall/temperature", "line": "21.5", "value": 21.5,
-        }  # fmt: skip
-        with pytest.raises(Undelivered, match="does not let"):
-            await held.ask("hall", {"topic": "bedroom/sound"})
-        with pytest.raises(Undelivered, match="nothing on"):
-            await held.ask("hall", {"topic": "hall/silent"})
-        (tmp_path / "secret").write_text("guess")
-        eves = drivers(tmp_path, hall={
-            "kind": "mqtt-sensor", "server": "127.0.0.1", "port": port, "topics": ["hall/x"],
-            "user": "eve", "password_file": str(tmp_path / "secret"),
-        })  # fmt: skip
-        with pytest.raises(Undelivered, match="refuses: Not authorized"):
-            await eves.ask("hall", {"topic": "hall/x"})
-    with pytest.raises(Undelivered):
-        await held.ask("hall", {"topic": "hall/temperature"})
-
-
-async def test_a_camera_reads_the_codes_of_a_picture(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    held = drivers(tmp_path, eye={"kind": "camera", "folder": str(folder)})
-    with pytest.raises(Undelivered, match="no picture"):
-        await held.ask("eye", {})
-    segno.make("commons1:DR-1", error="m").save(str(folder / "old.png"), scale=6)
-    os.utime(folder / "old.png", (1, 1))
-    segno.make("4C1D2E3F4A5B6C7D", micro=False).save(str(folder / "new.png"), scale=6)
-    newest: Any = await held.ask("eye", {})
-    assert newest == {"name": "new.png",
-                      "codes": [{"format": "QRCode", "text": "4C1D2E3F4A5B6C7D"}]}  # fmt: skip
-    older: Any = await held.ask("eye", {"name": "old.png"})
-    assert older["codes"][0]["text"] == "commons1:DR-1"
-    (folder / "broken.png").write_bytes(b"\x89PNG no picture")
-    (folder / "secret.png").symlink_to("/etc/passwd")
-    with pytest.raises(Undelivered):
-        await held.ask("eye", {"name": "broken.png"})
-    with pytest.raises(Undelivered, match="no such"):
-        await held.ask("eye", {"name": "secret.png"})
-    with pytest.raises(BadMessage):
-        await held.ask("eye", {"name": "../pictures/new.png"})
-
-
-# -- from an agent to the outside ------------------------------------------------------------------
 
 
 async def test_what_an_agent_sends_leaves_with_its_run_again_and_again_with_one_key(

@@ -7,9 +7,9 @@ import string
 from pathlib import Path
 from typing import Any
 
+from tests.unit.identities import add
 from tests.unit.machines import Machine, device_of, machines
 from tests.unit.street import member
-from tests.unit.test_identity_nodes import add
 from tests.unit.town import DAY_MS, person
 
 from commons_crdt.author import Draft

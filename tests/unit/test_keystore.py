@@ -19,16 +19,11 @@ from commons_node.keystore.sealing import DamagedKey, WeakPassphrase, WrongPassp
 from commons_node.keystore.store import KeyExists, Keystore, NoKey
 from commons_node.keystore.unlocked import Unlocked
 
+pytestmark = pytest.mark.usefixtures("light")
+
 ALICE, BOB = "a1" * 32, "b0" * 32
 PASSPHRASE = "correct horse battery"
 SECRETS = {"realm/signing": b"s" * 32, "realm/epoch/1": bytes(32)}
-
-
-@pytest.fixture(autouse=True)
-def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stretch little: what is tested here is not how slow it is."""
-    monkeypatch.setattr(sealing, "MEMORY", 1 << 16)
-    monkeypatch.setattr(sealing, "PASSES", 1)
 
 
 async def test_secrets_come_back_with_the_passphrase(tmp_path: Path) -> None:
