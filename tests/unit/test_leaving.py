@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zipfile
 from collections.abc import Iterator
@@ -88,6 +89,28 @@ async def test_a_node_that_still_reads_the_old_state_confirms_later(
         assert not found_in(tmp_path, SECRET)
 
 
+async def test_a_receipt_waits_for_who_writes_at_that_moment(
+    tmp_path: Path, pool: VerifierPool
+) -> None:
+    """The log of the file cannot be cut off in the middle of somebody's transaction."""
+    async with homes(tmp_path, pool, "north", rules=3) as (north,):
+        await north.do("bob", "member.profile.edit", about=SECRET)
+        await north.do("bob", "member.erase", what="about")
+        store, begun = north.realm.store.database, asyncio.Event()
+
+        async def writes() -> None:
+            await store.write.execute("BEGIN IMMEDIATE")
+            begun.set()
+            await asyncio.sleep(0.2)
+            assert not await store.forget_erased()
+            await store.write.execute("COMMIT")
+
+        writing = asyncio.create_task(north.realm.as_one(writes))
+        await begun.wait()
+        assert await confirms(north) == 1, "as soon as it may"
+        await writing
+
+
 async def test_an_old_state_brings_nothing_back(tmp_path: Path, pool: VerifierPool) -> None:
     """South has an old copy with every byte, and hears of the erasure first or last."""
     async with homes(tmp_path, pool, "north south", rules=3, nodes="bob") as (north, south):
@@ -132,8 +155,11 @@ async def test_under_older_rules_nobody_confirms_and_that_is_said(
     tmp_path: Path, pool: VerifierPool
 ) -> None:
     async with homes(tmp_path, pool, "north", rules=2) as (north,):
+        read = north.realm.store.database.read
+        named = "SELECT count(*) FROM parts WHERE hex(bytes) LIKE '%626F62'"  # bob
+        assert await fetch(read, named) != [(0,)]
         await north.do("bob", "member.erase")
-        assert not found_in(tmp_path, "bob"), "erasing itself is as old as the community"
+        assert await fetch(read, named) == [(0,)], "erasing itself is as old as the community"
         assert await confirms(north) == 0
         seen = await north.look("member.erasure.show", "bob", who=member("bob").hex())
         assert "propose rules --version 3" in seen.value["advice"]

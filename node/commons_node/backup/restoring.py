@@ -40,7 +40,7 @@ from commons_node.verifier.pool import VerifierPool
 from commons_protocol.network import Address, NetworkError
 
 _NETWORK: Final = "network"
-LOOK_S: Final = 5.0
+LOOK_S: Final = 10.0
 """How long each address of the old node is tried."""
 _PIECE: Final = 1 << 15
 _LOOPBACK: Final = (Address("/ip4/127.0.0.1/tcp/0"),)

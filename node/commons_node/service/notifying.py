@@ -28,11 +28,11 @@ class Manager:
 
     def ready(self, words: str) -> None:
         """It answers now; ``words`` are shown by ``systemctl status``."""
-        self._tell(f"READY=1\nSTATUS={words}")
+        self._tell(f"READY=1\nSTATUS={words}", wait_s=1.0)
 
     def alive(self) -> None:
-        """The event loop still turns."""
-        self._tell("WATCHDOG=1")
+        """The event loop still turns. A manager that hears nobody must not be what stops it."""
+        self._tell("WATCHDOG=1", wait_s=0.0)
 
     async def live(self) -> None:
         """Give signs of life as often as they are wanted, until cancelled."""
@@ -42,13 +42,14 @@ class Manager:
 
     def stopping(self) -> None:
         """It was asked to stop, and does."""
-        self._tell("STOPPING=1")
+        self._tell("STOPPING=1", wait_s=1.0)
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: str, wait_s: float) -> None:
         if not self._address.startswith(("/", "@")):
             return
         address = self._address.replace("@", "\0", 1)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(wait_s)  # its queue may be full of what it did not read
             try:
                 out.sendto(what.encode(), address)
             except OSError:  # a manager that is gone must not end the node

@@ -46,7 +46,7 @@ async def confirm_erasures(realm: Realm, node: DeviceSecrets) -> list[Written]:
         return []
     open_ = await _unconfirmed(realm, node)
     done = [ident for ident, target in open_ if await gone(realm, target)]
-    if not done or not await realm.store.database.forget_erased():
+    if not done or not await realm.as_one(realm.store.database.forget_erased):
         return []
     written: list[Written] = []
     for at in range(0, len(done), MOST):
