@@ -191,6 +191,7 @@ async def admit(request: Request[Shed], args: Admit) -> Mapping[str, object]:
 
 
 async def nap(request: Request[Shed], args: Nap) -> Mapping[str, object]:
+    request.node.calls.append(("nap", args))
     await asyncio.sleep(args.seconds)
     return {"slept": args.seconds}
 

@@ -221,13 +221,21 @@ def test_a_script_agrees_in_advance_or_by_the_word_it_was_given(shed: Shed, tmp_
     assert json.loads(runs("--json", "--yes").stdout)["guest"] == "owl", "one object, as always"
 
 
+def at_work(shed: Shed) -> None:
+    """Wait until a call has come to the node."""
+    deadline = time.monotonic() + 30
+    while not shed.calls:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_ctrl_c_at_a_question_and_during_a_call(shed: Shed, tmp_path: Path) -> None:
     alice = Person(tmp_path, "--as", "alice", "thing", "lend", "drill")
     alice.sees("Passphrase of alice: ")
     alice.types("\x03")
     assert alice.ends() == 130
     bob = Person(tmp_path, "thing", "nap", "15", "--json")
-    time.sleep(0.5)
+    at_work(shed)
     bob.types("\x03")
     assert bob.ends() == 130
     assert json.loads(bob.seen.splitlines()[-1])["error"]["code"] == "interrupted"
@@ -302,7 +310,7 @@ def test_a_signal_in_the_middle_is_130(shed: Shed, tmp_path: Path) -> None:
         line(tmp_path, "thing", "nap", "15"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     with process:
-        time.sleep(0.7)
+        at_work(shed)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=10)
     assert process.returncode == 130

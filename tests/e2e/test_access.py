@@ -7,13 +7,13 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tests.e2e.neighbourhood import (
     street,
     until,
 )
+from tests.ports import own_port
 
 from commons_node.api.client import ApiError, Client
 from commons_node.api.types import ExitCode
@@ -36,16 +37,9 @@ from commons_node.verbs import VERSION
 FORBIDDEN = 0o077
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @pytest.fixture(scope="module")
 def port() -> int:
-    return free_port()
+    return own_port()
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +82,20 @@ def refusal(client: Client, name: str, *, view: bool = True, **given: Any) -> st
 # -- what it listens on ----------------------------------------------------------------------
 
 
-def listening(pids: list[int]) -> tuple[set[int], set[str]]:
-    """(TCP ports, Unix sockets) that processes listen on, as the kernel says."""
+def sockets(pids: list[int]) -> set[str]:
+    """The inodes of the sockets that processes have open."""
     inodes = set()
     for pid in pids:
         for handle in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                target = handle.readlink().name
-            except FileNotFoundError:
-                continue
-            if found := re.fullmatch(r"socket:\[(\d+)\]", target):
-                inodes.add(found[1])
+            with suppress(FileNotFoundError):  # closed since it was listed
+                if found := re.fullmatch(r"socket:\[(\d+)\]", handle.readlink().name):
+                    inodes.add(found[1])
+    return inodes
+
+
+def listening(pids: list[int]) -> tuple[set[int], set[str]]:
+    """(TCP ports, Unix sockets) that processes listen on, as the kernel says."""
+    inodes = sockets(pids)
     ports = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -118,12 +115,7 @@ def libp2p_port(house: House) -> int:
 
 
 def udp_ports(pids: list[int]) -> int:
-    inodes = {
-        found[1]
-        for pid in pids
-        for handle in Path(f"/proc/{pid}/fd").iterdir()
-        if (found := re.fullmatch(r"socket:\[(\d+)\]", handle.readlink().name))
-    }
+    inodes = sockets(pids)
     return sum(
         line.split()[9] in inodes
         for table in ("udp", "udp6")

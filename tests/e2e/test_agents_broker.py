@@ -276,12 +276,13 @@ def test_an_agent_that_was_removed_or_may_send_no_more_says_nothing_more(hook: H
         assert "post" in late["sentence"]
         assert "503" in late["sentence"]
         assert late["next_action"] in anna.reads("job", "show", "names")["also"]
+        again = "UPDATE outbox SET state = 'ready', not_before_ms = ?1, delay_ms = ?1"
+        later = 9_000_000_000_000
+        jobs(anna, again, later)  # by itself it is not tried before
         hook.away = False
         assert anna.do("job.retry", job="names")["letters"] == 1
         until(lambda: jobs(anna, letter)[0][0] == "sent", "it is sent at once")
         assert anna.refused("job.retry", job="names").code == "state"
-        again = "UPDATE outbox SET state = 'ready', not_before_ms = ?1, delay_ms = ?1"
-        later = 9_000_000_000_000
         jobs(anna, again, later)
         anna.reads("agent", "grant", "names", "--without", "driver.send", "--yes")
         jobs(anna, "UPDATE outbox SET not_before_ms = 0")

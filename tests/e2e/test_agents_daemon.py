@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.cli.test_terminal import Person
 from tests.e2e.neighbourhood import House, agree, street, until
-from tests.sandbox.prepared import lend
+from tests.sandbox.prepared import lend, never_by_itself
 
 PADDING = "# " + "what a longer agent has to say\n# " * 200
 
@@ -21,6 +21,7 @@ def begun(house: House) -> Path:
     folder = house.home.parent / "reminders"
     made = house.do("agent.new", folder=str(folder))
     assert made["files"] == ["agent.toml", "code/agent.py"]
+    never_by_itself(folder)
     with (folder / "code" / "agent.py").open("a", encoding="utf-8") as file:
         file.write(PADDING)
     checked = house.see("agent.check", folder=str(folder))

@@ -100,7 +100,7 @@ def test_one_that_is_due_runs_fails_is_tried_again_and_cancelled() -> None:
             "it runs, and its line is there at once",
         )
         assert anna.see("job.why", job="hourly")["code"] == "running"
-        cancelled = anna.reads("job", "cancel", "hourly")
+        cancelled = anna.do("job.cancel", job="hourly")  # at once, before its fuel is burnt
         assert cancelled["runs"] == [number]
         assert runs(anna, job)[0]["state"] == "cancelled"
         anna.do("agent.set", agent="hourly", settings=["mood=well"])

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.e2e.clocks import Shifted
 from tests.e2e.neighbourhood import (
     QUICK,
     House,
     Street,
     agree,
-    clean_environment,
     meet,
     street,
     until,
@@ -32,36 +28,6 @@ NIGHTLY = QUICK.replace("integrity=off", "integrity=17 4 * * *")
 """One job is due by a schedule."""
 
 
-class Shifted(House):
-    """A house whose clock can be set while its node runs."""
-
-    module = "tests.e2e.shifted"
-
-    def __init__(self, name: str, folder: Path, config: str = QUICK) -> None:
-        self._clock = folder / f"clock-{name}"
-        self.set_wrong = 0
-        self.clock(0)
-        super().__init__(
-            name, folder / name, config=config, surroundings={"SHIFTED_BY": str(self._clock)}
-        )
-
-    def clock(self, seconds: int) -> None:
-        """So much ahead of the world from now on; 0: right."""
-        beside = self._clock.with_suffix(".new")
-        beside.write_text(f"{seconds}\n")
-        beside.replace(self._clock)
-        self.set_wrong += seconds != 0
-
-    def doctor(self) -> dict[str, dict[str, Any]]:
-        """What it says on this machine, by the name of the check."""
-        done = subprocess.run(
-            [sys.executable, "-m", self.module, "doctor", "--home", str(self.home), "--json"],
-            env={**clean_environment(self.home), **self.surroundings},
-            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        return {one["check"]: one for one in json.loads(done.stdout)["checks"]}
-
-
 @pytest.fixture
 def elm_street() -> Iterator[Street]:
     with street() as made:
@@ -70,7 +36,7 @@ def elm_street() -> Iterator[Street]:
 
 @pytest.fixture
 def houses(elm_street: Street) -> list[Shifted]:
-    """Alice and bob in one community; he has a thing of hers, due tomorrow."""
+    """Alice and bob in one community; he has a thing of hers, due the day after tomorrow."""
     made = [Shifted(name, elm_street.folder, NIGHTLY) for name in ("alice", "bob")]
     elm_street.houses.extend(made)
     for house in made:
@@ -81,7 +47,7 @@ def houses(elm_street: Street) -> list[Shifted]:
     alice.do("member.role", who="bob", role="steward")
     alice.do("resource.add", name="Drill", number="1")
     agree(*made)
-    loan = bob.do("loan.request", resource="1", days=1)["loan"]
+    loan = bob.do("loan.request", resource="1", days=2)["loan"]
     agree(*made)
     if alice.see("loan.show", loan=loan)["state"] == "requested":
         alice.do("loan.approve", loan=loan)
@@ -167,8 +133,8 @@ def test_set_forward_a_day(houses: list[Shifted]) -> None:
     assert bob.see("loan.list")["loans"], "and everything else goes on"
     theirs = set(writes(bob, 1))
     until(lambda: theirs <= set(alice.verdicts()), "at alice's, too")
-    assert overdue(alice) == 0, "it is due today"
-    alice.clock(2 * DAY)
+    assert overdue(alice) == 0, "it is not late yet"
+    alice.clock(4 * DAY)
     until(lambda: overdue(alice) == 1, "now it is late")
 
     # and right again

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 from tests.e2e.neighbourhood import QUICK, House, Street, street
-from tests.sandbox.prepared import lend
+from tests.sandbox.prepared import lend, never_by_itself
 from tests.sandbox.street import EXAMPLES, NAMES
 
 INVENTORY: Final = EXAMPLES.parent / "tool_library_inventory.csv"
@@ -46,6 +46,7 @@ def anna(elm: Street) -> House:
 def install(house: House, folder: Path, name: str) -> None:
     """As a person would: pack, sign, read what it asks for, agree."""
     shutil.copytree(EXAMPLES / name, folder / name)
+    never_by_itself(folder / name)
     packed = house.do("agent.pack", folder=str(folder / name))
     assert packed["signed"] is False
     signed = house.do("agent.sign", file=packed["file"])

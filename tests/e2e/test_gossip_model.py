@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -53,17 +54,17 @@ async def test_the_model_has_the_numbers_of_the_daemon_s_host() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("plan", "within"),
+    ("plan", "runs", "within"),
     [
-        (Plan(10, 9, messages=20), 0.1),
-        (Plan(16, 15, messages=20, warm_s=15.0), 0.25),  # the mesh swings: one run is one sample
+        (Plan(10, 9, messages=20), 1, 0.1),
+        (Plan(16, 15, messages=20, warm_s=15.0), 2, 0.35),  # the mesh swings, by a tenth in a run
     ],
     ids=["all with all", "more than a mesh holds"],
 )
-def test_real_hosts_do_as_the_model_does(plan: Plan, within: float) -> None:
-    found, model = real(plan), modelled(plan)
-    assert found.missed == model["missed"] == 0
-    assert found.copies == pytest.approx(model["copies"], rel=within)
-    assert found.bytes == pytest.approx(model["bytes"], rel=within)
-    assert found.mesh == pytest.approx(model["mesh"], rel=within)
-    assert found.hops == pytest.approx(model["hops"], rel=0.25), "who is nearest is chance"
+def test_real_hosts_do_as_the_model_does(plan: Plan, runs: int, within: float) -> None:
+    seen, model = [asdict(real(plan)) for _ in range(runs)], modelled(plan)
+    found = {name: sum(run[name] for run in seen) / runs for name in model}
+    assert found["missed"] == model["missed"] == 0
+    for name in ("copies", "bytes", "mesh"):
+        assert found[name] == pytest.approx(model[name], rel=within), name
+    assert found["hops"] == pytest.approx(model["hops"], rel=0.25), "who is nearest is chance"

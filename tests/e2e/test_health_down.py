@@ -16,6 +16,7 @@ import pytest
 from tests.disks import Disk, disk
 from tests.e2e.neighbourhood import QUICK, House, Street, cli, street, until
 from tests.e2e.test_damaged_pages import file_of, forget_standing, put, schema_pages
+from tests.ports import own_port
 
 pytestmark = pytest.mark.long
 
@@ -56,9 +57,7 @@ def spare() -> Iterator[Disk]:
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return own_port()
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def storm(folder: Path, *, jobs: int, kills: int, seed: int, seconds: float) -> 
                 pids = workers(folder)
                 if not pids:
                     continue
-                if rng.random() < 0.3:
+                if sum(killed.values()) % 3 == 2:
                     process.kill()
                     killed["scheduler"] += 1
                     break

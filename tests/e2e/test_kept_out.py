@@ -9,9 +9,9 @@ from contextlib import closing, suppress
 from datetime import datetime
 
 import pytest
+from tests.e2e.clocks import Shifted
 from tests.e2e.eve import Eve, gone_bad
 from tests.e2e.neighbourhood import QUICK, House, Street, agree, street, until
-from tests.e2e.test_clock import Shifted
 
 from commons_node.peering.penalties import FIRST_MS, PATIENCE
 from commons_protocol.names import node_id

@@ -174,25 +174,23 @@ def test_in_a_backup_by_itself(elm_street: Street, safe: Safe) -> None:
     many(alice, 300)
     until(lambda: alice.see("status")["backup"]["verified"], "the first one at once", 60)
 
-    def state() -> str:
-        jobs = alice.see("job.list")["jobs"]
-        return str(next(one["state"] for one in jobs if one["job"] == "backup"))
+    def backups() -> dict[int, dict[str, object]]:
+        return {one["run"]: one for one in alice.see("job.show", job="backup")["runs"]}
 
+    until(lambda: {one["state"] for one in backups().values()} == {"done"}, "and it is over")
     for n in range(2):
         made = alice.do("job.run", job="backup")["run"]
-        until(lambda: state() == "running" and at_work(alice), "it is at work")
+
+        def of(run: int = made) -> dict[str, object]:
+            return backups().get(run, {})
+
+        until(lambda: of().get("state") == "leased" and at_work(alice), "it is at work")
         if n:
             killed = [kill_9(pid) for pid in at_work(alice)]
             assert any(killed), "its process ran"
         else:
             alice.kill()
             alice.again()
-
-        def of(run: int = made) -> dict[str, object]:
-            runs = alice.see("job.show", job="backup")["runs"]
-            found: dict[str, object] = next(one for one in runs if one["run"] == run)
-            return found
-
         if n:
             until(lambda: of()["state"] == "waiting", "it was cut off, and will be tried again")
             alice.stop()
@@ -319,7 +317,7 @@ def test_in_an_upgrade_of_its_own_files(
     alice.stop()
     file = alice.home / f"{kind}.db"
     wal = file.with_name(f"{file.name}-wal")
-    newer = Newer("newer", alice.home, surroundings={"FILES": kind, "ROWS": "20000"})
+    newer = Newer("newer", alice.home, surroundings={"FILES": kind})
     elm_street.houses.append(newer)
     for _ in range(2):
         until(lambda: wal.exists() and wal.stat().st_size > 4 * MIB, "it has begun", 60)

@@ -16,12 +16,14 @@ from tests.e2e.hosts import (
     receive_all,
     until,
 )
+from tests.ports import own_port
 
 from commons_protocol.libp2p_host import Limits, peer_id_of
 from commons_protocol.libp2p_host.gate import Tally
 from commons_protocol.libp2p_host.gossip import Mailbox
 from commons_protocol.network import (
     MAX_GOSSIP,
+    Address,
     Disconnected,
     FrameTooLarge,
     NetworkDown,
@@ -113,7 +115,8 @@ async def test_a_full_mailbox_drops_counts_and_goes_on() -> None:
 
 async def test_a_dead_trio_run_is_replaced_and_nothing_waits_for_it() -> None:
     at_alice: list[tuple[PeerId, bytes]] = []
-    async with node() as alice, node() as bob:
+    listen = [Address(f"/ip4/127.0.0.1/tcp/{own_port()}")]
+    async with node(listen=listen) as alice, node() as bob:
         alice.network.subscribe("hall", lambda peer, data: at_alice.append((peer, data)))
         bob.network.subscribe("hall", lambda *_: None)
         eve = peer_id_of(os.urandom(32))

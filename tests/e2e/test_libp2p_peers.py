@@ -15,6 +15,7 @@ from tests.e2e.hosts import (
     send_many,
     until,
 )
+from tests.ports import own_port
 
 from commons_protocol.libp2p_host import Limits, peer_id_of
 from commons_protocol.network import (
@@ -36,9 +37,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_peer_killed_in_mid_transfer_leaves_and_comes_back_with_its_key() -> None:
-    seed = os.urandom(32)
+    seed, port = os.urandom(32), own_port()
     async with node() as alice:
-        async with other_process(seed, 0) as (process, address):
+        async with other_process(seed, port) as (process, address):
             peer = await alice.network.connect(address)
             assert peer == peer_id_of(seed)
             await assert_echoes(alice, peer, bytes(MAX_FRAME))
@@ -56,7 +57,6 @@ async def test_a_peer_killed_in_mid_transfer_leaves_and_comes_back_with_its_key(
             with pytest.raises(Unreachable):
                 await alice.network.connect(address, timeout=3)
         assert alice.network.state == "up"
-        port = int(address.split("/")[4])
         async with other_process(seed, port) as (_, again):
             assert again == address, "same key, same port: same address"
             assert await alice.network.connect(again) == peer

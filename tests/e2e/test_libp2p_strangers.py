@@ -241,8 +241,8 @@ async def test_gossip_made_to_crash_libp2p_does_not() -> None:
                 await trio_.sleep(0.2)
 
         await asyncio.to_thread(_stranger, hurt)
-        assert alice.refusals["gossip_invalid"] == 1, "a key that does not parse"
-        assert alice.refusals["stream"] >= 1, "a packet that does not parse"
+        await until(lambda: alice.refusals["stream"] >= 1)  # a packet that does not parse
+        await until(lambda: alice.refusals["gossip_invalid"] == 1)  # a key that does not
         assert alice.refusals["network_restart"] == 0
         assert alice.network.state == "up"
         await bob.network.connect(alice.addresses[0])
@@ -266,7 +266,7 @@ async def test_a_peer_that_ignores_its_window_loses_the_connection() -> None:
             return False
 
         assert await asyncio.to_thread(_stranger, flood), "13 MB do not pass an inbox of 1 MB"
-        assert alice.refusals["flow"] >= 1
+        await until(lambda: alice.refusals["flow"] >= 1)
         await bob.network.connect(alice.addresses[0])
         await assert_echoes(bob, alice.id)
 
@@ -284,6 +284,6 @@ async def test_streams_without_end_are_refused() -> None:
             await trio_.sleep(0.5)
 
         await asyncio.to_thread(_stranger, flood)
-        assert alice.refusals["streams"] >= 100, "64 at once are enough for anybody"
+        await until(lambda: alice.refusals["streams"] >= 100)  # few at once are enough for anybody
         await bob.network.connect(alice.addresses[0])
         await assert_echoes(bob, alice.id)

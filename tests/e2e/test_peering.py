@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
+from tests.ports import own_port
 from tests.simulation.meeting import EPOCH, Home, neighbourhood
 from tests.unit import town
 
@@ -227,8 +228,8 @@ async def test_a_blocked_node_is_refused_both_ways_until_it_is_let_in_again() ->
 async def test_a_node_that_was_killed_is_found_again() -> None:
     a, b = neighbourhood("bob")
     async with running(a) as alice:
-        async with running(b) as bob:
-            port = port_of(bob)
+        port = own_port()
+        async with running(b, port=port) as bob:
             await alice.connect(bob.addresses[0])
             assert (await alice.wait_converged(timeout=40)).converged
         await until(lambda: not alice.network.peers())
@@ -430,6 +431,7 @@ async def test_who_tries_invites_by_the_dozen_is_stopped() -> None:
         running(a, admissions=admissions) as alice,
         running(neighbourhood()[0], name="eve") as eve,
     ):
+        alice._entrance._now = lambda: 0  # however long it takes, no minute passes
         wrong = codes.Invitation(OperationId(digest("t-none")), SEED, a.realm[:16], alice.addresses)
         for _ in range(14):
             with pytest.raises(NotJoined):

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import pytest
 from tests.e2e.hosts import node
 from tests.e2e.test_peering import ALICE, QUICK, network, running, until, written
 from tests.simulation.meeting import Home, neighbourhood
 
-from commons_node.peering import MemoryBook, Peering
+from commons_node.peering import MemoryBook, Peering, relays
 from commons_node.peering.relays import MOST, NoRelayAddress, TooManyRelays, UnknownRelay
 from commons_protocol.circuit import is_relayed
 from commons_protocol.libp2p_host import RelayLimits
@@ -77,7 +78,11 @@ async def test_a_machine_that_moves_says_where_it_is_now(monkeypatch: pytest.Mon
         await until(lambda: new in alice.peers()[0].addresses)
 
 
-async def test_a_place_at_a_relay_is_told_to_peers_and_kept_over_a_restart() -> None:
+async def test_a_place_at_a_relay_is_told_to_peers_and_kept_over_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is asked for again after the longest jitter: the time without it can be seen."""
+    monkeypatch.setattr(relays, "random", SimpleNamespace(random=lambda: 1.0))
     a, b = neighbourhood("bob")
     written(a, ALICE, 3)
     book = MemoryBook()

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from libp2p.identity.identify.identify import parse_identify_response
 from tests.e2e.eve import Line, Stranger, gone_bad
 from tests.e2e.neighbourhood import House, Street, agree, alive, street, until
 
@@ -135,8 +136,7 @@ def test_a_stranger_cannot_tell_nodes_apart(
                 assert bytes.fromhex(realm) not in answer
                 assert bytes.fromhex(realm)[:8] not in answer
         protocols = {
-            name: sorted(part for part in answer.split(b"/") if part.isascii() and part.isalpha())
-            for name, answer in told.items()
+            name: sorted(parse_identify_response(answer).protocols) for name, answer in told.items()
         }
         assert protocols["empty"] == protocols["alice"] == protocols["busy"], "nor any number"
     for house in (alice, busy, empty):
@@ -150,7 +150,7 @@ def test_gossip_says_nothing_to_strangers(neighbours: tuple[House, House]) -> No
         bytes.fromhex(alice.see("community.hash")["community"]),
         bytes.fromhex(alice.member),
         bytes.fromhex(bob.member),
-        b"lending", b"Thing", b"alice", b"loan",
+        b"lending", b"Thing", b"alice",
     ]  # fmt: skip
     with Stranger() as stranger:
         until(lambda: stranger.topics(alice), "a stranger is told the topics")
@@ -265,7 +265,7 @@ def test_frames_that_break_the_rules_before_any_proof(neighbours: tuple[House, H
     alice, bob = neighbours
     hello = wire.pack(wire.Hello(wire.VERSION, random.randbytes(32)))
     cases = {
-        "encoding": [random.randbytes(60), b"\x81" * 200 + b"\x00", b"\x9f\x01\xff", b""],
+        "encoding": [b"\xff" + random.randbytes(59), b"\x81" * 200 + b"\x00", b"\x9f\x01\xff", b""],
         "message": [b"\x82\x18\x63\x00", b"\xa0", b"\x00", wire.pack(wire.Welcome(1, bytes(32)))],
         "order": [
             wire.pack(wire.Tags(bytes(256))),

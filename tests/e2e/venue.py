@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.e2e.clocks import begin_well_before_midnight
 from tests.e2e.neighbourhood import PASSPHRASE, House, Street, agree
 
 from commons_crdt.device import DeviceSecrets
@@ -67,6 +68,7 @@ def full(name: str) -> str:
 
 def open_cafe(street: Street, lodgers: tuple[str, ...] = LODGERS) -> Cafe:
     """Alice founds Elm Street and the café, Bob joins at his own node, the others at hers."""
+    begin_well_before_midnight()
     alice, bob = street.build("alice", "bob")
     alice.found()
     bob.join(alice.invite())

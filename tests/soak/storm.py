@@ -201,10 +201,13 @@ class Storm:
         self.note(fault.kind, " ".join(fault.who), seconds=fault.seconds, number=fault.number)
 
     def _strike_a_node(self, fault: Fault) -> bool:
-        """The one that the plan names, or the next one if that one is down already."""
+        """The one that the plan names, or the next one; where none may be, as soon as one may."""
         at = self.plan.names.index(fault.who[0])
         turns = self.plan.names[at:] + self.plan.names[:at]
-        return any(self._struck(name, fault) for name in turns)
+        while not any(self._struck(name, fault) for name in turns):
+            if self._calm.wait(0.5):
+                return False
+        return True
 
     def _struck(self, name: str, fault: Fault) -> bool:
         home, busy = self.homes[name], self._busy[name]

@@ -16,12 +16,6 @@ def double(items: Sequence[int]) -> list[int]:
     return [2 * item for item in items]
 
 
-def slowly(items: Sequence[int]) -> list[int]:
-    """Twice each item, a while later."""
-    time.sleep(0.2)
-    return double(items)
-
-
 def die_of_poison(items: Sequence[int]) -> list[int]:
     """Kills its process as a crash of Automerge's core would, if the poison is among the items."""
     if POISON in items:
@@ -68,3 +62,10 @@ def until_there(files: Sequence[Path]) -> list[int]:
             break
         time.sleep(0.1)
     return [len(files)]
+
+
+def at_work(files: Sequence[Path]) -> list[int]:
+    """Say in a file of this process's number that it works, and wait until the file is there."""
+    (file,) = files
+    (file.parent / str(os.getpid())).touch()
+    return until_there(files)

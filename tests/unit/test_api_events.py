@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.doors import Door, opened, request
+from tests.unit.doors import Answer, Door, opened, request
 
 from commons_node.api import server as server_module
 from commons_node.api.events import MAX_LISTENERS, QUEUE, Events
@@ -24,6 +24,15 @@ async def heard_by(door: Door, listeners: int) -> None:
             return
         await asyncio.sleep(0.005)
     raise AssertionError(f"{len(door.shed.events)} listen, not {listeners}")
+
+
+async def asleep(door: Door, seconds: float) -> asyncio.Task[Answer]:
+    """A request that takes so long, and has begun."""
+    asked = asyncio.create_task(door.post("thing.nap", {"seconds": seconds}))
+    async with asyncio.timeout(20):
+        while not door.shed.calls:  # noqa: ASYNC110 - the server says nothing
+            await asyncio.sleep(0.005)
+    return asked
 
 
 class Ear:
@@ -110,8 +119,7 @@ async def test_there_is_an_end_to_the_number_of_listeners() -> None:
 async def test_a_stop_ends_streams_and_lets_a_request_finish(tmp_path: Path) -> None:
     async with opened(tmp_path) as door:
         ears = [await Ear.at(door) for _ in range(5)]
-        napping = asyncio.create_task(door.post("thing.nap", {"seconds": 0.5}))
-        await asyncio.sleep(0.1)
+        napping = await asleep(door, 0.5)
         async with asyncio.timeout(15):
             await door.server.stop()
         assert (await napping).json["slept"] == 0.5, "what had begun is finished"
@@ -128,8 +136,7 @@ async def test_what_a_stop_cuts_off_is_no_fault_of_the_node(
     """A passphrase that took long on a busy machine was logged with a traceback."""
     monkeypatch.setattr(server_module, "GRACE_S", 0.2)
     async with opened(tmp_path) as door:
-        napping = asyncio.create_task(door.post("thing.nap", {"seconds": 19}))
-        await asyncio.sleep(0.1)
+        napping = await asleep(door, 19)
         await door.server.stop()
         (ended,) = await asyncio.gather(napping, return_exceptions=True)
         assert isinstance(ended, Exception), "there was no answer, and the line is dead at once"
@@ -144,10 +151,8 @@ async def test_a_stop_does_not_wait_for_what_never_ends(tmp_path: Path) -> None:
         await heard_by(door, 1)
         for _ in range(QUEUE - 1):
             door.shed.events.publish("fill", {"fill": "x" * 4000})
-        await asyncio.sleep(0.1)
-        body = b'{"seconds":19}'
-        napping = asyncio.create_task(door.post("thing.nap", body))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the server stands before the one who does not read
+        napping = await asleep(door, 19)
         async with asyncio.timeout(15):
             await door.server.stop()
         napping.cancel()

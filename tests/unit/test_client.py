@@ -84,7 +84,7 @@ def test_a_silent_node_ends_with_the_time(
     with pytest.raises(ApiError) as failed:
         serve(answer).view("status", {}, 0.3)
     assert failed.value.exit == ExitCode.TIMEOUT
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
 
 
 def test_what_is_no_socket_is_a_node_that_does_not_run(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.ports import own_port
 
 from commons_node.api.client import ApiError, Client
 from commons_node.api.types import ExitCode
@@ -87,9 +88,9 @@ def test_a_sandbox_that_lacks_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_port_that_is_taken_and_one_that_nothing_answers_at() -> None:
+    taken = own_port()
     with socket.socket() as other:
-        other.bind(("", 0))
-        taken = other.getsockname()[1]
+        other.bind(("", taken))
         found = network.port(str(taken), (), running=False)
         assert (found.state, bool(found.fix)) == ("warn", True), "another program has it"
         other.listen()

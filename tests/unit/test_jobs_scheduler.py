@@ -30,7 +30,7 @@ from commons_node.jobs.refusals import StaleFence
 from commons_node.jobs.scheduler import Around, NoHandler, Scheduler
 from commons_node.jobs.why import why
 
-QUICK = Limits(wall_s=2, cpu_s=1, memory_mib=256)
+QUICK = Limits(wall_s=20, cpu_s=1, memory_mib=256)  # the start of a cold process counts
 
 
 @pytest.fixture
@@ -132,10 +132,10 @@ async def test_the_memory_of_a_run_is_its_own_and_of_no_run_before_it(engine: Sc
     for mib in (60, 0):
         run = await put(engine, bad("fill", mib=mib))
         assert (await ended(engine, run))[0] == "done"
-        found.append((await row(engine, run, "memory"))[0] >> 20)
+        found.append((await row(engine, run, "memory"))[0])
     assert engine.workers.started == 1, "one process did both"
     much, little = found
-    assert much - little >= 60, "what the first one took is not said of the second"
+    assert much - little > 59 << 20, "what the first one took is not said of the second"
 
 
 async def test_a_handler_writes_no_file_beyond_its_limit(engine: Scheduler, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ async def test_a_server_that_never_ends_is_left_and_so_is_its_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with slow_server() as server:
-        monkeypatch.setattr(mail, "_LETTER_S", 0.3)
+        monkeypatch.setattr(mail, "_LETTER_S", 2.0)
         with pytest.raises(Undelivered, match="too long"):
             await post(tmp_path, server.port, security="none").deliver(letter())
         await server.left.wait()

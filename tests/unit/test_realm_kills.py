@@ -60,4 +60,4 @@ async def test_killed_at_any_moment(tmp_path: Path, pool: VerifierPool) -> None:
             await again.close()
         await room.close()
     assert killed >= 20, "kills have really happened"
-    assert stored > 100, "between them the node has worked"
+    assert stored >= KILLS, "between them the node has worked"

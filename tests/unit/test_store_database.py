@@ -101,7 +101,7 @@ async def test_a_file_that_may_only_be_read_says_so(tmp_path: Path) -> None:
         answers = context.Queue()
         child = context.Process(target=_read_only, args=(path, answers))
         child.start()
-        said = await asyncio.to_thread(answers.get, timeout=20)
+        said = await asyncio.to_thread(answers.get, timeout=120)
         child.join()
         assert "a.db cannot be used" in said, f"refused with a reason: {said}"
     finally:

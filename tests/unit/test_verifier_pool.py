@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from tests.unit.breaking import (
     POISON,
+    at_work,
     die_of_poison,
     double,
     hang_on_poison,
     panic_on_poison,
-    slowly,
     swell_on_poison,
     together,
     until_there,
@@ -51,12 +51,18 @@ async def test_both_workers_verify_one_batch_at_the_same_time(
     assert len(set(who)) == 2
 
 
-async def test_a_worker_killed_under_a_batch_costs_a_retry(pool: VerifierPool) -> None:
+async def test_a_worker_killed_under_a_batch_costs_a_retry(
+    pool: VerifierPool, tmp_path: Path
+) -> None:
     await pool.warm()
-    running = asyncio.create_task(pool.map(slowly, list(range(20)), 5))
-    await asyncio.sleep(0.1)
-    os.kill(pool.pids()[0], signal.SIGKILL)
-    assert await running == double(range(20)), "nothing is lost, and no answer changes"
+    go, one = tmp_path / "go", pool.pids()[0]
+    running = asyncio.create_task(pool.map(at_work, [go] * 4, 1))
+    async with asyncio.timeout(20):
+        while not (tmp_path / str(one)).exists():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.01)
+    os.kill(one, signal.SIGKILL)
+    go.touch()
+    assert await running == [1] * 4, "nothing is lost, and no answer changes"
     assert pool.deaths > 0, "it has really died"
 
 
@@ -97,7 +103,7 @@ async def test_only_the_item_that_kills_is_held(pool: VerifierPool, work: Work) 
 
 
 async def test_what_takes_too_long_is_held() -> None:
-    pool = VerifierPool(2, batch_seconds=1.5)
+    pool = VerifierPool(2, batch_seconds=5)  # with the start of a process
     await pool.warm()
     found = await pool.map(hang_on_poison, [1, POISON, 2, 3], 2)
     assert found == [2, None, 4, 6]
