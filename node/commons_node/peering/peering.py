@@ -329,6 +329,10 @@ class Peering:
     async def connect(self, address: Address) -> NodeId:
         """Dial an address and remember its node. Raises ``Unreachable``, ``Blocked``."""
         peer = await self.network.connect(address, self.settings.dial_timeout)
+        return await self._keep_to(peer, address)
+
+    async def _keep_to(self, peer: PeerId, address: Address) -> NodeId:
+        """Remember who answered at an address, and talk; the line may have gone meanwhile."""
         node = node_id(peer)
         known = self.book.get(node) or KnownPeer(node)
         full = Address(address if "/p2p/" in address else f"{address}/p2p/{peer}")
@@ -392,7 +396,7 @@ class Peering:
         limit = timeout if timeout is not None else self.settings.join_timeout
         ask = Ask(self.network, invitation, identity, consent, self.settings.dial_timeout)
         joined, address = await ask.anywhere(candidates, limit)
-        await self.connect(address)
+        await self._keep_to(peer_id(joined.node), address)
         return joined
 
     async def apply(
@@ -409,8 +413,8 @@ class Peering:
         must act; then the node is asked again and again. Raises ``NotJoined``.
         """
         seeking = Seeking(self.network, door, fits, told, self.settings)
-        granted, address = await seeking.anywhere(addresses)
-        await self.connect(address)
+        granted, peer, address = await seeking.anywhere(addresses)
+        await self._keep_to(peer, address)
         return granted
 
     async def _welcome(self, stream: Stream) -> None:

@@ -48,13 +48,15 @@ class Seeking:
         self._told = told
         self._settings = settings
 
-    async def anywhere(self, addresses: Sequence[Address]) -> tuple[applying.Granted, Address]:
-        """The first success, and the address of who let us in. Raises ``NotJoined``."""
+    async def anywhere(
+        self, addresses: Sequence[Address]
+    ) -> tuple[applying.Granted, PeerId, Address]:
+        """The first success, who let us in, and where. Raises ``NotJoined``."""
         reasons = [] if addresses else [_("no address is known; give one with --address")]
         turned = ""
         for address in addresses:
             try:
-                return await self._until_decided(address), address
+                return *await self._until_decided(address), address
             except NotJoined as error:
                 turned = turned or error.turned
                 reasons.append(str(error.details["why"]))
@@ -62,7 +64,7 @@ class Seeking:
                 reasons.append(f"{address}: {str(error) or _('no answer in time')}")
         raise NotJoined("; ".join(reasons), turned)
 
-    async def _until_decided(self, address: Address) -> applying.Granted:
+    async def _until_decided(self, address: Address) -> tuple[applying.Granted, PeerId]:
         while True:
             try:
                 async with asyncio.timeout(self._settings.join_timeout):
@@ -72,7 +74,7 @@ class Seeking:
                     raise
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _at(self, address: Address) -> applying.Granted:
+    async def _at(self, address: Address) -> tuple[applying.Granted, PeerId]:
         dial_timeout = self._settings.dial_timeout
         peer = await self._network.connect(address, dial_timeout)
         if not self._fits(peer):
@@ -93,7 +95,7 @@ class Seeking:
                         case applying.Told(salt):
                             self._told(salt)
                         case applying.Granted():
-                            return effect
+                            return effect, peer
                         case applying.Denied(code):
                             raise NotJoined(WORDS.get(code, WORDS["later"]), code)
                         case Close(code):
