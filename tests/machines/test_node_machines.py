@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 from tests.machines.drawings import all_drawings
 from tests.machines.recorder import Recorder
+from tests.ports import own_port
 from tests.unit.breaking import POISON, die_of_poison, double
 
 from commons_crdt.ids import digest
@@ -155,7 +156,8 @@ async def test_the_network_and_its_thread() -> None:
         if isinstance(event, StateChanged):
             recorder.move(NETWORK, "", event.state)
 
-    network = Libp2pNetwork(digest("t-net", b"alice"), [LOOPBACK], {}, heard, Counter())
+    where = Address(f"/ip4/127.0.0.1/tcp/{own_port()}")  # it must get the same again
+    network = Libp2pNetwork(digest("t-net", b"alice"), [where], {}, heard, Counter())
     recorder.move(NETWORK, "", network.state)
     await network.start()
     assert network._life is not None

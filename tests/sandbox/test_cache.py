@@ -177,7 +177,7 @@ async def test_it_is_compiled_in_a_process_of_its_own_with_its_progress(tmp_path
     assert made.state == "ready", made.failed
     assert made.made == 1
     assert len(seen) > 5, "it moves"
-    assert max(seen) >= 50
+    assert max(seen) >= 20
     pool = workers.Workers(made)
     try:
         await well(Runs(pool))

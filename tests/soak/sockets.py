@@ -12,7 +12,7 @@ from pathlib import Path
 
 _LISTEN = "0A"
 _NOBODYS = "0"
-_LOOKS = 5
+_LOOKS = 100
 _NAP_S = 0.02
 _TABLE = Path("/proc/net/tcp")
 
@@ -55,9 +55,7 @@ def dialler(port: int, to: int, pids: Mapping[str, int]) -> str | None:
     """
     for again in range(_LOOKS):
         if again:
-            time.sleep(
-                _NAP_S
-            )  # a process that is dying has given up its files, not yet its sockets
+            time.sleep(_NAP_S)  # who is dying has given up its files, not yet its sockets
         inodes = {inode for here, there, _, inode in _rows() if (here, there) == (port, to)}
         inodes.discard(_NOBODYS)
         if not inodes:

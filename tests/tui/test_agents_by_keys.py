@@ -64,13 +64,16 @@ async def installs(anna: Seat, path: Path) -> None:
     await anna.press("ctrl+s")
 
 
-async def sets(anna: Seat, setting: str) -> None:
-    """The settings, by their key and form."""
+async def sets(anna: Seat, house: House, mood: str) -> None:
+    """The agent's one setting, by its key and form; the node has it then."""
     await anna.press("e")
     await anna.sees("KEY=VALUE")
-    await anna.types(setting)
+    await anna.types(f"mood={mood}")
     await anna.press("ctrl+s")
     await anna.until(lambda: len(anna.app.screen_stack) == 1, "the form is away")
+    await anna.until(
+        lambda: house.see("agent.show", agent="roofer")["settings"] == {"mood": mood}, "it is set"
+    )
 
 
 async def test_an_agent_in_trouble_is_mended_by_keys(house: House) -> None:
@@ -96,11 +99,7 @@ async def test_an_agent_in_trouble_is_mended_by_keys(house: House) -> None:
         await anna.press("enter")
         await anna.sees("Dead letters", "the roof fell")
         await anna.press("escape")
-        await sets(anna, "mood=endless")
-        await anna.until(
-            lambda: house.see("agent.show", agent="roofer")["settings"] == {"mood": "endless"},
-            "it is set",
-        )
+        await sets(anna, house, "endless")
         await anna.press("t")
         await anna.until(lambda: last(house)["state"] == "leased", "the dead letter runs again")
         await anna.sees("running")
@@ -108,7 +107,7 @@ async def test_an_agent_in_trouble_is_mended_by_keys(house: House) -> None:
         await anna.sees("running", "up the ladder")
         await anna.press("escape", "c")
         await anna.until(lambda: last(house)["state"] == "cancelled", "and is ended")
-        await sets(anna, "mood=well")
+        await sets(anna, house, "well")
         before = last(house)["run"]
         await anna.press("d")
         await anna.until(

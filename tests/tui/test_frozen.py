@@ -112,7 +112,7 @@ async def test_nothing_waits_for_a_node_that_does_not_answer(hall: House) -> Non
         assert pulse.beats > 10, "it was looked at all the time"
         still = pulse.longest_s - pulse.bystander_s
         assert still < STILL_S, f"the screen stood still for {still:.2f} s more than the machine"
-        assert took < 25, f"no call was waited for: {took:.1f} s"
+        assert took < 29, f"no call was waited for: {took:.1f} s"
         await anna.until(
             lambda: len(hall.see("loan.list")["loans"]) == before + 1, "what was asked came through"
         )

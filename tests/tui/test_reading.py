@@ -15,11 +15,13 @@ from textual.geometry import Offset
 from textual.widgets import Static
 from textual.worker import Worker, WorkerFailed
 
+from commons_tui.bridge import Bridge
 from commons_tui.dialogs.dialog import Say
 from commons_tui.frame import Line
 from commons_tui.place import PlaceView
 from commons_tui.places.activity import Activity
 from commons_tui.rows import Rows
+from commons_tui.standing import Now, ask_now
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,7 @@ async def test_an_answer_that_comes_while_a_place_is_taken_down_shows_nothing(
         slow = Slow()
         await view.mount(slow)
         monkeypatch.setattr(Activity, "load", late)
+        await anna.until(lambda: not _reads(view), "nor has it begun to read again")
         monkeypatch.setattr(Activity, "show", lambda _view, found: shown.append(found))
         view.read()
         gone = view.remove()
@@ -259,14 +262,19 @@ async def test_without_colour_nothing_is_lost(hall: House, monkeypatch: pytest.M
         assert all(len({one.red, one.green, one.blue}) == 1 for one in grey), "greys alone"
 
 
-async def test_a_split_is_said_above_every_place(hall: House) -> None:
+async def test_a_split_is_said_above_every_place(
+    hall: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "The community is split: the key of Anna endorsed two decisions."
+
+    async def split(bridge: Bridge, acting: str | None) -> Now:
+        now = await ask_now(bridge, acting)
+        assert now.community is not None
+        return replace(now, community={**now.community, "split": told})
+
+    monkeypatch.setattr("commons_tui.app.ask_now", split)
     async with seat(hall.home, (40, 20)) as anna:
         await anna.sees("Elm Street")
-        now = anna.app.now
-        assert now.community is not None
-        told = "The community is split: the key of Anna endorsed two decisions."
-        anna.app._adopt(replace(now, community={**now.community, "split": told}))
         for key in "258":
             await anna.press(key)
-            anna.app._adopt(replace(anna.app.now, community={**now.community, "split": told}))
             await anna.sees("▲ The community is split")

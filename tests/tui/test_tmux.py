@@ -132,7 +132,7 @@ def test_a_steward_lends_from_a_real_terminal(hall: House, size: tuple[int, int]
         assert max(map(len, why.splitlines())) <= size[0], "nothing runs out of the terminal"
         terminal.leaves("commons-node explain")
         terminal.press("a")
-        terminal.sees("approved")
+        terminal.sees("approved", "h Hand over")  # the word is said before the list is read again
         terminal.press("h")
         terminal.sees("It changes hands when the other one takes it")
         terminal.leaves("It changes hands")
