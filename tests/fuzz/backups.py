@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+from tests.fuzz.files import in_memory
 from tests.fuzz.target import Target, hold, only
 
 from commons_crdt.ids import digest
@@ -100,7 +101,7 @@ def _manifest_seeds() -> Mapping[str, bytes]:
 
 
 def _restored(data: bytes) -> bool:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
         home = Path(folder)
         (home / restored.FILE).write_bytes(data)
         try:

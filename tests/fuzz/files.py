@@ -41,14 +41,17 @@ from commons_node.store.upgrading import Unusable
 INVENTORY = Path(__file__).parents[2] / "examples" / "tool_library_inventory.csv"
 
 
+def in_memory() -> Path | None:
+    """Where files cost no disk, if the system has such a place: an input may sync a thousand."""
+    memory = Path("/dev/shm")  # noqa: S108 - fresh folders in it
+    return memory if os.access(memory, os.W_OK) else None
+
+
 @lru_cache
 def _kept() -> tempfile.TemporaryDirectory[str]:
-    """A folder of this process, gone when it ends; in memory where the system has such a place."""
-    memory = Path("/dev/shm")  # noqa: S108 - a fresh folder in it
+    """A folder of this process, gone when it ends."""
     return tempfile.TemporaryDirectory(
-        prefix="commons-fuzz-",
-        dir=memory if os.access(memory, os.W_OK) else None,
-        ignore_cleanup_errors=True,
+        prefix="commons-fuzz-", dir=in_memory(), ignore_cleanup_errors=True
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from tests.fuzz import corpus
+from tests.fuzz import corpus, profiles
 from tests.fuzz.operations import facts
 from tests.fuzz.scan import Decoder, decoders
 from tests.fuzz.table import TARGETS
@@ -22,8 +22,10 @@ from tests.fuzz.target import Target
 from tests.fuzz.watch import counting, watched
 
 from commons_crdt import scanning
+from commons_crdt.document import operations
 from commons_crdt.operation import decode_header
 from commons_node.domains import RULES, registry
+from commons_protocol import names
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("crdt", "protocol", "node", "cli", "tui")
@@ -236,7 +238,8 @@ class Entered:
 def covered() -> Entered:
     """All seeds and all findings of all targets, run once."""
     entered = Entered()
-    for memory in (decode_header, scanning._name):  # other tests may have filled it
+    memories = (decode_header, scanning._name, names.peer_of_key, operations._known_runs)
+    for memory in (*memories, profiles._verify):  # other tests may have filled them
         memory.cache_clear()
     for target in TARGETS.values():
         for data in (*target.seeds().values(), *corpus.committed(target).values()):

@@ -131,6 +131,8 @@ def test_a_head_that_is_not_allowed(change: tuple[str, str], why: str) -> None:
         ('[limits]\nwall = "2d"', "wall"),
         ("[limits]\nconcurrency = 0", "concurrency"),
         ("[retry]\nmax_attempts = 0", "attempts"),
+        ("[settings]\ndays = nan", "finite"),
+        ("[settings]\ndays = 1e999", "finite"),
         ("[settings]\nx = [1]", "settings"),
         ("x = " + "[" * 20_000, "nested"),
         ("x = " + "{a=" * 20_000, "nested"),

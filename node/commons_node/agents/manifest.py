@@ -6,6 +6,7 @@ is granted is said by ``grants``.
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -173,7 +174,7 @@ def parse(data: bytes, *, publisher: str | None = None) -> Manifest:
     key = head.publisher.removeprefix(KEY) or publisher
     if key is None:
         raise BadPackage(why=_("agent.toml names no publisher"))
-    _printable(file)
+    _plain(file)
     limits, retry = file.limits, file.retry
     memory = _quantity("limits.memory", quantities.size, limits.memory)
     made = {
@@ -227,8 +228,11 @@ def from_builtins(made: Mapping[str, Any]) -> Manifest:
         raise BadPackage(why=f"agent.toml: {_short(error)}") from None
 
 
-def _printable(file: _File) -> None:
-    """Whoever reads the permissions reads what stands there, and nothing that moves a cursor."""
+def _plain(file: _File) -> None:
+    """Whoever reads the permissions reads what stands there, and nothing that moves a cursor.
+
+    TOML has numbers that JSON, in which it is kept, has not.
+    """
     wheres = (grant.where or {} for grant in file.capabilities.values())
     shown = (
         file.agent.summary,
@@ -239,10 +243,12 @@ def _printable(file: _File) -> None:
             for value in where.values()
         ),
     )
-    for text in shown:
-        if isinstance(text, str) and not text.isprintable():
-            why = _("agent.toml: {text!r} has signs that cannot be shown").format(text=text[:40])
+    for one in shown:
+        if isinstance(one, str) and not one.isprintable():
+            why = _("agent.toml: {text!r} has signs that cannot be shown").format(text=one[:40])
             raise BadPackage(why=why)
+        if isinstance(one, float) and not math.isfinite(one):
+            raise BadPackage(why=_("agent.toml: {number} is no finite number").format(number=one))
 
 
 def _quantity(where: str, read: Any, text: str) -> Any:

@@ -47,6 +47,7 @@ def governed(seed: int, wall_ns: Clock, steady_ns: Clock) -> Iterator[random.Ran
         (secrets, "token_bytes", some),
         (random, "random", source.random),
         (random, "uniform", source.uniform),
+        (random, "shuffle", source.shuffle),
         (nacl.bindings, "crypto_box_seal", sealed),
         (operation, "crypto_sign_open", verified),
         (device, "crypto_sign_open", verified),
