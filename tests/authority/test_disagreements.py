@@ -7,11 +7,12 @@ import random
 from tests.authority.evaluators import Keeper, word
 from tests.authority.sets import PROLOGUE, causal_order, judged
 from tests.authority.test_differential import compare
-from tests.authority.village import ALICE, BOB, ERIN, EVE, Village, prologue
+from tests.authority.village import ALICE, BOB, ERIN, EVE, NOTE, Person, Village, prologue
 from tests.unit.town import secrets
 
 from commons_crdt.authority.council_facts import Dismissal
 from commons_crdt.authority.endings import NOTHING, Ending
+from commons_crdt.authority.identity_facts import Limit
 from commons_crdt.ids import OperationId
 
 
@@ -101,3 +102,20 @@ def test_a_tip_that_sees_more_than_its_seal_is_not_missing_for_the_next_seal() -
         village.base = act
     said = agree(village)
     assert (said[spoken], said[other]) == ("accepted", "accepted")
+
+
+def test_a_device_that_is_granted_again_keeps_what_it_had() -> None:
+    """The oracle forgot the first grant: a stolen phone could have disarmed the other devices."""
+    village, home = prologue()
+    phone = secrets("erin's phone")
+    one = home.add_device(ERIN, phone, village.roots["erin"])
+    limit = (Limit((NOTE,), 1, village.now_ms),)
+    two = home.add_device(ERIN, phone, one, limit=limit)
+    invited = home.invite(phone, "by the phone")
+    admitted = home.admit(ALICE.node, invited, Person("finn"))
+    third = home.add_device(ERIN, secrets("erin's tablet"), two, by=phone)
+    gone = home.recover(ERIN, third, None, [home.ending(phone)], "own", by=phone)
+    said = agree(village)
+    assert {said[x] for x in (one, two, invited, admitted, third, gone)} == {"accepted"}
+    (erin,) = [i for r, i in judged(village).identities.items() if r == village.roots["erin"]]
+    assert phone.keys.id not in erin[1], "its retirement ends both grants"

@@ -13,6 +13,9 @@ from tests.authority import test_counterexamples as stories
 from tests.authority.evaluators import Says, fast
 from tests.authority.test_differential import differ
 from tests.authority.test_disagreements import (
+    test_a_device_that_is_granted_again_keeps_what_it_had as granted_again,
+)
+from tests.authority.test_disagreements import (
     test_a_pin_that_comes_late_releases_what_waited_for_it as pin_comes_late,
 )
 from tests.authority.test_disagreements import (
@@ -72,6 +75,18 @@ def late_pin(_says: Says) -> None:
 
 def twice(_says: Says) -> None:
     two_by_one()
+
+
+def again(_says: Says) -> None:
+    granted_again()
+
+
+def newest_grants(answer: Any, identities: Any, *_rest: Any) -> Any:
+    """A grant takes the place of an earlier one of the device."""
+    given = identities._book.given
+    newest = {given[grant].device: grant for grant in answer.devices}
+    kept = {g: limit for g, limit in answer.devices.items() if newest[given[g].device] == g}
+    return replace(answer, devices=kept)
 
 
 def counts_anyway(
@@ -161,6 +176,7 @@ MUTANTS = (
         put(Identities, "_picked", always(())),
         stories.test_two_acts_on_one_base_freeze_an_identity_until_somebody_picks,
     ),
+    Mutant("granting takes nothing away", around(Identities, "_after", newest_grants), again),
     Mutant(
         "a rival is judged from nothing",
         put(Polity, "_extend_identity", always(True)),
