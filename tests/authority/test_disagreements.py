@@ -119,3 +119,17 @@ def test_a_device_that_is_granted_again_keeps_what_it_had() -> None:
     assert {said[x] for x in (one, two, invited, admitted, third, gone)} == {"accepted"}
     (erin,) = [i for r, i in judged(village).identities.items() if r == village.roots["erin"]]
     assert phone.keys.id not in erin[1], "its retirement ends both grants"
+
+
+def test_a_seal_lists_what_was_cut_before_it_came() -> None:
+    """A chain that is not forked was not judged again when a tip of it was listed."""
+    village, home = prologue([ALICE, BOB])
+    phone = secrets("erin's phone")
+    granted = home.add_device(ERIN, phone, village.roots["erin"])
+    spoken = home.note(phone)
+    away = village.island("away", home.known)
+    nothing = Ending(bytes(phone.keys.id), NOTHING, NOTHING)
+    away.recover(ERIN, granted, None, [nothing], by=ERIN.device)
+    base = village.base
+    home.endorse(BOB, home.act(ALICE, home.seal([base, spoken]), base), base)
+    assert agree(village)[spoken] == "accepted", "what it has seen is not sealed, it is listed"

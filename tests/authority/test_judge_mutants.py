@@ -19,6 +19,9 @@ from tests.authority.test_disagreements import (
     test_a_pin_that_comes_late_releases_what_waited_for_it as pin_comes_late,
 )
 from tests.authority.test_disagreements import (
+    test_a_seal_lists_what_was_cut_before_it_came as listed_late,
+)
+from tests.authority.test_disagreements import (
     test_whoever_retires_a_device_with_it_freezes_the_identity_by_a_second_act as two_by_one,
 )
 from tests.authority.test_mutants import Mutant, always, around, cycle, one_guardian_twice, put
@@ -79,6 +82,10 @@ def twice(_says: Says) -> None:
 
 def again(_says: Says) -> None:
     granted_again()
+
+
+def late_seal(_says: Says) -> None:
+    listed_late()
 
 
 def newest_grants(answer: Any, identities: Any, *_rest: Any) -> Any:
@@ -143,6 +150,11 @@ MUTANTS = (
         "no tip beyond a cut",
         put(owner_of("_bad_tip"), "_bad_tip", always(False)),
         stories.test_a_seal_lists_nothing_beyond_a_cut,
+    ),
+    Mutant(
+        "a sealed tip brings back what was cut",
+        put(Polity, "ends_log_1", always(False)),
+        late_seal,
     ),
     Mutant(
         "nothing without the pin",
