@@ -133,3 +133,16 @@ def test_a_seal_lists_what_was_cut_before_it_came() -> None:
     base = village.base
     home.endorse(BOB, home.act(ALICE, home.seal([base, spoken]), base), base)
     assert agree(village)[spoken] == "accepted", "what it has seen is not sealed, it is listed"
+
+
+def test_a_seal_lists_nothing_that_comes_after_it_even_under_a_pin() -> None:
+    """The judge settled what was here when it first asked, the oracle what came later too."""
+    village, home = prologue([ALICE, BOB])
+    before = home.tip(EVE.device, 0)
+    away = village.island("away", home.known)
+    one = home.invite(EVE.device, "late")
+    two = home.invite(EVE.device, "beside", after=before)
+    seal = away.act(BOB, away.seal([one]), village.base)
+    said = agree(village, seal)
+    assert said[seal] == "rejected(tip)"
+    assert (said[one], said[two]) == ("contested(fork)", "contested(fork)")
