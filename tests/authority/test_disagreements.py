@@ -7,11 +7,12 @@ import random
 from tests.authority.evaluators import Keeper, word
 from tests.authority.sets import PROLOGUE, causal_order, judged
 from tests.authority.test_differential import compare
-from tests.authority.village import ALICE, BOB, ERIN, EVE, Village, prologue
+from tests.authority.village import ALICE, BOB, ERIN, EVE, NOTE, Person, Village, prologue
 from tests.unit.town import secrets
 
 from commons_crdt.authority.council_facts import Dismissal
 from commons_crdt.authority.endings import NOTHING, Ending
+from commons_crdt.authority.identity_facts import Limit
 from commons_crdt.ids import OperationId
 
 
@@ -101,3 +102,47 @@ def test_a_tip_that_sees_more_than_its_seal_is_not_missing_for_the_next_seal() -
         village.base = act
     said = agree(village)
     assert (said[spoken], said[other]) == ("accepted", "accepted")
+
+
+def test_a_device_that_is_granted_again_keeps_what_it_had() -> None:
+    """The oracle forgot the first grant: a stolen phone could have disarmed the other devices."""
+    village, home = prologue()
+    phone = secrets("erin's phone")
+    one = home.add_device(ERIN, phone, village.roots["erin"])
+    limit = (Limit((NOTE,), 1, village.now_ms),)
+    two = home.add_device(ERIN, phone, one, limit=limit)
+    invited = home.invite(phone, "by the phone")
+    admitted = home.admit(ALICE.node, invited, Person("finn"))
+    third = home.add_device(ERIN, secrets("erin's tablet"), two, by=phone)
+    gone = home.recover(ERIN, third, None, [home.ending(phone)], "own", by=phone)
+    said = agree(village)
+    assert {said[x] for x in (one, two, invited, admitted, third, gone)} == {"accepted"}
+    (erin,) = [i for r, i in judged(village).identities.items() if r == village.roots["erin"]]
+    assert phone.keys.id not in erin[1], "its retirement ends both grants"
+
+
+def test_a_seal_lists_what_was_cut_before_it_came() -> None:
+    """A chain that is not forked was not judged again when a tip of it was listed."""
+    village, home = prologue([ALICE, BOB])
+    phone = secrets("erin's phone")
+    granted = home.add_device(ERIN, phone, village.roots["erin"])
+    spoken = home.note(phone)
+    away = village.island("away", home.known)
+    nothing = Ending(bytes(phone.keys.id), NOTHING, NOTHING)
+    away.recover(ERIN, granted, None, [nothing], by=ERIN.device)
+    base = village.base
+    home.endorse(BOB, home.act(ALICE, home.seal([base, spoken]), base), base)
+    assert agree(village)[spoken] == "accepted", "what it has seen is not sealed, it is listed"
+
+
+def test_a_seal_lists_nothing_that_comes_after_it_even_under_a_pin() -> None:
+    """The judge settled what was here when it first asked, the oracle what came later too."""
+    village, home = prologue([ALICE, BOB])
+    before = home.tip(EVE.device, 0)
+    away = village.island("away", home.known)
+    one = home.invite(EVE.device, "late")
+    two = home.invite(EVE.device, "beside", after=before)
+    seal = away.act(BOB, away.seal([one]), village.base)
+    said = agree(village, seal)
+    assert said[seal] == "rejected(tip)"
+    assert (said[one], said[two]) == ("contested(fork)", "contested(fork)")

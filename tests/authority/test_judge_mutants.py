@@ -13,7 +13,13 @@ from tests.authority import test_counterexamples as stories
 from tests.authority.evaluators import Says, fast
 from tests.authority.test_differential import differ
 from tests.authority.test_disagreements import (
+    test_a_device_that_is_granted_again_keeps_what_it_had as granted_again,
+)
+from tests.authority.test_disagreements import (
     test_a_pin_that_comes_late_releases_what_waited_for_it as pin_comes_late,
+)
+from tests.authority.test_disagreements import (
+    test_a_seal_lists_what_was_cut_before_it_came as listed_late,
 )
 from tests.authority.test_disagreements import (
     test_whoever_retires_a_device_with_it_freezes_the_identity_by_a_second_act as two_by_one,
@@ -74,6 +80,22 @@ def twice(_says: Says) -> None:
     two_by_one()
 
 
+def again(_says: Says) -> None:
+    granted_again()
+
+
+def late_seal(_says: Says) -> None:
+    listed_late()
+
+
+def newest_grants(answer: Any, identities: Any, *_rest: Any) -> Any:
+    """A grant takes the place of an earlier one of the device."""
+    given = identities._book.given
+    newest = {given[grant].device: grant for grant in answer.devices}
+    kept = {g: limit for g, limit in answer.devices.items() if newest[given[g].device] == g}
+    return replace(answer, devices=kept)
+
+
 def counts_anyway(
     answer: bool, council: Any, entry: Any, body: Any, _base: Any, state: Any, *_rest: Any
 ) -> bool:
@@ -130,6 +152,11 @@ MUTANTS = (
         stories.test_a_seal_lists_nothing_beyond_a_cut,
     ),
     Mutant(
+        "a sealed tip brings back what was cut",
+        put(Polity, "ends_log_1", always(False)),
+        late_seal,
+    ),
+    Mutant(
         "nothing without the pin",
         put(Judge, "_waits_for_pin", property(always(False))),
         stories.test_without_its_pin_a_node_decides_nothing,
@@ -161,6 +188,7 @@ MUTANTS = (
         put(Identities, "_picked", always(())),
         stories.test_two_acts_on_one_base_freeze_an_identity_until_somebody_picks,
     ),
+    Mutant("granting takes nothing away", around(Identities, "_after", newest_grants), again),
     Mutant(
         "a rival is judged from nothing",
         put(Polity, "_extend_identity", always(True)),

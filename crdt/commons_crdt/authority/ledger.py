@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 KindOf = Callable[[int, str], Kind | None]
 """The kind of a name in a rules version that this software has."""
-Evaluate = Callable[["Ledger", View, Sequence[int], Sequence[Seal]], "Polity"]
+Evaluate = Callable[["Ledger", View, Sequence[int], Sequence[int]], "Polity"]
 """The polity of a view under a council chain, with the tips of these seals listed already."""
 
 
@@ -77,9 +77,9 @@ class Ledger:
         if known is None and seal is not None:
             path = self.council.path(self.council.bases[act]) or [0]
             earlier = [self.layer(one) for one in path if seal_of(self.book, one) is not None]
-            own = closure(self.book, seal)
+            own = closure(self.book, act)
             view = own | (earlier[-1].view if earlier else 0)
-            polity = self.polity(self, view, path, (seal,)).evaluate()
+            polity = self.polity(self, view, path, (act,)).evaluate()
             known = self.layers[act] = Layer(act, view, own, tips_of_log_1(seal), polity)
         if known is None:
             raise LookupError("no seal")

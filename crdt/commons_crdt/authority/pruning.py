@@ -23,7 +23,7 @@ from commons_crdt.authority.council_facts import CouncilAct, Seal
 from commons_crdt.authority.endings import NOTHING, Ending, Position
 from commons_crdt.authority.flips import Anchor
 from commons_crdt.authority.records import Records
-from commons_crdt.authority.seals import Layer, highest_tips, seal_of
+from commons_crdt.authority.seals import Layer, highest_tips
 from commons_crdt.authority.settled import Settled
 from commons_crdt.authority.strata import Polity
 from commons_crdt.ids import DeviceId, OperationId
@@ -82,8 +82,7 @@ def _closings(
 ) -> dict[DeviceId, list[Position]]:
     """Where settled closings leave log 1: those at or before a sealed tip are always inside."""
     book = polity.book
-    seals = [seal for layer in layers if (seal := seal_of(book, layer.seal)) is not None]
-    tips = highest_tips(book, seals, polity.view)
+    tips = highest_tips(book, [layer.seal for layer in layers], polity.view)
     found: dict[DeviceId, list[Position]] = {}
     for device, tip in tips.items():
         for n in polity.strata.identities.closings(device):

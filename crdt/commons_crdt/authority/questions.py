@@ -118,7 +118,8 @@ class Questions:
             return  # the answers decide
         waiting = not all(self.settled.complete(layer) for layer in polity.layers)
         tops = self.settled.highest(polity.layers)
-        self.chains |= {(device, 1) for device in self.records.set_tops(tops)}
+        moved = self.records.set_tops(tops)
+        self.chains |= {(d, 1) for d in moved if d in self.records.forks or polity.ends_log_1(d)}
         if waiting != self._waiting:
             self._waiting = waiting
             self.all_chains()

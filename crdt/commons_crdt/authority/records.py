@@ -209,7 +209,7 @@ class Records:
         return False
 
     def set_tops(self, tops: Mapping[DeviceId, Position]) -> set[DeviceId]:
-        """The highest sealed tips are others now; the forked chains to be judged again."""
+        """The highest sealed tips are others now; the chains where they moved."""
         changed = {
             device
             for device in self.tops.keys() | tops.keys()
@@ -219,7 +219,7 @@ class Records:
         self.version += bool(changed)
         for device in changed:
             self._above.pop(device, None)
-        return changed & self.forks.keys()
+        return changed
 
     def known(self, anchor: Anchor) -> bool:
         """True if it was asked for already, or answered."""

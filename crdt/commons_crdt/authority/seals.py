@@ -8,6 +8,7 @@ Source: docs/protocol/authority.md "Seals".
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,13 +53,20 @@ def newest_seen_by(book: Book, council: Council, operation: OperationId) -> Oper
     return book.entries[seals[-1]].id if seals else None
 
 
-def closure(book: Book, seal: Seal) -> View:
-    """The operations of log 0 at or before the tips that are what they say."""
-    view = 0
-    for tip in seal.tips:
-        n = _known(book, tip)
+def tips_of_log_0(book: Book, act: int) -> Iterator[tuple[DeviceId, int]]:
+    """The operations of log 0 that a seal lists: in its past, so that it always lists the same."""
+    seal = seal_of(book, act)
+    for tip in seal.tips if seal else ():
+        n = _known(book, tip, book.entries[act].past)
         if n != NOWHERE:
-            view |= book.entries[n].past | 1 << n
+            yield DeviceId(tip.device), n
+
+
+def closure(book: Book, act: int) -> View:
+    """The operations of log 0 at or before the tips of a seal."""
+    view = 0
+    for _, n in tips_of_log_0(book, act):
+        view |= book.entries[n].past | 1 << n
     return view
 
 
@@ -69,26 +77,25 @@ def tips_of_log_1(seal: Seal) -> tuple[Anchor, ...]:
     )
 
 
-def highest_tips(book: Book, seals: list[Seal], view: View) -> dict[DeviceId, int]:
-    """The highest sealed operation of each chain of log 0.
+def highest_tips(book: Book, seals: Iterable[int], view: View) -> dict[DeviceId, int]:
+    """The highest operation of each chain of log 0 that these seals (numbers) list.
 
     A tip that is not on one line with an earlier seal's tip of its chain names nothing.
     """
     kept: dict[DeviceId, list[int]] = {}
     for seal in seals:
-        for tip in seal.tips:
-            n = _known(book, tip)
-            if n == NOWHERE or not view >> n & 1:
+        for device, n in tips_of_log_0(book, seal):
+            if not view >> n & 1:
                 continue
-            known = kept.setdefault(DeviceId(tip.device), [])
+            known = kept.setdefault(device, [])
             if all(book.leads(n, one) or book.leads(one, n) for one in known):
                 known.append(n)
     entries = book.entries
     return {device: max(of, key=lambda n: entries[n].seq) for device, of in kept.items() if of}
 
 
-def _known(book: Book, tip: Tip) -> int:
-    return NOWHERE if tip.log else book.at(DeviceId(tip.device), tip.seq, tip.id, book.whole)
+def _known(book: Book, tip: Tip, view: View) -> int:
+    return NOWHERE if tip.log else book.at(DeviceId(tip.device), tip.seq, tip.id, view)
 
 
 def lists_what_is_cut(polity: Polity, seal: Seal) -> bool:
@@ -99,9 +106,9 @@ def lists_what_is_cut(polity: Polity, seal: Seal) -> bool:
     book = polity.book
     for tip in seal.tips:
         device = DeviceId(tip.device)
-        known = _known(book, tip)
+        known = _known(book, tip, polity.view)
         if tip.log == 0:
-            if known == NOWHERE or not polity.view >> known & 1:
+            if known == NOWHERE:
                 return True
             grants = [book.entries[known].grant]
         else:

@@ -239,6 +239,11 @@ class Polity(MemberStratum):
         closings = self.strata.identities.closings(device)
         return tuple(self.ground.closed_record(n) for n in closings)
 
+    def ends_log_1(self, device: DeviceId) -> bool:
+        """True if a cut or a closing may end a device's log 1, so that a sealed tip matters."""
+        grants, identities = self.book.grants.get(device, ()), self.strata.identities
+        return bool(identities.closings(device)) or any(identities.rulings(n) for n in grants)
+
     def bearing(self, grant: int) -> tuple[object, ...]:
         """All that bears on the log-1 operations of a device, to see whether it changed."""
         given = self.book.given[grant]

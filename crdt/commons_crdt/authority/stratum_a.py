@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from commons_crdt.authority.book import NOWHERE, Entry, View
 from commons_crdt.authority.council import State, dismissals_of
-from commons_crdt.authority.council_facts import CouncilAct, Lift, Seal
+from commons_crdt.authority.council_facts import CouncilAct, Lift
 from commons_crdt.authority.cuts import Cut, Cuts, Ground, Shown, by_device
 from commons_crdt.authority.identity import Identities, Means
 from commons_crdt.authority.ledger import Ledger
@@ -27,7 +27,7 @@ class CouncilStratum:
     """One set of log 0 under one council chain, as far as the council alone decides."""
 
     def __init__(
-        self, ledger: Ledger, view: View, acts: Sequence[int], own: Sequence[Seal] = ()
+        self, ledger: Ledger, view: View, acts: Sequence[int], own: Sequence[int] = ()
     ) -> None:
         """``acts`` is the council chain from the genesis; ``view`` the set to evaluate.
 
@@ -48,8 +48,7 @@ class CouncilStratum:
         self._roles: dict[tuple[MemberId, View], Role | None] = {}
         seals = [act for act in self.acts if seal_of(self.book, act) is not None]
         self.layers = [ledger.layer(act) for act in seals]
-        listed = [seal for act in seals if (seal := seal_of(self.book, act)) is not None]
-        self.ground = self._grounds([*listed, *own])
+        self.ground = self._grounds([*seals, *own])
         self.lifted = self._lifts()
         self._council_cuts = Cuts(self.book)
         self._stratum_a()
@@ -57,7 +56,7 @@ class CouncilStratum:
 
     # --- (A) -------------------------------------------------------------------------------------
 
-    def _grounds(self, seals: list[Seal]) -> Ground:
+    def _grounds(self, seals: Sequence[int]) -> Ground:
         proofs: defaultdict[DeviceId, list[Shown]] = defaultdict(list)
         for n in self.book.among(self.book.proofs, self.view):
             for one in self.ledger.shown(n):

@@ -34,11 +34,14 @@ RECOVERY, GUARDIANS, OWN = 1, 2, 3
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity at a base: its devices with their grants, who can recover it, what ended."""
+    """The identity at a base: its devices by their grants, who can recover it, what ended.
+
+    A device that is granted again is there by either grant: granting takes nothing away.
+    """
 
     root: Id
     base: Id
-    devices: Mapping[bytes, Id]
+    devices: Mapping[Id, bytes]
     guardians: tuple[bytes, ...]
     threshold: int
     recovery: bytes
@@ -67,7 +70,7 @@ class Chain:
 def initial(archive: Archive, root: Id) -> Identity:
     keys = archive.granted(root)
     assert keys is not None
-    devices = {bytes(keys.id): root}
+    devices = {root: bytes(keys.id)}
     match archive.body(root):
         case Genesis(identity=i) | Admit(identity=i):
             return Identity(root, root, devices, i.guardians, i.threshold, i.recovery, ())
@@ -177,7 +180,7 @@ def own(world: World, at: Identity, x: Id, stage: Stage) -> bool:
     archive = world.archive
     grant = archive.grant(x)
     return (
-        at.devices.get(archive.ops[x].header.device) == grant
+        grant in at.devices
         and not archive.limited_grant(grant)
         and world.chains.status(x, [*world.cuts_before(stage), *at.cuts]) == "in"
     )
@@ -206,7 +209,7 @@ def after(world: World, at: Identity, x: Id) -> Identity:
     devices = dict(at.devices)
     match body:
         case AddDevice(device=keys):
-            devices[bytes(keys.id)] = x
+            devices[x] = bytes(keys.id)
         case SetGuardians():
             return replace(
                 at,
@@ -216,10 +219,10 @@ def after(world: World, at: Identity, x: Id) -> Identity:
                 recovery=body.recovery,
             )
         case Recover():
-            for ending in body.endings:
-                devices.pop(ending.device, None)
+            ended = {ending.device for ending in body.endings}
+            devices = {grant: device for grant, device in devices.items() if device not in ended}
             for new in body.device:
-                devices[bytes(new.keys.id)] = x
+                devices[x] = bytes(new.keys.id)
             self_retired = isinstance(body.warrant, Own)
             cut = Cut(x, "recovery", at.root, body.endings, names=False, own=self_retired)
             cuts = at.cuts if x in world.lifted else (*at.cuts, cut)

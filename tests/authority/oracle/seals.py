@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.authority.oracle.archive import Id, remembered
+from tests.authority.oracle.archive import Archive, Id, remembered
 from tests.authority.oracle.council import Council
 from tests.authority.oracle.cuts import Cut
 
@@ -38,7 +38,7 @@ class Sealed:
         found: list[Layer] = []
         settled: frozenset[Id] = frozenset()
         for seal in world.seals:
-            tips = world.archive.body(seal).act.tips
+            tips = listed(world.archive, seal)
             log0, log1 = self._closure(tips)
             settled |= log0 if self._missing(tips) else log0 | log1
             chain = world.chain[: world.chain.index(seal)]
@@ -76,7 +76,7 @@ class Sealed:
     def waiting(self) -> bool:
         """A listed tip of log 1 is not here."""
         archive = self.world.archive
-        return any(self._missing(archive.body(seal).act.tips) for seal in self.world.seals)
+        return any(self._missing(listed(archive, seal)) for seal in self.world.seals)
 
     @remembered
     def verdict(self, x: Id) -> Judgement | None:
@@ -85,6 +85,12 @@ class Sealed:
             if x in layer.within:
                 return layer.world.verdict(x)
         return None
+
+
+def listed(archive: Archive, seal: Id) -> tuple[Tip, ...]:
+    """What a seal lists: of log 0 nothing that is not in its past."""
+    tips = archive.body(seal).act.tips
+    return tuple(tip for tip in tips if tip.log or Id(tip.id) in archive.view(seal))
 
 
 def bad_tip(council: Council, seal: Id, chain: tuple[Id, ...]) -> bool:

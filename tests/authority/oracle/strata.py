@@ -9,7 +9,7 @@ from tests.authority.oracle import identity, signatures
 from tests.authority.oracle.archive import Archive, Id, remembered
 from tests.authority.oracle.council import Council, State
 from tests.authority.oracle.cuts import Chains, Cut, Demoting
-from tests.authority.oracle.seals import Sealed
+from tests.authority.oracle.seals import Sealed, listed
 
 from commons_crdt.authority.council_facts import Coordinators, Lift, Members, Seal, Tip
 from commons_crdt.authority.facts import (
@@ -53,8 +53,8 @@ class World:
         acts = [archive.body(a).act for a in chain[1:]]
         self.seals = [a for a in chain[1:] if isinstance(archive.body(a).act, Seal)]
         self.lifted = frozenset(Id(act.cut) for act in acts if isinstance(act, Lift))
-        listed = [tip for s in self.seals for tip in archive.body(s).act.tips]
-        self.chains = Chains(archive, within, [*listed, *tips], self.listed)
+        sealed = [tip for s in self.seals for tip in listed(archive, s)]
+        self.chains = Chains(archive, within, [*sealed, *tips], self.listed)
         self.sealed = Sealed(self)
 
     # --- rules and seals -------------------------------------------------------------------------
@@ -147,7 +147,7 @@ class World:
         if root is None or archive.limit(x) is not None:
             return False
         there = self.alone(archive.view(x) & self.set).chain_of(root, "B").newest
-        return there.devices.get(archive.ops[x].header.device) == archive.grant(x)
+        return archive.grant(x) in there.devices
 
     @remembered
     def alone(self, view: frozenset[Id]) -> World:

@@ -344,5 +344,5 @@ def members(world: World) -> dict[MemberId, Role]:
 
 def summary(world: World, root: Id) -> tuple[OperationId, frozenset[DeviceId], bool]:
     chain = world.chain_of(root, "B'")
-    devices = frozenset(DeviceId(d) for d in chain.newest.devices)
+    devices = frozenset(DeviceId(d) for d in chain.newest.devices.values())
     return chain.newest.base, devices, bool(chain.frozen)
