@@ -6,8 +6,10 @@ import random
 
 from tests.authority.evaluators import Keeper, word
 from tests.authority.sets import PROLOGUE, causal_order, judged
+from tests.authority.test_counterexamples import in_force
 from tests.authority.test_differential import compare
-from tests.authority.village import ALICE, BOB, ERIN, EVE, Village, prologue
+from tests.authority.test_pruning_rules import branches
+from tests.authority.village import ALICE, BOB, DAN, ERIN, EVE, Village, prologue
 from tests.unit.town import secrets
 
 from commons_crdt.authority.council_facts import Dismissal
@@ -101,3 +103,13 @@ def test_a_tip_that_sees_more_than_its_seal_is_not_missing_for_the_next_seal() -
         village.base = act
     said = agree(village)
     assert (said[spoken], said[other]) == ("accepted", "accepted")
+
+
+def test_a_proof_about_a_branch_that_a_seal_decided_against_doubles_nothing() -> None:
+    """The judge took the header that the proof shows beside it for one behind the sealed tip."""
+    village, home = prologue([ALICE, BOB])
+    mine, other = branches(home)
+    in_force(village, home, home.seal([village.base, mine[1]]), BOB)
+    home.prove(DAN.device, mine[2], other[1])
+    said = agree(village)
+    assert (said[mine[2]], said[other[1]]) == ("accepted", "contested(fork)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.authority.evaluators import word
 from tests.authority.oracle import Answer
@@ -123,6 +123,9 @@ def nothing_beyond_an_end_counts(seed: int) -> int:
 
 @given(seed=SEEDS)
 @settings(deadline=None, max_examples=60)
+@example(1157139577)  # a proof about a branch that lost to a seal
+@example(3569986351)
+@example(790076715)
 def test_nothing_that_counts_is_refused_as_beyond_its_end(seed: int) -> None:
     nothing_beyond_an_end_counts(seed)
 
