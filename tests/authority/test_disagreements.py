@@ -113,3 +113,14 @@ def test_a_proof_about_a_branch_that_a_seal_decided_against_doubles_nothing() ->
     home.prove(DAN.device, mine[2], other[1])
     said = agree(village)
     assert (said[mine[2]], said[other[1]]) == ("accepted", "contested(fork)")
+
+
+def test_a_tip_that_sees_more_than_its_seal_names_its_branch_for_the_next_seal() -> None:
+    """The oracle looked for it in the sealed set, where it is not, and let both branches stand."""
+    village, home = prologue([ALICE, BOB])
+    early = home.tip(DAN.device, 0) or village.roots["dan"]
+    mine, other = branches(home)
+    in_force(village, home, home.seal([early, mine[1]]), BOB)
+    in_force(village, home, home.seal([village.base, other[1]]), BOB)
+    said = agree(village)
+    assert (said[mine[1]], said[other[1]]) == ("accepted", "contested(fork)")

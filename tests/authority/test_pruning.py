@@ -126,6 +126,8 @@ def nothing_beyond_an_end_counts(seed: int) -> int:
 @example(1157139577)  # a proof about a branch that lost to a seal
 @example(3569986351)
 @example(790076715)
+@example(1589968860)  # two seals list tips on different branches
+@example(1388019662)
 def test_nothing_that_counts_is_refused_as_beyond_its_end(seed: int) -> None:
     nothing_beyond_an_end_counts(seed)
 
