@@ -124,3 +124,20 @@ def test_a_tip_that_sees_more_than_its_seal_names_its_branch_for_the_next_seal()
     in_force(village, home, home.seal([village.base, other[1]]), BOB)
     said = agree(village)
     assert (said[mine[1]], said[other[1]]) == ("accepted", "contested(fork)")
+
+
+def test_what_a_seal_settles_does_not_wait_for_the_tips_of_the_next() -> None:
+    """The judge left it pending where the second seal was here before the first was complete."""
+    village, home = prologue([ALICE, BOB])
+    answered = home.note(ERIN.device)
+    first, second = home.note(EVE.device, refs=[answered]), home.note(DAN.device)
+    in_force(village, home, home.seal([village.base, first]), BOB)
+    in_force(village, home, home.seal([village.base, second]), BOB)
+    keeper = Keeper.of(village)
+    late = [answered, first, second]
+    order = [*(x for x in village.all if x not in late), *late]
+    for count, x in enumerate(order, 1):
+        keeper.hear(x)
+        compare(village, keeper, judged(village, order[:count]), 0)
+        if x == first:
+            assert word(keeper.standings[answered].judgement) == "accepted"

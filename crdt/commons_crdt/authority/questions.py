@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from commons_crdt.authority.book import Book
 from commons_crdt.authority.flips import Anchor, Chain
@@ -36,6 +37,8 @@ class Questions:
     _open_closures: set[int] = field(default_factory=set)
     _named: dict[OperationId, set[Anchor]] = field(default_factory=dict)
     _waiting: bool = False
+    _complete: frozenset[int] = frozenset()
+    """The seals before the first that waits for a tip: what they list does not wait."""
     _pended: set[Chain] = field(default_factory=set)
 
     # --- positions --------------------------------------------------------------------------------
@@ -116,7 +119,8 @@ class Questions:
         tips = {tip for layer in polity.layers for tip in layer.tips}
         if self._open_closures or tips & self._open:
             return  # the answers decide
-        waiting = not all(self.settled.complete(layer) for layer in polity.layers)
+        complete = frozenset(la.seal for la in takewhile(self.settled.complete, polity.layers))
+        waiting = len(complete) < len(polity.layers)
         tops = self.settled.highest(polity.layers)
         self.chains |= {(device, 1) for device in self.records.set_tops(tops)}
         if waiting != self._waiting:
@@ -126,6 +130,10 @@ class Questions:
             self.chains |= self._pended
             if self.fresh_layers:
                 self.chains |= self._unlike(polity)
+        else:
+            closures = (self.settled.closures.get(n, {}) for n in complete ^ self._complete)
+            self.chains |= {(device, 1) for tops in closures for device in tops}
+        self._complete = complete
         if not waiting:
             self._pended.clear()
             self.fresh_layers = False
