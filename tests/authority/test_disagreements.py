@@ -14,6 +14,7 @@ from tests.unit.town import secrets
 
 from commons_crdt.authority.council_facts import Dismissal
 from commons_crdt.authority.endings import NOTHING, Ending
+from commons_crdt.authority.flips import End
 from commons_crdt.ids import OperationId
 
 
@@ -141,3 +142,19 @@ def test_what_a_seal_settles_does_not_wait_for_the_tips_of_the_next() -> None:
         compare(village, keeper, judged(village, order[:count]), 0)
         if x == first:
             assert word(keeper.standings[answered].judgement) == "accepted"
+
+
+def test_a_cut_of_one_grant_does_not_end_what_a_device_writes_under_another() -> None:
+    """No verdict was wrong, but the end: nobody would have taken what erin wrote."""
+    village, home = prologue([ALICE, BOB])
+    away, new = village.island("away", home.known), secrets("erin's new")
+    away.readmit(EVE.node, ERIN, new)
+    home.remove(ALICE, ERIN, [home.ending(ERIN.device)], until_ms=village.now_ms + 1)
+    home.readmit(ALICE.node, ERIN, new)
+    spoken = home.note(new)
+    assert agree(village)[spoken] == "accepted"
+    for seed in range(3):
+        keeper = Keeper.of(village)
+        for x in causal_order(village, village.all, random.Random(seed)):
+            keeper.hear(x)
+        assert keeper.judge.end(new.keys.id, 1) == End(), seed

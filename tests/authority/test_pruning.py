@@ -128,6 +128,7 @@ def nothing_beyond_an_end_counts(seed: int) -> int:
 @example(790076715)
 @example(1589968860)  # two seals list tips on different branches
 @example(1388019662)
+@example(460747502)  # a device stands under two grants
 def test_nothing_that_counts_is_refused_as_beyond_its_end(seed: int) -> None:
     nothing_beyond_an_end_counts(seed)
 
