@@ -158,3 +158,15 @@ def test_a_cut_of_one_grant_does_not_end_what_a_device_writes_under_another() ->
         for x in causal_order(village, village.all, random.Random(seed)):
             keeper.hear(x)
         assert keeper.judge.end(new.keys.id, 1) == End(), seed
+
+
+def test_a_seal_revives_what_it_lists_beyond_an_earlier_closing() -> None:
+    """The judge knew the position of the tip by then, and looked again at forked chains only."""
+    village, home = prologue([ALICE, BOB])
+    spoken = home.note(ERIN.device)
+    home.close(ERIN.device, ERIN.member)
+    closing = home.close(ERIN.device, ERIN.member, NOTHING)
+    in_force(village, home, home.seal([closing]), BOB)
+    assert agree(village)[spoken] == "rejected(closed)"
+    in_force(village, home, home.seal([village.base, spoken]), BOB)
+    assert agree(village)[spoken] == "accepted"

@@ -124,16 +124,14 @@ class Questions:
         tops = self.settled.highest(polity.layers)
         self.chains |= {(device, 1) for device in self.records.set_tops(tops)}
         if waiting != self._waiting:
-            self._waiting = waiting
             self.all_chains()
         elif not waiting:
             self.chains |= self._pended
             if self.fresh_layers:
                 self.chains |= self._unlike(polity)
-        else:
-            closures = (self.settled.closures.get(n, {}) for n in complete ^ self._complete)
-            self.chains |= {(device, 1) for tops in closures for device in tops}
-        self._complete = complete
+        if waiting == self._waiting:
+            self.chains |= self._resettled(polity, complete ^ self._complete)
+        self._waiting, self._complete = waiting, complete
         if not waiting:
             self._pended.clear()
             self.fresh_layers = False
@@ -141,6 +139,11 @@ class Questions:
     def all_chains(self) -> None:
         """Everything of log 1 must be judged again."""
         self.chains |= {(given.device, 1) for given in self.book.given.values()}
+
+    def _resettled(self, polity: Polity, seals: Iterable[int]) -> set[Chain]:
+        """The chains of which these seals settle something that waited, or lay beyond an end."""
+        devices = {d for seal in seals for d in self.settled.closures.get(seal, ())}
+        return {(d, 1) for d in devices if self._waiting or _ends(self.book, polity, d)}
 
     def _unlike(self, polity: Polity) -> set[Chain]:
         """The chains of which a seal may say otherwise than the whole set does."""
@@ -152,3 +155,10 @@ class Questions:
                 ):
                     found.add((given.device, 1))
         return found
+
+
+def _ends(book: Book, polity: Polity, device: DeviceId) -> bool:
+    """True if a closing or a cut bears on log 1 of a device."""
+    rulings = polity.strata.identities.rulings
+    grants = book.grants.get(device, ())
+    return bool(polity.record_closings(device)) or any(rulings(grant) for grant in grants)
