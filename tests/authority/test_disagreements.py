@@ -6,12 +6,15 @@ import random
 
 from tests.authority.evaluators import Keeper, word
 from tests.authority.sets import PROLOGUE, causal_order, judged
+from tests.authority.test_counterexamples import in_force
 from tests.authority.test_differential import compare
-from tests.authority.village import ALICE, BOB, ERIN, EVE, NOTE, Person, Village, prologue
+from tests.authority.test_pruning_rules import branches
+from tests.authority.village import ALICE, BOB, DAN, ERIN, EVE, NOTE, Person, Village, prologue
 from tests.unit.town import secrets
 
 from commons_crdt.authority.council_facts import Dismissal
 from commons_crdt.authority.endings import NOTHING, Ending
+from commons_crdt.authority.flips import End
 from commons_crdt.authority.identity_facts import Limit
 from commons_crdt.ids import OperationId
 
@@ -146,3 +149,69 @@ def test_a_seal_lists_nothing_that_comes_after_it_even_under_a_pin() -> None:
     said = agree(village, seal)
     assert said[seal] == "rejected(tip)"
     assert (said[one], said[two]) == ("contested(fork)", "contested(fork)")
+
+
+def test_a_proof_about_a_branch_that_a_seal_decided_against_doubles_nothing() -> None:
+    """The judge took the header that the proof shows beside it for one behind the sealed tip."""
+    village, home = prologue([ALICE, BOB])
+    mine, other = branches(home)
+    in_force(village, home, home.seal([village.base, mine[1]]), BOB)
+    home.prove(DAN.device, mine[2], other[1])
+    said = agree(village)
+    assert (said[mine[2]], said[other[1]]) == ("accepted", "contested(fork)")
+
+
+def test_a_tip_that_sees_more_than_its_seal_names_its_branch_for_the_next_seal() -> None:
+    """The oracle looked for it in the sealed set, where it is not, and let both branches stand."""
+    village, home = prologue([ALICE, BOB])
+    early = home.tip(DAN.device, 0) or village.roots["dan"]
+    mine, other = branches(home)
+    in_force(village, home, home.seal([early, mine[1]]), BOB)
+    in_force(village, home, home.seal([village.base, other[1]]), BOB)
+    said = agree(village)
+    assert (said[mine[1]], said[other[1]]) == ("accepted", "contested(fork)")
+
+
+def test_what_a_seal_settles_does_not_wait_for_the_tips_of_the_next() -> None:
+    """The judge left it pending where the second seal was here before the first was complete."""
+    village, home = prologue([ALICE, BOB])
+    answered = home.note(ERIN.device)
+    first, second = home.note(EVE.device, refs=[answered]), home.note(DAN.device)
+    in_force(village, home, home.seal([village.base, first]), BOB)
+    in_force(village, home, home.seal([village.base, second]), BOB)
+    keeper = Keeper.of(village)
+    late = [answered, first, second]
+    order = [*(x for x in village.all if x not in late), *late]
+    for count, x in enumerate(order, 1):
+        keeper.hear(x)
+        compare(village, keeper, judged(village, order[:count]), 0)
+        if x == first:
+            assert word(keeper.standings[answered].judgement) == "accepted"
+
+
+def test_a_cut_of_one_grant_does_not_end_what_a_device_writes_under_another() -> None:
+    """No verdict was wrong, but the end: nobody would have taken what erin wrote."""
+    village, home = prologue([ALICE, BOB])
+    away, new = village.island("away", home.known), secrets("erin's new")
+    away.readmit(EVE.node, ERIN, new)
+    home.remove(ALICE, ERIN, [home.ending(ERIN.device)], until_ms=village.now_ms + 1)
+    home.readmit(ALICE.node, ERIN, new)
+    spoken = home.note(new)
+    assert agree(village)[spoken] == "accepted"
+    for seed in range(3):
+        keeper = Keeper.of(village)
+        for x in causal_order(village, village.all, random.Random(seed)):
+            keeper.hear(x)
+        assert keeper.judge.end(new.keys.id, 1) == End(), seed
+
+
+def test_a_seal_revives_what_it_lists_beyond_an_earlier_closing() -> None:
+    """The judge knew the position of the tip by then, and looked again at forked chains only."""
+    village, home = prologue([ALICE, BOB])
+    spoken = home.note(ERIN.device)
+    home.close(ERIN.device, ERIN.member)
+    closing = home.close(ERIN.device, ERIN.member, NOTHING)
+    in_force(village, home, home.seal([closing]), BOB)
+    assert agree(village)[spoken] == "rejected(closed)"
+    in_force(village, home, home.seal([village.base, spoken]), BOB)
+    assert agree(village)[spoken] == "accepted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from commons_crdt.authority.book import Book
 from commons_crdt.authority.cuts import Ruling
@@ -15,6 +16,10 @@ from commons_crdt.authority.stratum_c import is_act_of_c
 from commons_crdt.ids import DeviceId, OperationId
 
 _GOES_ON = End()
+
+
+def _reach(end: End) -> float:
+    return inf if end.seq is None else end.seq
 
 
 @dataclass(slots=True)
@@ -32,8 +37,9 @@ class Ends:
 
     def changed(self, polity: Polity) -> frozenset[Chain]:
         """The chains that end elsewhere than when this was last asked."""
-        # a polity grows by what ends no chain; only a sealed branch grows with its chain
-        grown = len(self.book) if polity.layers else 0
+        # a polity grows by what ends no chain; only a sealed branch grows with its chain, and a
+        # chain that is cut goes on from another grant
+        grown = len(self.book) if polity.layers else len(self.book.given)
         seen = (self.records.version, grown)
         if polity is self._polity and seen == self._seen:
             return frozenset()
@@ -82,9 +88,14 @@ class Ends:
         device, log = chain
         grants = self.book.grants.get(device, ())
         rulings = {ruling for grant in grants for ruling in stage.rulings(grant)}
-        if log:
+        if not log:
+            return self._of_0(polity, device, rulings, stage)
+        standing = [n for n in grants if polity.granted(n) is None] if len(grants) > 1 else []
+        if not standing:
             return self._of_1(polity, device, rulings)
-        return self._of_0(polity, device, rulings, stage)
+        # what a cut covers starts from its own grant: the chain goes as far as it does from any
+        each = [self._of_1(polity, device, set(stage.rulings(n))) for n in standing]
+        return max(each, key=_reach)
 
     def _of_0(
         self, polity: Polity, device: DeviceId, rulings: set[Ruling], identities: Identities

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from commons_crdt.authority.book import Book
 from commons_crdt.authority.flips import Anchor, Chain
@@ -36,6 +37,8 @@ class Questions:
     _open_closures: set[int] = field(default_factory=set)
     _named: dict[OperationId, set[Anchor]] = field(default_factory=dict)
     _waiting: bool = False
+    _complete: frozenset[int] = frozenset()
+    """The seals before the first that waits for a tip: what they list does not wait."""
     _pended: set[Chain] = field(default_factory=set)
 
     # --- positions --------------------------------------------------------------------------------
@@ -116,17 +119,20 @@ class Questions:
         tips = {tip for layer in polity.layers for tip in layer.tips}
         if self._open_closures or tips & self._open:
             return  # the answers decide
-        waiting = not all(self.settled.complete(layer) for layer in polity.layers)
+        complete = frozenset(la.seal for la in takewhile(self.settled.complete, polity.layers))
+        waiting = len(complete) < len(polity.layers)
         tops = self.settled.highest(polity.layers)
         moved = self.records.set_tops(tops)
         self.chains |= {(d, 1) for d in moved if d in self.records.forks or polity.ends_log_1(d)}
         if waiting != self._waiting:
-            self._waiting = waiting
             self.all_chains()
         elif not waiting:
             self.chains |= self._pended
             if self.fresh_layers:
                 self.chains |= self._unlike(polity)
+        if waiting == self._waiting:
+            self.chains |= self._resettled(polity, complete ^ self._complete)
+        self._waiting, self._complete = waiting, complete
         if not waiting:
             self._pended.clear()
             self.fresh_layers = False
@@ -134,6 +140,11 @@ class Questions:
     def all_chains(self) -> None:
         """Everything of log 1 must be judged again."""
         self.chains |= {(given.device, 1) for given in self.book.given.values()}
+
+    def _resettled(self, polity: Polity, seals: Iterable[int]) -> set[Chain]:
+        """The chains of which these seals settle something that waited, or lay beyond an end."""
+        devices = {d for seal in seals for d in self.settled.closures.get(seal, ())}
+        return {(d, 1) for d in devices if self._waiting or polity.ends_log_1(d)}
 
     def _unlike(self, polity: Polity) -> set[Chain]:
         """The chains of which a seal may say otherwise than the whole set does."""

@@ -147,14 +147,24 @@ class Records:
         if top is None or known is None:
             return known
         above: Mapping[int, set[OperationId]] = self._above.get(device, {})
-        doubled = {seq for seq, ids in above.items() if len(ids) > 1}
-        for one in self.shown.get(device, ()):
-            after = one.seq == top.seq + 1 and one.prev == top.id
-            if after or one.prev in above.get(one.seq - 1, ()):
-                rest = {o.id for o in self.shown[device] if o.seq == one.seq}
-                if len(rest | above.get(one.seq, set())) > 1:
-                    doubled.add(one.seq)
+        shown = self._shown_above(device, top)
+        doubled = {
+            seq
+            for seq in above.keys() | shown.keys()
+            if len(above.get(seq, set()) | shown.get(seq, set())) > 1
+        }
         return min(doubled, default=None)
+
+    def _shown_above(self, device: DeviceId, top: Position) -> Mapping[int, set[OperationId]]:
+        """What proofs show that descends from a sealed tip, by seq; not what is beside it."""
+        above: Mapping[int, set[OperationId]] = self._above.get(device, {})
+        found: defaultdict[int, set[OperationId]] = defaultdict(set)
+        for one in sorted(self.shown.get(device, ()), key=lambda one: one.seq):
+            first = one.seq == top.seq + 1 and one.prev == top.id
+            before = above.get(one.seq - 1, set()) | found.get(one.seq - 1, set())
+            if first or one.prev in before:
+                found[one.seq].add(one.id)
+        return found
 
     def top(self, device: DeviceId) -> Position | None:
         """See ``Field``."""

@@ -49,12 +49,17 @@ class Demoting:
 
 @dataclass
 class Chains:
-    """The chains of one set, with the tips that its seals list (in the order of the seals)."""
+    """The chains of one set, with the tips that its seals list (in the order of the seals).
+
+    ``here``: where tips are looked for. A tip that sees more than its seal is not in the sealed
+    set, and still names its branch there.
+    """
 
     archive: Archive
     set: frozenset[Id]
     tips: Sequence[Tip]
     listed: Callable[[Id], bool]
+    here: frozenset[Id]
     memo: dict[Any, Any] = field(default_factory=dict)
 
     def covers(self, cut: Cut, x: Id) -> bool:
@@ -123,7 +128,7 @@ class Chains:
         archive = self.archive
         kept: list[Id] = []
         for tip in self.tips:
-            if (tip.device, tip.log) != chain or Id(tip.id) not in self.set:
+            if (tip.device, tip.log) != chain or Id(tip.id) not in self.here:
                 continue
             x = archive.at(tip.device, tip.log, Position(tip.seq, tip.id))
             if x is not None and all(archive.upto(x, t) or archive.upto(t, x) for t in kept):

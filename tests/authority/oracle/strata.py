@@ -54,7 +54,7 @@ class World:
         self.seals = [a for a in chain[1:] if isinstance(archive.body(a).act, Seal)]
         self.lifted = frozenset(Id(act.cut) for act in acts if isinstance(act, Lift))
         sealed = [tip for s in self.seals for tip in listed(archive, s)]
-        self.chains = Chains(archive, within, [*sealed, *tips], self.listed)
+        self.chains = Chains(archive, within, [*sealed, *tips], self.listed, self.whole.set)
         self.sealed = Sealed(self)
 
     # --- rules and seals -------------------------------------------------------------------------
